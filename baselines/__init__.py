@@ -1,0 +1,1 @@
+"""What GLASS is compared with."""

@@ -1,0 +1,1 @@
+"""Data sets, protocols, item features and the artifact cache."""

@@ -1,0 +1,67 @@
+"""Artifacts that several runs share, stored once under the hash of what determines them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+
+
+def content_key(*parts: Any) -> str:
+    """A 16-digit hash of JSON-serialisable values, arrays and bytes, equal on every machine."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            digest.update(f"{part.dtype.str}{part.shape}".encode())
+            digest.update(np.ascontiguousarray(part).tobytes())
+        elif isinstance(part, bytes):
+            digest.update(part)
+        else:
+            digest.update(json.dumps(part, sort_keys=True, separators=(",", ":")).encode())
+        digest.update(b"\x1e")
+    return digest.hexdigest()[:16]
+
+
+class ArtifactCache:
+    """Arrays by content key in a folder, safe for several processes at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def get(
+        self, kind: str, key: Mapping[str, Any], make: Callable[[], Mapping[str, NDArray[Any]]]
+    ) -> dict[str, NDArray[Any]]:
+        """The arrays stored under (`kind`, `key`), made by `make` the first time.
+
+        A second process that asks for the same artifact meanwhile waits for the first. An unreadable file is made anew.
+
+        Args:
+            kind: Names the artifact and its folder, e.g. "semantic_ids".
+            key: Everything that determines the arrays: configuration, seed, data hash.
+            make: Computes the arrays.
+        """
+        path = self.folder / kind / f"{content_key(dict(key))}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock"):
+            if path.exists():
+                try:
+                    with np.load(path, allow_pickle=False) as stored:
+                        return dict(stored)
+                except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+                    path.unlink()
+            arrays = dict(make())
+            handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".npz")
+            with os.fdopen(handle, "wb") as file:
+                np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy's stub takes the names for flags
+            os.replace(temporary, path)
+            return arrays

@@ -1,0 +1,34 @@
+"""Errors that a user can mend, told in one line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BenchError(Exception):
+    """Bad input. The command line prints the message as one line and exits with code 2.
+
+    The message says what is wrong, where, and what to do about it.
+    """
+
+
+class SkippedRun(Exception):
+    """A run that can't be made on this machine (say, an optional package is absent).
+
+    The run becomes a row with status `skipped` and this message as its reason.
+    """
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> BenchError:
+    """The error for a name that nobody registered, with the nearest known ones.
+
+    Args:
+        kind: What was looked up, in the singular ("model", "data set", "suite", "key").
+        name: What the user wrote.
+        known: Every accepted name.
+    """
+    choices = sorted(known)
+    near = difflib.get_close_matches(name, choices, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(choices)}"
+    return BenchError(f"unknown {kind} '{name}': {hint}")

@@ -1,0 +1,1 @@
+"""Judging ranked lists: per-query ranks, metrics from ranks, slices."""

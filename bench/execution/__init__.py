@@ -1,0 +1,1 @@
+"""Running a grid: scheduler, worker, result store."""

@@ -1,0 +1,132 @@
+"""The one interface that every system implements."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from bench.data.cache import ArtifactCache
+from bench.data.dataset import TrainingData
+from bench.data.interactions import Histories
+
+
+class Config(BaseModel):
+    """Base of every model's configuration: validated, immutable, and strict about unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class Mechanism:
+    """One line of a fidelity card.
+
+    Attributes:
+        name: The mechanism, in the paper's words.
+        status: How near this implementation is to it.
+        source: Paper equation or section, or the official code.
+        note: What differs, and why. Empty when faithful.
+        test: The test that pins it, as a pytest node id. Empty when none does.
+    """
+
+    name: str
+    status: Literal["faithful", "approximated", "omitted"]
+    source: str
+    note: str = ""
+    test: str = ""
+
+
+@dataclass(frozen=True)
+class Recommendations:
+    """Ranked lists for a batch of queries, best first.
+
+    Attributes:
+        items: int32 `[n_queries, k]`, distinct items, padded at the end with -1.
+        scores: float32 `[n_queries, k]`, non-increasing along a row; -inf where padded.
+        sids: int32 `[n_queries, k]` or None. For semantic-ID models the distinct semantic IDs (numbered as in
+            `Recommender.sid_of_item`) in the order in which they were generated, padded with -1.
+    """
+
+    items: NDArray[np.int32]
+    scores: NDArray[np.float32]
+    sids: NDArray[np.int32] | None = None
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """One validation of a training run: epochs and optimiser steps so far, mean training loss since the last
+    point, validation NDCG@10, seconds since the fit began."""
+
+    epoch: float
+    step: int
+    loss: float
+    validation: float
+    seconds: float
+
+
+@dataclass
+class FitContext:
+    """What a fit gets besides its data.
+
+    Attributes:
+        seed: Derived from the names of model, data set and replicate; seed every generator from it.
+        device: "cpu" or "cuda".
+        cache: Shared by all runs; for artifacts like semantic IDs that several runs need.
+        validate: Scores a recommender on the validation queries by NDCG@10, the one early-stopping criterion
+            of every model. The recommender sees the histories and never a target.
+        report_progress: Called with the fraction of the work done (0 .. 1) and a few words.
+        curve: Filled by the fit, one point per validation.
+        diagnostics: Filled by the fit with JSON-serialisable findings that the report shows, e.g.
+            `sid_health`: list of one dict per level.
+    """
+
+    seed: int
+    device: str
+    cache: ArtifactCache
+    validate: Callable[[Recommender], float]
+    report_progress: Callable[[float, str], None] = lambda fraction, words: None
+    curve: list[CurvePoint] = field(default_factory=list)
+    diagnostics: dict[str, Any] = field(default_factory=dict)
+
+
+class Recommender(ABC):
+    """A system under test. Subclass it in one file, add one registry line, and the whole harness applies.
+
+    Attributes:
+        Config: The configuration class; its defaults are the tuned ones.
+        revision: Raise it whenever a change of code changes results, so that old results are not re-used.
+        summary: One line for `bench list models`.
+        fidelity: The fidelity card; empty for baselines without a paper of their own to be faithful to.
+        sid_of_item: int32 `[n_items]` after `fit`, the semantic ID of each item by number; items that share
+            a semantic ID share the number. None for models without semantic IDs.
+    """
+
+    Config: ClassVar[type[Config]] = Config
+    revision: ClassVar[int] = 1
+    summary: ClassVar[str] = ""
+    fidelity: ClassVar[tuple[Mechanism, ...]] = ()
+    sid_of_item: NDArray[np.int32] | None = None
+
+    def __init__(self, config: Config | Mapping[str, Any] | None = None) -> None:
+        self.config = config if isinstance(config, Config) else self.Config.model_validate(dict(config or {}))
+
+    @abstractmethod
+    def fit(self, train: TrainingData, context: FitContext) -> None:
+        """Learns from `train`; early stopping through `context.validate` only."""
+
+    @abstractmethod
+    def recommend(self, histories: Histories, k: int) -> Recommendations:
+        """The `k` best items for each history.
+
+        Deterministic, independent of how queries are batched, and blind to targets. With
+        `histories.exclude_seen` the items of a history never occur in its list.
+        """
+
+    def parameter_count(self) -> int:
+        """Learned parameters after `fit`; counts for models without a gradient are 0."""
+        return 0

@@ -1,0 +1,1 @@
+"""GLASS, and the parts that any semantic-ID recommender is made of."""
