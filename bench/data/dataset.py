@@ -42,7 +42,7 @@ class Dataset:
         baskets: Whether events of one user with one timestamp are one basket; a query's history then ends
             before its target's basket.
         licence, source: For the report.
-        content_hash: Hash of everything above.
+        content_hash: Hash of everything above that can change a result (so not of `licence` and `source`).
     """
 
     name: str

@@ -120,7 +120,7 @@ class Histories:
         return replace(self, items=self.items[keep], timestamps=self.timestamps[keep], offsets=offsets)
 
     def seen(self) -> NDArray[np.bool_]:
-        """bool `[n_queries, n_items]`, True where the item occurs in the history."""
+        """Bool `[n_queries, n_items]`, True where the item occurs in the history."""
         mask = np.zeros((len(self), self.n_items), dtype=bool)
         mask[np.repeat(np.arange(len(self)), self.lengths), self.items] = True
         return mask

@@ -1,0 +1,63 @@
+"""From a matrix of scores over the whole catalogue to ranked lists, the same way for every model that has one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.interactions import PAD, Histories
+from bench.recommender import Recommendations
+
+
+def rank_catalogue(scores: NDArray[np.floating[Any]], histories: Histories, k: int) -> Recommendations:
+    """The `k` best items of each query, seen items left out where the histories ask for that.
+
+    Each row is ranked on its own, so no list depends on how queries are batched.
+
+    Args:
+        scores: Float `[n_queries, n_items]`; an item at -inf is no candidate.
+        histories: The queries that the scores answer.
+        k: Length of the lists; padded where a query has fewer candidates.
+
+    Raises:
+        ValueError: A score is NaN.
+    """
+    if np.isnan(scores).any():
+        raise ValueError("a score is NaN: the model has probably diverged in training")
+    if histories.exclude_seen:
+        scores = np.where(histories.seen(), -np.inf, scores)
+    items, best = top_k(scores, k)
+    items = np.where(np.isneginf(best), PAD, items)
+    missing = ((0, 0), (0, k - items.shape[1]))
+    return Recommendations(
+        items=np.pad(items, missing, constant_values=PAD).astype(np.int32),
+        scores=np.pad(best, missing, constant_values=-np.inf).astype(np.float32),
+    )
+
+
+def top_k(scores: NDArray[np.floating[Any]], k: int) -> tuple[NDArray[np.int64], NDArray[np.floating[Any]]]:
+    """Columns and values of the `k` largest entries of each row, largest first, ties by column.
+
+    Args:
+        scores: Float `[rows, columns]` without NaN.
+        k: Entries to keep; all columns where there are fewer.
+
+    Returns:
+        int64 and float `[rows, min(k, columns)]`.
+    """
+    rows, columns = scores.shape
+    k = min(k, columns)
+    if k == 0 or rows == 0:
+        return np.zeros((rows, k), dtype=np.int64), np.zeros((rows, k), dtype=scores.dtype)
+    smallest = np.partition(scores, columns - k, axis=1)[:, columns - k, None]
+    above = scores > smallest
+    tied = scores == smallest
+    # argpartition alone would keep an arbitrary choice of the entries that tie for the last places.
+    places_left = k - above.sum(axis=1, keepdims=True)
+    kept = above | (tied & (np.cumsum(tied, axis=1) <= places_left))
+    index = np.nonzero(kept)[1].reshape(rows, k)
+    values = np.take_along_axis(scores, index, axis=1)
+    order = np.argsort(-values, axis=1, kind="stable")
+    return np.take_along_axis(index, order, axis=1), np.take_along_axis(values, order, axis=1)

@@ -1,0 +1,60 @@
+"""A user's own past items: the baseline that data with repeated consumption demand."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+from pydantic import Field
+
+from baselines.full_ranking import rank_catalogue
+from baselines.popularity import fill_with_popularity
+from bench.data.dataset import TrainingData
+from bench.data.interactions import Histories
+from bench.recommender import Config, FitContext, Recommendations, Recommender
+
+
+class PersonalPopularityConfig(Config):
+    """Configuration of `PersonalPopularity`.
+
+    Attributes:
+        half_life: Later events of the user after which an event counts half. Large values count all events
+            alike, small ones rank by recency.
+    """
+
+    half_life: float = Field(default=100.0, gt=0)
+
+
+class PersonalPopularity(Recommender):
+    """Ranks the items of the user's own history by exponentially decayed counts, then all others by popularity.
+
+    Where seen items are excluded nothing of the history is left to recommend, and this is `Popularity`.
+    """
+
+    Config = PersonalPopularityConfig
+    config: PersonalPopularityConfig
+    summary = "decayed counts of the user's own past items, filled up by popularity"
+
+    def fit(self, train: TrainingData, context: FitContext) -> None:
+        self._counts = train.interactions.item_counts()
+
+    def recommend(self, histories: Histories, k: int) -> Recommendations:
+        own = decayed_counts(histories, self.config.half_life).toarray()
+        return rank_catalogue(fill_with_popularity(own, self._counts), histories, k)
+
+
+def decayed_counts(histories: Histories, half_life: float) -> sp.csr_array:
+    """How often and how lately each item occurs in each history.
+
+    Args:
+        histories: The queries.
+        half_life: In events. The last event weighs 1, the event `half_life` events before it 1/2.
+
+    Returns:
+        float64 `[n_queries, n_items]`, sparse: the summed weights of an item's events.
+    """
+    query = np.repeat(np.arange(len(histories)), histories.lengths)
+    age = histories.offsets[query + 1] - 1 - np.arange(len(histories.items))
+    # A very old event keeps a weight above zero, so that it still ranks before an item never used.
+    weight = np.maximum(np.exp2(-age / half_life), np.finfo(np.float64).tiny)
+    shape = (len(histories), histories.n_items)
+    return sp.coo_array((weight, (query, histories.items)), shape=shape).tocsr()  # sums the events of an item

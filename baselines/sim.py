@@ -1,0 +1,321 @@
+"""SIM (Pi et al., CIKM 2020, arXiv 2006.05639): search-based interest model, a ranking model over long histories."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+
+from baselines.full_ranking import rank_catalogue
+from bench.data.dataset import TrainingData
+from bench.data.interactions import PAD, Histories, Interactions
+from bench.recommender import Config, FitContext, Mechanism, Recommendations, Recommender
+from models.glass.semantic_search import SemanticSearchIndex
+from models.training import TrainingConfig, fit_network, parameter_count
+
+GAP_BUCKETS = 32
+"""Buckets of time gaps in seconds, floor(log2(1 + gap)): the last one begins after 68 years."""
+
+
+class SIMConfig(Config):
+    """Configuration of SIM.
+
+    Attributes:
+        short_term: Most recent events, read by the DIN-like branch; everything before is the long-term history.
+        search: The general search unit: "hard" keeps long-term events of the candidate's category, "soft" those whose items
+            have the largest inner product with the candidate.
+        limit: Events that the search keeps per candidate.
+        dim: Width of the item embeddings.
+        heads: Heads of the target attentions.
+        hidden: Width of the ranking network's hidden layer.
+        dropout: Of the ranking network's input.
+        negatives: Candidates drawn uniformly from the catalogue per batch, shared by its targets.
+        batch_targets: Training targets of one step.
+        targets_per_epoch: Share of all training targets that an epoch visits, drawn anew each time.
+        training: Schedule and stopping; `batch_events` has no meaning here.
+    """
+
+    short_term: int = Field(default=50, ge=1)
+    search: Literal["hard", "soft"] = "hard"
+    limit: int = Field(default=20, ge=1)
+    dim: int = Field(default=64, ge=1)
+    heads: int = Field(default=2, ge=1)
+    hidden: int = Field(default=64, ge=1)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    negatives: int = Field(default=128, ge=1)
+    batch_targets: int = Field(default=128, ge=1)
+    targets_per_epoch: float = Field(default=0.2, gt=0, le=1)
+    training: TrainingConfig = TrainingConfig(epochs=60, validate_every=5, average=0.99)
+
+
+@dataclass(frozen=True)
+class Events:
+    """Ragged rows of events.
+
+    Attributes:
+        items, timestamps: int64 `[n_events]`.
+        offsets: int64 `[n_rows + 1]`.
+        index: Finds events by category.
+    """
+
+    items: Tensor
+    timestamps: Tensor
+    offsets: Tensor
+    index: SemanticSearchIndex
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Users at moments in time: what SIM sees of a batch.
+
+    Attributes:
+        events: Where the histories lie.
+        rows: int64 `[batch]`.
+        ends: int64 `[batch]`; the history is the first `ends` events of the row.
+    """
+
+    events: Events
+    rows: Tensor
+    ends: Tensor
+
+    def recent(self, length: int) -> Tensor:
+        """Places int64 `[batch, length]` of the last `length` events, most recent first, padded with `PAD`."""
+        back = torch.arange(length, device=self.ends.device)
+        place = (self.events.offsets[self.rows] + self.ends)[:, None] - 1 - back
+        return torch.where(back < self.ends[:, None], place, PAD)
+
+    def now(self) -> Tensor:
+        """Time of the last event, int64 `[batch]`; 0 where there is none."""
+        last = self.recent(1)[:, 0]
+        return torch.where(last != PAD, _look_up(self.events.timestamps, last), 0)
+
+
+class TargetAttention(nn.Module):
+    """Multi-head attention of a candidate over events, whose keys and values carry the gap in time to now."""
+
+    def __init__(self, config: SIMConfig) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.query = nn.Linear(config.dim, config.dim, bias=False)
+        self.key_value = nn.Linear(config.dim, 2 * config.dim, bias=False)
+        self.gap = nn.Embedding(GAP_BUCKETS, 2 * config.dim)
+        nn.init.normal_(self.gap.weight, std=0.1)
+
+    def forward(self, candidates: Tensor, table: Tensor, items: Tensor, gaps: Tensor, present: Tensor) -> Tensor:
+        """What each candidate reads.
+
+        Args:
+            candidates: float32 `[batch or 1, candidates, dim]`.
+            table: Item embeddings float32 `[n_items, dim]`.
+            items: int64 `[batch, candidates or 1, n]`.
+            gaps: int64 like `items`, buckets of time gaps.
+            present: bool like `items`.
+
+        Returns:
+            float32 `[batch, candidates, dim]`, 0 where no event is present.
+        """
+        # Projecting the table once is cheaper than projecting every gathered event.
+        events = F.embedding(items, self.key_value(table)) + self.gap(gaps)
+        key, value = events.unflatten(-1, (2, self.heads, -1)).unbind(-3)
+        query = self.query(candidates).unflatten(-1, (self.heads, -1))
+        scores = (query.unsqueeze(2) * key).sum(-1) if items.shape[1] > 1 else torch.einsum(
+            "bchd,bnhd->bcnh", query.expand(len(items), -1, -1, -1), key[:, 0]
+        )
+        scores = (scores / math.sqrt(query.shape[-1])).masked_fill(~present.unsqueeze(-1), -1e9)
+        weights = scores.softmax(2) * present.unsqueeze(-1)
+        if items.shape[1] > 1:
+            return (weights.unsqueeze(-1) * value).sum(2).flatten(-2)
+        return torch.einsum("bcnh,bnhd->bchd", weights, value[:, 0]).flatten(-2)
+
+
+class SIMNetwork(nn.Module):
+    """Scores candidates for users at moments: short-term branch, two-stage long-term branch, ranking network."""
+
+    def __init__(self, n_items: int, category: NDArray[np.int64], config: SIMConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("category", torch.from_numpy(category), persistent=False)
+        self.category: Tensor
+        self.items = nn.Embedding(n_items, config.dim)
+        self.categories = nn.Embedding(int(category.max()) + 1, config.dim)
+        nn.init.normal_(self.items.weight, std=1 / math.sqrt(config.dim))
+        nn.init.normal_(self.categories.weight, std=1 / math.sqrt(config.dim))
+        self.popularity = nn.Embedding(n_items, 1)
+        nn.init.zeros_(self.popularity.weight)
+        self.short = TargetAttention(config)
+        self.long = TargetAttention(config)
+        self.rank = nn.Sequential(
+            nn.Dropout(config.dropout), nn.Linear(5 * config.dim, config.hidden), nn.PReLU(), nn.Linear(config.hidden, 1)
+        )
+
+    def table(self) -> Tensor:
+        """Item embeddings `[n_items, dim]`, the sum of an item's own and its category's."""
+        return self.items.weight + self.categories(self.category)
+
+    def forward(self, moments: Moments, candidates: Tensor) -> Tensor:
+        """Scores float32 `[batch, candidates]` for candidate items int64 `[batch or 1, candidates]`."""
+        table = self.table()
+        embedded = F.embedding(candidates, table)
+        recent = moments.recent(self.config.short_term).unsqueeze(1)
+        short = self.short(embedded, table, *self._events(moments, recent))
+        found = self.general_search(moments, candidates, table)
+        long = self.long(embedded, table, *self._events(moments, found))
+        embedded = embedded.expand_as(short)
+        features = torch.cat([embedded, short, long, embedded * short, embedded * long], dim=-1)
+        return (self.rank(features) + self.popularity(candidates)).squeeze(-1)
+
+    def general_search(self, moments: Moments, candidates: Tensor, table: Tensor) -> Tensor:
+        """Places of the long-term events kept for each candidate, int64 `[batch, candidates or 1, limit]`.
+
+        Where all candidates have one category, the hard search is made once for all of them.
+        """
+        config = self.config
+        ends = (moments.ends - config.short_term).clamp(min=0)
+        if config.search == "hard":
+            category = self.category[candidates].expand(len(ends), -1)
+            if (category == category[:1, :1]).all():
+                category = category[:, :1]
+            return moments.events.index.search(moments.rows, ends, category, config.limit)
+        width = max(int(ends.max()), 1)
+        column = torch.arange(width, device=ends.device)
+        place = torch.where(column < ends[:, None], moments.events.offsets[moments.rows][:, None] + column, PAD)
+        events = F.embedding(_look_up(moments.events.items, place), table.detach())
+        scores = F.embedding(candidates, table.detach()).expand(len(ends), -1, -1) @ events.transpose(1, 2)
+        scores = scores.masked_fill((place == PAD).unsqueeze(1), -torch.inf)
+        best = scores.topk(min(config.limit, width), dim=-1).indices
+        return place.unsqueeze(1).expand(-1, best.shape[1], -1).gather(-1, best)
+
+    @staticmethod
+    def _events(moments: Moments, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Items, gap buckets and presence of events at places int64 `[batch, candidates or 1, n]`."""
+        gap = (moments.now()[:, None, None] - _look_up(moments.events.timestamps, place)).clamp(min=0)
+        bucket = (gap + 1).double().log2().long().clamp(max=GAP_BUCKETS - 1)
+        return _look_up(moments.events.items, place), bucket, place != PAD
+
+
+class SIM(Recommender):
+    """SIM for next-item retrieval: every item of the catalogue is a candidate."""
+
+    Config = SIMConfig
+    config: SIMConfig
+    network: SIMNetwork | None = None
+    summary = "search-based interest model: category (hard) or embedding (soft) search over the long history, full ranking"
+    fidelity = (
+        Mechanism("general search unit, hard: events of the candidate's category", "faithful", "section 3.2.1"),
+        Mechanism(
+            "general search unit, soft: largest inner products",
+            "approximated",
+            "section 3.2.1",
+            "exact search with the ranking network's own embeddings; the paper trains separate ones on an auxiliary task and "
+            "searches approximately",
+        ),
+        Mechanism("exact search unit: multi-head target attention with time gaps", "faithful", "section 3.2.2"),
+        Mechanism(
+            "short-term branch (DIN)",
+            "approximated",
+            "section 3.3",
+            "target attention with time gaps in place of DIN's activation network",
+        ),
+        Mechanism(
+            "click-through loss over impressions",
+            "approximated",
+            "eq. 9",
+            "softmax over the target and uniform negatives: there are no impressions, and the whole catalogue is ranked",
+        ),
+    )
+
+    def fit(self, train: TrainingData, context: FitContext) -> None:
+        torch.manual_seed(context.seed)
+        config, device = self.config, context.device
+        self._device = device
+        category = np.zeros(train.n_items, dtype=np.int64)
+        if train.item_table.category is not None:
+            category = train.item_table.category.astype(np.int64) + 1  # 0 holds the items of unknown category
+        self._by_category = [
+            torch.from_numpy(np.flatnonzero(category == value)).to(device) for value in np.unique(category)
+        ]
+        network = self.network = SIMNetwork(train.n_items, category, config).to(device)
+        lengths = train.interactions.lengths
+        events = self._events(train.interactions)
+        generator = torch.Generator(device=device).manual_seed(context.seed)
+
+        def loss(batch: tuple[Tensor, Tensor]) -> Tensor:
+            rows, ends = batch
+            positive = events.items[events.offsets[rows] + ends].unsqueeze(1)
+            negatives = torch.randint(
+                train.n_items, (len(rows), config.negatives), generator=generator, device=device
+            )
+            scores = network(Moments(events, rows, ends), torch.cat([positive, negatives], dim=1))
+            repeated = F.pad(negatives == positive, (1, 0))
+            return -scores.masked_fill(repeated, -torch.inf).log_softmax(1)[:, 0].mean()
+
+        def epoch(rng: np.random.Generator) -> TargetEpoch:
+            return TargetEpoch(lengths, config.targets_per_epoch, config.batch_targets, rng, device)
+
+        fit_network(self, network, epoch, loss, config.training, context)
+
+    def recommend(self, histories: Histories, k: int) -> Recommendations:
+        network = self.network
+        assert network is not None, "recommend before fit"
+        scores = np.empty((len(histories), histories.n_items), dtype=np.float32)
+        with torch.inference_mode():
+            events = self._events(histories)
+            for users in torch.arange(len(histories), device=self._device).split(32):
+                moments = Moments(events, users, events.offsets.diff()[users])
+                for candidates in self._by_category:
+                    found = network(moments, candidates.unsqueeze(0))
+                    scores[np.ix_(users.cpu().numpy(), candidates.cpu().numpy())] = found.float().cpu().numpy()
+        return rank_catalogue(scores, histories, k)
+
+    def parameter_count(self) -> int:
+        return parameter_count(self.network)
+
+    def _events(self, source: Interactions | Histories) -> Events:
+        """The rows on the device, indexed by category."""
+        assert self.network is not None
+        arrays = (source.items.astype(np.int64), source.timestamps, source.offsets)
+        items, timestamps, offsets = (torch.from_numpy(array).to(self._device) for array in arrays)
+        category = self.network.category
+        index = SemanticSearchIndex(items, offsets, category, int(category.max()) + 1)
+        return Events(items, timestamps, offsets, index)
+
+
+class TargetEpoch:
+    """Training targets of one epoch as pairs (row, events before the target), in random order.
+
+    Args:
+        lengths: int64 `[n_rows]`, events of each row.
+        share: Share of all targets that is drawn.
+        batch: Targets of a batch.
+        rng: Draws them.
+        device: Where the batches go.
+    """
+
+    def __init__(
+        self, lengths: NDArray[np.int64], share: float, batch: int, rng: np.random.Generator, device: str
+    ) -> None:
+        targets = np.maximum(lengths - 1, 0)
+        rows = np.repeat(np.arange(len(lengths)), targets)
+        ends = np.arange(len(rows)) - np.repeat(np.cumsum(targets) - targets, targets) + 1
+        chosen = rng.permutation(len(rows))[: math.ceil(share * len(rows))]
+        self._rows = torch.from_numpy(rows[chosen]).to(device).split(batch)
+        self._ends = torch.from_numpy(ends[chosen]).to(device).split(batch)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return iter(zip(self._rows, self._ends, strict=True))
+
+
+def _look_up(values: Tensor, place: Tensor) -> Tensor:
+    """Values at places, whatever stands at `PAD`."""
+    return values[place.clamp(min=0)] if len(values) else torch.zeros_like(place)

@@ -1,0 +1,185 @@
+"""The command line: `python -m bench run | report | list`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from bench.errors import BenchError, unknown_name
+from bench.execution.job import run_plan, say, stored_results
+from bench.listing import list_datasets, list_models, list_suites
+from bench.plan import Plan, expand, select
+from bench.spec import RunResult
+from bench.suite_files import load_suite, seeds_from, suite_path
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Benchmark of recommender systems: train, judge, report.",
+)
+
+
+class Device(str, Enum):
+    """Where models are trained."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+SuiteOption = Annotated[str, typer.Option(help="Name of a suite, or path to a .yaml file.")]
+ResultsOption = Annotated[Path, typer.Option(help="Folder of the results.")]
+ReportsOption = Annotated[Path, typer.Option(help="Folder of the reports.")]
+_INTERRUPTED = 130
+_WIDTH_OF_FILES = 140
+"""Characters of a table's line where it does not go to a terminal."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Returns:
+        0 when every run is complete or skipped, 1 when one has failed, 2 after bad input, 130 after Ctrl-C.
+    """
+    try:
+        code = typer.main.get_command(app)(args=arguments, prog_name="bench", standalone_mode=False) or 0
+    except BenchError as error:
+        return _complain(str(error), 2)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _INTERRUPTED
+    except Exception as error:
+        if hasattr(error, "format_message"):  # a usage error, of click's class or of typer's own, depending on version
+            return _complain(error.format_message() or "no command: try --help", 2)
+        raise
+    if code == _INTERRUPTED:  # some versions of typer turn KeyboardInterrupt into this code
+        return _complain("interrupted; complete results are kept, and the same command goes on from there", code)
+    return code
+
+
+@app.command()
+def run(
+    suite: SuiteOption = "full",
+    models: Annotated[
+        str | None, typer.Option(help="Only these rows, comma-separated; models outside the suite may join.")
+    ] = None,
+    datasets: Annotated[str | None, typer.Option(help="Only these data sets, comma-separated.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="A count (3 means 0,1,2) or a list (0,2; one seed: 2,).")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time. Default: what fits the machine.")] = None,
+    device: Annotated[Device, typer.Option(help="auto takes a GPU when there is one.")] = Device.auto,
+    results: ResultsOption = Path("results"),
+    reports: ReportsOption = Path("reports"),
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Change a configuration: model.key=value, or key=value for all."
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Make complete runs again.")] = False,
+) -> None:
+    """Train and judge every model of a suite, then report. Complete results are re-used."""
+    selection = {"--models": models, "--datasets": datasets, "--seeds": seeds}
+    chosen = select(
+        load_suite(suite),
+        models=_names(models, "--models"),
+        datasets=_names(datasets, "--datasets"),
+        seeds=None if seeds is None else seeds_from(_parsed_seeds(seeds), "--seeds"),
+    )
+    options = [(name, value) for name, value in selection.items() if value is not None]
+    options += [("--set", value) for value in set_ or ()]
+    command = f"python -m bench run --suite {shlex.quote(suite)}"
+    command += "".join(f" {name} {shlex.quote(value)}" for name, value in options)
+    runs = expand(chosen, set_ or (), where=str(suite_path(suite)))
+    plan = Plan(suite=chosen, runs=tuple(runs), command=command)
+
+    console = Console()
+    outcome = run_plan(plan, results, reports, console, _usable(device), jobs, force)
+    _summarise(outcome, reports / chosen.name / "report.md", console)
+    raise typer.Exit(1 if any(result.status == "failed" for result in outcome) else 0)
+
+
+@app.command()
+def report(
+    suite: SuiteOption = "full",
+    results: ResultsOption = Path("results"),
+    reports: ReportsOption = Path("reports"),
+) -> None:
+    """Rebuild the report of a suite from its results, without training anything."""
+    name = load_suite(suite).name if suite.endswith((".yaml", ".yml")) else suite
+    if not Plan.path(results, name).exists():
+        suite_path(suite)  # a misspelt name is the likelier mistake
+    plan = Plan.read(results, name)
+    from bench.reporting.report import write_report  # brings in the plotting libraries
+
+    console = Console()
+    found = stored_results(plan.runs, results, console)
+    write_report(plan.suite, plan.runs, found, results, reports, plan.command)
+    _summarise(found, reports / name / "report.md", console)
+    raise typer.Exit(1 if any(result.status == "failed" for result in found) else 0)
+
+
+@app.command("list")
+def list_(
+    what: Annotated[str, typer.Argument(help="models, datasets or suites.")],
+    fidelity: Annotated[bool, typer.Option("--fidelity", help="With models: print their fidelity cards.")] = False,
+) -> None:
+    """List what can be run."""
+    listings: dict[str, Callable[[Console], None]] = {
+        "models": lambda console: list_models(console, fidelity),
+        "datasets": list_datasets,
+        "suites": list_suites,
+    }
+    if what not in listings:
+        raise unknown_name("listing", what, listings)
+    console = Console()
+    listings[what](console if console.is_terminal else Console(width=_WIDTH_OF_FILES))
+
+
+def _names(text: str | None, option: str) -> list[str] | None:
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise BenchError(f"{option}: give at least one name")
+    return names
+
+
+def _parsed_seeds(text: str) -> Any:
+    """`3` as a count, `0,2` as a list; anything else as it is, to be complained about."""
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) == 1:
+        return int(text) if text.strip().isdecimal() else text
+    numbers = [part for part in parts if part]
+    return [int(part) for part in numbers] if all(part.isdecimal() for part in numbers) else text
+
+
+def _usable(device: Device) -> str:
+    import torch  # only here: `report` and `list` do without
+
+    if device is Device.cuda and not torch.cuda.is_available():
+        raise BenchError("--device cuda: torch finds no GPU on this machine: use --device auto or cpu")
+    return "cuda" if device is not Device.cpu and torch.cuda.is_available() else "cpu"
+
+
+def _summarise(results: Sequence[RunResult], report_path: Path, console: Console) -> None:
+    counts = Counter(result.status for result in results)
+    say(console, ", ".join(f"{counts[status]} {status}" for status in ("complete", "failed", "skipped")))
+    for result in results:
+        if result.status != "complete":
+            name = f"{result.spec.label} on {result.spec.dataset.label}, seed {result.spec.seed}"
+            say(console, f"  {result.status}: {name}: {result.reason}")
+    if report_path.exists():
+        say(console, f"report: {report_path}")
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return code

@@ -1,0 +1,78 @@
+"""What a result was measured on: versions, commit, processor, memory."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import subprocess
+import sys
+from contextlib import suppress
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import bench
+
+_PACKAGES = ("torch", "numpy", "pandas", "recbole")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, this project and the packages that can change a result, as far as installed."""
+    found = {"python": platform.python_version(), "glass-bench": bench.__version__}
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+@lru_cache(maxsize=1)
+def commit() -> str:
+    """The project's git commit, with "-dirty" where its code was changed since; "" outside a clone."""
+    root = Path(bench.__file__).parents[1]
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=30
+        ).stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != root.resolve():
+            return ""  # installed somewhere inside another project's repository
+        changed = git("status", "--porcelain", "--", "bench", "models", "baselines", "pyproject.toml")
+        return git("rev-parse", "HEAD") + ("-dirty" if changed else "")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def device_name(device: str) -> str:
+    """The model of the GPU or the processor."""
+    if device == "cuda":
+        import torch
+
+        return torch.cuda.get_device_name()
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def reset_peak_memory(device: str) -> None:
+    """Starts the measurement of peak memory anew, for a worker process that has made other runs before."""
+    with suppress(OSError):  # Linux only; elsewhere the peak is that of the whole process
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    if device == "cuda":
+        import torch
+
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak_memory(device: str) -> dict[str, float]:
+    """Peak resident memory of this process, and of the GPU where there is one, in MiB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = {"peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20, 1)}
+    if device == "cuda":
+        import torch
+
+        peak["peak_gpu_memory_mib"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    return peak

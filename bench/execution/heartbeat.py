@@ -1,0 +1,73 @@
+"""How a running worker tells the parent process how far it is: one small file per run."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench.spec import RunSpec
+
+_SECONDS_BETWEEN_WRITES = 0.5
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """The state of a run: fraction done (0 .. 1), a few words, and when it started (Unix time)."""
+
+    fraction: float
+    words: str
+    started: float
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.time() - self.started
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds to go at the speed so far, None as long as that is a guess."""
+        return self.elapsed * (1 / self.fraction - 1) if self.fraction >= 0.02 else None
+
+
+class Pulse:
+    """Writes the heartbeat of one run, at most every half second; call it as often as you like."""
+
+    def __init__(self, results_dir: Path, spec: RunSpec) -> None:
+        self.path = heartbeat_path(results_dir, spec)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._started = time.time()
+        self._last_write = 0.0
+        self(0.0, "starting")
+
+    def __call__(self, fraction: float, words: str) -> None:
+        if time.monotonic() - self._last_write >= _SECONDS_BETWEEN_WRITES:
+            self._last_write = time.monotonic()
+            temporary = self.path.with_suffix(".tmp")
+            beat = Heartbeat(fraction=float(fraction), words=words, started=self._started)
+            temporary.write_text(json.dumps(asdict(beat)), encoding="utf-8")
+            temporary.replace(self.path)
+
+
+def heartbeat_path(results_dir: Path, spec: RunSpec) -> Path:
+    return results_dir / "runs" / ".progress" / f"{spec.key}.json"
+
+
+def log_path(results_dir: Path, spec: RunSpec) -> Path:
+    """Where a run logs while it runs; the log moves into its folder when it ends."""
+    return heartbeat_path(results_dir, spec).with_suffix(".log")
+
+
+def read_heartbeat(results_dir: Path, spec: RunSpec) -> Heartbeat | None:
+    """The latest heartbeat, None before the first one."""
+    try:
+        return Heartbeat(**json.loads(heartbeat_path(results_dir, spec).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def clear(results_dir: Path, spec: RunSpec) -> None:
+    """Removes heartbeat and log of a run that is no longer running."""
+    for path in (heartbeat_path(results_dir, spec), log_path(results_dir, spec)):
+        path.unlink(missing_ok=True)

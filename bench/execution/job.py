@@ -1,0 +1,113 @@
+"""The main job: makes the runs of a plan that are missing, and keeps the report up to date."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.execution.progress import Progress
+from bench.execution.scheduler import Workers, run_all
+from bench.execution.store import ResultStore, UnreadableResultError
+from bench.plan import Plan
+from bench.spec import RunResult, RunSpec
+
+
+def run_plan(
+    plan: Plan,
+    results_dir: Path,
+    reports_dir: Path,
+    console: Console,
+    device: str = "cpu",
+    jobs: int | None = None,
+    force: bool = False,
+) -> list[RunResult]:
+    """Makes every planned run that has no complete result yet, refreshing the report as results come in.
+
+    Args:
+        plan: What to run; stored beside the results.
+        results_dir: Where results go.
+        reports_dir: Where the report goes.
+        console: For progress and warnings.
+        device: "cpu" or "cuda".
+        jobs: Runs at a time; None fits them to the machine.
+        force: Make all runs again.
+
+    Returns:
+        One result per planned run, in order.
+
+    Raises:
+        BenchError: The results folder can't be written to.
+    """
+    plan.write(results_dir)
+    results = {result.spec.key: result for result in stored_results(plan.runs, results_dir, console)}
+    complete = set() if force else {key for key, result in results.items() if result.status == "complete"}
+    todo = list({spec.key: spec for spec in plan.runs if spec.key not in complete}.values())
+    workers = Workers.for_machine(device, jobs, len(todo))
+    say(console, f"{len(todo)} of {len(plan.runs)} runs to do, the others are complete")
+    if todo:
+        say(console, f"{workers.jobs} at a time on {device}, {workers.threads} threads each")
+    report = _Report(plan, results_dir, reports_dir, console)
+    with Progress(console, results_dir, todo, workers.jobs, list(results.values())) as progress:
+
+        def on_result(result: RunResult) -> None:
+            results[result.spec.key] = result
+            progress.finished(result)
+            report.stale = True
+
+        def on_tick(running: Sequence[RunSpec]) -> None:
+            progress.tick(running)
+            report.refresh(list(results.values()))
+
+        run_all(todo, results_dir, workers, on_result, on_tick)
+    report.write(list(results.values()))
+    return [results[spec.key] for spec in plan.runs]
+
+
+def stored_results(specs: Sequence[RunSpec], results_dir: Path, console: Console) -> list[RunResult]:
+    """What is on disk of the given runs; an unreadable result counts as failed and gives one line of warning."""
+    store = ResultStore(results_dir)
+    found = []
+    for spec in specs:
+        try:
+            result = store.load(spec)
+        except UnreadableResultError as error:
+            say(console, f"warning: {error}: `bench run` makes it anew")
+            result = RunResult(spec=spec, status="failed", reason=str(error))
+        if result is not None:
+            found.append(result)
+    return found
+
+
+def say(console: Console, line: str) -> None:
+    """Prints a line as it is: no markup, no colours, no wrapping."""
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+class _Report:
+    """Rewrites the report while runs go on, without letting it hold them up or take them down."""
+
+    def __init__(self, plan: Plan, results_dir: Path, reports_dir: Path, console: Console) -> None:
+        self._plan, self._results_dir, self._reports_dir, self._console = plan, results_dir, reports_dir, console
+        self._ended, self._took = -math.inf, 0.0
+        self.stale = False
+
+    def refresh(self, results: Sequence[RunResult]) -> None:
+        """Writes the report if there is news, unless that would take more than half of this process's time."""
+        if self.stale and time.monotonic() - self._ended >= self._took:
+            self.write(results)
+
+    def write(self, results: Sequence[RunResult]) -> None:
+        started, plan = time.monotonic(), self._plan
+        try:
+            from bench.reporting.report import write_report  # brings in the plotting libraries
+
+            write_report(plan.suite, plan.runs, results, self._results_dir, self._reports_dir, plan.command)
+        except Exception as error:  # a flaw of the report must not cost the runs that are still to come
+            say(self._console, f"warning: the report could not be written ({type(error).__name__}: {error})")
+        self.stale = False
+        self._ended = time.monotonic()
+        self._took = self._ended - started

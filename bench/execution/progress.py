@@ -1,0 +1,144 @@
+"""Progress of a grid of runs: live bars in a terminal, plain lines anywhere else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from bench.evaluation.metrics import ndcg, recall
+from bench.execution.heartbeat import Heartbeat, read_heartbeat
+from bench.spec import RunResult, RunSpec
+
+_SECONDS_BETWEEN_STATUS_LINES = 30.0
+
+
+class Progress:
+    """Shows how far the grid and each run are, with estimates of the time to go.
+
+    Args:
+        console: Where to.
+        results_dir: Where the heartbeats of running workers are.
+        todo: The runs that will be made.
+        jobs: Runs at a time.
+        known: Earlier results, whose durations tell how long runs of the same model take.
+    """
+
+    def __init__(
+        self, console: Console, results_dir: Path, todo: Sequence[RunSpec], jobs: int, known: Sequence[RunResult] = ()
+    ) -> None:
+        self._console, self._results_dir, self._jobs = console, results_dir, jobs
+        self._todo = {spec.key: spec for spec in todo}
+        self._total = len(self._todo)
+        self._durations: dict[tuple[str, str], list[float]] = {}
+        for result in known:
+            self._learn(result)
+        self._started = self._last_status = time.monotonic()
+        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+
+    def __enter__(self) -> Progress:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def finished(self, result: RunResult) -> None:
+        """Prints one line for a run that has ended."""
+        self._todo.pop(result.spec.key, None)
+        self._learn(result)
+        done = self._total - len(self._todo)
+        ending = f"{done} of {self._total}" + (f", ETA {clock(self.remaining([]))}" if self._todo else "")
+        self._console.print(f"{_outcome(result)}  ({ending})", markup=False, highlight=False, soft_wrap=True)
+
+    def tick(self, running: Sequence[RunSpec]) -> None:
+        """Refreshes the bars, or prints a status line now and then."""
+        if self._live:
+            self._live.update(self._bars(running), refresh=True)
+        elif time.monotonic() - self._last_status >= _SECONDS_BETWEEN_STATUS_LINES:
+            self._last_status = time.monotonic()
+            beats = [(spec, read_heartbeat(self._results_dir, spec)) for spec in running]
+            words = ", ".join(f"{_name(spec)} {b.fraction:.0%} ({b.words})" if b else _name(spec) for spec, b in beats)
+            self._console.print(
+                f"running: {words}; ETA {clock(self.remaining(running))}", markup=False, highlight=False, soft_wrap=True
+            )
+
+    def remaining(self, running: Sequence[RunSpec]) -> float | None:
+        """Seconds until all runs have ended, None while nothing is known."""
+        beats = {spec.key: read_heartbeat(self._results_dir, spec) for spec in running}
+        seen = [
+            (spec, beat.elapsed + beat.remaining) for spec in running if (beat := beats[spec.key]) and beat.remaining
+        ]
+        seconds = 0.0
+        for spec in self._todo.values():
+            left = self._left(spec, beats.get(spec.key), seen)
+            if left is None:
+                return None
+            seconds += left
+        return seconds / self._jobs
+
+    def _left(self, spec: RunSpec, beat: Heartbeat | None, seen: Sequence[tuple[RunSpec, float]]) -> float | None:
+        """Seconds that one run still needs: by its own speed, else by that of the model's other runs, else by any."""
+        if beat and beat.remaining is not None:
+            return beat.remaining
+        same = self._durations.get((spec.dataset.label, spec.label)) or [
+            seconds for other, seconds in seen if (other.dataset, other.label) == (spec.dataset, spec.label)
+        ]
+        pool = same or [s for ended in self._durations.values() for s in ended] + [seconds for _, seconds in seen]
+        if not pool:
+            return None
+        return max(0.0, sum(pool) / len(pool) - (beat.elapsed if beat else 0.0))
+
+    def _learn(self, result: RunResult) -> None:
+        if result.status == "complete":
+            place = (result.spec.dataset.label, result.spec.label)
+            self._durations.setdefault(place, []).append(result.fit_seconds + result.recommend_seconds)
+
+    def _bars(self, running: Sequence[RunSpec]) -> Table:
+        table = Table.grid(padding=(0, 2))
+        done = self._total - len(self._todo)
+        beats = {spec.key: read_heartbeat(self._results_dir, spec) for spec in running}
+        partly = sum(beat.fraction for beat in beats.values() if beat)
+        bar = ProgressBar(total=self._total, completed=done + partly, width=30)
+        elapsed = clock(time.monotonic() - self._started)
+        table.add_row(
+            "all runs", bar, f"{done} of {self._total}", f"{elapsed} so far, ETA {clock(self.remaining(running))}"
+        )
+        for spec in running:
+            beat = beats[spec.key]
+            bar = ProgressBar(total=1.0, completed=beat.fraction if beat else 0.0, width=30)
+            left = self._left(spec, beat, [])
+            table.add_row(_name(spec), bar, f"ETA {clock(left)}", beat.words if beat else "")
+        return table
+
+
+def clock(seconds: float | None) -> str:
+    """A duration as `mm:ss` or `h:mm:ss`; `--:--` while it is unknown."""
+    if seconds is None:
+        return "--:--"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
+
+
+def _name(spec: RunSpec) -> str:
+    return f"{spec.label} on {spec.dataset.label}, seed {spec.seed}"
+
+
+def _outcome(result: RunResult) -> str:
+    name = _name(result.spec)
+    if result.queries is None:
+        return f"{name}: {result.status}: {result.reason}"
+    ranks = result.queries["item_rank"].to_numpy()
+    figures = f"NDCG@10 {ndcg(ranks, 10).mean():.4f}, Recall@10 {recall(ranks, 10).mean():.4f}"
+    return f"{name}: {figures}, {result.fit_seconds + result.recommend_seconds:.1f} s"

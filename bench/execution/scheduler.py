@@ -1,0 +1,130 @@
+"""Runs in worker processes: a fixed number at a time, in order, and none of them can take the others down."""
+
+from __future__ import annotations
+
+import signal
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+import joblib
+from joblib.externals.loky import ProcessPoolExecutor
+
+from bench.execution import heartbeat
+from bench.execution.store import ResultStore
+from bench.execution.worker import execute, one_line
+from bench.spec import RunResult, RunSpec
+
+DIED = "worker process died (out of memory?)"
+_SECONDS_BETWEEN_TICKS = 0.5
+_MOST_RUNS_PER_GPU = 8
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Workers:
+    """How the machine is divided among runs.
+
+    Attributes:
+        device: "cpu" or "cuda".
+        jobs: Runs at a time.
+        threads: Of each run; together no more than there are cores, so that runs don't fight for them.
+    """
+
+    device: str
+    jobs: int
+    threads: int
+
+    @classmethod
+    def for_machine(cls, device: str, jobs: int | None, runs: int) -> Workers:
+        """The division for `runs` runs; `jobs` None chooses: every core on a CPU, a few runs on a GPU."""
+        cores = joblib.cpu_count()
+        if jobs is None:
+            jobs = max(1, min(_MOST_RUNS_PER_GPU, cores // 2)) if device == "cuda" else cores
+        jobs = max(1, min(jobs, runs))
+        return cls(device, jobs, max(1, cores // jobs))
+
+
+def run_all(
+    specs: Sequence[RunSpec],
+    results_dir: Path,
+    workers: Workers,
+    on_result: Callable[[RunResult], None],
+    on_tick: Callable[[Sequence[RunSpec]], None],
+) -> None:
+    """Makes all runs, starting them in the given order.
+
+    When a worker process dies, the runs that were under way are made again one by one in new processes, since any of
+    them may be the culprit; the one that dies alone becomes a failed result, and the rest goes on.
+
+    Args:
+        specs: What to run, no two with the same key.
+        results_dir: Where the results go.
+        workers: How many at a time, with how many threads.
+        on_result: Called in this process after each run, when its result is stored.
+        on_tick: Called about twice a second with the runs under way.
+    """
+    waiting, suspects = deque(specs), deque[RunSpec]()
+    running: dict[Future[RunResult], RunSpec] = {}
+    pool: ProcessPoolExecutor | None = None
+    try:
+        while waiting or suspects or running:
+            pool = pool or _new_pool(workers)
+            while not _full(running, suspects, workers) and (suspects or waiting):
+                spec = (suspects or waiting).popleft()
+                running[pool.submit(execute, spec, results_dir, workers.device, workers.threads)] = spec
+            on_tick(list(running.values()))
+            done, _ = wait(running, timeout=_SECONDS_BETWEEN_TICKS, return_when=FIRST_COMPLETED)
+            died = []
+            for future in done:
+                spec = running.pop(future)
+                try:
+                    result = future.result()
+                except BrokenProcessPool:
+                    died.append(spec)
+                    continue
+                except Exception as error:  # not the model's fault: say, a full disk
+                    result = _failed(spec, one_line(error), results_dir)
+                on_result(result)
+            if died:
+                died += running.values()
+                running.clear()
+                pool.shutdown(wait=True, kill_workers=True)
+                pool = None
+                if len(died) == 1:
+                    on_result(_failed(died[0], DIED, results_dir))
+                else:
+                    suspects.extend(spec for spec in specs if spec in died)
+    finally:
+        if pool is not None:
+            pool.shutdown(wait=True, kill_workers=bool(running))
+        for spec in running.values():
+            heartbeat.clear(results_dir, spec)
+
+
+def _full(running: dict[Future[RunResult], RunSpec], suspects: deque[RunSpec], workers: Workers) -> bool:
+    return len(running) >= (1 if suspects else workers.jobs)
+
+
+def _new_pool(workers: Workers) -> ProcessPoolExecutor:
+    # joblib's executor without joblib.Parallel, which with one job makes its runs in this process: each run has to be
+    # in a process that may die.
+    return ProcessPoolExecutor(
+        max_workers=workers.jobs,
+        env={name: str(workers.threads) for name in _THREAD_VARIABLES},
+        initializer=signal.signal,  # Ctrl-C is for the parent, which then ends its workers without their tracebacks
+        initargs=(signal.SIGINT, signal.SIG_IGN),
+    )
+
+
+def _failed(spec: RunSpec, reason: str, results_dir: Path) -> RunResult:
+    """Stores and returns the result of a run whose process could not do so itself."""
+    log = heartbeat.log_path(results_dir, spec)
+    said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    result = RunResult(spec=spec, status="failed", reason=reason)
+    ResultStore(results_dir).save(result, f"{said}\n{reason}\n")
+    heartbeat.clear(results_dir, spec)
+    return result

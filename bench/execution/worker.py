@@ -1,0 +1,199 @@
+"""One run from start to end, inside a worker process."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import random
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.data import catalog
+from bench.data.cache import ArtifactCache
+from bench.data.dataset import Dataset
+from bench.data.protocols import split
+from bench.errors import SkippedRun
+from bench.evaluation.evaluator import judge, validation_ndcg
+from bench.execution import environment, heartbeat
+from bench.execution.store import ResultStore
+from bench.recommender import FitContext, Recommender
+from bench.registry import how_to_install, missing_package, model_class
+from bench.seeds import seed_for
+from bench.spec import RunResult, RunSpec
+
+_FIT_SHARE = 0.95
+"""How much of a run's progress is the fit; the rest is the test."""
+
+
+def execute(spec: RunSpec, results_dir: Path, device: str, threads: int) -> RunResult:
+    """Trains and judges one model, and stores what comes of it.
+
+    Whatever the model prints, logs or warns goes into the run's log. On a CPU the same spec gives the same ranks,
+    provided that the number of threads is the same: sums of floats depend on how they are divided.
+
+    Args:
+        spec: What to run.
+        results_dir: Where results and the cache of shared artifacts live.
+        device: "cpu" or "cuda".
+        threads: For this process.
+
+    Returns:
+        The stored result. A model that raises gives a failed one with its reason, and one that this machine
+        can't run a skipped one.
+    """
+    result = RunResult(spec=spec, status="complete")
+    pulse = heartbeat.Pulse(results_dir, spec)
+    log = heartbeat.log_path(results_dir, spec)
+    with _captured(log):
+        try:
+            _run(result, pulse, ArtifactCache(results_dir / "cache"), device, threads)
+        except SkippedRun as skipped:
+            result.status, result.reason = "skipped", str(skipped)
+        except (Exception, SystemExit) as error:
+            traceback.print_exc()
+            package = missing_package(error) if isinstance(error, ModuleNotFoundError) else None
+            if package is not None:
+                result.status, result.reason = "skipped", how_to_install(package)
+            else:
+                result.status, result.reason = "failed", one_line(error)
+    ResultStore(results_dir).save(result, log.read_text(encoding="utf-8", errors="replace"))
+    heartbeat.clear(results_dir, spec)
+    return result
+
+
+def one_line(error: BaseException) -> str:
+    """An exception as the reason of a failed run."""
+    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return text if len(text) <= 300 else f"{text[:297]}..."
+
+
+def _run(result: RunResult, pulse: heartbeat.Pulse, cache: ArtifactCache, device: str, threads: int) -> None:
+    spec = result.spec
+    seed = seed_for(spec.model, spec.dataset.label, spec.seed)
+    _prepare_process(seed, device, threads)
+    result.environment = {
+        **environment.versions(),
+        "commit": environment.commit(),
+        "device": device,
+        "device_name": environment.device_name(device),
+        "threads": threads,
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+    model = model_class(spec.model)
+    result.diagnostics["fidelity"] = [asdict(mechanism) for mechanism in model.fidelity]
+    dataset = catalog.load_dataset(spec.dataset.name)
+    parts = split(dataset, spec.dataset.protocol, spec.dataset.seen_items)
+    result.environment["dataset"] = _described(dataset, spec)
+    result.environment["excluded"] = parts.excluded
+
+    def validate(candidate: Recommender) -> float:
+        return validation_ndcg(candidate, parts.validation)
+
+    recommender = model(model.Config.model_validate(spec.config))
+    context = FitContext(
+        seed=seed,
+        device=device,
+        cache=cache,
+        validate=validate,
+        report_progress=lambda fraction, words: pulse(_FIT_SHARE * fraction, words),
+        diagnostics=result.diagnostics,
+    )
+    try:
+        started = time.perf_counter()
+        recommender.fit(parts.train, context)
+        result.fit_seconds = time.perf_counter() - started
+    finally:  # a diverged fit is explained by its curve
+        result.curve = [asdict(point) for point in context.curve]
+    result.parameters = recommender.parameter_count()
+
+    started = time.perf_counter()
+    result.queries = judge(
+        recommender,
+        parts.test,
+        report_progress=lambda done: pulse(_FIT_SHARE + (1 - _FIT_SHARE) * done, "answering test queries"),
+    )
+    result.recommend_seconds = time.perf_counter() - started
+    result.milliseconds_per_user = 1000 * result.recommend_seconds / len(parts.test)
+    judged = [point for point in context.curve if not math.isnan(point.validation)]
+    if judged:
+        best = max(judged, key=lambda point: point.validation)
+        result.best_epoch, result.validation = best.epoch, best.validation
+    result.environment.update(environment.peak_memory(device))
+
+
+def _prepare_process(seed: int, device: str, threads: int) -> None:
+    """Threads, and seeds for libraries that draw from global random state although models here should not."""
+    import torch
+
+    torch.set_num_threads(threads)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(device == "cpu", warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid that costs time
+    environment.reset_peak_memory(device)
+
+
+def _described(dataset: Dataset, spec: RunSpec) -> dict[str, Any]:
+    return {
+        "name": dataset.name,
+        "users": dataset.interactions.n_users,
+        "items": dataset.interactions.n_items,
+        "events": dataset.interactions.n_events,
+        "seen_items": spec.dataset.seen_items or dataset.seen_items,
+        "licence": dataset.licence,
+        "source": dataset.source,
+    }
+
+
+@contextlib.contextmanager
+def _captured(path: Path) -> Iterator[None]:
+    """Sends everything that this process prints, logs or warns to a file, also what C++ code writes."""
+    root = logging.getLogger()
+    level = root.level
+    with (
+        path.open("w", encoding="utf-8", errors="replace", buffering=1) as log,
+        contextlib.redirect_stdout(log),
+        contextlib.redirect_stderr(log),
+        _descriptors_to(log.fileno()),
+    ):
+        handler = logging.StreamHandler(log)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        root.addHandler(handler)
+        root.setLevel(logging.INFO)
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")  # what an earlier run in this process warned of is news in this log
+            logging.captureWarnings(True)
+            try:
+                yield
+            finally:
+                logging.captureWarnings(False)
+                root.removeHandler(handler)
+                root.setLevel(level)
+
+
+@contextlib.contextmanager
+def _descriptors_to(target: int) -> Iterator[None]:
+    """Points the process's standard output and error at the descriptor `target`."""
+    if sys.__stdout__:
+        sys.__stdout__.flush()
+    saved = [os.dup(1), os.dup(2)]
+    try:
+        os.dup2(target, 1)
+        os.dup2(target, 2)
+        yield
+    finally:
+        for standard, original in zip((1, 2), saved, strict=True):
+            os.dup2(original, standard)
+            os.close(original)

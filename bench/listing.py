@@ -1,0 +1,66 @@
+"""What `bench list` shows: models with their fidelity, data sets, suites."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.data import catalog
+from bench.errors import BenchError, SkippedRun
+from bench.recommender import Mechanism
+from bench.registry import model_class, model_names
+from bench.suite_files import load_suite, suite_names
+
+
+def list_models(console: Console, fidelity: bool = False) -> None:
+    """Prints a table of all models, and with `fidelity` the card of each.
+
+    A model that can't be imported is listed with the reason.
+    """
+    table = _table("model", "summary", "fidelity")
+    cards: dict[str, tuple[Mechanism, ...]] = {}
+    for name in model_names():
+        try:
+            model = model_class(name)
+        except (BenchError, SkippedRun) as error:
+            table.add_row(name, f"not available: {error}", "")
+            continue
+        cards[name] = model.fidelity
+        counts = Counter(mechanism.status for mechanism in model.fidelity)
+        shown = [f"{counts[status]} {status}" for status in ("faithful", "approximated", "omitted") if counts[status]]
+        table.add_row(name, model.summary, ", ".join(shown))
+    console.print(table, markup=False)
+    for name, card in cards.items():
+        if fidelity and card:
+            table = _table("mechanism", "status", "source", "note", "test")
+            for mechanism in card:
+                table.add_row(mechanism.name, mechanism.status, mechanism.source, mechanism.note, mechanism.test)
+            console.print(f"\n{name}", markup=False, highlight=False)
+            console.print(table, markup=False)
+
+
+def list_datasets(console: Console) -> None:
+    """Prints a table of all data sets; loads none."""
+    table = _table("data set", "summary", "licence")
+    for name, entry in catalog.CATALOG.items():
+        table.add_row(name, entry.summary, entry.licence)
+    console.print(table, markup=False)
+
+
+def list_suites(console: Console) -> None:
+    """Prints a table of the suites that come with the project."""
+    table = _table("suite", "description", "models", "data sets", "seeds")
+    for name in suite_names():
+        suite = load_suite(name)
+        rows, data = (", ".join(names) for names in ((e.row for e in suite.models), (d.label for d in suite.datasets)))
+        table.add_row(name, suite.description, rows, data, str(len(suite.seeds)))
+    console.print(table, markup=False)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(*columns)
+    for column in table.columns:
+        column.overflow = "fold"
+    return table

@@ -1,0 +1,245 @@
+"""From a suite and the command line to the list of runs, in the order in which they are made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bench.config_errors import explain, key_paths
+from bench.data import catalog
+from bench.errors import BenchError, SkippedRun, unknown_name
+from bench.recommender import Recommender
+from bench.registry import model_class, model_names
+from bench.spec import DatasetSpec, Entry, RunSpec, Suite
+
+
+class Plan(BaseModel):
+    """What was asked for: kept beside the results, so that a report needs neither the suite's file nor any model.
+
+    Attributes:
+        suite: The suite after the selections of the command line.
+        runs: Every planned run, in order.
+        command: How to run it again.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    suite: Suite
+    runs: tuple[RunSpec, ...]
+    command: str
+
+    @staticmethod
+    def path(results_dir: Path, suite: str) -> Path:
+        return results_dir / suite / "plan.json"
+
+    def write(self, results_dir: Path) -> None:
+        """Stores the plan.
+
+        Raises:
+            BenchError: The folder can't be written to.
+        """
+        path = self.path(results_dir, self.suite.name)
+        temporary = path.with_suffix(".tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(self.model_dump_json(indent=1), encoding="utf-8")
+            temporary.replace(path)
+        except OSError as error:
+            raise BenchError(f"can't write results to '{results_dir}': {error.strerror}: choose --results") from None
+
+    @classmethod
+    def read(cls, results_dir: Path, suite: str) -> Plan:
+        """The plan of the latest `bench run` of a suite.
+
+        Raises:
+            BenchError: There is none, or it is unreadable.
+        """
+        path = cls.path(results_dir, suite)
+        again = f"python -m bench run --suite {suite} --results {results_dir}"
+        try:
+            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except OSError:
+            raise BenchError(f"no results of suite '{suite}' in '{results_dir}': first run {again}") from None
+        except ValueError:
+            raise BenchError(f"unreadable plan '{path}': {again} writes it anew, and keeps all results") from None
+
+
+def select(
+    suite: Suite,
+    models: Sequence[str] | None = None,
+    datasets: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+) -> Suite:
+    """The suite, narrowed to what the command line names; None keeps all.
+
+    Args:
+        suite: As loaded.
+        models: Row labels or model names of the suite; a registered model outside it runs with its defaults.
+        datasets: Labels or names of the suite's data sets; others are taken with their defaults.
+        seeds: Replace the suite's.
+
+    Raises:
+        BenchError: A name is unknown, or nothing is left to run.
+    """
+    changes: dict[str, Any] = {}
+    if models is not None:
+        changes["models"] = tuple(_unique(entry for name in models for entry in _entries(suite, name)))
+    if datasets is not None:
+        changes["datasets"] = tuple(_unique(spec for name in datasets for spec in _datasets(suite, name)))
+    if seeds is not None:
+        changes["seeds"] = tuple(seeds)
+    return suite.model_copy(update=changes)
+
+
+def expand(suite: Suite, overrides: Sequence[str] = (), where: str = "") -> list[RunSpec]:
+    """Every run of a suite with its complete configuration: each row's first seed before any second seed.
+
+    Args:
+        suite: What to run.
+        overrides: `--set` options: `epochs=3` for every model that has the key, `tiger.epochs=3` for one.
+        where: The suite's file, for error messages.
+
+    Raises:
+        BenchError: A key or value does not fit the model's configuration.
+    """
+    settings = [_Setting.parse(text, suite) for text in overrides]
+    where = where or f"suite '{suite.name}'"
+    templates = []
+    for dataset in suite.datasets:
+        data_hash = catalog.load_dataset(dataset.name).content_hash
+        for entry in suite.models:
+            if entry.datasets is None or {dataset.name, dataset.label} & set(entry.datasets):
+                template = _first_run(entry, dataset, data_hash, settings, where)
+                templates.append(template)
+    for setting in settings:
+        if not setting.used:
+            raise _nobody_has(setting, suite)
+    if not templates:
+        raise BenchError(f"{where}: no model of the selection runs on these data sets: change --models or --datasets")
+    return [template.model_copy(update={"seed": seed}) for seed in suite.seeds for template in templates]
+
+
+def _first_run(entry: Entry, dataset: DatasetSpec, data_hash: str, settings: Sequence[_Setting], where: str) -> RunSpec:
+    written = _merged(entry.config, entry.per_dataset.get(dataset.name, {}), entry.per_dataset.get(dataset.label, {}))
+    try:
+        model: type[Recommender] | None = model_class(entry.model)
+    except SkippedRun:
+        model = None  # the run becomes a row with its reason; nobody here knows its defaults
+    config, revision = written, 0
+    if model is not None:
+        config, revision = _complete(model, written, f"{where}, row '{entry.row}'"), model.revision
+    for setting in settings:
+        if setting.concerns(entry, model):
+            written = _merged(written, setting.as_config())
+            config = written if model is None else _complete(model, written, f"--set {setting.text}")
+            setting.used = True
+    return RunSpec(
+        dataset=dataset,
+        data_hash=data_hash,
+        model=entry.model,
+        revision=revision,
+        config=config,
+        seed=0,
+        label=entry.row,
+    )
+
+
+def _complete(model: type[Recommender], written: dict[str, Any], where: str) -> dict[str, Any]:
+    """The configuration with all defaults, as JSON values."""
+    try:
+        return model.Config.model_validate(written).model_dump(mode="json")
+    except ValidationError as error:
+        raise explain(error, model.Config, where) from None
+
+
+@dataclass
+class _Setting:
+    """One `--set` option.
+
+    Attributes:
+        text: As written.
+        row: The model or row that it names; None applies to every model that has the key.
+        keys: The path of keys.
+        value: Parsed as YAML.
+        used: Whether any model took it.
+    """
+
+    text: str
+    row: str | None
+    keys: list[str]
+    value: Any
+    used: bool = False
+
+    @classmethod
+    def parse(cls, text: str, suite: Suite) -> _Setting:
+        name, equals, value = text.partition("=")
+        row = next((n for entry in suite.models for n in (entry.row, entry.model) if name.startswith(f"{n}.")), None)
+        keys = (name[len(row) + 1 :] if row else name).strip().split(".")
+        if not equals or not all(keys):
+            raise BenchError(f"--set {text}: should read key=value or model.key=value")
+        try:
+            return cls(text, row, keys, yaml.safe_load(value))
+        except yaml.YAMLError:
+            raise BenchError(f"--set {text}: the value is no YAML: put it into quotes") from None
+
+    def concerns(self, entry: Entry, model: type[Recommender] | None) -> bool:
+        if self.row is not None:
+            return self.row in (entry.row, entry.model)
+        return model is not None and ".".join(self.keys) in key_paths(model.Config)
+
+    def as_config(self) -> dict[str, Any]:
+        *parents, last = self.keys
+        config = {last: self.value}
+        for key in reversed(parents):
+            config = {key: config}
+        return config
+
+
+def _nobody_has(setting: _Setting, suite: Suite) -> BenchError:
+    """The error for a `--set` key that no model has: it may be a misspelt key or a misspelt model."""
+    known: set[str] = set()
+    for entry in suite.models:
+        try:
+            paths = key_paths(model_class(entry.model).Config)
+        except SkippedRun:
+            continue
+        known |= {*paths, *(f"{entry.row}.{path}" for path in paths)}
+    return BenchError(f"--set {setting.text}: {unknown_name('key', '.'.join(setting.keys), known)}")
+
+
+def _entries(suite: Suite, name: str) -> list[Entry]:
+    found = [entry for entry in suite.models if name in (entry.row, entry.model)]
+    if not found and name not in model_names():
+        raise unknown_name("model", name, {*model_names(), *(entry.row for entry in suite.models)})
+    return found or [Entry(model=name)]
+
+
+def _datasets(suite: Suite, name: str) -> list[DatasetSpec]:
+    found = [spec for spec in suite.datasets if name in (spec.label, spec.name)]
+    if not found and name not in catalog.available_datasets():
+        raise unknown_name("data set", name, catalog.available_datasets())
+    return found or [DatasetSpec(name=name)]
+
+
+def _unique(values: Iterable[Any]) -> list[Any]:
+    kept: list[Any] = []
+    for value in values:
+        if value not in kept:
+            kept.append(value)
+    return kept
+
+
+def _merged(*configs: dict[str, Any]) -> dict[str, Any]:
+    """Nested mappings merged key by key, later ones winning."""
+    result: dict[str, Any] = {}
+    for config in configs:
+        for key, value in config.items():
+            both = isinstance(result.get(key), dict) and isinstance(value, dict)
+            result[key] = _merged(result[key], value) if both else deepcopy(value)
+    return result

@@ -1,0 +1,111 @@
+"""Model names and the classes behind them: built-ins and third-party entry points alike, imported when asked for.
+
+A package outside this project adds a model with an entry point and no change here:
+
+    [project.entry-points."glass_bench.models"]
+    my-model = "my_package.my_module:MyRecommender"
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from importlib.metadata import EntryPoint, entry_points
+
+from bench.errors import BenchError, SkippedRun, unknown_name
+from bench.recommender import Recommender
+
+ENTRY_POINT_GROUP = "glass_bench.models"
+
+BUILT_IN = {
+    "popularity": "baselines.popularity:Popularity",
+    "personal-popularity": "baselines.personal_popularity:PersonalPopularity",
+    "item-knn": "baselines.item_knn:ItemKNN",
+    "gru4rec": "baselines.gru4rec:GRU4Rec",
+    "sasrec": "baselines.sasrec:SASRec",
+    "hstu": "baselines.hstu:HSTU",
+    "sim": "baselines.sim:SIM",
+    "tiger": "baselines.tiger:Tiger",
+    "glass": "models.glass.glass:Glass",
+    "gru4rec-recbole": "baselines.recbole_models:RecBoleGRU4Rec",
+    "sasrec-recbole": "baselines.recbole_models:RecBoleSASRec",
+}
+
+_OWN_PACKAGES = {"bench", "models", "baselines"}
+
+
+def model_names() -> list[str]:
+    """Every registered name, built-ins first; imports no model."""
+    return [*BUILT_IN, *sorted(_third_party())]
+
+
+def model_class(name: str) -> type[Recommender]:
+    """The class behind a registered name.
+
+    Raises:
+        SkippedRun: A built-in model needs an optional package that is not installed.
+        BenchError: The name is unknown, or what it names is not an importable `Recommender`.
+    """
+    third_party = _third_party()
+    if name in third_party:
+        point = third_party[name]
+        where = f"model '{name}' of distribution '{point.dist.name if point.dist else 'unknown'}' ({point.value})"
+        try:
+            found = point.load()
+        except Exception as error:  # a stranger's module may raise anything while it is imported
+            raise BenchError(f"{where} can't be imported: {_one_line(error)}") from error
+    elif name in BUILT_IN:
+        where = f"model '{name}' ({BUILT_IN[name]})"
+        module, _, attribute = BUILT_IN[name].partition(":")
+        try:
+            found = getattr(importlib.import_module(module), attribute)
+        except ImportError as error:
+            package = missing_package(error)
+            if package is None:
+                raise BenchError(f"{where} can't be imported: {_one_line(error)}") from error
+            raise SkippedRun(how_to_install(package)) from error
+        except AttributeError as error:
+            raise BenchError(f"{where} can't be imported: {_one_line(error)}") from error
+    else:
+        raise unknown_name("model", name, model_names())
+    if not (inspect.isclass(found) and issubclass(found, Recommender)):
+        raise BenchError(f"{where} is not a subclass of bench.recommender.Recommender")
+    return found
+
+
+def missing_package(error: ImportError) -> str | None:
+    """The optional package whose absence caused `error`; None when the fault lies in this project."""
+    package = (error.name or "").partition(".")[0]
+    return package if package and package not in _OWN_PACKAGES else None
+
+
+def how_to_install(package: str) -> str:
+    """The reason for a skipped run that lacks `package`."""
+    return f"needs the package '{package}', which is not installed here: pip install {package}"
+
+
+def _third_party() -> dict[str, EntryPoint]:
+    """Entry points by model name.
+
+    Raises:
+        BenchError: One of them takes the name of a built-in model or of another distribution's model.
+    """
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        owner = point.dist.name if point.dist else "unknown"
+        if point.name in BUILT_IN:
+            raise BenchError(
+                f"distribution '{owner}' registers a model '{point.name}', which is a built-in name: "
+                f"rename its entry point in group '{ENTRY_POINT_GROUP}'"
+            )
+        other = found.setdefault(point.name, point)
+        if other.value != point.value:  # the same distribution may be found twice on the path
+            raise BenchError(
+                f"model '{point.name}' is registered twice, as {other.value} and as {point.value}: "
+                f"rename one of the entry points in group '{ENTRY_POINT_GROUP}'"
+            )
+    return found
+
+
+def _one_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -1,0 +1,149 @@
+"""The report of a suite: leaderboards, figures and one markdown page, rebuilt after every finished run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bench.reporting import figures, provenance, sections, style, summary
+from bench.reporting.files import replaced
+from bench.reporting.grid import Grid
+from bench.reporting.leaderboard import write_leaderboards
+from bench.spec import RunResult, RunSpec, Suite
+
+
+def write_report(
+    suite: Suite,
+    planned: Sequence[RunSpec],
+    results: Sequence[RunResult],
+    results_dir: Path,
+    reports_dir: Path,
+    command: str,
+) -> Path:
+    """Writes all that can be said so far; runs without a result are shown as pending.
+
+    Args:
+        suite: What was asked for.
+        planned: Every run of it, in order.
+        results: Those that have ended, in any order, failed and skipped ones included.
+        results_dir: `SUITE/DATASET/leaderboard.csv` and `metrics.csv` go in here.
+        reports_dir: `SUITE/report.md` and `SUITE/figures/` go in here.
+        command: How to run it again.
+
+    Returns:
+        The path of `report.md`.
+    """
+    grid = Grid.of(suite, planned, results)
+    tables = write_leaderboards(grid, results_dir)
+    page = reports_dir / suite.name / "report.md"
+    style.use_style()
+    looks = style.model_styles(grid.models)
+    parts = [
+        f"# {suite.name}: {suite.description}",
+        provenance.progress(grid) + (" **Preliminary.**" if len(grid.results) < len(grid.runs) else ""),
+        "## Summary",
+        *(_summary(grid.on(dataset), dataset, tables[dataset]) for dataset in grid.datasets),
+        "## What was run, and how to run it again",
+        provenance.how_to_repeat(grid, command),
+        *(provenance.dataset_card(grid.on(dataset)) for dataset in grid.datasets),
+    ]
+    for dataset in grid.datasets:
+        parts += _dataset_sections(grid.on(dataset), dataset, tables[dataset], looks, page.parent / "figures")
+    cards = {
+        r.spec.label: r.diagnostics["fidelity"]
+        for run in grid.runs
+        if (r := run.result) and "fidelity" in r.diagnostics
+    }
+    parts += _section(
+        "## Fidelity cards",
+        "How near each mechanism is to its source, and the test that pins it.",
+        sections.fidelity_cards(cards),
+    )
+    parts += ["## Runs that failed, were skipped or are pending", provenance.unfinished(grid)]
+    parts.append("## Excluded users")
+    parts += [f"**{dataset}**\n\n{provenance.excluded_users(grid.on(dataset))}" for dataset in grid.datasets]
+    with replaced(page) as path:
+        path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    return page
+
+
+def _summary(grid: Grid, dataset: str, wide: pd.DataFrame) -> str:
+    return f"**{dataset}**\n\n" + "\n".join(f"- {sentence}" for sentence in summary.findings(grid, wide))
+
+
+def _dataset_sections(grid: Grid, dataset: str, wide: pd.DataFrame, looks: figures.Styles, folder: Path) -> list[str]:
+    """All tables and figures of one data set."""
+
+    def picture(name: str, alternative: str, figure: Figure | None) -> str | None:
+        if figure is None:
+            return None
+        style.save(figure, folder / f"{dataset}-{name}")
+        return f"![{alternative}](figures/{dataset}-{name}.png)"
+
+    parts = _section(
+        f"## {dataset}: results",
+        "Item level, mean ± standard deviation over seeds. Best **bold**, second <u>underlined</u>. "
+        "With one target a query, Hit@K equals Recall@K.",
+        sections.main_table(wide),
+        picture("quality", "NDCG@10 of every model", figures.quality(wide, grid, looks)),
+    )
+    if not grid.results:
+        return parts
+    parts += _section(
+        f"### Is the best one better? ({dataset})",
+        "NDCG@10, each model against the best by mean: a two-sided permutation test, paired over queries, on the mean "
+        "over the seeds that both have completed. It covers the choice of queries, not that of seeds. Holm's "
+        "correction is for all lines of the table.",
+        summary.against_best(grid, wide),
+    )
+    parts += _section(
+        f"### {' against '.join(name.upper() for name in summary.QUESTION)}, part by part ({dataset})",
+        "Recall@10 with the same test. The p-values are not corrected for the number of lines: one small value "
+        "among many is expected by chance.",
+        summary.question_table(grid),
+    )
+    parts += _section(
+        f"## {dataset}: item level and SID level",
+        "At item level the very item counts; at SID level any item with the same semantic ID. The last column counts "
+        "test queries found at item level but later or never at SID level, summed over seeds, and must be 0.",
+        sections.level_table(grid, wide),
+    )
+    parts += _section(
+        f"## {dataset}: head and tail",
+        "Head: targets among the 20 % of items with the most training interactions. Tail: all others.",
+        sections.head_tail_table(wide),
+        picture("head-tail", "NDCG@10 on head and tail targets", figures.head_tail(grid, looks)),
+        picture("popularity", "Recall@10 by popularity of the target", figures.popularity(grid)),
+    )
+    parts += _section(
+        f"## {dataset}: history length",
+        "",
+        picture("history-length", "NDCG@10 by length of the history", figures.history_length(grid, looks)),
+    )
+    parts += _section(
+        f"## {dataset}: semantic-ID health",
+        "Perplexity is the number of equally used codes with the same entropy; the nearer to the number of codes, the "
+        "better.",
+        sections.sid_health_table(grid),
+    )
+    parts += _section(
+        f"## {dataset}: learning curves",
+        "",
+        picture("learning-curves", "Validation NDCG@10 during training", figures.learning_curves(grid, looks)),
+    )
+    parts += _section(
+        f"## {dataset}: cost",
+        "Wall-clock times of runs that may have shared the machine with others.",
+        sections.cost_table(grid, wide),
+        picture("cost", "NDCG@10 against training time, answering time and size", figures.cost(wide, grid, looks)),
+    )
+    return parts + _section(f"## {dataset}: published against measured", "", sections.published_table(grid, dataset))
+
+
+def _section(heading: str, words: str, *content: str | None) -> list[str]:
+    """A heading, words on how to read what follows, and tables or figures; nothing where there is none of these."""
+    present = [part for part in content if part]
+    return [heading, *([words] if words else []), *present] if present else []

@@ -1,0 +1,238 @@
+"""The report's result sections: one function a table, each from a data set's runs to markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.errors import BenchError
+from bench.evaluation.evaluator import K_MAX
+from bench.evaluation.metrics import compute
+from bench.reporting.grid import Grid, has_semantic_ids
+from bench.reporting.leaderboard import METRICS
+from bench.reporting.markdown import NONE, marked, number, percent, plus_minus, table
+from bench.spec import Published, RunResult
+
+NAMES = {
+    "hit@1": "Hit@1",
+    **{f"recall@{k}": f"Recall@{k}" for k in (5, 10, 20)},
+    **{f"ndcg@{k}": f"NDCG@{k}" for k in (5, 10, 20)},
+}
+
+
+def main_table(wide: pd.DataFrame) -> str:
+    """Every row of the suite, with all metrics at item level; rows without a complete run say why by their status."""
+    columns = [f"item.overall.{metric}" for metric in METRICS]
+    status = [_status(row) for row in wide.to_dict("records")]
+    return _score_table(wide, {"Runs": status}, dict(zip(columns, NAMES.values(), strict=True)))
+
+
+def head_tail_table(wide: pd.DataFrame) -> str:
+    """Head and tail, for the rows with complete runs."""
+    columns = {
+        f"item.{part}.{metric}": f"{part.capitalize()} {NAMES[metric]}"
+        for part in ("head", "tail")
+        for metric in ("recall@10", "ndcg@10")
+    }
+    return _score_table(_measured(wide), {}, columns)
+
+
+def level_table(grid: Grid, wide: pd.DataFrame) -> str | None:
+    """Item level beside SID level for semantic-ID models, with what explains the gap. None without such models."""
+    rows = []
+    measured = _measured(wide)
+    for row in measured[measured["sid.overall.ndcg@10.mean"].notna()].to_dict("records"):
+        results = grid.of_model(row["model"])
+        sids = [result.diagnostics.get("sid", {}) for result in results]
+        shares = [result.diagnostics.get("decoding", {}).get("valid_share", np.nan) for result in results]
+        cells = [
+            plus_minus(row[f"{level}.overall.{metric}.mean"], row[f"{level}.overall.{metric}.std"])
+            for metric in ("recall@10", "ndcg@10")
+            for level in ("item", "sid")
+        ]
+        collisions = [float(sid["collision_rate"]) for sid in sids if "collision_rate" in sid]
+        rows.append(
+            [
+                row["model"],
+                str(sids[0].get("tokenizer", NONE)),
+                *cells,
+                percent(float(np.mean(collisions)) if collisions else None),
+                f"{sids[0].get('unique_sids', NONE)} / {sids[0].get('n_items', NONE)}",
+                percent(float(np.min(shares)), digits=2),
+                str(sum(_beyond_sid_level(result) for result in results)),
+            ]
+        )
+    if not rows:
+        return None
+    headers = ["Model", "Tokenizer", "Recall@10 item", "Recall@10 SID", "NDCG@10 item", "NDCG@10 SID"]
+    headers += ["Items that collide", "SIDs / items", "Valid SIDs", "Item hit without SID hit"]
+    return table(headers, rows, left=2)
+
+
+def sid_health_table(grid: Grid) -> str | None:
+    """How well each level of each codebook is used; rows that share their semantic IDs share their lines."""
+    models_of: dict[tuple[tuple[str, ...], ...], list[str]] = {}
+    for model in grid.complete_models:
+        for result in grid.of_model(model):
+            if has_semantic_ids(result):
+                lines = tuple(_health_line(level) for level in result.diagnostics["sid_health"])
+                models = models_of.setdefault(lines, [])
+                if model not in models:
+                    models.append(model)
+    if not models_of:
+        return None
+    rows = [[", ".join(models), *line] for lines, models in models_of.items() for line in lines]
+    headers = [
+        "Models",
+        "Level",
+        "Codes",
+        "Used",
+        "Utilisation",
+        "Perplexity",
+        "Entropy (nats)",
+        "Largest code's share",
+    ]
+    return table(headers, rows, left=2)
+
+
+def cost_table(grid: Grid, wide: pd.DataFrame) -> str:
+    """What each row took: time, memory, size."""
+    rows = []
+    measured = _measured(wide)
+    for row in measured.to_dict("records"):
+        results = grid.of_model(row["model"])
+        rows.append(
+            [
+                row["model"],
+                plus_minus(row["fit_seconds.mean"], row["fit_seconds.std"], 1),
+                _mean([result.best_epoch for result in results], 1),
+                plus_minus(row["milliseconds_per_user.mean"], row["milliseconds_per_user.std"], 2),
+                f"{row['parameters.mean']:,.0f}",
+                _mean([result.environment.get("peak_memory_mib") for result in results], 0),
+                _mean([result.validation for result in results], 4),
+            ]
+        )
+    headers = [
+        "Model",
+        "Training, s",
+        "Best epoch",
+        "ms per user",
+        "Parameters",
+        "Peak memory, MiB",
+        "Validation NDCG@10",
+    ]
+    return table(headers, rows)
+
+
+def published_table(grid: Grid, dataset: str) -> str | None:
+    """Published figures beside the measured ones, with a verdict. None where the suite names none."""
+    rows = []
+    for entry in grid.suite.models:
+        for figure in entry.published.get(dataset, ()):
+            rows.append([entry.row, figure.metric, *_against(figure, grid.of_model(entry.row)), figure.source])
+    if not rows:
+        return None
+    headers = ["Model", "Metric", "Published", "Measured", "Difference", "Tolerance", "Verdict", "Source"]
+    return table(headers, rows, left=2)
+
+
+def fidelity_cards(cards: Mapping[str, Sequence[Mapping[str, Any]]]) -> str | None:
+    """Each model's mechanisms: how near they are to their source, and the test that pins each.
+
+    Args:
+        cards: Label -> list of dicts with the fields of `bench.recommender.Mechanism`. Equal cards are printed once.
+    """
+    labels_of: dict[str, list[str]] = {}
+    for label, card in cards.items():
+        if card:
+            lines = [
+                [
+                    str(line["name"]),
+                    str(line["status"]),
+                    str(line["source"]),
+                    line.get("note") or "",
+                    _code(line.get("test")),
+                ]
+                for line in card
+            ]
+            text = table(["Mechanism", "Status", "Source", "What differs", "Test"], lines, left=5)
+            labels_of.setdefault(text, []).append(label)
+    return "\n\n".join(f"### {', '.join(labels)}\n\n{text}" for text, labels in labels_of.items()) or None
+
+
+def _score_table(wide: pd.DataFrame, extra: Mapping[str, Sequence[str]], columns: Mapping[str, str]) -> str:
+    """Rows by model: the extra columns, then mean ± std of each score, best bold and second underlined."""
+    cells = []
+    for column in columns:
+        means, stds = wide[f"{column}.mean"].tolist(), wide[f"{column}.std"].tolist()
+        texts = [plus_minus(mean, std) for mean, std in zip(means, stds, strict=True)]
+        cells.append(marked(texts, means))
+    rows = list(zip(wide["model"], *extra.values(), *cells, strict=True))
+    return table(["Model", *extra, *columns.values()], rows, left=1 + len(extra))
+
+
+def _measured(wide: pd.DataFrame) -> pd.DataFrame:
+    return wide[wide["complete"] > 0]
+
+
+def _status(row: Mapping[Any, Any]) -> str:
+    """E.g. "3", "2 (1 failed)", "failed"."""
+    others = [f"{row[status]} {status}" for status in ("failed", "skipped", "pending") if row[status]]
+    if not row["complete"]:
+        return ", ".join(others)
+    return f"{row['complete']}" + (f" ({', '.join(others)})" if others else "")
+
+
+def _beyond_sid_level(result: RunResult) -> int:
+    """Queries whose target was found at item level, but not as early or not at all at SID level: always a bug."""
+    assert result.queries is not None  # a complete result has its queries
+    item, sid = result.queries["item_rank"].to_numpy(), result.queries["sid_rank"].to_numpy()
+    return int(((item > 0) & ((sid == 0) | (sid > item))).sum())
+
+
+def _health_line(level: Mapping[str, Any]) -> tuple[str, ...]:
+    kind = f" ({level['kind']})" if level.get("kind", "semantic") != "semantic" else ""
+    return (
+        f"{level['level']}{kind}",
+        f"{level['codebook_size']:,}",
+        f"{level['used']:,}",
+        percent(level["utilisation"]),
+        number(level["perplexity"], 1),
+        number(level["entropy"], 2),
+        percent(level["max_share"]),
+    )
+
+
+def _against(figure: Published, results: Sequence[RunResult]) -> list[str]:
+    """Cells: published, measured, difference, tolerance, verdict."""
+    published, tolerance = number(figure.value), f"{figure.tolerance:.0%}"
+    try:
+        seeds = [compute(figure.metric, _item_ranks(result), K_MAX).mean() for result in results]
+    except BenchError as error:
+        return [published, NONE, NONE, tolerance, f"can't be computed: {error}"]
+    if not seeds:
+        return [published, NONE, NONE, tolerance, "not measured"]
+    deviation = float(np.std(seeds, ddof=1)) if len(seeds) > 1 else np.nan
+    relative = float(np.mean(seeds)) / figure.value - 1
+    if abs(relative) <= figure.tolerance:
+        verdict = "reproduced"
+    else:
+        verdict = "higher than published" if relative > 0 else "lower than published"
+    return [published, plus_minus(float(np.mean(seeds)), deviation), f"{relative:+.1%}", tolerance, verdict]
+
+
+def _item_ranks(result: RunResult) -> Any:
+    assert result.queries is not None  # a complete result has its queries
+    return result.queries["item_rank"].to_numpy()
+
+
+def _mean(values: Sequence[float | None], digits: int) -> str:
+    known = [value for value in values if value is not None]
+    return number(float(np.mean(known)), digits) if known else NONE
+
+
+def _code(text: str | None) -> str:
+    return f"`{text}`" if text else NONE

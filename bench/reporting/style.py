@@ -1,0 +1,105 @@
+"""How models look in figures: the same in every figure, for colour-blind readers and in black and white."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import matplotlib
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, LogLocator, NullLocator
+
+from bench.reporting.files import replaced
+
+# Okabe and Ito's colour-blind safe palette without its yellow, which is too pale for lines on white, then three of
+# Paul Tol's "muted".
+COLORS = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"),
+    *("#882255", "#999933", "#777777"),
+)
+# The numbers of colours and markers share no divisor: 90 models before a pair repeats.
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
+Line = Literal["-", "--", "-.", ":"]
+LINES: tuple[Line, ...] = ("-", "--", "-.", ":")
+GREY = "#8a8a8a"
+
+
+@dataclass(frozen=True)
+class ModelStyle:
+    """Colour, marker and line of one model."""
+
+    color: str
+    marker: str
+    line: Line
+
+
+def model_styles(models: Sequence[str]) -> dict[str, ModelStyle]:
+    """A distinct look for each model, by its place in the plan, so that it is the same before and after a run ends."""
+    return {
+        model: ModelStyle(COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)], LINES[i % len(LINES)])
+        for i, model in enumerate(models)
+    }
+
+
+def use_style() -> None:
+    """Sets matplotlib up for files without a display. Call once before drawing."""
+    matplotlib.use("Agg")
+    sns.set_theme(
+        context="notebook",
+        style="whitegrid",
+        font_scale=0.85,
+        rc={
+            "axes.edgecolor": "#444444",
+            "axes.titlelocation": "left",
+            "axes.titlesize": "medium",
+            "figure.dpi": 100,
+            "grid.color": "#e4e4e4",
+            "lines.markersize": 7,
+            "savefig.bbox": "tight",
+            "savefig.dpi": 144,
+            "svg.hashsalt": "bench",  # equal figures are equal files
+        },
+    )
+
+
+def headline(figure: Figure, title: str, subtitle: str) -> None:
+    """A title in plain words, and below it what the figure is measured on."""
+    height = figure.get_figheight()
+    figure.suptitle(title, x=0.01, y=1 + 0.42 / height, ha="left", va="bottom", fontsize="large", fontweight="bold")
+    figure.text(0.01, 1 + 0.12 / height, subtitle, ha="left", va="bottom", color="#444444")
+
+
+def model_axis(axes: Axes, models: Sequence[str]) -> None:
+    """Models down the y axis, the first at the top."""
+    axes.set_yticks(range(len(models)), models)
+    axes.set_ylim(len(models) - 0.5, -0.5)
+    axes.grid(axis="y", visible=False)
+
+
+def log_axis(axes: Axes) -> None:
+    """A logarithmic x axis with plain numbers on it, on which labels never run into each other."""
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 300 * low else (1.0,)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def count_axis(axes: Axes, smallest: int = 10_000) -> None:
+    """A logarithmic x axis that also has a place for 0; counts below `smallest` lie close to it."""
+    axes.set_xscale("symlog", linthresh=smallest, linscale=0.5)
+    axes.set_xlim(left=-0.3 * smallest)
+    axes.xaxis.set_major_locator(FixedLocator([0, *(10.0**power for power in range(4, 13))]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+
+
+def save(figure: Figure, stem: Path) -> None:
+    """Writes `stem.png` and `stem.svg`, each atomically."""
+    for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
+        with replaced(stem.with_name(stem.name + suffix)) as path:
+            figure.savefig(path, metadata=metadata)

@@ -1,0 +1,131 @@
+"""Suites as people write them: small YAML files in `bench/suites/` or anywhere else.
+
+A model may be a plain name or a mapping, a data set likewise, and `seeds: 3` means 0, 1, 2:
+
+    description: What this suite is for.
+    datasets: [ml-100k, {name: ml-100k, seen_items: keep}]
+    models:
+      - popularity
+      - {model: sasrec, label: sasrec-wide, config: {dim: 128}}
+    seeds: 3
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from bench.config_errors import explain
+from bench.data import catalog
+from bench.errors import BenchError, unknown_name
+from bench.registry import model_names
+from bench.spec import Suite
+
+_FOLDER = Path(__file__).parent / "suites"
+
+
+def suite_names() -> list[str]:
+    """Names of the suites that come with the project."""
+    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+
+
+def suite_path(name_or_path: str) -> Path:
+    """The file of a suite, given its name or a path to any `.yaml` file.
+
+    Raises:
+        BenchError: There is no such suite or file.
+    """
+    if name_or_path.endswith((".yaml", ".yml")):
+        path = Path(name_or_path)
+        if not path.is_file():
+            raise BenchError(f"no suite file '{path}': give a path to a .yaml file or a suite ({_listed()})")
+        return path
+    if name_or_path not in suite_names():
+        raise unknown_name("suite", name_or_path, suite_names())
+    return _FOLDER / f"{name_or_path}.yaml"
+
+
+def load_suite(name_or_path: str) -> Suite:
+    """Reads and checks a suite. Imports no model: configurations are checked by `bench.plan.expand`.
+
+    Raises:
+        BenchError: The file is missing, is no YAML, or names something unknown. One line, with the file.
+    """
+    path = suite_path(name_or_path)
+    written = _read_yaml(path)
+    content = {"name": path.stem, "description": "", **written}
+    content["datasets"] = [{"name": d} if isinstance(d, str) else d for d in _list_of(written, "datasets", path)]
+    content["models"] = [{"model": m} if isinstance(m, str) else m for m in _list_of(written, "models", path)]
+    content["seeds"] = seeds_from(written.get("seeds", 1), f"{path}: seeds")
+    try:
+        suite = Suite.model_validate(content)
+    except ValidationError as error:
+        raise explain(error, Suite, str(path)) from None
+    try:
+        _check_names(suite)
+    except BenchError as error:
+        raise BenchError(f"{path}: {error}") from None
+    return suite
+
+
+def seeds_from(value: Any, where: str) -> list[int]:
+    """Seeds from a count (3 means 0, 1, 2) or a list.
+
+    Raises:
+        BenchError: It is neither, is empty, or names a seed twice.
+    """
+    numbers = list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+    valid = isinstance(numbers, list) and all(type(n) is int and n >= 0 for n in numbers)
+    if not valid or not numbers or len(set(numbers)) < len(numbers):
+        raise BenchError(f"{where}: should be a count (3 means 0, 1, 2) or a list of distinct seeds, got {value!r}")
+    return numbers
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "not readable"
+        raise BenchError(f"{path}{line}: broken YAML: {problem}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BenchError(f"{path}: can't be read: {error}") from None
+    if not isinstance(content, dict):
+        raise BenchError(f"{path}: a suite is a mapping with the keys datasets, models and seeds")
+    return content
+
+
+def _list_of(written: dict[str, Any], key: str, path: Path) -> list[Any]:
+    value = written.get(key)
+    if not isinstance(value, list) or not value:
+        raise BenchError(f"{path}: key '{key}' should be a list with at least one entry")
+    return value
+
+
+def _check_names(suite: Suite) -> None:
+    """Raises BenchError where the suite names a model or data set that does not exist, or a row twice."""
+    if not re.fullmatch(r"[\w.-]+", suite.name):
+        raise BenchError(f"name: '{suite.name}' names a folder: use letters, digits, '.', '_' and '-'")
+    for dataset in suite.datasets:
+        if dataset.name not in catalog.available_datasets():
+            raise unknown_name("data set", dataset.name, catalog.available_datasets())
+    names = {name for dataset in suite.datasets for name in (dataset.name, dataset.label)}
+    rows = set()
+    for entry in suite.models:
+        if entry.model not in model_names():
+            raise unknown_name("model", entry.model, model_names())
+        if entry.row in rows:
+            raise BenchError(f"two rows are named '{entry.row}': give one of them a 'label'")
+        rows.add(entry.row)
+        for name in [*(entry.datasets or ()), *entry.per_dataset, *entry.published]:
+            if name not in names:
+                raise BenchError(f"row '{entry.row}': {unknown_name('data set of this suite', name, names)}")
+
+
+def _listed() -> str:
+    return ", ".join(suite_names())

@@ -1,0 +1,266 @@
+"""Generative retrieval over semantic IDs: what TIGER and GLASS have in common, from training to ranked items."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+
+from bench.data.dataset import TrainingData
+from bench.data.interactions import PAD, Histories
+from bench.recommender import Config, FitContext, Recommendations, Recommender
+from models.beam_search import Beams, beam_search
+from models.semantic_ids.semantic_ids import SemanticIds
+from models.semantic_ids.tokenizer import TokenizerConfig, record_health, tokenize
+from models.semantic_ids.trie import PrefixTrie
+from models.seq2seq import (
+    CodeEmbedding,
+    Decoder,
+    DecoderCache,
+    DecoderLayer,
+    Encoder,
+    Memory,
+    Retrieved,
+    Seq2SeqConfig,
+)
+from models.training import TrainingConfig, fit_network, parameter_count
+from models.windows import TrainingWindows, WindowBatch, recent_window
+
+
+class GenerativeConfig(Config):
+    """Configuration shared by the generative models.
+
+    Attributes:
+        short_term: Most recent events that the encoder reads.
+        beam: Width of the beam search; at least as wide as the list that is asked for.
+        tokenizer: How items become semantic IDs.
+        network: Size of the encoder-decoder.
+        training: Schedule and stopping.
+    """
+
+    short_term: int = Field(default=50, ge=1)
+    beam: int = Field(default=20, ge=1)
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    network: Seq2SeqConfig = Seq2SeqConfig()
+    training: TrainingConfig = TrainingConfig(
+        epochs=40, batch_events=1024, validate_every=2, average=0.99, warmup_steps=200
+    )
+
+
+@dataclass(frozen=True)
+class LongTerm:
+    """The long-term histories of a batch: rows of a ragged array, each up to a position.
+
+    Attributes:
+        events: The ragged array; equal for all batches of a training, so that an index of it may be kept.
+        rows: int64 `[batch]`, the row of each sequence.
+        ends: int64 `[batch]`; the long-term history is the first `ends` events of the row.
+    """
+
+    events: RaggedItems
+    rows: Tensor
+    ends: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class RaggedItems:
+    """Items row after row, chronological, on the device of the model: int64 `[n_events]` and offsets int64 `[n_rows + 1]`."""
+
+    items: Tensor
+    offsets: Tensor
+
+    @classmethod
+    def from_arrays(cls, items: NDArray[np.int32], offsets: NDArray[np.int64], device: str) -> RaggedItems:
+        return cls(torch.from_numpy(items.astype(np.int64)).to(device), torch.from_numpy(offsets).to(device))
+
+
+class GenerativeNetwork(nn.Module):
+    """Encoder-decoder over the codes of a catalogue. Subclasses add what they read from the long-term history."""
+
+    codes: Tensor
+    n_prefix = 0
+    """Tokens that stand before the events in the encoder, beside the start token."""
+
+    def __init__(self, ids: SemanticIds, config: GenerativeConfig) -> None:
+        super().__init__()
+        self.levels = ids.levels
+        self.register_buffer("codes", torch.from_numpy(ids.codes), persistent=False)
+        network = config.network
+        length = 1 + self.n_prefix + config.short_term
+        self.embedding = CodeEmbedding(ids.codebook_sizes, network.dim)
+        self.encoder = Encoder(network, length)
+        self.decoder = Decoder(network, length, [self.decoder_layer(config) for _ in range(network.decoder_layers)])
+
+    def decoder_layer(self, config: GenerativeConfig) -> DecoderLayer:
+        """One decoder layer."""
+        return DecoderLayer(config.network)
+
+    def prefix(self, long_term: LongTerm) -> Tensor | None:
+        """Tokens `[batch, n_prefix, dim]` that summarise the long-term history before anything is generated."""
+        return None
+
+    def retrieve(self, long_term: LongTerm, first_codes: Tensor, first_token: int) -> list[Retrieved] | None:
+        """What each decoder layer reads once the first code is known.
+
+        Args:
+            long_term: Of the batch.
+            first_codes: int64 `[batch, positions]`.
+            first_token: The first of the decoder's tokens that knows the first code.
+        """
+        return None
+
+    def encode(self, items: Tensor, long_term: LongTerm) -> Tensor:
+        """Encoder output `[batch, 1 + n_prefix + length, dim]` for items int64 `[batch, length]`, padded with `PAD`."""
+        return self.encoder(self.embedding.item(self.codes[items.clamp(min=0)]), self.prefix(long_term))
+
+    def loss(self, items: Tensor, targets: Tensor, long_term: LongTerm) -> Tensor:
+        """Mean negative log-likelihood (nats) of the target items, the sum over their codes.
+
+        Args:
+            items: int64 `[batch, length]`, padded with `PAD`.
+            targets: int64 `[batch, length]`, the item after each position.
+            long_term: Of the batch.
+        """
+        positions = torch.arange(items.shape[1], device=items.device) + 1 + self.n_prefix
+        memory = self.decoder.read(self.encode(items, long_term), positions.unsqueeze(0))
+        wanted = targets != PAD
+        codes = self.codes[targets.clamp(min=0)]
+        begin = self.decoder.begin.expand(*targets.shape, -1)
+        known = [self.embedding.code(level, codes[..., level]) for level in range(self.levels - 1)]
+        # Teacher forcing: retrieval, too, uses the target's own first code.
+        retrieved = self.retrieve(long_term, codes[..., 0], first_token=1)
+        hidden = self.decoder(torch.stack([begin, *known], dim=2), memory, retrieved)[wanted]
+        codes = codes[wanted]
+        return sum(
+            (
+                F.cross_entropy(self.embedding.logits(level, hidden[:, level]), codes[:, level])
+                for level in range(self.levels)
+            ),
+            start=hidden.new_zeros(()),
+        )
+
+    def generate(
+        self, items: Tensor, kept: Tensor, long_term: LongTerm, trie: PrefixTrie, width: int, seen: Tensor | None
+    ) -> Beams:
+        """Beam search for each query.
+
+        Args:
+            items: int64 `[n, short_term]`, padded with `PAD`.
+            kept: int64 `[n]`, events of each.
+            long_term: Of the queries.
+            trie: Valid semantic IDs.
+            width: Of the beam.
+            seen: bool `[n, n_items]` or None; items that must not be generated.
+        """
+        memory = self.decoder.read(self.encode(items, long_term), (kept + self.n_prefix).unsqueeze(1))
+        cache = DecoderCache()
+
+        def step(level: int, codes: Tensor, parents: Tensor) -> Tensor:
+            if level == 0:
+                tokens, retrieved = self.decoder.begin.expand(len(items), 1, 1, -1), None
+            else:
+                cache.reorder(parents)
+                tokens = self.embedding.code(level - 1, codes[..., -1:])
+                retrieved = self.retrieve(long_term, codes[..., 0], first_token=0)
+            hidden = self.decoder(tokens, _for_beams(memory, codes.shape[1]), retrieved, cache)
+            return self.embedding.logits(level, hidden[:, :, -1]).log_softmax(-1)
+
+        return beam_search(step, trie, len(items), width, None if seen is None else trie.open_nodes(seen))
+
+
+def _for_beams(memory: Memory, beams: int) -> Memory:
+    """Lets every beam look at what its query looks at."""
+    return Memory(memory.key_values, memory.bias.expand(-1, -1, beams, -1))
+
+
+class GenerativeRecommender(Recommender):
+    """Tokenises the catalogue, trains a `GenerativeNetwork` on every position, answers by beam search."""
+
+    Config = GenerativeConfig
+    config: GenerativeConfig
+    network: GenerativeNetwork | None = None
+
+    def build(self, train: TrainingData, ids: SemanticIds, context: FitContext) -> GenerativeNetwork:
+        """The untrained network."""
+        return GenerativeNetwork(ids, self.config)
+
+    def fit(self, train: TrainingData, context: FitContext) -> None:
+        config = self.config
+        self._device = context.device
+        ids = tokenize(train, config.tokenizer, context.cache)
+        record_health(ids, config.tokenizer, context)
+        self._decoding = context.diagnostics.setdefault("decoding", {"generated": 0, "valid": 0, "valid_share": 1.0})
+        self.sid_of_item = ids.sid_of_item
+        self._trie = PrefixTrie(ids, train.interactions.item_counts(), context.device)
+        self._sid = torch.from_numpy(ids.sid_of_item.astype(np.int64)).to(context.device)
+        torch.manual_seed(context.seed)
+        network = self.network = self.build(train, ids, context).to(context.device)
+        windows = TrainingWindows(
+            train.interactions, config.short_term, config.training.batch_events, context.device
+        )
+
+        events = RaggedItems.from_arrays(train.interactions.items, train.interactions.offsets, context.device)
+
+        def loss(batch: WindowBatch) -> Tensor:
+            return network.loss(batch.items, batch.targets, LongTerm(events, batch.users, batch.starts))
+
+        fit_network(self, network, windows.epoch, loss, config.training, context)
+
+    def recommend(self, histories: Histories, k: int) -> Recommendations:
+        network = self.network
+        assert network is not None, "recommend before fit"
+        items, _, kept = recent_window(histories, self.config.short_term, self._device)
+        events = RaggedItems.from_arrays(histories.items, histories.offsets, self._device)
+        rows = torch.arange(len(histories), device=self._device)
+        long_term = LongTerm(events, rows, events.offsets.diff() - kept)
+        seen = torch.from_numpy(histories.seen()).to(self._device) if histories.exclude_seen else None
+        with torch.inference_mode():
+            beams = network.generate(items, kept, long_term, self._trie, max(k, self.config.beam), seen)
+            self._count_valid(beams)
+            return self._items_of(beams, seen, k)
+
+    def parameter_count(self) -> int:
+        return parameter_count(self.network)
+
+    def _count_valid(self, beams: Beams) -> None:
+        """Compares generated codes with the catalogue's, rather than trusting the trie."""
+        assert self.network is not None
+        reached = beams.scores > -torch.inf
+        item = self._trie.items[self._trie.first_item[beams.leaves]]
+        valid = (beams.codes == self.network.codes[item]).all(-1) & reached
+        self._decoding["generated"] += int(reached.sum())
+        self._decoding["valid"] += int(valid.sum())
+        self._decoding["valid_share"] = self._decoding["valid"] / max(1, self._decoding["generated"])
+
+    def _items_of(self, beams: Beams, seen: Tensor | None, k: int) -> Recommendations:
+        """Ranked items and semantic IDs of generated leaves; items of one leaf share its score."""
+        trie = self._trie
+        first, last = trie.first_item[beams.leaves], trie.first_item[beams.leaves + 1]
+        place = first.unsqueeze(-1) + torch.arange(int((last - first).max()), device=first.device)
+        offered = (place < last.unsqueeze(-1)) & (beams.scores > -torch.inf).unsqueeze(-1)
+        items = trie.items[place.clamp(max=len(trie.items) - 1)]
+        if seen is not None:
+            offered = offered & ~seen.gather(1, items.flatten(1)).view_as(offered)
+        scores = beams.scores.unsqueeze(-1).expand_as(items)
+        offered, items, scores = offered.flatten(1), items.flatten(1), scores.flatten(1)
+        items, scores = _first(items.masked_fill(~offered, PAD), offered, k), _first(scores, offered, k)
+        sids = self._sid[trie.items[first]]
+        repeated = (sids.unsqueeze(2) == sids.unsqueeze(1)).tril(-1).any(2)
+        new = ~repeated & (beams.scores > -torch.inf)
+        return Recommendations(
+            items=items.int().cpu().numpy(),
+            scores=scores.masked_fill(items == PAD, -torch.inf).float().cpu().numpy(),
+            sids=_first(sids.masked_fill(~new, PAD), new, k).int().cpu().numpy(),
+        )
+
+
+def _first(values: Tensor, chosen: Tensor, k: int) -> Tensor:
+    """The chosen values of each row in order, `[n, k]`, then the others; padded with `PAD` where a row is short."""
+    order = chosen.int().sort(dim=1, descending=True, stable=True).indices
+    values = values.gather(1, order)[:, :k]
+    return F.pad(values, (0, k - values.shape[1]), value=PAD)

@@ -1,0 +1,46 @@
+"""Adaptive gated fusion of what was read from the short-term history and from retrieved items (GLASS, arXiv 2602.05663)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+
+class AdaptiveGatedFusion(nn.Module):
+    """Z = (1 - g) * Z_short + g * Z_ret with the vector gate g = sigmoid([x ; Z_ret] W_g).
+
+    g is 0 where nothing was retrieved, so that Z = Z_short there.
+
+    Args:
+        dim: Width.
+        gate_input: What x is: "hidden", the normalised decoder state (official code), or "short", Z_short (paper).
+        fixed_gate: A constant in place of the learned gate (ablation).
+    """
+
+    def __init__(self, dim: int, gate_input: Literal["hidden", "short"], fixed_gate: float | None = None) -> None:
+        super().__init__()
+        self.gate_input = gate_input
+        self.fixed_gate = fixed_gate
+        self.gate = nn.Linear(2 * dim, dim) if fixed_gate is None else None
+
+    def forward(self, hidden: Tensor, short: Tensor, retrieved: Tensor, found: Tensor) -> Tensor:
+        """Fuses.
+
+        Args:
+            hidden: Normalised decoder states `[..., dim]`.
+            short: Z_short `[..., dim]`.
+            retrieved: Z_ret `[..., dim]`.
+            found: bool, broadcast to `[..., 1]`, whether anything was retrieved.
+
+        Returns:
+            Z `[..., dim]`.
+        """
+        if self.gate is None:
+            gate = torch.full_like(short, self.fixed_gate or 0.0)
+        else:
+            asked = hidden if self.gate_input == "hidden" else short
+            gate = torch.sigmoid(self.gate(torch.cat([asked, retrieved], dim=-1)))
+        gate = gate * found
+        return (1 - gate) * short + gate * retrieved

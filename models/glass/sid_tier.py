@@ -1,0 +1,103 @@
+"""SID-Tier: the long-term history as counts of similarity tiers to every first-level code (GLASS, arXiv 2602.05663)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from models.generative import LongTerm
+
+
+def code_prototypes(
+    features: NDArray[np.float32], first_codes: NDArray[np.int64], codebook_size: int
+) -> NDArray[np.float32]:
+    """The mean feature vector of the items of each first-level code; codes without items get the mean of all items.
+
+    Args:
+        features: float32 `[n_items, dims]`.
+        first_codes: int64 `[n_items]`.
+        codebook_size: K0.
+
+    Returns:
+        float32 `[codebook_size, dims]`.
+    """
+    count = np.bincount(first_codes, minlength=codebook_size)
+    total = np.zeros((codebook_size, features.shape[1]), dtype=np.float64)
+    np.add.at(total, first_codes, features)
+    total[count == 0] = features.mean(axis=0, dtype=np.float64)
+    return (total / np.maximum(count, 1)[:, None]).astype(np.float32)
+
+
+def similarity_tiers(
+    features: NDArray[np.float32], prototypes: NDArray[np.float32], edges: NDArray[np.float64]
+) -> NDArray[np.uint8]:
+    """The tier of the cosine between every item and every prototype.
+
+    Args:
+        features: float32 `[n_items, dims]`.
+        prototypes: float32 `[codebook_size, dims]`.
+        edges: Inner edges of the tiers, ascending, float64 `[tiers - 1]`; a value on an edge belongs to the tier above.
+
+    Returns:
+        uint8 `[n_items, codebook_size]`, `0 .. tiers - 1`.
+    """
+    cosine = _unit(features) @ _unit(prototypes).T
+    return np.searchsorted(edges, cosine, side="right").astype(np.uint8)
+
+
+def tier_counts(tiers: Tensor, n_tiers: int, long_term: LongTerm) -> Tensor:
+    """How much of each long-term history lies in each tier of each code.
+
+    Args:
+        tiers: uint8 `[n_items, codebook_size]`, from `similarity_tiers`.
+        n_tiers: N.
+        long_term: Of a batch.
+
+    Returns:
+        float32 `[batch, codebook_size, n_tiers]`: counts divided by the length of the history; each code's row sums to 1,
+        or to 0 where the history is empty.
+    """
+    codebook_size, batch, ends = tiers.shape[1], len(long_term.rows), long_term.ends
+    sequence = torch.repeat_interleave(torch.arange(batch, device=ends.device), ends)
+    begin = ends.cumsum(0) - ends
+    place = torch.arange(len(sequence), device=ends.device) + (long_term.events.offsets[long_term.rows] - begin)[sequence]
+    code = torch.arange(codebook_size, device=ends.device)
+    cell = (sequence[:, None] * codebook_size + code) * n_tiers + tiers[long_term.events.items[place]]
+    counts = torch.bincount(cell.flatten(), minlength=batch * codebook_size * n_tiers)
+    return counts.view(batch, codebook_size, n_tiers) / ends.clamp(min=1)[:, None, None]
+
+
+class SIDTier(nn.Module):
+    """Turns the tier counts of a long-term history into one encoder token: Linear, ReLU, Dropout, Linear.
+
+    Args:
+        tiers: From `similarity_tiers`.
+        n_tiers: N.
+        dim: Width of the token and of the hidden layer.
+        dropout: Between the layers.
+    """
+
+    tiers: Tensor
+
+    def __init__(self, tiers: NDArray[np.uint8], n_tiers: int, dim: int, dropout: float) -> None:
+        super().__init__()
+        self.n_tiers = n_tiers
+        self.register_buffer("tiers", torch.from_numpy(tiers), persistent=False)
+        self.mlp = nn.Sequential(
+            nn.Linear(tiers.shape[1] * n_tiers, dim), nn.ReLU(), nn.Dropout(dropout), nn.Linear(dim, dim)
+        )
+
+    def forward(self, long_term: LongTerm) -> Tensor:
+        """One token `[batch, 1, dim]` per long-term history."""
+        return self.mlp(tier_counts(self.tiers, self.n_tiers, long_term).flatten(1)).unsqueeze(1)
+
+
+def tier_edges(tiers: int) -> NDArray[np.float64]:
+    """Inner edges that cut [-1, 1] into equal tiers (the paper's)."""
+    return np.linspace(-1, 1, tiers + 1)[1:-1]
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

@@ -1,0 +1,1 @@
+"""Semantic IDs: tokenizers, collisions, health, the prefix trie."""

@@ -1,0 +1,85 @@
+"""From a catalogue to its semantic IDs: features, quantizer, collision policy; made once and shared by all runs."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from bench.data.cache import ArtifactCache
+from bench.data.dataset import TrainingData
+from bench.data.features import FeatureConfig, item_features
+from bench.recommender import Config, FitContext
+from models.semantic_ids.rq_kmeans import rq_kmeans
+from models.semantic_ids.rq_vae import RQVAEConfig, rq_vae
+from models.semantic_ids.semantic_ids import SemanticIds, collision_rate, level_health, with_disambiguation
+
+VERSION = 1
+"""Raise it whenever a change of code changes semantic IDs."""
+
+
+class TokenizerConfig(Config):
+    """How items become semantic IDs.
+
+    Attributes:
+        method: The quantizer. "random" draws codes at random, the control that shows what meaning is worth.
+        codebooks: Codes per level. A smaller first codebook (the paper's codebook resizing) gives fuller buckets.
+        disambiguate: Append a token that makes every semantic ID unique; otherwise items may share one.
+        features: What the quantizer reads.
+        rq_vae: Used by method "rq-vae" only.
+        utilisation_floor: Least share of used codes of the first level; below it the codebook has collapsed.
+        seed: Of the quantizer. Not the run's own, so that all runs share the semantic IDs.
+    """
+
+    method: Literal["rq-kmeans", "rq-vae", "random"] = "rq-kmeans"
+    codebooks: tuple[int, ...] = Field(default=(64, 128, 128), min_length=1)
+    disambiguate: bool = True
+    features: FeatureConfig = FeatureConfig()
+    rq_vae: RQVAEConfig = RQVAEConfig()
+    utilisation_floor: float = Field(default=0.2, ge=0, le=1)
+    seed: int = 2025
+
+
+def tokenize(train: TrainingData, config: TokenizerConfig, cache: ArtifactCache) -> SemanticIds:
+    """The semantic IDs of the catalogue, from the cache where they were made before.
+
+    Raises:
+        ValueError: The first codebook collapsed (utilisation under the floor).
+    """
+    key: dict[str, Any] = {
+        "data": train.content_hash,
+        "config": config.model_dump(mode="json", exclude={"disambiguate", "utilisation_floor"}),
+        "version": VERSION,
+    }
+
+    def make() -> dict[str, np.ndarray]:
+        if config.method == "random":
+            draw = np.random.default_rng(config.seed)
+            return {"codes": draw.integers(0, config.codebooks, (train.n_items, len(config.codebooks)))}
+        features = item_features(train, config.features, cache)
+        if config.method == "rq-vae":
+            return {"codes": rq_vae(features, config.codebooks, config.seed, config.rq_vae)}
+        return {"codes": rq_kmeans(features, config.codebooks, config.seed)}
+
+    codes = cache.get("semantic_ids", key, make)["codes"]
+    used = len(np.unique(codes[:, 0])) / min(config.codebooks[0], train.n_items)
+    if used < config.utilisation_floor:
+        raise ValueError(
+            f"the first codebook collapsed: {used:.0%} of its codes are used (floor {config.utilisation_floor:.0%}); "
+            "try rq-kmeans, other features or a smaller codebook"
+        )
+    if config.disambiguate:
+        return with_disambiguation(codes, config.codebooks)
+    return SemanticIds(codes, config.codebooks, codes.shape[1])
+
+
+def record_health(ids: SemanticIds, config: TokenizerConfig, context: FitContext) -> None:
+    """Writes the health table and the collision rate into the run's diagnostics."""
+    context.diagnostics["sid_health"] = level_health(ids)
+    context.diagnostics["sid"] = {
+        "tokenizer": config.method,
+        "n_items": ids.n_items,
+        "unique_sids": int(ids.sid_of_item.max()) + 1,
+        "collision_rate": collision_rate(ids.codes[:, : ids.semantic_levels]),
+    }

@@ -1,0 +1,104 @@
+"""The prefix trie of a catalogue's semantic IDs, vectorised: only valid semantic IDs can be generated from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.semantic_ids.semantic_ids import SemanticIds
+
+
+@dataclass(frozen=True)
+class Children:
+    """The children of some nodes, padded to the widest family of the level.
+
+    Attributes:
+        nodes: int64 `[..., width]`, node numbers on the next level.
+        codes: int64 `[..., width]`, the code that leads to each.
+        valid: bool `[..., width]`.
+    """
+
+    nodes: Tensor
+    codes: Tensor
+    valid: Tensor
+
+
+class PrefixTrie:
+    """Prefixes of all semantic IDs as nodes, numbered per level in lexicographic order.
+
+    The children of a node have consecutive numbers, so that one offset array per level (CSR) holds the whole tree: memory grows with the
+    number of prefixes and not with codebook size. Level 0 is the root; the leaves lie on level `levels`.
+
+    Args:
+        ids: Semantic IDs of the catalogue.
+        popularity: int64 `[n_items]`; items that share a leaf are ordered by it (most first, ties by item index),
+            which looks at no target.
+        device: Where the arrays live.
+    """
+
+    def __init__(self, ids: SemanticIds, popularity: NDArray[np.int64], device: str) -> None:
+        self.levels = ids.levels
+        order = np.lexsort((-popularity, *ids.codes.T[::-1]))
+        codes = ids.codes[order]
+        node = np.zeros(len(codes), dtype=np.int64)
+        self._first_child: list[Tensor] = []
+        self._code: list[Tensor] = []
+        self._parent: list[Tensor] = []
+        self._width: list[int] = []
+        for level in range(ids.levels):
+            is_new = np.ones(len(codes), dtype=bool)
+            is_new[1:] = (codes[1:, : level + 1] != codes[:-1, : level + 1]).any(axis=1)
+            child = np.cumsum(is_new) - 1
+            parent = node[is_new]
+            family = np.bincount(parent, minlength=int(node.max()) + 1)
+            self._first_child.append(_tensor(np.concatenate([[0], np.cumsum(family)]), device))
+            self._code.append(_tensor(codes[is_new, level], device))
+            self._parent.append(_tensor(parent, device))
+            self._width.append(int(family.max()))
+            node = child
+        self.items = _tensor(order, device)
+        """int64 `[n_items]`, the items leaf by leaf."""
+        self.first_item = _tensor(np.concatenate([[0], np.cumsum(np.bincount(node))]), device)
+        """int64 `[n_leaves + 1]`, where each leaf's items begin in `items`."""
+        leaf_of_item = np.empty(len(order), dtype=np.int64)
+        leaf_of_item[order] = node
+        self.leaf_of_item = _tensor(leaf_of_item, device)
+        """int64 `[n_items]`."""
+
+    def n_nodes(self, level: int) -> int:
+        """Nodes on a level; 1 on level 0, the root."""
+        return 1 if level == 0 else len(self._code[level - 1])
+
+    def children(self, level: int, nodes: Tensor) -> Children:
+        """The children of `nodes` (int64 `[...]`, on `level`) on level `level + 1`."""
+        first = self._first_child[level]
+        child = first[nodes].unsqueeze(-1) + torch.arange(self._width[level], device=nodes.device)
+        valid = child < first[nodes + 1].unsqueeze(-1)
+        child = child.clamp(max=len(self._code[level]) - 1)
+        return Children(child, self._code[level][child], valid)
+
+    def open_nodes(self, seen: Tensor) -> list[Tensor]:
+        """For each query and level, the nodes under which some item has not been seen.
+
+        Args:
+            seen: bool `[n_queries, n_items]`.
+
+        Returns:
+            One bool tensor `[n_queries, n_nodes(level)]` per level `1 .. levels`.
+        """
+        unseen = torch.zeros((len(seen), self.n_nodes(self.levels)), device=seen.device)
+        unseen.index_add_(1, self.leaf_of_item, (~seen).float())
+        found = [unseen > 0]
+        for level in range(self.levels - 1, 0, -1):
+            above = torch.zeros((len(seen), self.n_nodes(level)), device=seen.device)
+            above.index_add_(1, self._parent[level], found[0].float())
+            found.insert(0, above > 0)
+        return found
+
+
+def _tensor(array: NDArray[np.int64], device: str) -> Tensor:
+    return torch.from_numpy(array.astype(np.int64)).to(device)

@@ -1,0 +1,304 @@
+"""The encoder-decoder that TIGER and GLASS share.
+
+The encoder is causal with one token per item, so that one pass serves a training target at every position; the decoder generates the
+target's codes and looks, through cross-attention, only at the events before it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from bench.recommender import Config
+
+
+class Seq2SeqConfig(Config):
+    """Size of the encoder-decoder.
+
+    Attributes:
+        dim: Width.
+        encoder_layers, decoder_layers: Layers.
+        heads: Attention heads; must divide `dim`.
+        feed_forward: Inner width of the feed-forward layers.
+        dropout: Of embeddings and sub-layer outputs.
+    """
+
+    dim: int = Field(default=128, ge=1)
+    encoder_layers: int = Field(default=2, ge=1)
+    decoder_layers: int = Field(default=2, ge=1)
+    heads: int = Field(default=4, ge=1)
+    feed_forward: int = Field(default=256, ge=1)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+
+
+class CodeEmbedding(nn.Module):
+    """One embedding table per level, shared by encoder input, decoder input and output (tied)."""
+
+    def __init__(self, codebook_sizes: tuple[int, ...], dim: int) -> None:
+        super().__init__()
+        self.tables = nn.ModuleList(nn.Embedding(size, dim) for size in codebook_sizes)
+        for table in self.tables:
+            nn.init.normal_(table.weight, std=1 / math.sqrt(dim))
+
+    def code(self, level: int, codes: Tensor) -> Tensor:
+        """Embeddings `[..., dim]` of codes int64 `[...]` of one level."""
+        return self.tables[level](codes)
+
+    def item(self, codes: Tensor) -> Tensor:
+        """Embeddings `[..., dim]` of items, the sum over their codes int64 `[..., levels]`."""
+        return sum((table(codes[..., level]) for level, table in enumerate(self.tables)), start=torch.zeros(()))
+
+    def logits(self, level: int, hidden: Tensor) -> Tensor:
+        """Scores `[..., codebook_size]` of a level's codes for hidden states `[..., dim]`."""
+        return hidden @ self.tables[level].weight.T
+
+
+class RelativeBias(nn.Module):
+    """A learned scalar per head and distance, added to attention scores; distances beyond the last share it."""
+
+    def __init__(self, heads: int, distances: int) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros(heads, distances))
+
+    def forward(self, distance: Tensor) -> Tensor:
+        """Bias `[..., heads, q, k]` for distances int64 `[..., q, k]`; negative distances count as 0."""
+        return self.table[:, distance.clamp(0, self.table.shape[1] - 1)].movedim(0, -3)
+
+
+class Attention(nn.Module):
+    """Multi-head attention whose keys and values can be prepared once and used by many queries."""
+
+    def __init__(self, config: Seq2SeqConfig) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.query = nn.Linear(config.dim, config.dim, bias=False)
+        self.key_value = nn.Linear(config.dim, 2 * config.dim, bias=False)
+        self.out = nn.Linear(config.dim, config.dim, bias=False)
+
+    def prepare(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values `[..., heads, m, head_dim]` of `memory` `[..., m, dim]`."""
+        key, value = self.key_value(memory).chunk(2, -1)
+        return self._split(key), self._split(value)
+
+    def forward(self, hidden: Tensor, key_value: tuple[Tensor, Tensor], bias: Tensor | None = None) -> Tensor:
+        """Attends from `hidden` `[..., q, dim]` to prepared keys and values.
+
+        Args:
+            hidden: Queries.
+            key_value: From `prepare`.
+            bias: Added to the scores, broadcast to `[..., heads, q, m]`; -inf hides. A query must see something.
+
+        Returns:
+            `[..., q, dim]`.
+        """
+        attended = F.scaled_dot_product_attention(self._split(self.query(hidden)), *key_value, attn_mask=bias)
+        return self.out(attended.transpose(-2, -3).flatten(-2))
+
+    def _split(self, states: Tensor) -> Tensor:
+        return states.unflatten(-1, (self.heads, -1)).transpose(-2, -3)
+
+
+class FeedForward(nn.Sequential):
+    """Two linear layers with a ReLU between them."""
+
+    def __init__(self, config: Seq2SeqConfig) -> None:
+        super().__init__(
+            nn.Linear(config.dim, config.feed_forward, bias=False),
+            nn.ReLU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(config.feed_forward, config.dim, bias=False),
+        )
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and feed-forward, RMS-normalised before, residual after."""
+
+    def __init__(self, config: Seq2SeqConfig) -> None:
+        super().__init__()
+        self.attention_norm = nn.RMSNorm(config.dim)
+        self.attention = Attention(config)
+        self.feed_forward_norm = nn.RMSNorm(config.dim)
+        self.feed_forward = FeedForward(config)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, hidden: Tensor, bias: Tensor) -> Tensor:
+        normed = self.attention_norm(hidden)
+        hidden = hidden + self.dropout(self.attention(normed, self.attention.prepare(normed), bias))
+        return hidden + self.dropout(self.feed_forward(self.feed_forward_norm(hidden)))
+
+
+class Encoder(nn.Module):
+    """A causal transformer over prefix tokens and the short-term history.
+
+    Its input is `[start, prefix tokens ..., events ...]`: the learned start token gives an empty history something to be read from,
+    prefix tokens (GLASS's SID-Tier token) are visible to all events.
+    """
+
+    def __init__(self, config: Seq2SeqConfig, length: int) -> None:
+        super().__init__()
+        self.start = nn.Parameter(torch.randn(config.dim) / math.sqrt(config.dim))
+        self.bias = RelativeBias(config.heads, length)
+        self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
+        self.norm = nn.RMSNorm(config.dim)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, events: Tensor, prefix: Tensor | None) -> Tensor:
+        """Encodes short-term histories.
+
+        Args:
+            events: float32 `[batch, length, dim]`, left-aligned; padding needs no mask, nothing before it sees it.
+            prefix: float32 `[batch, n_prefix, dim]` or None.
+
+        Returns:
+            float32 `[batch, 1 + n_prefix + length, dim]`.
+        """
+        parts = [self.start.expand(len(events), 1, -1), *([] if prefix is None else [prefix]), events]
+        hidden = self.dropout(torch.cat(parts, dim=1))
+        place = torch.arange(hidden.shape[1], device=hidden.device)
+        distance = place[:, None] - place[None, :]
+        bias = self.bias(distance).masked_fill(distance < 0, -torch.inf)
+        for layer in self.layers:
+            hidden = layer(hidden, bias)
+        return self.norm(hidden)
+
+
+@dataclass
+class Memory:
+    """What the decoder reads of one batch, prepared once per layer.
+
+    Attributes:
+        key_values: Keys and values of the encoder's output, one pair per decoder layer.
+        bias: `[batch or 1, heads, positions, m]`, relative bias and mask of the cross-attention of each target position.
+    """
+
+    key_values: list[tuple[Tensor, Tensor]]
+    bias: Tensor
+
+
+@dataclass
+class Retrieved:
+    """Items found in the long-term history, prepared for one decoder layer.
+
+    Attributes:
+        key_value: Keys and values `[batch, positions, heads, r, head_dim]`.
+        bias: `[batch, positions, 1, 1, r]`, -inf where nothing was found.
+        found: bool `[batch, positions, 1, 1]`, whether anything was.
+        first_token: The first token that may read them: earlier ones don't know the first code yet.
+    """
+
+    key_value: tuple[Tensor, Tensor]
+    bias: Tensor
+    found: Tensor
+    first_token: int
+
+
+@dataclass
+class DecoderCache:
+    """Keys and values of the codes generated so far, one pair per layer: `[batch, beams, heads, level, head_dim]`."""
+
+    key_values: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+
+    def reorder(self, parents: Tensor) -> None:
+        """Lets beam `j` of every query continue beam `parents[:, j]` (int64 `[batch, beams]`)."""
+        row = torch.arange(len(parents), device=parents.device)[:, None]
+        self.key_values = [(key[row, parents], value[row, parents]) for key, value in self.key_values]
+
+
+class DecoderLayer(nn.Module):
+    """Self-attention over a target's codes, cross-attention to its history, feed-forward."""
+
+    def __init__(self, config: Seq2SeqConfig) -> None:
+        super().__init__()
+        self.self_norm = nn.RMSNorm(config.dim)
+        self.self_attention = Attention(config)
+        self.cross_norm = nn.RMSNorm(config.dim)
+        self.cross_attention = Attention(config)
+        self.feed_forward_norm = nn.RMSNorm(config.dim)
+        self.feed_forward = FeedForward(config)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self,
+        hidden: Tensor,
+        own: tuple[Tensor, Tensor] | None,
+        memory: tuple[Tensor, Tensor],
+        memory_bias: Tensor,
+        retrieved: Retrieved | None,
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """One layer for the tokens of all target positions (training) or beams (generation).
+
+        Args:
+            hidden: float32 `[batch, positions, tokens, dim]`.
+            own: Keys and values of earlier tokens, None at the first.
+            memory: Prepared encoder output.
+            memory_bias: `[batch or 1, heads, positions, m]`.
+            retrieved: Prepared retrieved items (GLASS).
+
+        Returns:
+            Hidden states, and the keys and values of all tokens so far.
+        """
+        normed = self.self_norm(hidden)
+        key, value = self.self_attention.prepare(normed)
+        if own is not None:
+            key, value = torch.cat([own[0], key], dim=-2), torch.cat([own[1], value], dim=-2)
+        tokens, known = hidden.shape[-2], key.shape[-2]
+        ahead = torch.ones(tokens, known, dtype=torch.bool, device=hidden.device).triu(known - tokens + 1)
+        causal = torch.zeros(tokens, known, device=hidden.device).masked_fill(ahead, -torch.inf)
+        hidden = hidden + self.dropout(self.self_attention(normed, (key, value), causal))
+        normed = self.cross_norm(hidden)
+        bias = memory_bias.unsqueeze(-2).expand(-1, -1, -1, tokens, -1).flatten(2, 3)
+        short = self.cross_attention(normed.flatten(1, 2), memory, bias).view_as(hidden)
+        hidden = hidden + self.dropout(self.fuse(normed, short, retrieved))
+        return hidden + self.dropout(self.feed_forward(self.feed_forward_norm(hidden))), (key, value)
+
+    def fuse(self, normed: Tensor, short: Tensor, retrieved: Retrieved | None) -> Tensor:
+        """What the tokens read from the history; GLASS adds what they read from retrieved items."""
+        return short
+
+
+class Decoder(nn.Module):
+    """Generates the codes of a target level by level."""
+
+    def __init__(self, config: Seq2SeqConfig, length: int, layers: list[DecoderLayer]) -> None:
+        super().__init__()
+        self.begin = nn.Parameter(torch.randn(config.dim) / math.sqrt(config.dim))
+        self.bias = RelativeBias(config.heads, length)
+        self.layers = nn.ModuleList(layers)
+        self.norm = nn.RMSNorm(config.dim)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def read(self, encoded: Tensor, positions: Tensor) -> Memory:
+        """Prepares the encoder's output for the target positions that will look at it.
+
+        Args:
+            encoded: float32 `[batch, m, dim]`.
+            positions: int64 `[batch or 1, positions]`, the last place of `encoded` that each target may see.
+        """
+        place = torch.arange(encoded.shape[1], device=encoded.device)
+        distance = positions.unsqueeze(-1) - place
+        bias = self.bias(distance).masked_fill((distance < 0).unsqueeze(-3), -torch.inf)
+        return Memory([layer.cross_attention.prepare(encoded) for layer in self.layers], bias)
+
+    def forward(
+        self,
+        tokens: Tensor,
+        memory: Memory,
+        retrieved: list[Retrieved] | None,
+        cache: DecoderCache | None = None,
+    ) -> Tensor:
+        """Hidden states for embedded tokens `[batch, positions, tokens, dim]`, continuing what `cache` holds."""
+        hidden = self.dropout(tokens)
+        kept: list[tuple[Tensor, Tensor]] = []
+        for index, layer in enumerate(self.layers):
+            own = cache.key_values[index] if cache and cache.key_values else None
+            found = None if retrieved is None else retrieved[index]
+            hidden, key_value = layer(hidden, own, memory.key_values[index], memory.bias, found)
+            kept.append(key_value)
+        if cache is not None:
+            cache.key_values = kept
+        return self.norm(hidden)

@@ -1,0 +1,133 @@
+"""Training windows over users' histories: pairs of integers into the interactions, never copied sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.data.interactions import PAD, Histories, Interactions
+
+
+@dataclass(frozen=True)
+class WindowBatch:
+    """Windows of consecutive events; every position has the next event as its target.
+
+    Attributes:
+        users: int64 `[batch]`, rows of the interactions.
+        starts: int64 `[batch]`, position of the first event of the window in its user's row. Everything before is the
+            window's long-term history.
+        items: int64 `[batch, length]`, padded with `PAD`.
+        timestamps: int64 `[batch, length]`, padded with 0.
+        targets: int64 `[batch, length]`, the event after each position, padded with `PAD`.
+    """
+
+    users: Tensor
+    starts: Tensor
+    items: Tensor
+    timestamps: Tensor
+    targets: Tensor
+
+
+class TrainingWindows:
+    """Cuts every user's training events into windows anew in each epoch.
+
+    A user with at most `length` targets is one window. A longer history is cut at a random offset, so that
+    over the epochs a target is seen with contexts of every length up to `length`; each event but a user's first
+    is the target exactly once an epoch.
+
+    Args:
+        interactions: Training events.
+        length: Most input events of a window.
+        batch_events: Padded input events of a batch; windows of similar length share a batch.
+        device: Where the batches go.
+    """
+
+    def __init__(self, interactions: Interactions, length: int, batch_events: int, device: str) -> None:
+        self.interactions = interactions
+        self.length = length
+        self.batch_events = batch_events
+        self.device = device
+
+    def epoch(self, rng: np.random.Generator) -> WindowEpoch:
+        """One pass over all targets, in random order."""
+        users, starts, lengths = self._cut(rng)
+        # A little noise in the sort key varies the company of each window without adding much padding.
+        order = np.argsort(lengths + rng.uniform(0, 0.1 * self.length, len(lengths)), kind="stable")
+        batches: list[NDArray[np.int64]] = []
+        first = 0
+        for last in range(1, len(order) + 1):
+            widest = lengths[order[first : last + 1]].max()
+            if last == len(order) or widest * (last + 1 - first) > self.batch_events:
+                batches.append(order[first:last])
+                first = last
+        plan = [
+            (users[chosen], starts[chosen], lengths[chosen]) for chosen in (batches[i] for i in rng.permutation(len(batches)))
+        ]
+        return WindowEpoch(self, plan)
+
+    def _cut(
+        self, rng: np.random.Generator
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Users, first events and numbers of targets of all windows of an epoch."""
+        targets = np.maximum(self.interactions.lengths - 1, 0)
+        offset = np.where(targets > self.length, rng.integers(0, self.length, len(targets)), 0)
+        n_windows = -(-(targets + offset) // self.length)
+        users = np.repeat(np.arange(len(targets)), n_windows)
+        number = np.arange(len(users)) - np.repeat(np.cumsum(n_windows) - n_windows, n_windows)
+        begin = number * self.length - offset[users]
+        starts = np.maximum(begin, 0)
+        return users, starts, np.minimum(begin + self.length, targets[users]) - starts
+
+    def gather(
+        self, users: NDArray[np.int64], starts: NDArray[np.int64], lengths: NDArray[np.int64]
+    ) -> WindowBatch:
+        """The batch of the windows that begin at event `starts` of `users` and have `lengths` targets."""
+        column = np.arange(lengths.max())
+        filled = column < lengths[:, None]
+        source = np.where(filled, (self.interactions.offsets[users] + starts)[:, None] + column, 0)
+        items = np.where(filled, self.interactions.items[source], PAD)
+        timestamps = np.where(filled, self.interactions.timestamps[source], 0)
+        targets = np.where(filled, self.interactions.items[source + filled], PAD)
+
+        def on_device(array: NDArray[np.int64]) -> Tensor:
+            return torch.from_numpy(array.astype(np.int64)).to(self.device)
+
+        return WindowBatch(*map(on_device, (users, starts, items, timestamps, targets)))
+
+
+class WindowEpoch:
+    """The batches of one epoch, gathered as they are asked for."""
+
+    def __init__(
+        self,
+        windows: TrainingWindows,
+        plan: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]],
+    ) -> None:
+        self._windows = windows
+        self._plan = plan
+
+    def __len__(self) -> int:
+        return len(self._plan)
+
+    def __iter__(self) -> Iterator[WindowBatch]:
+        return (self._windows.gather(*batch) for batch in self._plan)
+
+
+def recent_window(histories: Histories, length: int, device: str) -> tuple[Tensor, Tensor, Tensor]:
+    """The inputs for answering queries: each history's last `length` events.
+
+    Returns:
+        items int64 `[n, width]` padded with `PAD`, timestamps int64 `[n, width]`, and the number of events
+        int64 `[n]`, where `width` is `length`, whatever the histories: padding never depends on the batch.
+    """
+    items, timestamps, kept = histories.last(length)
+    return (
+        torch.from_numpy(items.astype(np.int64)).to(device),
+        torch.from_numpy(timestamps).to(device),
+        torch.from_numpy(kept).to(device),
+    )

@@ -1,0 +1,64 @@
+"""The step from scores to lists, against a plain sort."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from baselines.full_ranking import rank_catalogue, top_k
+from bench.data.interactions import Histories
+
+
+def histories_of(rows: list[list[int]], n_items: int, exclude_seen: bool) -> Histories:
+    items = np.array([item for row in rows for item in row], dtype=np.int32)
+    offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
+    return Histories(items, np.arange(len(items), dtype=np.int64), offsets, n_items, exclude_seen)
+
+
+@given(
+    rows=st.integers(1, 6),
+    columns=st.integers(1, 12),
+    k=st.integers(1, 15),
+    levels=st.integers(1, 5),
+    seed=st.integers(0, 2**31),
+)
+def test_top_k_is_the_head_of_a_stable_sort(rows: int, columns: int, k: int, levels: int, seed: int) -> None:
+    scores = np.random.default_rng(seed).integers(0, levels, (rows, columns)).astype(np.float32)
+    index, values = top_k(scores, k)
+    expected = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    np.testing.assert_array_equal(index, expected)
+    np.testing.assert_array_equal(values, np.take_along_axis(scores, expected, axis=1))
+
+
+def test_ties_go_to_the_lower_item_index_at_the_cut_too() -> None:
+    answer = rank_catalogue(np.array([[1.0, 2.0, 1.0, 1.0]]), histories_of([[]], 4, False), k=3)
+    assert answer.items.tolist() == [[1, 0, 2]]
+    assert answer.scores.tolist() == [[2.0, 1.0, 1.0]]
+
+
+def test_seen_items_are_left_out_only_where_asked() -> None:
+    scores = np.array([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0]])
+    kept = rank_catalogue(scores, histories_of([[0], [1, 1]], 3, False), k=2)
+    excluded = rank_catalogue(scores, histories_of([[0], [1, 1]], 3, True), k=2)
+    assert kept.items.tolist() == [[0, 1], [0, 1]]
+    assert excluded.items.tolist() == [[1, 2], [0, 2]]
+
+
+def test_lists_are_padded_where_candidates_run_out() -> None:
+    scores = np.array([[3.0, -np.inf, 1.0]])
+    answer = rank_catalogue(scores, histories_of([[2]], 3, True), k=5)
+    assert answer.items.tolist() == [[0, -1, -1, -1, -1]]
+    assert answer.scores.tolist() == [[3.0] + [-np.inf] * 4]
+    assert answer.items.dtype == np.int32
+    assert answer.scores.dtype == np.float32
+
+
+def test_scores_of_the_caller_stay_as_they_are() -> None:
+    scores = np.array([[3.0, 2.0]])
+    rank_catalogue(scores, histories_of([[0]], 2, True), k=1)
+    assert scores.tolist() == [[3.0, 2.0]]
+
+
+def test_a_diverged_model_is_told() -> None:
+    with pytest.raises(ValueError, match="NaN"):
+        rank_catalogue(np.array([[np.nan, 1.0]]), histories_of([[]], 2, False), k=1)

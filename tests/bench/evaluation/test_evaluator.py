@@ -1,0 +1,157 @@
+"""From recommendations to ranks: independent of batches, and strict about malformed lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.data.dataset import TrainingData
+from bench.data.interactions import Histories, Interactions
+from bench.data.protocols import Queries
+from bench.evaluation.evaluator import QUERY_COLUMNS, judge, target_ranks, validation_ndcg
+from bench.recommender import FitContext, Recommendations, Recommender
+
+N_ITEMS = 30
+K = 5
+
+
+def make_queries(n: int = 23, exclude_seen: bool = True) -> Queries:
+    """Users with 3 to 9 distinct items each; the last one is the target."""
+    random = np.random.default_rng(3)
+    rows = [random.permutation(N_ITEMS)[: random.integers(3, 10)].astype(np.int32) for _ in range(n)]
+    lengths = np.array([len(row) for row in rows])
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    items = np.concatenate(rows)
+    interactions = Interactions(items, np.arange(len(items), dtype=np.int64), offsets, N_ITEMS)
+    return Queries(
+        interactions=interactions,
+        users=np.arange(n, dtype=np.int64),
+        ends=lengths - 1,
+        targets=items[offsets[1:] - 1],
+        target_counts=np.ones(n, dtype=np.int64),
+        target_quantiles=np.linspace(0, 0.99, n),
+        exclude_seen=exclude_seen,
+    )
+
+
+class Scripted(Recommender):
+    """Ranks items by a fixed pseudo-random score of (last item, item); items `i` and `i + 15` share a semantic ID."""
+
+    def __init__(self, with_sids: bool = False) -> None:
+        super().__init__()
+        self.with_sids = with_sids
+        if with_sids:
+            self.sid_of_item = (np.arange(N_ITEMS) % 15).astype(np.int32)
+        self.spoil: Callable[[np.ndarray, Histories], np.ndarray] = lambda items, histories: items
+
+    def fit(self, train: TrainingData, context: FitContext) -> None:
+        raise NotImplementedError
+
+    def recommend(self, histories: Histories, k: int) -> Recommendations:
+        table = np.random.default_rng(11).random((N_ITEMS, N_ITEMS)).astype(np.float32)
+        last = histories.items[histories.offsets[1:] - 1]
+        scores = table[last]
+        if histories.exclude_seen:
+            scores = np.where(histories.seen(), -np.inf, scores)
+        order = np.argsort(-scores, axis=1)
+        sids = None
+        if self.sid_of_item is not None:
+            every = self.sid_of_item[order]
+            sids = np.array([list(dict.fromkeys(row))[:k] for row in every.tolist()], dtype=np.int32)
+        items = self.spoil(order[:, :k].astype(np.int32), histories)
+        return Recommendations(items, np.take_along_axis(scores, order[:, :k], axis=1), sids)
+
+
+def test_rank_is_one_based_and_zero_for_a_miss() -> None:
+    lists = np.array([[4, 2, 9], [4, 2, -1], [7, 8, 9]], dtype=np.int32)
+    assert target_ranks(lists, np.array([4, 2, 1], dtype=np.int32)).tolist() == [1, 2, 0]
+
+
+def test_table_has_the_documented_columns_and_types() -> None:
+    table = judge(Scripted(), make_queries(), k=K)
+    assert list(table.columns) == list(QUERY_COLUMNS)
+    for column, meaning in QUERY_COLUMNS.items():
+        assert str(table[column].dtype) == meaning.split(",")[0]
+
+
+@pytest.mark.parametrize("with_sids", [False, True])
+@pytest.mark.parametrize("batch_size", [1, 2, 7, 23, 1000])
+def test_no_result_depends_on_the_batch_size(batch_size: int, with_sids: bool) -> None:
+    queries = make_queries()
+    whole = judge(Scripted(with_sids), queries, batch_size=len(queries), k=K)
+    assert whole["item_rank"].gt(0).any()
+    pd.testing.assert_frame_equal(judge(Scripted(with_sids), queries, batch_size=batch_size, k=K), whole)
+    assert validation_ndcg(Scripted(with_sids), queries, batch_size) == validation_ndcg(Scripted(with_sids), queries)
+
+
+def test_item_hit_implies_sid_hit_at_least_as_early() -> None:
+    table = judge(Scripted(with_sids=True), make_queries(200), k=K)
+    hits = table[table["item_rank"] > 0]
+    assert len(hits) > 10
+    assert (hits["sid_rank"] > 0).all()
+    assert (hits["sid_rank"] <= hits["item_rank"]).all()
+    assert table["sid_rank"].gt(0).sum() > len(hits)  # sharing a semantic ID makes SID level easier
+
+
+def test_without_semantic_ids_both_levels_are_one() -> None:
+    table = judge(Scripted(), make_queries(), k=K)
+    assert table["sid_rank"].tolist() == table["item_rank"].tolist()
+
+
+def test_progress_ends_at_one() -> None:
+    fractions: list[float] = []
+    judge(Scripted(), make_queries(), batch_size=10, k=K, report_progress=fractions.append)
+    assert fractions == [10 / 23, 20 / 23, 1.0]
+
+
+def test_no_queries_give_an_empty_table() -> None:
+    table = judge(Scripted(), make_queries(0 + 1), k=K).iloc[:0]
+    empty = judge(Scripted(), _first(make_queries(), 0), k=K)
+    assert list(empty.columns) == list(table.columns)
+    assert len(empty) == 0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda items, histories: items[:, :-1], "shape"),
+        (lambda items, histories: items[:-1], "shape"),
+        (lambda items, histories: np.repeat(items[:, :1], K, axis=1), "twice"),
+        (lambda items, histories: _with_seen(items, histories), "seen item"),
+    ],
+    ids=["too short", "too few", "an item twice", "a seen item"],
+)
+def test_malformed_lists_are_errors(spoil: Callable[[np.ndarray, Histories], np.ndarray], message: str) -> None:
+    recommender = Scripted()
+    recommender.spoil = spoil
+    with pytest.raises(ValueError, match=message):
+        judge(recommender, make_queries(), k=K)
+
+
+def test_padding_and_seen_items_are_fine_where_allowed() -> None:
+    recommender = Scripted()
+    recommender.spoil = lambda items, histories: np.where(np.arange(K) < 2, items, -1)
+    assert len(judge(recommender, make_queries(), k=K)) == 23
+    recommender.spoil = _with_seen
+    assert len(judge(recommender, make_queries(exclude_seen=False), k=K)) == 23
+
+
+def _with_seen(items: np.ndarray, histories: Histories) -> np.ndarray:
+    spoilt = np.full_like(items, -1)
+    spoilt[:, 0] = histories.items[histories.offsets[:-1]]
+    return spoilt
+
+
+def _first(queries: Queries, n: int) -> Queries:
+    return Queries(
+        interactions=queries.interactions,
+        users=queries.users[:n],
+        ends=queries.ends[:n],
+        targets=queries.targets[:n],
+        target_counts=queries.target_counts[:n],
+        target_quantiles=queries.target_quantiles[:n],
+        exclude_seen=queries.exclude_seen,
+    )

@@ -1,0 +1,75 @@
+"""Which query belongs to which slice, above all on the edges."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.evaluation.slices import (
+    history_length_bins,
+    history_length_quarters,
+    popularity_deciles,
+    popularity_slices,
+)
+
+
+def queries(quantiles: list[float] | None = None, lengths: list[int] | None = None) -> pd.DataFrame:
+    n = len(quantiles or lengths or [])
+    return pd.DataFrame(
+        {
+            "target_quantile": np.array(quantiles or [0.0] * n, dtype=np.float32),
+            "history_length": np.array(lengths or [1] * n, dtype=np.int32),
+        }
+    )
+
+
+def test_head_ends_before_its_share() -> None:
+    slices = popularity_slices(queries([0.0, 0.199, 0.2, 0.9]))
+    assert slices["head"].tolist() == [True, True, False, False]
+    assert slices["tail"].tolist() == [False, False, True, True]
+    assert slices["overall"].all()
+
+
+def test_head_share_is_a_parameter() -> None:
+    assert popularity_slices(queries([0.0, 0.3, 0.5]), head_share=0.5)["head"].tolist() == [True, True, False]
+
+
+def test_single_precision_moves_no_item_over_an_edge() -> None:
+    places = np.arange(1000)
+    table = queries((places / 1000).tolist())
+    assert popularity_slices(table, 0.7)["head"].sum() == 700
+    for name, mask in popularity_deciles(table).items():
+        assert places[mask].tolist() == list(range(100 * (int(name) - 1), 100 * int(name)))
+
+
+def test_history_bins_include_their_upper_edge_and_leave_out_empty_ones() -> None:
+    bins = history_length_bins(queries(lengths=[50, 51, 200, 1001]))
+    assert {name: mask.tolist() for name, mask in bins.items()} == {
+        "<=50": [True, False, False, False],
+        "51-200": [False, True, True, False],
+        ">1000": [False, False, False, True],
+    }
+
+
+def test_quarters_are_named_after_their_lengths() -> None:
+    quarters = history_length_quarters(queries(lengths=[5, 6, 7, 8, 9, 10, 11, 40]))
+    assert {name: int(mask.sum()) for name, mask in quarters.items()} == {"5-6": 2, "7-8": 2, "9-10": 2, "11-40": 2}
+
+
+def test_quarters_of_one_length_and_of_nothing() -> None:
+    assert list(history_length_quarters(queries(lengths=[5, 5, 5]))) == ["5"]
+    assert history_length_quarters(queries()) == {}
+
+
+@given(st.lists(st.integers(1, 2000), min_size=1), st.data())
+def test_every_query_is_in_exactly_one_part(lengths: list[int], data: st.DataObject) -> None:
+    quantiles = data.draw(
+        st.lists(st.floats(0, 1, exclude_max=True, width=32), min_size=len(lengths), max_size=len(lengths))
+    )
+    table = queries(quantiles, lengths)
+    for slicer in (history_length_bins, history_length_quarters, popularity_deciles):
+        assert np.sum(list(slicer(table).values()), axis=0).tolist() == [1] * len(lengths)
+    halves = popularity_slices(table)
+    assert (halves["head"] ^ halves["tail"]).all()

@@ -1,0 +1,92 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.evaluation.evaluator import QUERY_COLUMNS
+from bench.execution.store import ResultStore
+from bench.execution.worker import execute
+from bench.plan import expand
+from bench.spec import DatasetSpec, Entry, RunResult, RunSpec, Suite
+
+pytestmark = pytest.mark.usefixtures("tiny_ml_100k", "outside_models")
+
+
+def spec(model: str = "outside", seed: int = 0) -> RunSpec:
+    suite = Suite(
+        name="s", description="", datasets=(DatasetSpec(name="ml-100k"),), models=(Entry(model=model),), seeds=(seed,)
+    )
+    return expand(suite)[0]
+
+
+def run(results: Path, model: str = "outside", seed: int = 0) -> tuple[RunResult, str]:
+    """The stored result of a run, and its log."""
+    asked = spec(model, seed)
+    execute(asked, results, "cpu", 1)
+    stored = ResultStore(results).load(asked)
+    assert stored is not None
+    assert list((results / "runs" / ".progress").iterdir()) == []
+    return stored, (ResultStore(results).folder(asked) / "log.txt").read_text()
+
+
+def test_a_complete_run_leaves_all_that_a_report_needs(tmp_path: Path) -> None:
+    result, _ = run(tmp_path)
+    assert (result.status, result.reason, result.parameters) == ("complete", "", 7)
+    assert result.queries is not None
+    assert list(result.queries.columns) == list(QUERY_COLUMNS)
+    assert len(result.queries) == 30
+    assert result.milliseconds_per_user == pytest.approx(1000 * result.recommend_seconds / 30)
+    assert [point["epoch"] for point in result.curve] == [0, 1, 2]
+    assert (result.best_epoch, result.validation) == (0, result.curve[0]["validation"])
+    assert result.diagnostics["fidelity"][0]["name"] == "drawing lots"
+    assert len(result.diagnostics["drawn"]) == 2
+    assert {"python", "torch", "numpy", "pandas", "glass-bench", "commit"} <= set(result.environment)
+    assert result.environment["dataset"].items() >= {"users": 30, "items": 40, "events": 360}.items()
+    assert result.environment["dataset"]["seen_items"] == "exclude"
+    assert result.environment["peak_memory_mib"] > 1
+
+
+def test_the_same_spec_gives_the_same_bytes_and_another_seed_gives_others(tmp_path: Path) -> None:
+    def queries(folder: str, seed: int) -> bytes:
+        run(tmp_path / folder, seed=seed)
+        return (ResultStore(tmp_path / folder).folder(spec(seed=seed)) / "queries.parquet").read_bytes()
+
+    first = queries("a", 0)
+    np.random.default_rng(1).random()
+    assert queries("b", 0) == first
+    assert queries("c", 1) != first
+
+
+def test_whatever_a_run_says_goes_into_its_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    _, log = run(tmp_path)
+    for words in ("printed", "written by C", "INFO outside: logged", "UserWarning: warned"):
+        assert words in log
+    assert capfd.readouterr() == ("", "")
+    print("after")
+    assert capfd.readouterr().out == "after\n"
+
+
+def test_a_model_that_raises_becomes_a_failed_result_with_reason_curve_and_traceback(tmp_path: Path) -> None:
+    result, log = run(tmp_path, "outside-raising")
+    assert (result.status, result.queries) == ("failed", None)
+    assert result.reason == "RuntimeError: the loss is not a number"
+    assert len(result.curve) == 3
+    assert result.environment["dataset"]["users"] == 30
+    assert "Traceback (most recent call last)" in log
+    assert "outside_models.py" in log
+
+
+def test_a_run_that_this_machine_can_not_make_is_skipped(tmp_path: Path) -> None:
+    result, log = run(tmp_path, "outside-lacking")
+    assert (result.status, result.reason) == ("skipped", "needs the package 'unobtainium'")
+    assert "Traceback" not in log
+
+
+def test_an_import_that_fails_for_want_of_a_package_skips_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import outside_models
+
+    monkeypatch.setattr(outside_models.Outside, "fit", lambda *_: __import__("unobtainium.core"))
+    result, _ = run(tmp_path)
+    assert (result.status, "needs the package 'unobtainium'" in result.reason) == ("skipped", True)

@@ -1,0 +1,156 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import plan as planning
+from bench.errors import BenchError, SkippedRun
+from bench.plan import Plan, expand, select
+from bench.spec import DatasetSpec, Entry, RunSpec, Suite
+
+pytestmark = pytest.mark.usefixtures("tiny_ml_100k", "outside_models")
+DEFAULTS = {"order": "random", "schedule": {"epochs": 3, "pace": 0.5}}
+
+
+def suite(*entries: Entry, **changes: Any) -> Suite:
+    content = {"datasets": (DatasetSpec(name="ml-100k"),), "seeds": (0, 1), **changes}
+    return Suite(name="mine", description="", models=entries, **content)
+
+
+def configs(runs: list[RunSpec]) -> dict[str, Any]:
+    return {run.label: run.config for run in runs}
+
+
+def test_every_first_seed_comes_before_any_second() -> None:
+    runs = expand(suite(Entry(model="popularity"), Entry(model="outside")))
+    assert [(run.seed, run.label) for run in runs] == [
+        (0, "popularity"),
+        (0, "outside"),
+        (1, "popularity"),
+        (1, "outside"),
+    ]
+
+
+def test_a_configuration_is_complete_and_what_is_nested_keeps_its_other_defaults() -> None:
+    entry = Entry(model="outside", config={"schedule": {"epochs": 9}}, per_dataset={"ml-100k": {"order": "reverse"}})
+    run = expand(suite(Entry(model="outside", label="plain"), entry, seeds=(0,)))
+    assert configs(run) == {
+        "plain": DEFAULTS,
+        "outside": {"order": "reverse", "schedule": {"epochs": 9, "pace": 0.5}},
+    }
+
+
+def test_the_key_depends_on_all_that_changes_the_outcome_and_on_nothing_else() -> None:
+    (run,) = expand(suite(Entry(model="outside"), seeds=(0,)))
+    (renamed,) = expand(suite(Entry(model="outside", label="x", config={"order": "random"}), seeds=(0,)))
+    assert renamed.key == run.key
+    changes: list[dict[str, Any]] = [
+        {"config": {**DEFAULTS, "order": "reverse"}},
+        {"seed": 1},
+        {"revision": 2},
+        {"data_hash": "other"},
+        {"model": "other"},
+        {"dataset": DatasetSpec(name="ml-100k", seen_items="keep")},
+    ]
+    assert len({run.key, *(run.model_copy(update=change).key for change in changes)}) == len(changes) + 1
+
+
+def test_a_changed_default_changes_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    import outside_models
+
+    (before,) = expand(suite(Entry(model="outside"), seeds=(0,)))
+
+    class Retuned(outside_models.OutsideConfig):
+        order: str = "reverse"
+
+    monkeypatch.setattr(outside_models.Outside, "Config", Retuned)
+    (after,) = expand(suite(Entry(model="outside"), seeds=(0,)))
+    assert before.key != after.key
+
+
+def test_set_reaches_one_model_or_all_that_have_the_key() -> None:
+    rows = suite(Entry(model="popularity"), Entry(model="outside"), Entry(model="outside", label="b.c"), seeds=(0,))
+    assert configs(expand(rows, ["schedule.epochs=5", "b.c.order=reverse"])) == {
+        "popularity": {},
+        "outside": {"order": "random", "schedule": {"epochs": 5, "pace": 0.5}},
+        "b.c": {"order": "reverse", "schedule": {"epochs": 5, "pace": 0.5}},
+    }
+    both = configs(expand(rows, ["outside.schedule.pace=1e-3"]))
+    assert both["outside"]["schedule"]["pace"] == both["b.c"]["schedule"]["pace"] == 0.001
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("ordre=reverse", "--set ordre=reverse: unknown key 'ordre': did you mean order"),
+        ("epochs=1", "unknown key 'epochs': did you mean schedule.epochs"),
+        (
+            "outside.schedule.epoch=1",
+            "--set outside.schedule.epoch=1, schedule: unknown key 'epoch': did you mean epochs",
+        ),
+        ("outsid.order=reverse", "did you mean outside.order"),
+        ("order=upwards", "order: should be 'random' or 'reverse', got 'upwards'"),
+        ("schedule.epochs=0", "schedule.epochs: should be greater than or equal to 1, got 0"),
+        ("order", "should read key=value"),
+        ("outside.=1", "should read key=value"),
+        ("order=[1", "no YAML"),
+    ],
+)
+def test_a_wrong_set_is_told_in_one_line(setting: str, message: str) -> None:
+    with pytest.raises(BenchError) as caught:
+        expand(suite(Entry(model="outside")), [setting])
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_wrong_key_in_a_suite_names_file_and_row() -> None:
+    with pytest.raises(BenchError, match=r"mine.yaml, row 'outside': unknown key 'ordr': did you mean order"):
+        expand(suite(Entry(model="outside", config={"ordr": 1})), where="mine.yaml")
+
+
+def test_a_model_whose_package_is_missing_is_still_planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    def skip(name: str) -> None:
+        raise SkippedRun("needs a package")
+
+    monkeypatch.setattr(planning, "model_class", skip)
+    (run,) = expand(suite(Entry(model="gru4rec-recbole", config={"epochs": 3}), seeds=(0,)), ["gru4rec-recbole.a=1"])
+    assert run.config == {"epochs": 3, "a": 1}
+
+
+def test_a_row_runs_only_on_its_data_sets() -> None:
+    keep = DatasetSpec(name="ml-100k", seen_items="keep")
+    rows = suite(Entry(model="outside", datasets=("ml-100k+keep",)), datasets=(DatasetSpec(name="ml-100k"), keep))
+    assert {run.dataset.label for run in expand(rows)} == {"ml-100k+keep"}
+    with pytest.raises(BenchError, match="no model of the selection runs on these data sets"):
+        expand(select(rows.model_copy(update={"datasets": rows.datasets[:1]})))
+
+
+def test_select_narrows_a_suite_and_lets_other_models_join() -> None:
+    rows = suite(Entry(model="outside", label="a", config={"order": "reverse"}), Entry(model="popularity"))
+    chosen = select(rows, models=["outside", "item-knn", "a"], datasets=["ml-100k"], seeds=[7])
+    assert [(entry.row, entry.model) for entry in chosen.models] == [("a", "outside"), ("item-knn", "item-knn")]
+    assert chosen.seeds == (7,)
+    with pytest.raises(BenchError, match="unknown model 'popularty': did you mean popularity"):
+        select(rows, models=["popularty"])
+    with pytest.raises(BenchError, match="unknown data set 'ml-10k': did you mean ml-100k"):
+        select(rows, datasets=["ml-10k"])
+
+
+def test_a_plan_survives_the_disk(tmp_path: Path) -> None:
+    rows = suite(Entry(model="outside"))
+    plan = Plan(suite=rows, runs=tuple(expand(rows)), command="python -m bench run")
+    plan.write(tmp_path)
+    assert Plan.read(tmp_path, "mine") == plan
+    with pytest.raises(BenchError, match=r"no results of suite 'full' in .* first run python -m bench run"):
+        Plan.read(tmp_path, "full")
+    path = Plan.path(tmp_path, "mine")
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(BenchError, match="unreadable plan"):
+        Plan.read(tmp_path, "mine")
+
+
+def test_a_results_folder_that_can_not_be_written_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("a file")
+    rows = suite(Entry(model="outside"))
+    with pytest.raises(BenchError, match="can't write results to"):
+        Plan(suite=rows, runs=(), command="").write(tmp_path / "results")

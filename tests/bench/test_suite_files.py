@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import pytest
+
+from bench.errors import BenchError
+from bench.spec import DatasetSpec
+from bench.suite_files import load_suite, seeds_from, suite_names
+
+GOOD = """
+description: Two models.
+datasets:
+  - ml-100k
+  - {name: ml-100k, seen_items: keep}
+models:
+  - popularity
+  - {model: sasrec, label: wide, config: {dim: 128}, datasets: [ml-100k+keep]}
+seeds: 2
+"""
+
+
+def write(folder: Path, text: str) -> str:
+    path = folder / "mine.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_the_suites_of_the_project_are_valid() -> None:
+    assert {"smoke", "full", "reproduce"} <= set(suite_names())
+    for name in suite_names():
+        assert load_suite(name).name == name
+    assert [e.model for e in load_suite("smoke").models] == [e.model for e in load_suite("full").models]
+
+
+def test_plain_names_and_a_count_of_seeds_are_enough(tmp_path: Path) -> None:
+    suite = load_suite(write(tmp_path, GOOD))
+    assert suite.name == "mine"
+    assert suite.datasets == (DatasetSpec(name="ml-100k"), DatasetSpec(name="ml-100k", seen_items="keep"))
+    assert [entry.row for entry in suite.models] == ["popularity", "wide"]
+    assert suite.seeds == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seeds: 2", "seeds: [1", r"mine.yaml, line \d+: broken YAML: "),
+        ("seeds: 2", "seeds: 0", "seeds: should be a count"),
+        ("seeds: 2", "seeds: [1, 1]", "distinct seeds"),
+        ("seeds: 2", "seeds: 2\nmodles: []", "unknown key 'modles': did you mean models"),
+        ("label: wide", "lable: wide", r"mine.yaml, models\[1\]: unknown key 'lable': did you mean label"),
+        ("seen_items: keep", "seen_items: kept", r"seen_items: should be 'exclude' or 'keep', got 'kept'"),
+        ("- popularity", "- popularty", "mine.yaml: unknown model 'popularty': did you mean popularity"),
+        ("- ml-100k\n", "- ml-10k\n", "mine.yaml: unknown data set 'ml-10k': did you mean ml-100k"),
+        ("[ml-100k+keep]", "[ml-1m]", "mine.yaml: row 'wide': unknown data set of this suite 'ml-1m'"),
+        ("label: wide", "label: popularity", "two rows are named 'popularity'"),
+        ("models:\n", "models: 7\nname:\n", "mine.yaml: key 'models' should be a list"),
+        ("description: Two models.", "name: ../up", "names a folder"),
+        ("model: sasrec, ", "", r"key 'models\[1\].model' is missing"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line_that_names_the_file(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in GOOD
+    with pytest.raises(BenchError, match=message) as caught:
+        load_suite(write(tmp_path, GOOD.replace(old, new)))
+    assert "mine.yaml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_no_mapping_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="a suite is a mapping"):
+        load_suite(write(tmp_path, "- popularity"))
+
+
+def test_unknown_suites_and_missing_files_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="unknown suite 'ful': did you mean full"):
+        load_suite("ful")
+    with pytest.raises(BenchError, match=r"no suite file '.*absent.yaml'"):
+        load_suite(str(tmp_path / "absent.yaml"))
+
+
+@pytest.mark.parametrize("value", [True, -1, 1.5, "3", [], [0, True], [-1], None])
+def test_seeds_are_a_count_or_a_list(value: object) -> None:
+    with pytest.raises(BenchError, match="here: should be a count"):
+        seeds_from(value, "here")

@@ -1,0 +1,61 @@
+"""Fixtures for tests of the whole harness: a tiny data set, and models from outside the packages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.data import catalog
+
+OUTSIDE = Path(__file__).parent / "bench" / "outside"
+ENTRY_POINTS = """[glass_bench.models]
+outside = outside_models:Outside
+outside-raising = outside_models:Raising
+outside-dying = outside_models:Dying
+outside-slow = outside_models:Slow
+outside-lacking = outside_models:Lacking
+outside-broken = outside_models_nowhere:Broken
+"""
+
+
+@pytest.fixture
+def tiny_ml_100k(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Puts 30 users with 12 of 40 films each in the place of ml-100k, for this process and those that it starts."""
+    folder = tmp_path / "data" / "ml-100k"
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    events = [
+        f"{user}\t{item}\t3\t{1000 * user + position}"
+        for user in range(30)
+        for position, item in enumerate(rng.permutation(40)[:12])
+    ]
+    films = [f"{item}\tFilm {item}\t199{item % 10}\t{('Drama', 'Comedy')[item % 2]}" for item in range(40)]
+    header = "user_id:token\titem_id:token\trating:float\ttimestamp:float"
+    (folder / "ml-100k.inter").write_text("\n".join([header, *events, ""]))
+    header = "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq"
+    (folder / "ml-100k.item").write_text("\n".join([header, *films, ""]))
+    monkeypatch.setenv("GLASS_BENCH_DATA", str(folder.parent))
+    catalog.load_dataset.cache_clear()
+    yield
+    catalog.load_dataset.cache_clear()
+
+
+@pytest.fixture
+def outside_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Installs the distribution `outside-models`, for this process and those that it starts.
+
+    Returns:
+        Its `entry_points.txt`, for tests that declare something else.
+    """
+    installed = tmp_path / "site-packages"
+    declared = installed / "outside_models-1.0.dist-info"
+    declared.mkdir(parents=True)
+    (declared / "METADATA").write_text("Metadata-Version: 2.1\nName: outside-models\nVersion: 1.0\n")
+    (declared / "entry_points.txt").write_text(ENTRY_POINTS)
+    monkeypatch.setenv("PYTHONPATH", f"{installed}:{OUTSIDE}")
+    monkeypatch.syspath_prepend(str(OUTSIDE))
+    monkeypatch.syspath_prepend(str(installed))
+    return declared / "entry_points.txt"
