@@ -46,14 +46,14 @@ class SIMConfig(Config):
     short_term: int = Field(default=50, ge=1)
     search: Literal["hard", "soft"] = "hard"
     limit: int = Field(default=20, ge=1)
-    dim: int = Field(default=64, ge=1)
+    dim: int = Field(default=32, ge=1)
     heads: int = Field(default=2, ge=1)
     hidden: int = Field(default=64, ge=1)
     dropout: float = Field(default=0.2, ge=0, lt=1)
     negatives: int = Field(default=128, ge=1)
     batch_targets: int = Field(default=128, ge=1)
     targets_per_epoch: float = Field(default=0.2, gt=0, le=1)
-    training: TrainingConfig = TrainingConfig(epochs=60, validate_every=5, average=0.99)
+    training: TrainingConfig = TrainingConfig(epochs=25, validate_every=5, average=0.99, learning_rate=3e-3)
 
 
 @dataclass(frozen=True)
@@ -126,14 +126,16 @@ class TargetAttention(nn.Module):
         events = F.embedding(items, self.key_value(table)) + self.gap(gaps)
         key, value = events.unflatten(-1, (2, self.heads, -1)).unbind(-3)
         query = self.query(candidates).unflatten(-1, (self.heads, -1))
-        scores = (query.unsqueeze(2) * key).sum(-1) if items.shape[1] > 1 else torch.einsum(
-            "bchd,bnhd->bcnh", query.expand(len(items), -1, -1, -1), key[:, 0]
-        )
+        query, key, value = (part.expand(len(items), -1, *part.shape[2:]) for part in (query, key, value))
+        if items.shape[1] == 1:  # all candidates of a user read the same events: no copy of them per candidate
+            scores = torch.einsum("bchd,bnhd->bcnh", query, key[:, 0])
+        else:
+            scores = torch.einsum("bchd,bcnhd->bcnh", query, key)
         scores = (scores / math.sqrt(query.shape[-1])).masked_fill(~present.unsqueeze(-1), -1e9)
         weights = scores.softmax(2) * present.unsqueeze(-1)
-        if items.shape[1] > 1:
-            return (weights.unsqueeze(-1) * value).sum(2).flatten(-2)
-        return torch.einsum("bcnh,bnhd->bchd", weights, value[:, 0]).flatten(-2)
+        if items.shape[1] == 1:
+            return torch.einsum("bcnh,bnhd->bchd", weights, value[:, 0]).flatten(-2)
+        return torch.einsum("bcnh,bcnhd->bchd", weights, value).flatten(-2)
 
 
 class SIMNetwork(nn.Module):
@@ -166,23 +168,21 @@ class SIMNetwork(nn.Module):
         embedded = F.embedding(candidates, table)
         recent = moments.recent(self.config.short_term).unsqueeze(1)
         short = self.short(embedded, table, *self._events(moments, recent))
-        found = self.general_search(moments, candidates, table)
-        long = self.long(embedded, table, *self._events(moments, found))
+        if self.config.search == "hard" and len(candidates) == 1:
+            long = self._long_by_category(moments, candidates, embedded, table)
+        else:
+            found = self.general_search(moments, candidates, table)
+            long = self.long(embedded, table, *self._events(moments, found))
         embedded = embedded.expand_as(short)
         features = torch.cat([embedded, short, long, embedded * short, embedded * long], dim=-1)
         return (self.rank(features) + self.popularity(candidates)).squeeze(-1)
 
     def general_search(self, moments: Moments, candidates: Tensor, table: Tensor) -> Tensor:
-        """Places of the long-term events kept for each candidate, int64 `[batch, candidates or 1, limit]`.
-
-        Where all candidates have one category, the hard search is made once for all of them.
-        """
+        """Places of the long-term events kept for each candidate, int64 `[batch, candidates, limit]`."""
         config = self.config
         ends = (moments.ends - config.short_term).clamp(min=0)
         if config.search == "hard":
             category = self.category[candidates].expand(len(ends), -1)
-            if (category == category[:1, :1]).all():
-                category = category[:, :1]
             return moments.events.index.search(moments.rows, ends, category, config.limit)
         width = max(int(ends.max()), 1)
         column = torch.arange(width, device=ends.device)
@@ -192,6 +192,15 @@ class SIMNetwork(nn.Module):
         scores = scores.masked_fill((place == PAD).unsqueeze(1), -torch.inf)
         best = scores.topk(min(config.limit, width), dim=-1).indices
         return place.unsqueeze(1).expand(-1, best.shape[1], -1).gather(-1, best)
+
+    def _long_by_category(self, moments: Moments, candidates: Tensor, embedded: Tensor, table: Tensor) -> Tensor:
+        """The long-term branch for candidates that all users share: one hard search per user and category serves them all."""
+        groups = [(self.category[candidates[0]] == value).nonzero()[:, 0] for value in self.category[candidates].unique()]
+        parts = []
+        for group in groups:
+            found = self.general_search(moments, candidates[:, group[:1]], table)
+            parts.append(self.long(embedded[:, group], table, *self._events(moments, found)))
+        return torch.cat(parts, dim=1)[:, torch.cat(groups).argsort()]
 
     @staticmethod
     def _events(moments: Moments, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -239,9 +248,6 @@ class SIM(Recommender):
         category = np.zeros(train.n_items, dtype=np.int64)
         if train.item_table.category is not None:
             category = train.item_table.category.astype(np.int64) + 1  # 0 holds the items of unknown category
-        self._by_category = [
-            torch.from_numpy(np.flatnonzero(category == value)).to(device) for value in np.unique(category)
-        ]
         network = self.network = SIMNetwork(train.n_items, category, config).to(device)
         lengths = train.interactions.lengths
         events = self._events(train.interactions)
@@ -250,10 +256,9 @@ class SIM(Recommender):
         def loss(batch: tuple[Tensor, Tensor]) -> Tensor:
             rows, ends = batch
             positive = events.items[events.offsets[rows] + ends].unsqueeze(1)
-            negatives = torch.randint(
-                train.n_items, (len(rows), config.negatives), generator=generator, device=device
-            )
-            scores = network(Moments(events, rows, ends), torch.cat([positive, negatives], dim=1))
+            negatives = torch.randint(train.n_items, (1, config.negatives), generator=generator, device=device)
+            moments = Moments(events, rows, ends)
+            scores = torch.cat([network(moments, positive), network(moments, negatives)], dim=1)
             repeated = F.pad(negatives == positive, (1, 0))
             return -scores.masked_fill(repeated, -torch.inf).log_softmax(1)[:, 0].mean()
 
@@ -270,9 +275,8 @@ class SIM(Recommender):
             events = self._events(histories)
             for users in torch.arange(len(histories), device=self._device).split(32):
                 moments = Moments(events, users, events.offsets.diff()[users])
-                for candidates in self._by_category:
-                    found = network(moments, candidates.unsqueeze(0))
-                    scores[np.ix_(users.cpu().numpy(), candidates.cpu().numpy())] = found.float().cpu().numpy()
+                candidates = torch.arange(histories.n_items, device=self._device).unsqueeze(0)
+                scores[users.cpu().numpy()] = network(moments, candidates).cpu().numpy()
         return rank_catalogue(scores, histories, k)
 
     def parameter_count(self) -> int:

@@ -110,7 +110,6 @@ class FeedForward(nn.Sequential):
         super().__init__(
             nn.Linear(config.dim, config.feed_forward, bias=False),
             nn.ReLU(),
-            nn.Dropout(config.dropout),
             nn.Linear(config.feed_forward, config.dim, bias=False),
         )
 

@@ -52,11 +52,8 @@ def history_length_bins(queries: pd.DataFrame, edges: tuple[int, ...] = HISTORY_
     Returns:
         bool `[n_queries]` under names like "<=50", "51-200", ">1000", shortest first; empty bins are left out.
     """
-    names = [
-        f"<={edges[0]}",
-        *(f"{low + 1}-{high}" for low, high in zip(edges, edges[1:], strict=False)),
-        f">{edges[-1]}",
-    ]
+    between = [f"{low + 1}-{high}" for low, high in pairwise(edges)]
+    names = [f"<={edges[0]}", *between, f">{edges[-1]}"]
     part = np.digitize(queries["history_length"].to_numpy(), edges, right=True)
     return _present({name: part == number for number, name in enumerate(names)})
 

@@ -45,7 +45,11 @@ def run_plan(
     plan.write(results_dir)
     results = {result.spec.key: result for result in stored_results(plan.runs, results_dir, console)}
     complete = set() if force else {key for key, result in results.items() if result.status == "complete"}
-    todo = list({spec.key: spec for spec in plan.runs if spec.key not in complete}.values())
+    missing: dict[str, RunSpec] = {}
+    for spec in plan.runs:
+        if spec.key not in complete:
+            missing.setdefault(spec.key, spec)  # rows that differ by their label only are one run
+    todo = list(missing.values())
     workers = Workers.for_machine(device, jobs, len(todo))
     say(console, f"{len(todo)} of {len(plan.runs)} runs to do, the others are complete")
     if todo:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -110,6 +111,8 @@ def _full(running: dict[Future[RunResult], RunSpec], suspects: deque[RunSpec], w
 
 
 def _new_pool(workers: Workers) -> ProcessPoolExecutor:
+    # Loky replaces a worker whose memory has grown, between two runs. Nothing is lost, so nobody needs to be warned.
+    warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
     # joblib's executor without joblib.Parallel, which with one job makes its runs in this process: each run has to be
     # in a process that may die.
     return ProcessPoolExecutor(

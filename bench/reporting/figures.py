@@ -125,6 +125,7 @@ def history_length(grid: Grid, styles: Styles) -> Figure | None:
     parts = list(dict.fromkeys(scores["slice"]))
     if len(parts) < 2:
         return None
+    sizes = scores.groupby("slice")["queries"].first()
     models = scores["model"].unique().tolist()
     tops = (scores["mean"] + scores["std"].fillna(0)).where(scores["queries"] >= _FEW, scores["mean"])
     columns = min(3, len(models))
@@ -147,6 +148,7 @@ def history_length(grid: Grid, styles: Styles) -> Figure | None:
             linewidth=2,
         )
         axes.set_title(model)
+        axes.set_xticks(range(len(parts)), [f"{part}\nn={sizes[part]:,}" for part in parts], fontsize="small")
         axes.set_ylim(0, 1.08 * max(tops.max(), 1e-4))
         axes.margins(x=0.12)
     for axes in panels.flat[len(models) :]:
@@ -154,12 +156,8 @@ def history_length(grid: Grid, styles: Styles) -> Figure | None:
     for index, axes in enumerate(panels.flat):  # the lowest visible panel of each column carries the ticks
         if index < len(models) <= index + columns:
             axes.xaxis.set_tick_params(labelbottom=True)
-    sizes = scores.groupby("slice")["queries"].first()
-    figure.supxlabel(
-        "Events in the history before the target  (n: " + ", ".join(f"{part}: {sizes[part]:,}" for part in parts) + ")",
-        fontsize="medium",
-    )
-    figure.supylabel(METRIC_NAME, fontsize="medium")
+    figure.supxlabel("Events in the history before the target (n: test queries)", fontsize="medium")
+    figure.supylabel("NDCG@10, item level", fontsize="medium")
     headline(figure, f"Does a longer history help? ({_name(grid)})", _basis(grid) + "; grey: the other models")
     return figure
 
@@ -225,7 +223,7 @@ def cost(wide: pd.DataFrame, grid: Grid, styles: Styles) -> Figure | None:
                 linestyle="none",
             )
         axes.set_xlabel(label)
-        axes.margins(x=0.12)
+        axes.margins(x=0.12, y=0.1)
         (count_axis if name == "parameters" else log_axis)(axes)
     panels[0].set_ylim(bottom=0)
     panels[0].set_ylabel(METRIC_NAME)

@@ -47,9 +47,10 @@ LEADERBOARD_COLUMNS = (
 )
 """Columns of `leaderboard.csv`, in this order.
 
-`status` is that of the row: "complete", "partial" (some runs complete), or that of its runs; then the number of runs
-per status, where `complete` is the number of seeds behind every mean. Means and standard deviations (ddof=1; blank
-with one seed) follow as LEVEL.SLICE.METRIC.STATISTIC; SID level is blank for models without semantic IDs.
+`status` is "complete", "partial" (some runs complete), or else the first of "failed", "skipped" and "pending" that
+occurs. The number of runs per status follows, where `complete` is the number of seeds behind every mean. Means and
+standard deviations (ddof=1; blank with one seed) are named LEVEL.SLICE.METRIC.STATISTIC; SID level is blank for models
+without semantic IDs.
 """
 
 

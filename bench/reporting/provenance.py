@@ -84,16 +84,18 @@ def unfinished(grid: Grid) -> str:
 def mixtures(grid: Grid) -> list[str]:
     """What makes results of one report less comparable than they look."""
     facts = {
-        "code of different commits": {_commit(result) for result in grid.results},
-        "different hardware, so that times don't compare": {_hardware(result) for result in grid.results},
-        "different versions": {_versions(result) for result in grid.results},
+        "code of different commits": [_commit(result) for result in grid.results],
+        "different hardware, so that times don't compare": [_hardware(result) for result in grid.results],
+        "different versions": [_versions(result) for result in grid.results],
     }
-    warnings = [f"these results come from {text}: {_listed(found)}." for text, found in facts.items() if len(found) > 1]
+    warnings = [
+        f"these results come from {text}: {_listed(found)}." for text, found in facts.items() if len(set(found)) > 1
+    ]
     if any(_commit(result).endswith("-dirty") for result in grid.results):
         warnings.append("some results come from code with uncommitted changes (commits that end in -dirty).")
     for dataset in grid.datasets:
-        hashes = {result.spec.data_hash for result in grid.on(dataset).results}
-        if len(hashes) > 1:
+        hashes = [result.spec.data_hash for result in grid.on(dataset).results]
+        if len(set(hashes)) > 1:
             warnings.append(f"results on {dataset} come from different data: {_listed(hashes)}.")
     return warnings
 

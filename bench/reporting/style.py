@@ -92,7 +92,7 @@ def log_axis(axes: Axes) -> None:
 def count_axis(axes: Axes, smallest: int = 10_000) -> None:
     """A logarithmic x axis that also has a place for 0; counts below `smallest` lie close to it."""
     axes.set_xscale("symlog", linthresh=smallest, linscale=0.5)
-    axes.set_xlim(left=-0.3 * smallest)
+    axes.set_xlim(-0.3 * smallest, max(axes.get_xlim()[1], 10 * smallest))
     axes.xaxis.set_major_locator(FixedLocator([0, *(10.0**power for power in range(4, 13))]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))

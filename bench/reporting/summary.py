@@ -74,7 +74,7 @@ def against_best(grid: Grid, wide: pd.DataFrame) -> str | None:
     rows = []
     for (model, comparison), corrected in zip(found, adjusted, strict=True):
         cells = _compared(comparison)
-        rows.append([model, *cells[1:], number(corrected, 3), "yes" if corrected < ALPHA else "no"])
+        rows.append([model, *cells[1:], _p_cell(corrected), "yes" if corrected < ALPHA else "no"])
     headers = ["Model", "NDCG@10", f"{ranked[0]} is ahead by", "95 % interval", "p", "p (Holm)", "Significant"]
     return table(headers, rows)
 
@@ -106,8 +106,12 @@ def _compared(found: PairedComparison) -> list[str]:
         number(found.second),
         f"{found.difference:+.4f}",
         f"{found.low:+.4f} .. {found.high:+.4f}",
-        "< 0.001" if found.p_value < 0.001 else number(found.p_value, 3),
+        _p_cell(found.p_value),
     ]
+
+
+def _p_cell(p: float) -> str:
+    return "< 0.001" if p < 0.001 else number(p, 3)
 
 
 def _leader(grid: Grid, ranked: pd.DataFrame) -> str:

@@ -7,6 +7,7 @@ from bench import plan as planning
 from bench.errors import BenchError, SkippedRun
 from bench.plan import Plan, expand, select
 from bench.spec import DatasetSpec, Entry, RunSpec, Suite
+from bench.suite_files import load_suite, suite_names
 
 pytestmark = pytest.mark.usefixtures("tiny_ml_100k", "outside_models")
 DEFAULTS = {"order": "random", "schedule": {"epochs": 3, "pace": 0.5}}
@@ -154,3 +155,9 @@ def test_a_results_folder_that_can_not_be_written_is_a_clear_error(tmp_path: Pat
     rows = suite(Entry(model="outside"))
     with pytest.raises(BenchError, match="can't write results to"):
         Plan(suite=rows, runs=(), command="").write(tmp_path / "results")
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_the_suites_of_the_project_fit_the_models(name: str) -> None:
+    loaded = load_suite(name)
+    assert len(expand(loaded)) == len(loaded.datasets) * len(loaded.models) * len(loaded.seeds)

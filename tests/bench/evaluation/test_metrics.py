@@ -49,6 +49,7 @@ def test_equal_to_recbole(ranks: np.ndarray, monkeypatch: pytest.MonkeyPatch) ->
             np.testing.assert_allclose(METRICS[name](ranks, k), per_query[:, k - 1], rtol=0, atol=1e-9, err_msg=name)
 
 
+@pytest.mark.slow  # ranx compiles its metrics at first use
 def test_equal_to_ranx(ranks: np.ndarray) -> None:
     ranx = pytest.importorskip("ranx", reason="ranx isn't installed")
     truth = ranx.Qrels({str(query): {"target": 1} for query in range(len(ranks))})

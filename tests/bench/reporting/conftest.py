@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from bench.reporting.grid import Grid
 from bench.seeds import seed_for
 from bench.spec import DatasetSpec, Entry, Published, RunResult, RunSpec, Suite
 
@@ -202,3 +204,21 @@ def planned(suite: Suite) -> list[RunSpec]:
 def results(planned: list[RunSpec]) -> list[RunResult]:
     """Everything complete."""
     return [make_result(spec) for spec in planned]
+
+
+@pytest.fixture(scope="session")
+def full_grid(suite: Suite, planned: list[RunSpec], results: list[RunResult]) -> Grid:
+    return Grid.of(suite, planned, results)
+
+
+@pytest.fixture(scope="session", name="failed_result")
+def failed_result_fixture() -> Callable[..., RunResult]:
+    return failed_result
+
+
+@pytest.fixture(scope="session")
+def two_datasets() -> tuple[Suite, list[RunSpec], list[RunResult]]:
+    """A plan on two data sets; the second has one complete run."""
+    suite = make_suite(("ml-100k", "beauty"), seeds=(0,))
+    planned = plan(suite)
+    return suite, planned, [make_result(spec) for spec in planned[: len(suite.models) + 1]]

@@ -1,0 +1,82 @@
+"""Figures that can't be drawn are left out; models look the same everywhere and differ from each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.reporting import figures, style
+from bench.reporting.files import replaced
+from bench.reporting.grid import Grid
+from bench.reporting.leaderboard import leaderboard, tidy_metrics
+
+
+@pytest.fixture(autouse=True)
+def _style() -> None:
+    style.use_style()
+
+
+def test_every_model_has_its_own_look() -> None:
+    models = [f"model {number}" for number in range(40)]
+    looks = style.model_styles(models)
+    assert len({(look.color, look.marker) for look in looks.values()}) == 40
+    assert style.model_styles(models[:3])["model 2"] == looks["model 2"]
+
+
+def test_nothing_complete_nothing_drawn(full_grid: Grid) -> None:
+    grid = Grid.of(full_grid.suite, [run.spec for run in full_grid.runs], [])
+    wide, looks = leaderboard(tidy_metrics(grid)), style.model_styles(grid.models)
+    assert figures.quality(wide, grid, looks) is None
+    assert figures.head_tail(grid, looks) is None
+    assert figures.popularity(grid) is None
+    assert figures.history_length(grid, looks) is None
+    assert figures.learning_curves(grid, looks) is None
+    assert figures.cost(wide, grid, looks) is None
+
+
+def test_models_are_ordered_and_named(full_grid: Grid) -> None:
+    wide, looks = leaderboard(tidy_metrics(full_grid)), style.model_styles(full_grid.models)
+    figure = figures.quality(wide, full_grid, looks)
+    assert figure is not None
+    axes = figure.axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == wide["model"].tolist()
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the best at the top
+    texts = " ".join(text.get_text() for text in figure.texts)
+    assert "943 test queries" in texts
+    assert "3 seeds" in texts
+
+
+def test_only_models_that_train_have_curves(full_grid: Grid) -> None:
+    figure = figures.learning_curves(full_grid, style.model_styles(full_grid.models))
+    assert figure is not None
+    shown = {text.get_text() for text in figure.legends[0].get_texts()}
+    assert "glass" in shown
+    assert "popularity" not in shown
+
+
+def test_equal_figures_are_equal_files(full_grid: Grid, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        figure = figures.head_tail(full_grid, style.model_styles(full_grid.models))
+        assert figure is not None
+        style.save(figure, tmp_path / name)
+    for suffix in (".png", ".svg"):
+        assert (tmp_path / f"one{suffix}").read_bytes() == (tmp_path / f"two{suffix}").read_bytes()
+
+
+def test_a_file_is_replaced_only_when_complete(tmp_path: Path) -> None:
+    target = tmp_path / "report.md"
+    target.write_text("old")
+
+    def interrupted() -> None:
+        with replaced(target) as path:
+            path.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        interrupted()
+    assert target.read_text() == "old"
+    with replaced(target) as path:
+        path.write_text("new")
+    assert target.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [target]

@@ -1,0 +1,207 @@
+"""The page says what the numbers say, at every stage of a suite, and needs no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.reporting.grid import Grid
+from bench.reporting.leaderboard import leaderboard, tidy_metrics
+from bench.reporting.report import write_report
+from bench.reporting.sections import fidelity_cards, level_table, published_table
+from bench.reporting.summary import findings
+from bench.spec import RunResult, RunSpec, Suite
+
+COMMAND = "python -m bench run --suite made-up"
+
+
+@pytest.fixture(scope="module")
+def page(
+    suite: Suite, planned: list[RunSpec], results: list[RunResult], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The report of a complete suite."""
+    folder = tmp_path_factory.mktemp("complete")
+    return write_report(suite, planned, results, folder / "results", folder / "reports", COMMAND)
+
+
+def said(grid: Grid) -> str:
+    return "\n".join(findings(grid, leaderboard(tidy_metrics(grid))))
+
+
+def with_ranks(result: RunResult, ranks: np.ndarray) -> RunResult:
+    assert result.queries is not None
+    return dataclasses.replace(result, queries=result.queries.assign(item_rank=ranks, sid_rank=ranks))
+
+
+def test_sections_in_order(page: Path) -> None:
+    headings = re.findall(r"^## (?:ml-100k: )?(.+)$", page.read_text(), flags=re.MULTILINE)
+    assert headings == [
+        "Summary",
+        "What was run, and how to run it again",
+        "results",
+        "item level and SID level",
+        "head and tail",
+        "history length",
+        "semantic-ID health",
+        "learning curves",
+        "cost",
+        "published against measured",
+        "Fidelity cards",
+        "Runs that failed, were skipped or are pending",
+        "Excluded users",
+    ]
+
+
+def test_every_figure_is_beside_the_page(page: Path) -> None:
+    figures = re.findall(r"!\[.+?\]\((.+?)\)", page.read_text())
+    assert len(figures) == 6
+    for figure in figures:
+        assert (page.parent / figure).stat().st_size > 10_000
+        assert (page.parent / figure).with_suffix(".svg").exists()
+
+
+def test_how_to_repeat(page: Path) -> None:
+    text = page.read_text()
+    assert f"```\n{COMMAND}\n```" in text
+    for fact in ("33 of 33 runs complete", "excluded from the candidates", "`0123456789abcdef`", "7b24043", "1,682"):
+        assert fact in text
+    assert "Warning" not in text
+    assert "Preliminary" not in text
+
+
+def test_main_table_marks_the_best(page: Path, full_grid: Grid) -> None:
+    wide = leaderboard(tidy_metrics(full_grid))
+    best = wide.iloc[0]
+    cell = f"**{best['item.overall.ndcg@10.mean']:.4f} ± {best['item.overall.ndcg@10.std']:.4f}**"
+    line = next(line for line in page.read_text().splitlines() if line.startswith(f"| {best['model']} "))
+    assert cell in line
+
+
+def test_partial_results(
+    suite: Suite,
+    planned: list[RunSpec],
+    results: list[RunResult],
+    failed_result: Callable[..., RunResult],
+    tmp_path: Path,
+) -> None:
+    ended = [r for r in results if r.spec.seed == 0 and r.spec.label not in {"hstu", "glass"}]
+    ended += [failed_result(spec) for spec in planned if spec.label == "hstu" and spec.seed == 0]
+    text = write_report(suite, planned, ended, tmp_path / "results", tmp_path / "reports", COMMAND).read_text()
+    assert "9 of 33 runs complete, 1 failed, 23 pending. **Preliminary.**" in text
+    assert re.search(r"^\| glass +\| 3 pending +\| +- \|", text, flags=re.MULTILINE)
+    assert re.search(r"^\| hstu +\| 1 failed, 2 pending +\| +- \|", text, flags=re.MULTILINE)
+    assert re.search(r"\| hstu +\| 0 +\| failed +\| ValueError: loss is NaN \\\| step 12 +\|", text)
+    assert "one seed" in text
+    assert "glass against tiger" not in text
+
+
+@pytest.mark.parametrize("n_results", [0, 1])
+def test_from_the_very_first_run_on(
+    n_results: int, suite: Suite, planned: list[RunSpec], results: list[RunResult], tmp_path: Path
+) -> None:
+    page = write_report(suite, planned, results[:n_results], tmp_path / "results", tmp_path / "reports", COMMAND)
+    text = page.read_text()
+    assert f"{n_results} of 33 runs complete" in text
+    assert ("No run is complete yet." in text) == (n_results == 0)
+    assert "**popularity** has" in text or n_results == 0
+    assert "nan" not in text
+
+
+def test_two_data_sets_have_their_own_tables_and_figures(
+    two_datasets: tuple[Suite, list[RunSpec], list[RunResult]], tmp_path: Path
+) -> None:
+    suite, planned, results = two_datasets
+    page = write_report(suite, planned, results, tmp_path / "results", tmp_path / "reports", COMMAND)
+    for dataset in ("ml-100k", "beauty"):
+        assert f"## {dataset}: results" in page.read_text()
+        assert (page.parent / f"figures/{dataset}-quality.png").exists()
+        assert (tmp_path / f"results/made-up/{dataset}/leaderboard.csv").exists()
+
+
+def test_significance_is_claimed_only_where_there_is_one(full_grid: Grid) -> None:
+    """GLASS with TIGER's own ranks, then with every target found first."""
+    tiger = full_grid.of_model("tiger")
+    rest = [result for result in full_grid.results if result.spec.label != "glass"]
+    plan = [run.spec for run in full_grid.runs]
+
+    def glass(ranks: Callable[[RunResult], np.ndarray]) -> list[RunResult]:
+        return [with_ranks(g, ranks(t)) for g, t in zip(full_grid.of_model("glass"), tiger, strict=True)]
+
+    equal = said(Grid.of(full_grid.suite, plan, rest + glass(lambda t: t.queries["item_rank"].to_numpy())))  # type: ignore[index]
+    assert "**glass against tiger**" in equal
+    assert "+0.0000" in equal
+    assert "p = 1.000): no significant difference." in equal
+    perfect = said(Grid.of(full_grid.suite, plan, rest + glass(lambda t: np.ones(len(t.queries), np.int16))))  # type: ignore[arg-type]
+    assert "p < 0.001): glass is significantly better than tiger." in perfect
+    hopeless = said(Grid.of(full_grid.suite, plan, rest + glass(lambda t: np.zeros(len(t.queries), np.int16))))  # type: ignore[arg-type]
+    assert "p < 0.001): tiger is significantly better than glass." in hopeless
+    assert re.search(r"\*\*Below popularity\*\*.*glass \(0.0000, 100% lower\)", hopeless)
+
+
+def test_mixed_commits_and_machines_are_warned_of(
+    suite: Suite, planned: list[RunSpec], results: list[RunResult], tmp_path: Path
+) -> None:
+    changed = {**results[0].environment, "commit": "abc-dirty", "device": "cuda", "device_name": "Example GPU"}
+    mixed = [dataclasses.replace(results[0], environment=changed), *results[1:]]
+    text = write_report(suite, planned, mixed, tmp_path / "results", tmp_path / "reports", COMMAND).read_text()
+    assert "**Warning:** these results come from code of different commits: abc-dirty; 7b24043." in text
+    assert "different hardware" in text
+    assert "uncommitted changes" in text
+
+
+def test_an_item_hit_without_a_sid_hit_is_counted(full_grid: Grid) -> None:
+    broken = []
+    for result in full_grid.results:
+        assert result.queries is not None
+        lost = result.queries.assign(sid_rank=0) if result.spec.label == "tiger" else result.queries
+        broken.append(dataclasses.replace(result, queries=lost))
+    grid = Grid.of(full_grid.suite, [run.spec for run in full_grid.runs], broken)
+    hits = sum(int((result.queries["item_rank"] > 0).sum()) for result in grid.of_model("tiger"))  # type: ignore[index]
+    text = level_table(grid, leaderboard(tidy_metrics(grid)))
+    assert text is not None
+    counts = {line.split("|")[1].strip(): line.split("|")[-2].strip() for line in text.splitlines()[2:]}
+    assert counts == {"tiger": str(hits), "glass": "0", "glass-no-sid-tier": "0"}
+
+
+def test_published_against_measured(full_grid: Grid) -> None:
+    text = published_table(full_grid, "ml-100k")
+    assert text is not None
+    assert "lower than published" in text
+    plan = [run.spec for run in full_grid.runs]
+    by_chance = np.arange(943)
+    near = [
+        with_ranks(result, np.where(by_chance < 104, 10, 0)) if result.spec.label == "gru4rec-recbole" else result
+        for result in full_grid.results
+    ]
+    assert "| reproduced |" in re.sub(" +", " ", str(published_table(Grid.of(full_grid.suite, plan, near), "ml-100k")))
+    assert "not measured" in str(published_table(Grid.of(full_grid.suite, plan, []), "ml-100k"))
+    assert published_table(full_grid, "elsewhere") is None
+
+
+def test_a_published_metric_that_cannot_be_computed_spoils_nothing(full_grid: Grid) -> None:
+    entry = full_grid.suite.models[-1]
+    figure = entry.published["ml-100k"][0].model_copy(update={"metric": "hr@50"})
+    changed = entry.model_copy(update={"published": {"ml-100k": (figure,)}})
+    suite = full_grid.suite.model_copy(update={"models": (*full_grid.suite.models[:-1], changed)})
+    assert "can't be computed: unknown metric 'hr'" in str(published_table(Grid(suite, full_grid.runs), "ml-100k"))
+
+
+def test_equal_fidelity_cards_are_printed_once() -> None:
+    line = {"name": "prefix trie", "status": "faithful", "source": "section 3", "note": "", "test": "tests/a.py::b"}
+    text = fidelity_cards({"glass": [line], "glass-long": [line], "tiger": [{**line, "status": "omitted"}], "knn": []})
+    assert text is not None
+    assert re.findall(r"^### (.+)$", text, flags=re.MULTILINE) == ["glass, glass-long", "tiger"]
+    assert fidelity_cards({}) is None
+
+
+def test_reporting_never_imports_torch() -> None:
+    code = "import bench.reporting.report, sys; print([name for name in sys.modules if name.split('.')[0] == 'torch'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
