@@ -37,10 +37,10 @@ class HSTUConfig(NextItemConfig):
     blocks: int = Field(default=2, ge=1)
     heads: int = Field(default=2, ge=1)
     head_dim: int = Field(default=32, ge=1)
-    dropout: float = Field(default=0.5, ge=0, lt=1)
+    dropout: float = Field(default=0.3, ge=0, lt=1)
     bias: Literal["none", "position", "time", "both"] = "both"
     temperature: float = Field(default=0.05, gt=0)
-    training: TrainingConfig = TrainingConfig(epochs=200, batch_events=4096, validate_every=10)
+    training: TrainingConfig = TrainingConfig(epochs=30, batch_events=2048, average=0.999)
 
 
 class RelativeBias(nn.Module):
@@ -51,6 +51,7 @@ class RelativeBias(nn.Module):
 
     def __init__(self, length: int, kind: Literal["none", "position", "time", "both"]) -> None:
         super().__init__()
+        self.position_gap: Tensor
         gap = torch.arange(length)
         self.register_buffer("position_gap", (gap[:, None] - gap[None, :]).clamp(min=0), persistent=False)
         self.by_position = nn.Parameter(torch.zeros(length)) if kind in ("position", "both") else None

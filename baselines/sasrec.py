@@ -25,11 +25,12 @@ class SASRecConfig(NextItemConfig):
         dropout: Of embeddings, attention and feed-forward layers.
     """
 
+    length: int = Field(default=100, ge=1)
     dim: int = Field(default=64, ge=1)
     blocks: int = Field(default=2, ge=1)
     heads: int = Field(default=2, ge=1)
-    dropout: float = Field(default=0.5, ge=0, lt=1)
-    training: TrainingConfig = TrainingConfig(epochs=200, batch_events=4096, validate_every=10)
+    dropout: float = Field(default=0.4, ge=0, lt=1)
+    training: TrainingConfig = TrainingConfig(epochs=40, batch_events=1024, learning_rate=2e-3, average=0.999)
 
 
 class SASRecNetwork(NextItemNetwork):
@@ -117,5 +118,3 @@ class SASRec(NextItemModel):
 
     def build(self, train: TrainingData) -> NextItemNetwork:
         return SASRecNetwork(train.n_items, self.config)
-
-

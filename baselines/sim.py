@@ -30,8 +30,8 @@ class SIMConfig(Config):
 
     Attributes:
         short_term: Most recent events, read by the DIN-like branch; everything before is the long-term history.
-        search: The general search unit: "hard" keeps long-term events of the candidate's category, "soft" those whose items
-            have the largest inner product with the candidate.
+        search: The general search unit: "hard" keeps long-term events of the candidate's category, "soft" those whose
+            items have the largest inner product with the candidate.
         limit: Events that the search keeps per candidate.
         dim: Width of the item embeddings.
         heads: Heads of the target attentions.
@@ -155,7 +155,10 @@ class SIMNetwork(nn.Module):
         self.short = TargetAttention(config)
         self.long = TargetAttention(config)
         self.rank = nn.Sequential(
-            nn.Dropout(config.dropout), nn.Linear(5 * config.dim, config.hidden), nn.PReLU(), nn.Linear(config.hidden, 1)
+            nn.Dropout(config.dropout),
+            nn.Linear(5 * config.dim, config.hidden),
+            nn.PReLU(),
+            nn.Linear(config.hidden, 1),
         )
 
     def table(self) -> Tensor:
@@ -194,8 +197,10 @@ class SIMNetwork(nn.Module):
         return place.unsqueeze(1).expand(-1, best.shape[1], -1).gather(-1, best)
 
     def _long_by_category(self, moments: Moments, candidates: Tensor, embedded: Tensor, table: Tensor) -> Tensor:
-        """The long-term branch for candidates that all users share: one hard search per user and category serves them all."""
-        groups = [(self.category[candidates[0]] == value).nonzero()[:, 0] for value in self.category[candidates].unique()]
+        """The long-term branch for candidates that all users share: one hard search a user and category."""
+        groups = [
+            (self.category[candidates[0]] == value).nonzero()[:, 0] for value in self.category[candidates].unique()
+        ]
         parts = []
         for group in groups:
             found = self.general_search(moments, candidates[:, group[:1]], table)
@@ -216,15 +221,17 @@ class SIM(Recommender):
     Config = SIMConfig
     config: SIMConfig
     network: SIMNetwork | None = None
-    summary = "search-based interest model: category (hard) or embedding (soft) search over the long history, full ranking"
+    summary = (
+        "search-based interest model: category (hard) or embedding (soft) search over the long history, full ranking"
+    )
     fidelity = (
         Mechanism("general search unit, hard: events of the candidate's category", "faithful", "section 3.2.1"),
         Mechanism(
             "general search unit, soft: largest inner products",
             "approximated",
             "section 3.2.1",
-            "exact search with the ranking network's own embeddings; the paper trains separate ones on an auxiliary task and "
-            "searches approximately",
+            "exact search with the ranking network's own embeddings; the paper trains separate ones on an auxiliary "
+            "task and searches approximately",
         ),
         Mechanism("exact search unit: multi-head target attention with time gaps", "faithful", "section 3.2.2"),
         Mechanism(
@@ -237,7 +244,7 @@ class SIM(Recommender):
             "click-through loss over impressions",
             "approximated",
             "eq. 9",
-            "softmax over the target and uniform negatives: there are no impressions, and the whole catalogue is ranked",
+            "softmax over the target and uniform negatives: there are no impressions, and all items are ranked",
         ),
     )
 

@@ -13,7 +13,7 @@ class BenchError(Exception):
     """
 
 
-class SkippedRun(Exception):
+class SkippedRun(Exception):  # noqa: N818  # not an error: a run that this machine leaves out
     """A run that can't be made on this machine (say, an optional package is absent).
 
     The run becomes a row with status `skipped` and this message as its reason.

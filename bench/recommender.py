@@ -90,7 +90,8 @@ class Recommendations:
 @dataclass(frozen=True)
 class CurvePoint:
     """One validation of a training run: epochs and optimiser steps so far, mean training loss since the last
-    point, validation NDCG@10, seconds since the fit began."""
+    point, validation NDCG@10, seconds since the fit began.
+    """
 
     epoch: float
     step: int
@@ -142,8 +143,9 @@ class Recommender(ABC):
     fidelity: ClassVar[tuple[Mechanism, ...]] = ()
     sid_of_item: NDArray[np.int32] | None = None
 
-    def __init__(self, config: Config | Mapping[str, Any] | None = None) -> None:
-        self.config = config if isinstance(config, Config) else self.Config.model_validate(dict(config or {}))
+    def __init__(self, config: BaseModel | Mapping[str, Any] | None = None) -> None:
+        given = config.model_dump() if isinstance(config, BaseModel) else dict(config or {})
+        self.config = self.Config.model_validate(given)
 
     @abstractmethod
     def fit(self, train: TrainingData, context: FitContext) -> None:

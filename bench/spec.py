@@ -33,7 +33,7 @@ class DatasetSpec(_Strict):
 
     @property
     def label(self) -> str:
-        """The name in tables and folders, e.g. `ml-100k` or `ml-100k+keep` where the rule on seen items is not its own."""
+        """The name in tables and folders; `ml-100k+keep` where the rule on seen items is not the data set's own."""
         return self.name + (f"+{self.seen_items}" if self.seen_items else "")
 
 
@@ -78,13 +78,23 @@ class Entry(_Strict):
 
 
 class Suite(_Strict):
-    """A grid of runs, as written in `bench/suites/*.yaml`: every entry on every data set with every seed."""
+    """A grid of runs, as written in `bench/suites/*.yaml`: every entry on every data set with every seed.
+
+    Attributes:
+        name: The file's stem.
+        description: One line.
+        datasets, models, seeds: The grid.
+        question: Two models; the report's summary says whether the first is better than the second.
+        floor: The model that every other one should beat.
+    """
 
     name: str
     description: str
     datasets: tuple[DatasetSpec, ...]
     models: tuple[Entry, ...]
     seeds: tuple[int, ...]
+    question: tuple[str, str] | None = None
+    floor: str | None = None
 
 
 class RunSpec(_Strict):

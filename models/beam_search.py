@@ -20,8 +20,8 @@ class DecoderStep(Protocol):
         Args:
             level: The level that is being generated, from 0.
             codes: int64 `[n, width, level]`, the codes of each beam so far.
-            parents: int64 `[n, width]`, the beam of the step before that each beam continues; lets the decoder reorder what
-                it keeps. All zero at level 0, where there is one beam.
+            parents: int64 `[n, width]`, the beam of the step before that each beam continues; lets the decoder
+                reorder what it keeps. All zero at level 0, where there is one beam.
 
         Returns:
             float32 `[n, width, codebook_size]`.
@@ -48,7 +48,8 @@ def beam_search(
 ) -> Beams:
     """The `width` most probable semantic IDs that a beam of that width finds.
 
-    Every level expands only children in the trie; scores are sums of the decoder's log-probabilities, not renormalised over the children.
+    Every level expands only children in the trie; scores are sums of the decoder's log-probabilities, not renormalised
+    over the children.
 
     Args:
         step: The decoder.

@@ -48,7 +48,7 @@ class GenerativeConfig(Config):
     tokenizer: TokenizerConfig = TokenizerConfig()
     network: Seq2SeqConfig = Seq2SeqConfig()
     training: TrainingConfig = TrainingConfig(
-        epochs=40, batch_events=1024, validate_every=2, average=0.99, warmup_steps=200
+        epochs=16, batch_events=1024, learning_rate=2e-3, validate_every=2, average=0.99
     )
 
 
@@ -69,7 +69,7 @@ class LongTerm:
 
 @dataclass(frozen=True, eq=False)
 class RaggedItems:
-    """Items row after row, chronological, on the device of the model: int64 `[n_events]` and offsets int64 `[n_rows + 1]`."""
+    """Items row after row on the model's device, chronological: int64 `[n_events]`, offsets int64 `[n_rows + 1]`."""
 
     items: Tensor
     offsets: Tensor
@@ -200,9 +200,7 @@ class GenerativeRecommender(Recommender):
         self._sid = torch.from_numpy(ids.sid_of_item.astype(np.int64)).to(context.device)
         torch.manual_seed(context.seed)
         network = self.network = self.build(train, ids, context).to(context.device)
-        windows = TrainingWindows(
-            train.interactions, config.short_term, config.training.batch_events, context.device
-        )
+        windows = TrainingWindows(train.interactions, config.short_term, config.training.batch_events, context.device)
 
         events = RaggedItems.from_arrays(train.interactions.items, train.interactions.offsets, context.device)
 

@@ -1,7 +1,7 @@
 """The encoder-decoder that TIGER and GLASS share.
 
-The encoder is causal with one token per item, so that one pass serves a training target at every position; the decoder generates the
-target's codes and looks, through cross-attention, only at the events before it.
+The encoder is causal with one token per item, so that one pass serves a training target at every position; the
+decoder generates the target's codes and looks, through cross-attention, only at the events before it.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Seq2SeqConfig(Config):
         dropout: Of embeddings and sub-layer outputs.
     """
 
-    dim: int = Field(default=128, ge=1)
+    dim: int = Field(default=96, ge=1)
     encoder_layers: int = Field(default=2, ge=1)
     decoder_layers: int = Field(default=2, ge=1)
     heads: int = Field(default=4, ge=1)
-    feed_forward: int = Field(default=256, ge=1)
+    feed_forward: int = Field(default=192, ge=1)
     dropout: float = Field(default=0.2, ge=0, lt=1)
 
 
@@ -41,21 +41,20 @@ class CodeEmbedding(nn.Module):
 
     def __init__(self, codebook_sizes: tuple[int, ...], dim: int) -> None:
         super().__init__()
-        self.tables = nn.ModuleList(nn.Embedding(size, dim) for size in codebook_sizes)
-        for table in self.tables:
-            nn.init.normal_(table.weight, std=1 / math.sqrt(dim))
+        self.tables = nn.ParameterList(torch.randn(size, dim) / math.sqrt(dim) for size in codebook_sizes)
 
     def code(self, level: int, codes: Tensor) -> Tensor:
         """Embeddings `[..., dim]` of codes int64 `[...]` of one level."""
-        return self.tables[level](codes)
+        return F.embedding(codes, self.tables[level])
 
     def item(self, codes: Tensor) -> Tensor:
         """Embeddings `[..., dim]` of items, the sum over their codes int64 `[..., levels]`."""
-        return sum((table(codes[..., level]) for level, table in enumerate(self.tables)), start=torch.zeros(()))
+        parts = [self.code(level, codes[..., level]) for level in range(len(self.tables))]
+        return torch.stack(parts).sum(0)
 
     def logits(self, level: int, hidden: Tensor) -> Tensor:
         """Scores `[..., codebook_size]` of a level's codes for hidden states `[..., dim]`."""
-        return hidden @ self.tables[level].weight.T
+        return hidden @ self.tables[level].T
 
 
 class RelativeBias(nn.Module):
@@ -134,8 +133,8 @@ class EncoderLayer(nn.Module):
 class Encoder(nn.Module):
     """A causal transformer over prefix tokens and the short-term history.
 
-    Its input is `[start, prefix tokens ..., events ...]`: the learned start token gives an empty history something to be read from,
-    prefix tokens (GLASS's SID-Tier token) are visible to all events.
+    Its input is `[start, prefix tokens ..., events ...]`: the learned start token gives an empty history something
+    to be read from, prefix tokens (GLASS's SID-Tier token) are visible to all events.
     """
 
     def __init__(self, config: Seq2SeqConfig, length: int) -> None:
@@ -172,7 +171,7 @@ class Memory:
 
     Attributes:
         key_values: Keys and values of the encoder's output, one pair per decoder layer.
-        bias: `[batch or 1, heads, positions, m]`, relative bias and mask of the cross-attention of each target position.
+        bias: `[batch or 1, heads, positions, m]`, relative bias and mask of each target position's cross-attention.
     """
 
     key_values: list[tuple[Tensor, Tensor]]
@@ -271,6 +270,9 @@ class Decoder(nn.Module):
         self.norm = nn.RMSNorm(config.dim)
         self.dropout = nn.Dropout(config.dropout)
 
+    def _layers(self) -> list[DecoderLayer]:
+        return [layer for layer in self.layers if isinstance(layer, DecoderLayer)]
+
     def read(self, encoded: Tensor, positions: Tensor) -> Memory:
         """Prepares the encoder's output for the target positions that will look at it.
 
@@ -281,7 +283,7 @@ class Decoder(nn.Module):
         place = torch.arange(encoded.shape[1], device=encoded.device)
         distance = positions.unsqueeze(-1) - place
         bias = self.bias(distance).masked_fill((distance < 0).unsqueeze(-3), -torch.inf)
-        return Memory([layer.cross_attention.prepare(encoded) for layer in self.layers], bias)
+        return Memory([layer.cross_attention.prepare(encoded) for layer in self._layers()], bias)
 
     def forward(
         self,
@@ -293,7 +295,7 @@ class Decoder(nn.Module):
         """Hidden states for embedded tokens `[batch, positions, tokens, dim]`, continuing what `cache` holds."""
         hidden = self.dropout(tokens)
         kept: list[tuple[Tensor, Tensor]] = []
-        for index, layer in enumerate(self.layers):
+        for index, layer in enumerate(self._layers()):
             own = cache.key_values[index] if cache and cache.key_values else None
             found = None if retrieved is None else retrieved[index]
             hidden, key_value = layer(hidden, own, memory.key_values[index], memory.bias, found)

@@ -1,4 +1,4 @@
-"""The one training loop of every neural model: AdamW, warm-up and cosine decay, early stopping on validation NDCG@10."""
+"""The one training loop of every neural model: AdamW, warm-up, cosine decay, early stopping on validation NDCG@10."""
 
 from __future__ import annotations
 

@@ -65,14 +65,11 @@ class TrainingWindows:
             if last == len(order) or widest * (last + 1 - first) > self.batch_events:
                 batches.append(order[first:last])
                 first = last
-        plan = [
-            (users[chosen], starts[chosen], lengths[chosen]) for chosen in (batches[i] for i in rng.permutation(len(batches)))
-        ]
+        shuffled = (batches[index] for index in rng.permutation(len(batches)))
+        plan = [(users[chosen], starts[chosen], lengths[chosen]) for chosen in shuffled]
         return WindowEpoch(self, plan)
 
-    def _cut(
-        self, rng: np.random.Generator
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    def _cut(self, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Users, first events and numbers of targets of all windows of an epoch."""
         targets = np.maximum(self.interactions.lengths - 1, 0)
         offset = np.where(targets > self.length, rng.integers(0, self.length, len(targets)), 0)
@@ -83,9 +80,7 @@ class TrainingWindows:
         starts = np.maximum(begin, 0)
         return users, starts, np.minimum(begin + self.length, targets[users]) - starts
 
-    def gather(
-        self, users: NDArray[np.int64], starts: NDArray[np.int64], lengths: NDArray[np.int64]
-    ) -> WindowBatch:
+    def gather(self, users: NDArray[np.int64], starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> WindowBatch:
         """The batch of the windows that begin at event `starts` of `users` and have `lengths` targets."""
         column = np.arange(lengths.max())
         filled = column < lengths[:, None]

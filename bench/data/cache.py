@@ -63,5 +63,5 @@ class ArtifactCache:
             handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".npz")
             with os.fdopen(handle, "wb") as file:
                 np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy's stub takes the names for flags
-            os.replace(temporary, path)
+            Path(temporary).replace(path)
             return arrays

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.data.interactions import Histories
 from bench.data.protocols import Queries
 from bench.evaluation.metrics import ndcg
 from bench.recommender import Recommendations, Recommender
@@ -62,7 +63,8 @@ def judge(
         A table with the columns `QUERY_COLUMNS`, in the order of the queries.
 
     Raises:
-        ValueError: A list is malformed (wrong shape, an item twice, a seen item where these are excluded).
+        ValueError: A list is malformed (wrong shape, an unknown item, an item or semantic ID twice, a seen item where
+            these are excluded).
     """
     item_ranks, sid_ranks = [], []
     for start in range(0, len(queries), batch_size):
@@ -70,7 +72,7 @@ def judge(
         histories = queries.histories(start, stop)
         targets = queries.targets[start:stop]
         answer = recommender.recommend(histories, k)
-        _check(answer, len(histories), k, histories.seen() if histories.exclude_seen else None)
+        _check(answer, histories, k)
         item_rank = target_ranks(answer.items, targets)
         item_ranks.append(item_rank)
         if answer.sids is None or recommender.sid_of_item is None:
@@ -96,14 +98,19 @@ def validation_ndcg(recommender: Recommender, queries: Queries, batch_size: int 
     return float(ndcg(judge(recommender, queries, batch_size)["item_rank"].to_numpy(), 10).mean())
 
 
-def _check(answer: Recommendations, n: int, k: int, seen: NDArray[np.bool_] | None) -> None:
+def _check(answer: Recommendations, histories: Histories, k: int) -> None:
     """Raises ValueError where a recommender breaks its contract; silent repairs would hide bugs in models."""
-    if answer.items.shape != (n, k):
-        raise ValueError(f"recommend returned lists of shape {answer.items.shape}, expected {(n, k)}")
-    ordered = np.sort(answer.items, axis=1)
-    if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any():
-        raise ValueError("recommend returned an item twice in one list")
-    if seen is not None:
+    for what, lists in (("item", answer.items), ("semantic ID", answer.sids)):
+        if lists is None:
+            continue
+        if lists.shape != (len(histories), k):
+            raise ValueError(f"recommend returned {what} lists of shape {lists.shape}, expected {(len(histories), k)}")
+        ordered = np.sort(lists, axis=1)
+        if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any():
+            raise ValueError(f"recommend returned a {what} twice in one list")
+    if answer.items.max(initial=-1) >= histories.n_items:
+        raise ValueError(f"recommend returned item {answer.items.max()} of a catalogue of {histories.n_items}")
+    if histories.exclude_seen:
         valid = answer.items >= 0
-        if seen[np.nonzero(valid)[0], answer.items[valid]].any():
+        if histories.seen()[np.nonzero(valid)[0], answer.items[valid]].any():
             raise ValueError("recommend returned a seen item although seen items are excluded")

@@ -100,7 +100,7 @@ def _dataset_sections(grid: Grid, dataset: str, wide: pd.DataFrame, looks: figur
         summary.against_best(grid, wide),
     )
     parts += _section(
-        f"### {' against '.join(name.upper() for name in summary.QUESTION)}, part by part ({dataset})",
+        f"### {' against '.join(summary.question_rows(grid) or ())}, part by part ({dataset})",
         "Recall@10 with the same test. The p-values are not corrected for the number of lines: one small value "
         "among many is expected by chance.",
         summary.question_table(grid),

@@ -13,12 +13,6 @@ from bench.reporting.leaderboard import by_slice
 from bench.reporting.markdown import number, p_value, plus_minus, table
 from bench.reporting.significance import ALPHA, PairedComparison, compare, holm
 
-QUESTION = ("glass", "tiger")
-"""The comparison that the suite exists for, by model name; left out where one of them isn't there."""
-
-FLOOR = "popularity"
-"""The model that every other one should beat, by name."""
-
 MEAN = "item.overall.ndcg@10.mean"
 STD = "item.overall.ndcg@10.std"
 
@@ -37,16 +31,22 @@ def findings(grid: Grid, wide: pd.DataFrame) -> list[str]:
     return [sentence for sentence in sentences if sentence]
 
 
+def question_rows(grid: Grid) -> tuple[str, str] | None:
+    """The rows of the suite's question (`Suite.question`); None where it asks none or one of them isn't there."""
+    first, second = (row_of(grid, model) for model in grid.suite.question or ("", ""))
+    return (first, second) if first and second else None
+
+
 def question_table(grid: Grid) -> str | None:
     """The suite's question, answered on each part of the test queries: Recall@10, difference, p-value.
 
     Returns:
         A markdown table, or None where the two models can't be compared.
     """
-    rows_of = [row_of(grid, model) for model in QUESTION]
-    if rows_of[0] is None or rows_of[1] is None:
+    labels = question_rows(grid)
+    if labels is None:
         return None
-    left, right = grid.of_model(rows_of[0]), grid.of_model(rows_of[1])
+    left, right = (grid.of_model(label) for label in labels)
     assert left[0].queries is not None  # a complete result has its queries
     rows = []
     for kind, slicer in (("", popularity_slices), ("history of ", history_bins(grid)), ("", _halves)):
@@ -56,7 +56,7 @@ def question_table(grid: Grid) -> str | None:
                 rows.append([f"{kind}{name}", f"{found.n_queries:,}", *_compared(found)])
     if not rows:
         return None
-    return table(["Test queries", "n", rows_of[0], rows_of[1], "Difference", "95 % interval", "p"], rows)
+    return table(["Test queries", "n", *labels, "Difference", "95 % interval", "p"], rows)
 
 
 def against_best(grid: Grid, wide: pd.DataFrame) -> str | None:
@@ -131,8 +131,8 @@ def _leader(grid: Grid, ranked: pd.DataFrame) -> str:
 
 
 def _question(grid: Grid) -> str:
-    labels = [row_of(grid, model) for model in QUESTION]
-    if labels[0] is None or labels[1] is None:
+    labels = question_rows(grid)
+    if labels is None:
         return ""
     found = compare(grid.of_model(labels[0]), grid.of_model(labels[1]), "recall@10")
     if found is None:
@@ -182,7 +182,7 @@ def _parts(grid: Grid) -> str:
 
 def _floor(grid: Grid, ranked: pd.DataFrame) -> str:
     """What stays below recommending the same popular items to everybody."""
-    floor = row_of(grid, FLOOR)
+    floor = row_of(grid, grid.suite.floor) if grid.suite.floor else None
     if floor is None or len(ranked) < 2:
         return ""
     value = float(ranked.loc[ranked["model"] == floor, MEAN].iloc[0])

@@ -1,4 +1,4 @@
-"""Adaptive gated fusion of what was read from the short-term history and from retrieved items (GLASS, arXiv 2602.05663)."""
+"""Adaptive gated fusion of what is read from short-term history and retrieved items (GLASS, arXiv 2602.05663)."""
 
 from __future__ import annotations
 

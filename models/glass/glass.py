@@ -79,7 +79,7 @@ class GlassDecoderLayer(DecoderLayer):
         self.fusion = AdaptiveGatedFusion(config.network.dim, config.gate_input, config.fixed_gate)
 
     def fuse(self, normed: Tensor, short: Tensor, retrieved: Retrieved | None) -> Tensor:
-        """Fuses the tokens after the first code; the begin token, which knows no code yet, reads the short term only."""
+        """Fuses the tokens after the first code; the begin token knows no code yet and reads the short term only."""
         if retrieved is None:
             return short
         first = retrieved.first_token
@@ -108,8 +108,8 @@ class GlassNetwork(GenerativeNetwork):
         prototypes = code_prototypes(features, first_codes, self.codebook_size)
         self.sid_tier = None
         if config.sid_tier.enabled:
-            tiers = config.sid_tier.tiers
-            edges = tier_edges(tiers) if isinstance(tiers, int) else np.asarray(tiers)
+            asked = config.sid_tier.tiers
+            edges = tier_edges(asked) if isinstance(asked, int) else np.asarray(asked)
             tiers = similarity_tiers(features, prototypes, edges)
             self.sid_tier = SIDTier(tiers, len(edges) + 1, config.network.dim, config.network.dropout)
         self.neighbours: Tensor | None
@@ -146,7 +146,9 @@ class GlassNetwork(GenerativeNetwork):
         for layer in self.decoder.layers:
             assert isinstance(layer, GlassDecoderLayer)
             key, value = layer.retrieved_attention.prepare(embedded)
-            answers.append(Retrieved((_gather(key, row), _gather(value, row)), bias, found[:, :, None, None], first_token))
+            answers.append(
+                Retrieved((_gather(key, row), _gather(value, row)), bias, found[:, :, None, None], first_token)
+            )
         return answers
 
     def _index_of(self, events: RaggedItems) -> SemanticSearchIndex:

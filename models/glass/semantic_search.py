@@ -13,8 +13,8 @@ from bench.data.interactions import PAD
 class SemanticSearchIndex:
     """Events of every row, sorted by first-level code and then by time: one bucket per row and code, as in a CSR.
 
-    One sorted array of integers `(row, code, position)` finds a bucket, and within it the events before any position, by binary
-    search; memory is two integers an event, whatever the codebook size.
+    One sorted array of integers `(row, code, position)` finds a bucket, and within it the events before any position,
+    by binary search; memory is two integers an event, whatever the codebook size.
 
     Args:
         items: int64 `[n_events]`, row after row, chronological.
@@ -52,8 +52,8 @@ class SemanticSearchIndex:
             threshold: tau; with fewer own events than this, the neighbours' events are appended.
 
         Returns:
-            int64 `[batch, positions, limit]`, places in `items`: the code's own events, most recent first, then those of the
-            nearest neighbour, most recent first, and so on; padded with `PAD`.
+            int64 `[batch, positions, limit]`, places in `items`: the code's own events, most recent first, then those
+            of the nearest neighbour, most recent first, and so on; padded with `PAD`.
         """
         if len(self._event) == 0:
             return torch.full((*codes.shape, limit), PAD, device=codes.device)

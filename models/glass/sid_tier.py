@@ -56,13 +56,15 @@ def tier_counts(tiers: Tensor, n_tiers: int, long_term: LongTerm) -> Tensor:
         long_term: Of a batch.
 
     Returns:
-        float32 `[batch, codebook_size, n_tiers]`: counts divided by the length of the history; each code's row sums to 1,
-        or to 0 where the history is empty.
+        float32 `[batch, codebook_size, n_tiers]`: counts divided by the length of the history; each code's row sums
+        to 1, or to 0 where the history is empty.
     """
     codebook_size, batch, ends = tiers.shape[1], len(long_term.rows), long_term.ends
     sequence = torch.repeat_interleave(torch.arange(batch, device=ends.device), ends)
     begin = ends.cumsum(0) - ends
-    place = torch.arange(len(sequence), device=ends.device) + (long_term.events.offsets[long_term.rows] - begin)[sequence]
+    place = (
+        torch.arange(len(sequence), device=ends.device) + (long_term.events.offsets[long_term.rows] - begin)[sequence]
+    )
     code = torch.arange(codebook_size, device=ends.device)
     cell = (sequence[:, None] * codebook_size + code) * n_tiers + tiers[long_term.events.items[place]]
     counts = torch.bincount(cell.flatten(), minlength=batch * codebook_size * n_tiers)

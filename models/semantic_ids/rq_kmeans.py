@@ -1,4 +1,4 @@
-"""RQ-k-means: each level clusters what the levels before left over (the tokenizer of OneRec; >= RQ-VAE in GRID, CIKM 2025)."""
+"""RQ-k-means: each level clusters what the levels before left over (at least as good as RQ-VAE in GRID, CIKM 2025)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ LARGE = 50_000
 def rq_kmeans(features: NDArray[np.float32], codebook_sizes: tuple[int, ...], seed: int) -> NDArray[np.int64]:
     """Residual k-means with k-means++ initialisation.
 
-    A level has no more clusters than there are distinct residuals; its remaining codes stay unused and show in the health table. scikit-learn moves the centre of
-    an empty cluster to the worst-fitted point, which is the dead-code revival of this tokenizer.
+    A level has no more clusters than there are distinct residuals; its remaining codes stay unused and show in the
+    health table. scikit-learn moves the centre of an empty cluster to the worst-fitted point, which is the dead-code
+    revival of this tokenizer.
 
     Args:
         features: float32 `[n_items, dims]`.

@@ -1,11 +1,13 @@
 """RQ-VAE (TIGER, arXiv 2305.05065, section 3.1): an autoencoder whose bottleneck is a residual quantizer.
 
-The quantizer is `ResidualVQ` of vector-quantize-pytorch: k-means initialisation, moving-average codebooks, revival of dead codes.
+The quantizer is `ResidualVQ` of vector-quantize-pytorch: k-means initialisation, moving-average codebooks, revival of
+dead codes.
 """
 
 from __future__ import annotations
 
 import copy
+import itertools
 
 import numpy as np
 import torch
@@ -62,7 +64,7 @@ class RQVAE(nn.Module):
         )
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Reconstruction plus commitment loss (scalar) and codes int64 `[n, levels]` of features float32 `[n, dims]`."""
+        """Reconstruction plus commitment loss, and codes int64 `[n, levels]`, of features float32 `[n, dims]`."""
         quantized, codes, commitment = self.quantizer(self.encoder(features))
         return F.mse_loss(self.decoder(quantized), features) + commitment.sum(), codes
 
@@ -115,7 +117,7 @@ def _codes(model: RQVAE, data: Tensor) -> NDArray[np.int64]:
 
 def _mlp(widths: tuple[int, ...]) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for index, (inner, outer) in enumerate(zip(widths, widths[1:], strict=False)):
+    for index, (inner, outer) in enumerate(itertools.pairwise(widths)):
         if index:
             layers.append(nn.ReLU())
         layers.append(nn.Linear(inner, outer))

@@ -33,7 +33,8 @@ class SemanticIds:
     @property
     def sid_of_item(self) -> NDArray[np.int32]:
         """int32 `[n_items]`: the semantic ID of each item by number. Items with equal semantic levels share it;
-        the disambiguation token, which carries no meaning, doesn't count."""
+        the disambiguation token, which carries no meaning, doesn't count.
+        """
         _, number = np.unique(self.codes[:, : self.semantic_levels], axis=0, return_inverse=True)
         return number.reshape(-1).astype(np.int32)
 
@@ -66,9 +67,10 @@ def level_health(ids: SemanticIds) -> list[dict[str, float | int | str]]:
     """How well each level's codebook is used.
 
     Returns:
-        One dict per level: `level` (1-based), `kind` ("semantic" or "disambiguation"), `codebook_size`, `used` codes, `utilisation`
-        (used / codebook_size), `entropy` in nats and `perplexity` of the items' codes, `max_share` of the most frequent code, and `collision_rate`,
-        the share of items whose prefix up to this level belongs to another item too.
+        One dict per level: `level` (1-based), `kind` ("semantic" or "disambiguation"), `codebook_size`, `used` codes,
+        `utilisation` (used / codebook_size), `entropy` in nats and `perplexity` of the items' codes, `max_share` of the
+        most frequent code, and `collision_rate`, the share of items whose prefix up to this level belongs to another
+        item too.
     """
     rows: list[dict[str, float | int | str]] = []
     for level, size in enumerate(ids.codebook_sizes):

@@ -35,7 +35,7 @@ class TokenizerConfig(Config):
     method: Literal["rq-kmeans", "rq-vae", "random"] = "rq-kmeans"
     codebooks: tuple[int, ...] = Field(default=(64, 128, 128), min_length=1)
     disambiguate: bool = True
-    features: FeatureConfig = FeatureConfig()
+    features: FeatureConfig = FeatureConfig(text_weight=0.4)
     rq_vae: RQVAEConfig = RQVAEConfig()
     utilisation_floor: float = Field(default=0.2, ge=0, le=1)
     seed: int = 2025

@@ -30,8 +30,9 @@ class Children:
 class PrefixTrie:
     """Prefixes of all semantic IDs as nodes, numbered per level in lexicographic order.
 
-    The children of a node have consecutive numbers, so that one offset array per level (CSR) holds the whole tree: memory grows with the
-    number of prefixes and not with codebook size. Level 0 is the root; the leaves lie on level `levels`.
+    The children of a node have consecutive numbers, so that one offset array per level (CSR) holds the whole tree:
+    memory grows with the number of prefixes and not with codebook size. Level 0 is the root; the leaves lie on level
+    `levels`.
 
     Args:
         ids: Semantic IDs of the catalogue.
