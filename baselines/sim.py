@@ -24,6 +24,10 @@ from models.training import TrainingConfig, fit_network, parameter_count
 GAP_BUCKETS = 32
 """Buckets of time gaps in seconds, floor(log2(1 + gap)): the last one begins after 68 years."""
 
+ORDER_BUCKETS = 64
+"""Buckets of gaps in events, floor(4 log2(1 + gap)), all distinct for the last few events: the last one begins after
+55,000 events."""
+
 
 class SIMConfig(Config):
     """Configuration of SIM.
@@ -98,32 +102,53 @@ class Moments:
         return torch.where(last != PAD, _look_up(self.events.timestamps, last), 0)
 
 
+@dataclass(frozen=True)
+class FoundEvents:
+    """Events that candidates attend to, each int64 or bool `[batch, candidates or 1, n]`.
+
+    Attributes:
+        items: Their items.
+        time_gaps, order_gaps: Buckets of the gaps to now, in seconds and in events.
+        present: False where a place is empty.
+    """
+
+    items: Tensor
+    time_gaps: Tensor
+    order_gaps: Tensor
+    present: Tensor
+
+
 class TargetAttention(nn.Module):
-    """Multi-head attention of a candidate over events, whose keys and values carry the gap in time to now."""
+    """Multi-head attention of a candidate over events, whose keys and values carry the gap to now.
+
+    The gap is counted in seconds and in events: where many events share a second, time alone would lose their order.
+    """
 
     def __init__(self, config: SIMConfig) -> None:
         super().__init__()
         self.heads = config.heads
         self.query = nn.Linear(config.dim, config.dim, bias=False)
         self.key_value = nn.Linear(config.dim, 2 * config.dim, bias=False)
-        self.gap = nn.Embedding(GAP_BUCKETS, 2 * config.dim)
-        nn.init.normal_(self.gap.weight, std=0.1)
+        self.time_gap = nn.Embedding(GAP_BUCKETS, 2 * config.dim)
+        self.order_gap = nn.Embedding(ORDER_BUCKETS, 2 * config.dim)
+        for gap in (self.time_gap, self.order_gap):
+            nn.init.normal_(gap.weight, std=0.1)
 
-    def forward(self, candidates: Tensor, table: Tensor, items: Tensor, gaps: Tensor, present: Tensor) -> Tensor:
+    def forward(self, candidates: Tensor, table: Tensor, found: FoundEvents) -> Tensor:
         """What each candidate reads.
 
         Args:
             candidates: float32 `[batch or 1, candidates, dim]`.
             table: Item embeddings float32 `[n_items, dim]`.
-            items: int64 `[batch, candidates or 1, n]`.
-            gaps: int64 like `items`, buckets of time gaps.
-            present: bool like `items`.
+            found: Events to read.
 
         Returns:
             float32 `[batch, candidates, dim]`, 0 where no event is present.
         """
         # Projecting the table once is cheaper than projecting every gathered event.
-        events = F.embedding(items, self.key_value(table)) + self.gap(gaps)
+        items, present = found.items, found.present
+        events = F.embedding(items, self.key_value(table)) + self.time_gap(found.time_gaps)
+        events = events + self.order_gap(found.order_gaps)
         key, value = events.unflatten(-1, (2, self.heads, -1)).unbind(-3)
         query = self.query(candidates).unflatten(-1, (self.heads, -1))
         query, key, value = (part.expand(len(items), -1, *part.shape[2:]) for part in (query, key, value))
@@ -170,12 +195,12 @@ class SIMNetwork(nn.Module):
         table = self.table()
         embedded = F.embedding(candidates, table)
         recent = moments.recent(self.config.short_term).unsqueeze(1)
-        short = self.short(embedded, table, *self._events(moments, recent))
+        short = self.short(embedded, table, self._events(moments, recent))
         if self.config.search == "hard" and len(candidates) == 1:
             long = self._long_by_category(moments, candidates, embedded, table)
         else:
             found = self.general_search(moments, candidates, table)
-            long = self.long(embedded, table, *self._events(moments, found))
+            long = self.long(embedded, table, self._events(moments, found))
         embedded = embedded.expand_as(short)
         features = torch.cat([embedded, short, long, embedded * short, embedded * long], dim=-1)
         return (self.rank(features) + self.popularity(candidates)).squeeze(-1)
@@ -204,15 +229,20 @@ class SIMNetwork(nn.Module):
         parts = []
         for group in groups:
             found = self.general_search(moments, candidates[:, group[:1]], table)
-            parts.append(self.long(embedded[:, group], table, *self._events(moments, found)))
+            parts.append(self.long(embedded[:, group], table, self._events(moments, found)))
         return torch.cat(parts, dim=1)[:, torch.cat(groups).argsort()]
 
     @staticmethod
-    def _events(moments: Moments, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Items, gap buckets and presence of events at places int64 `[batch, candidates or 1, n]`."""
-        gap = (moments.now()[:, None, None] - _look_up(moments.events.timestamps, place)).clamp(min=0)
-        bucket = (gap + 1).double().log2().long().clamp(max=GAP_BUCKETS - 1)
-        return _look_up(moments.events.items, place), bucket, place != PAD
+    def _events(moments: Moments, place: Tensor) -> FoundEvents:
+        """The events at places int64 `[batch, candidates or 1, n]`, padded with `PAD`."""
+        seconds = moments.now()[:, None, None] - _look_up(moments.events.timestamps, place)
+        newest = (moments.events.offsets[moments.rows] + moments.ends - 1)[:, None, None]
+        return FoundEvents(
+            items=_look_up(moments.events.items, place),
+            time_gaps=_log_bucket(seconds, 1, GAP_BUCKETS),
+            order_gaps=_log_bucket(newest - place, 4, ORDER_BUCKETS),
+            present=place != PAD,
+        )
 
 
 class SIM(Recommender):
@@ -233,7 +263,12 @@ class SIM(Recommender):
             "exact search with the ranking network's own embeddings; the paper trains separate ones on an auxiliary "
             "task and searches approximately",
         ),
-        Mechanism("exact search unit: multi-head target attention with time gaps", "faithful", "section 3.2.2"),
+        Mechanism(
+            "exact search unit: multi-head target attention with time gaps",
+            "faithful",
+            "section 3.2.2",
+            "the gap in events is embedded beside the gap in time, since many events here share a second",
+        ),
         Mechanism(
             "short-term branch (DIN)",
             "approximated",
@@ -325,6 +360,11 @@ class TargetEpoch:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         return iter(zip(self._rows, self._ends, strict=True))
+
+
+def _log_bucket(gap: Tensor, per_octave: int, buckets: int) -> Tensor:
+    """floor(per_octave * log2(1 + gap)), int64, capped at the last bucket; negative gaps count as 0."""
+    return ((gap.clamp(min=0) + 1).double().log2() * per_octave).long().clamp(max=buckets - 1)
 
 
 def _look_up(values: Tensor, place: Tensor) -> Tensor:

@@ -63,6 +63,7 @@ class Entry(_Strict):
         per_dataset: Further differences by data-set name.
         datasets: Only on these data sets. None: on all of the suite.
         published: Published figures that this row should reproduce, per data-set label.
+        note: What a reader of its figures should know; printed under the main table.
     """
 
     model: str
@@ -71,6 +72,7 @@ class Entry(_Strict):
     per_dataset: dict[str, dict[str, Any]] = Field(default_factory=dict)
     datasets: tuple[str, ...] | None = None
     published: dict[str, tuple[Published, ...]] = Field(default_factory=dict)
+    note: str = ""
 
     @property
     def row(self) -> str:
@@ -84,7 +86,7 @@ class Suite(_Strict):
         name: The file's stem.
         description: One line.
         datasets, models, seeds: The grid.
-        question: Two models; the report's summary says whether the first is better than the second.
+        questions: Pairs of models; the report says of each whether the first is better than the second, and where.
         floor: The model that every other one should beat.
     """
 
@@ -93,7 +95,7 @@ class Suite(_Strict):
     datasets: tuple[DatasetSpec, ...]
     models: tuple[Entry, ...]
     seeds: tuple[int, ...]
-    question: tuple[str, str] | None = None
+    questions: tuple[tuple[str, str], ...] = ()
     floor: str | None = None
 
 

@@ -126,7 +126,7 @@ def _check_names(suite: Suite) -> None:
             if name not in names:
                 raise BenchError(f"row '{entry.row}': {unknown_name('data set of this suite', name, names)}")
     models = {entry.model for entry in suite.models}
-    for name in [*(suite.question or ()), *([suite.floor] if suite.floor else [])]:
+    for name in [*(name for pair in suite.questions for name in pair), *([suite.floor] if suite.floor else [])]:
         if name not in models:
             raise unknown_name("model of this suite", name, models)
 

@@ -14,6 +14,9 @@ HEAD_SHARE = 0.2
 HISTORY_EDGES = (50, 200, 500, 1000)
 """Largest history length of each bin but the last."""
 
+FEWEST_QUERIES = 30
+"""The bin of the longest histories is widened until it has this many queries."""
+
 Slices = dict[str, NDArray[np.bool_]]
 
 
@@ -42,19 +45,26 @@ def popularity_deciles(queries: pd.DataFrame) -> Slices:
     return _present({str(number + 1): decile == number for number in range(10)})
 
 
-def history_length_bins(queries: pd.DataFrame, edges: tuple[int, ...] = HISTORY_EDGES) -> Slices:
-    """Queries by the number of events before the target, in bins that are the same for every data set.
+def history_length_bins(
+    queries: pd.DataFrame, edges: tuple[int, ...] = HISTORY_EDGES, fewest: int = FEWEST_QUERIES
+) -> Slices:
+    """Queries by the number of events before the target, in bins whose edges are the same for every data set.
 
     Args:
         queries: A table with the columns `QUERY_COLUMNS`.
         edges: Largest length of each bin but the last.
+        fewest: The longest histories share a bin with the next shorter ones until it has this many queries: a mean
+            over a handful of users is noise.
 
     Returns:
         bool `[n_queries]` under names like "<=50", "51-200", ">1000", shortest first; empty bins are left out.
     """
+    lengths = queries["history_length"].to_numpy()
+    while len(edges) > 1 and (lengths > edges[-1]).sum() < fewest:
+        edges = edges[:-1]
     between = [f"{low + 1}-{high}" for low, high in pairwise(edges)]
     names = [f"<={edges[0]}", *between, f">{edges[-1]}"]
-    part = np.digitize(queries["history_length"].to_numpy(), edges, right=True)
+    part = np.digitize(lengths, edges, right=True)
     return _present({name: part == number for number, name in enumerate(names)})
 
 

@@ -88,6 +88,7 @@ def _dataset_sections(grid: Grid, dataset: str, wide: pd.DataFrame, looks: figur
         "Item level, mean ± standard deviation over seeds. Best **bold**, second <u>underlined</u>. "
         "With one target a query, Hit@K equals Recall@K.",
         sections.main_table(wide),
+        sections.notes(grid),
         picture("quality", "NDCG@10 of every model", figures.quality(wide, grid, looks)),
     )
     if not grid.results:
@@ -99,12 +100,13 @@ def _dataset_sections(grid: Grid, dataset: str, wide: pd.DataFrame, looks: figur
         "correction is for all lines of the table.",
         summary.against_best(grid, wide),
     )
-    parts += _section(
-        f"### {' against '.join(summary.question_rows(grid) or ())}, part by part ({dataset})",
-        "Recall@10 with the same test. The p-values are not corrected for the number of lines: one small value "
-        "among many is expected by chance.",
-        summary.question_table(grid),
-    )
+    for pair in summary.questions(grid):
+        parts += _section(
+            f"### {' against '.join(pair)}, part by part ({dataset})",
+            "Recall@10 with the same test. The p-values are not corrected for the number of lines: one small value "
+            "among many is expected by chance.",
+            summary.question_table(grid, pair),
+        )
     parts += _section(
         f"## {dataset}: item level and SID level",
         "At item level the very item counts; at SID level any item with the same semantic ID. The last column counts "

@@ -40,6 +40,12 @@ def head_tail_table(wide: pd.DataFrame) -> str:
     return _score_table(_measured(wide), {}, columns)
 
 
+def notes(grid: Grid) -> str | None:
+    """What the suite says of its rows, one line each."""
+    written = {entry.row: entry.note for entry in grid.suite.models if entry.note}
+    return "\n".join(f"- **{row}**: {written[row]}" for row in grid.models if row in written) or None
+
+
 def level_table(grid: Grid, wide: pd.DataFrame) -> str | None:
     """Item level beside SID level for semantic-ID models, with what explains the gap. None without such models."""
     rows = []

@@ -27,25 +27,28 @@ def findings(grid: Grid, wide: pd.DataFrame) -> list[str]:
     ranked = wide[wide[MEAN].notna()]
     if ranked.empty:
         return ["No run is complete yet."]
-    sentences = [_leader(grid, ranked), _question(grid), _families(grid, ranked), _parts(grid), _floor(grid, ranked)]
+    sentences = [
+        _leader(grid, ranked),
+        *(_question(grid, pair) for pair in questions(grid)),
+        _families(grid, ranked),
+        _parts(grid),
+        _floor(grid, ranked),
+    ]
     return [sentence for sentence in sentences if sentence]
 
 
-def question_rows(grid: Grid) -> tuple[str, str] | None:
-    """The rows of the suite's question (`Suite.question`); None where it asks none or one of them isn't there."""
-    first, second = (row_of(grid, model) for model in grid.suite.question or ("", ""))
-    return (first, second) if first and second else None
+def questions(grid: Grid) -> list[tuple[str, str]]:
+    """Pairs of rows that the suite asks about (`Suite.questions`), without those of which a model isn't there."""
+    pairs = [(row_of(grid, first), row_of(grid, second)) for first, second in grid.suite.questions]
+    return [(first, second) for first, second in pairs if first and second]
 
 
-def question_table(grid: Grid) -> str | None:
-    """The suite's question, answered on each part of the test queries: Recall@10, difference, p-value.
+def question_table(grid: Grid, labels: tuple[str, str]) -> str | None:
+    """One of the suite's questions, answered on each part of the test queries: Recall@10, difference, p-value.
 
     Returns:
         A markdown table, or None where the two models can't be compared.
     """
-    labels = question_rows(grid)
-    if labels is None:
-        return None
     left, right = (grid.of_model(label) for label in labels)
     assert left[0].queries is not None  # a complete result has its queries
     rows = []
@@ -130,10 +133,7 @@ def _leader(grid: Grid, ranked: pd.DataFrame) -> str:
     return f"{text}: {verdict} ({p_value(found.p_value)}, paired over {found.n_queries:,} queries)."
 
 
-def _question(grid: Grid) -> str:
-    labels = question_rows(grid)
-    if labels is None:
-        return ""
+def _question(grid: Grid, labels: tuple[str, str]) -> str:
     found = compare(grid.of_model(labels[0]), grid.of_model(labels[1]), "recall@10")
     if found is None:
         return ""

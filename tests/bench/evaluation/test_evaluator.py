@@ -49,7 +49,7 @@ class Scripted(Recommender):
         self.spoil: Callable[[np.ndarray, Histories], np.ndarray] = lambda items, histories: items
 
     def fit(self, train: TrainingData, context: FitContext) -> None:
-        raise NotImplementedError
+        """There is nothing to learn."""
 
     def recommend(self, histories: Histories, k: int) -> Recommendations:
         table = np.random.default_rng(11).random((N_ITEMS, N_ITEMS)).astype(np.float32)
@@ -61,7 +61,8 @@ class Scripted(Recommender):
         sids = None
         if self.sid_of_item is not None:
             every = self.sid_of_item[order]
-            sids = np.array([list(dict.fromkeys(row))[:k] for row in every.tolist()], dtype=np.int32)
+            distinct = [list(dict.fromkeys(row))[:k] for row in every.tolist()]
+            sids = np.array([row + [-1] * (k - len(row)) for row in distinct], dtype=np.int32)
         items = self.spoil(order[:, :k].astype(np.int32), histories)
         return Recommendations(items, np.take_along_axis(scores, order[:, :k], axis=1), sids)
 

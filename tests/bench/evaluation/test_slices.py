@@ -45,12 +45,17 @@ def test_single_precision_moves_no_item_over_an_edge() -> None:
 
 
 def test_history_bins_include_their_upper_edge_and_leave_out_empty_ones() -> None:
-    bins = history_length_bins(queries(lengths=[50, 51, 200, 1001]))
+    bins = history_length_bins(queries(lengths=[50, 51, 200, 1001]), fewest=1)
     assert {name: mask.tolist() for name, mask in bins.items()} == {
         "<=50": [True, False, False, False],
         "51-200": [False, True, True, False],
         ">1000": [False, False, False, True],
     }
+
+
+def test_a_handful_of_longest_histories_gets_no_bin_of_its_own() -> None:
+    bins = history_length_bins(queries(lengths=[10] * 40 + [60] * 40 + [300] * 28 + [2000] * 2))
+    assert {name: int(mask.sum()) for name, mask in bins.items()} == {"<=50": 40, "51-200": 40, ">200": 30}
 
 
 def test_quarters_are_named_after_their_lengths() -> None:

@@ -43,7 +43,12 @@ PUBLISHED = Published(metric="recall@10", value=0.1103, tolerance=0.15, source="
 
 def make_suite(datasets: tuple[str, ...] = ("ml-100k",), seeds: tuple[int, ...] = (0, 1, 2)) -> Suite:
     entries = tuple(
-        Entry(model=name, published={"ml-100k": (PUBLISHED,)} if name == "gru4rec-recbole" else {}) for name in MODELS
+        Entry(
+            model=name,
+            published={"ml-100k": (PUBLISHED,)} if name == "gru4rec-recbole" else {},
+            note="searches by genre" if name == "sim" else "",
+        )
+        for name in MODELS
     )
     return Suite(
         name="made-up",
@@ -51,6 +56,8 @@ def make_suite(datasets: tuple[str, ...] = ("ml-100k",), seeds: tuple[int, ...] 
         datasets=tuple(DatasetSpec(name=name) for name in datasets),
         models=entries,
         seeds=seeds,
+        questions=(("glass", "tiger"), ("sim", "item-knn")),
+        floor="popularity",
     )
 
 
