@@ -57,7 +57,7 @@ class SIMConfig(Config):
     negatives: int = Field(default=128, ge=1)
     batch_targets: int = Field(default=128, ge=1)
     targets_per_epoch: float = Field(default=0.2, gt=0, le=1)
-    training: TrainingConfig = TrainingConfig(epochs=25, validate_every=5, average=0.99, learning_rate=3e-3)
+    training: TrainingConfig = TrainingConfig(epochs=15, validate_every=3, average=0.99, learning_rate=3e-3)
 
 
 @dataclass(frozen=True)

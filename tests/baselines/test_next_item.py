@@ -1,0 +1,191 @@
+"""What SASRec, HSTU and GRU4Rec share: losses by hand, and lists from the last event's hidden state."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+
+from baselines import next_item
+from baselines.hstu import HSTU
+from baselines.next_item import NextItemModel, NextItemNetwork
+from baselines.sasrec import SASRec
+from bench.data.cache import ArtifactCache
+from bench.data.dataset import ItemTable, TrainingData
+from bench.data.interactions import PAD, Histories, Interactions
+from bench.recommender import FitContext
+from models.windows import WindowBatch
+
+N_ITEMS = 9
+SMALL: dict[str, Any] = {"length": 6, "dim": 8, "dropout": 0.2}
+
+
+class Echo(NextItemNetwork):
+    """A hidden state is the item itself; its scores are the item's row of a table."""
+
+    def __init__(self, n_items: int) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.randn(n_items, n_items, generator=torch.Generator().manual_seed(0)))
+
+    def forward(self, items: Tensor, timestamps: Tensor) -> Tensor:
+        return items.clamp(min=0).float().unsqueeze(-1)
+
+    def scores(self, hidden: Tensor) -> Tensor:
+        return self.table[hidden[..., 0].long()]
+
+
+class EchoModel(NextItemModel):
+    def build(self, train: TrainingData) -> NextItemNetwork:
+        return Echo(train.n_items)
+
+
+def cycles(n_items: int = N_ITEMS, length: int = 12) -> TrainingData:
+    events = np.concatenate([(start + np.arange(length)) % n_items for start in range(n_items)]).astype(np.int32)
+    offsets = np.arange(n_items + 1, dtype=np.int64) * length
+    interactions = Interactions(events, np.arange(len(events), dtype=np.int64), offsets, n_items)
+    return TrainingData(interactions, ItemTable(pd.DataFrame(index=range(n_items)), (), None), False, "")
+
+
+def histories_of(rows: list[list[int]], exclude_seen: bool = False) -> Histories:
+    items = np.array([item for row in rows for item in row], dtype=np.int32)
+    offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
+    return Histories(items, 7 * np.arange(len(items), dtype=np.int64), offsets, N_ITEMS, exclude_seen)
+
+
+def context(tmp_path: Path, seed: int = 5) -> FitContext:
+    rising = iter(range(1000))
+    return FitContext(seed, "cpu", ArtifactCache(tmp_path), validate=lambda _: float(next(rising)))
+
+
+@pytest.fixture
+def loss_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tuple[Echo, Callable]]:
+    """The untrained network and the loss that a model hands to the training loop."""
+
+    def caught(loss: str) -> tuple[Echo, Callable]:
+        handed: list[Any] = []
+        monkeypatch.setattr(next_item, "fit_network", lambda *args: handed.extend(args))
+        EchoModel({"loss": loss}).fit(cycles(), context(tmp_path))
+        return handed[1], handed[3]
+
+    return caught
+
+
+ITEMS, TARGETS = [[3, 1, 4], [2, 7]], [[1, 4, 5], [7, 1]]
+BATCH = WindowBatch(
+    users=torch.tensor([0, 1]),
+    starts=torch.tensor([0, 0]),
+    items=torch.tensor([ITEMS[0], [*ITEMS[1], PAD]]),
+    timestamps=torch.zeros(2, 3, dtype=torch.long),
+    targets=torch.tensor([TARGETS[0], [*TARGETS[1], PAD]]),
+)
+PAIRS = [pair for items, targets in zip(ITEMS, TARGETS, strict=True) for pair in zip(items, targets, strict=True)]
+
+
+def test_cross_entropy_is_the_mean_over_targets_without_padding(loss_of: Callable) -> None:
+    network, loss = loss_of("ce")
+    table = network.table.detach().double().numpy()
+    expected = np.mean([np.log(np.exp(table[item]).sum()) - table[item, target] for item, target in PAIRS])
+    assert loss(BATCH).item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_binary_cross_entropy_has_one_drawn_negative_per_target(loss_of: Callable) -> None:
+    network, loss = loss_of("bce")
+    table = network.table.detach().double().numpy()
+    generator = torch.Generator().manual_seed(5)
+    for _ in range(6):  # among them draws that hit the target
+        negatives = torch.randint(N_ITEMS, (len(PAIRS),), generator=generator).tolist()
+        terms = []
+        for (item, target), negative in zip(PAIRS, negatives, strict=True):
+            positive_term = np.log1p(np.exp(-table[item, target]))
+            negative_term = np.log1p(np.exp(table[item, negative])) if negative != target else 0.0
+            terms += [positive_term, negative_term]
+        assert loss(BATCH).item() == pytest.approx(np.mean(terms), abs=1e-5)
+
+
+def test_a_negative_that_is_the_target_counts_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = torch.tensor([[0.3, 2.0, -1.0]])
+    monkeypatch.setattr(torch, "randint", lambda *_, **__: torch.tensor([1]))
+    value = next_item._bce(scores, torch.tensor([1]), torch.Generator())
+    assert value.item() == pytest.approx(np.log1p(np.exp(-2.0)) / 2)
+
+
+def test_the_last_event_decides_and_the_window_is_cut_to_length(tmp_path: Path) -> None:
+    model = EchoModel({"length": 3, "training": {"epochs": 1}})
+    model.fit(cycles(), context(tmp_path))
+    table = model.network.table.detach().numpy()
+    answer = model.recommend(histories_of([[1, 2], [8, 7, 6, 5, 4], []]), k=N_ITEMS)
+    for row, last in zip(answer.items[:2], (2, 4), strict=True):
+        assert row.tolist() == np.argsort(-table[last], kind="stable").tolist()
+    assert sorted(answer.items[2].tolist()) == list(range(N_ITEMS))
+
+
+both = pytest.mark.parametrize("model", [SASRec, HSTU])
+
+
+@both
+@pytest.mark.parametrize("loss", ["ce", "bce"])
+def test_either_loss_learns_a_cycle(tmp_path: Path, model: type[NextItemModel], loss: str) -> None:
+    training = {"epochs": 25, "learning_rate": 0.02, "batch_events": 36, "warmup_steps": 0, "validate_every": 25}
+    training["average"] = 0.0
+    fitted = model(SMALL | {"dim": 16, "dropout": 0.0, "loss": loss, "training": training})
+    fitted.fit(cycles(), context(tmp_path))
+    answer = fitted.recommend(histories_of([[0, 1, 2], [7, 8], [4]]), k=1)
+    assert answer.items[:, 0].tolist() == [3, 0, 5]
+
+
+@both
+def test_lists_do_not_depend_on_the_batch_and_leave_seen_items_out(tmp_path: Path, model: type[NextItemModel]) -> None:
+    fitted = model(SMALL | {"training": {"epochs": 1}})
+    fitted.fit(cycles(), context(tmp_path))
+    rng = np.random.default_rng(0)
+    rows = [[], [4], *(rng.integers(0, N_ITEMS, n).tolist() for n in (3, 6, 20))]
+    asked = histories_of(rows, exclude_seen=True)
+    together = fitted.recommend(asked, k=4)
+    for query, row in enumerate(rows):
+        alone = fitted.recommend(asked.batch(query, query + 1), k=4)
+        np.testing.assert_array_equal(alone.items[0], together.items[query])
+        np.testing.assert_allclose(alone.scores[0], together.scores[query], rtol=1e-5)
+        assert not set(together.items[query].tolist()) & set(row)
+
+
+@both
+def test_events_before_the_window_do_not_count(tmp_path: Path, model: type[NextItemModel]) -> None:
+    fitted = model(SMALL | {"training": {"epochs": 1}})
+    fitted.fit(cycles(), context(tmp_path))
+    recent = [3, 1, 4, 1, 5, 2]
+    gaps = [7 * np.arange(len(recent), dtype=np.int64), np.array([0, *7 * np.arange(len(recent))], dtype=np.int64)]
+    answers = [
+        fitted.recommend(
+            Histories(np.array(row, dtype=np.int32), times, np.array([0, len(row)]), N_ITEMS, exclude_seen=False), 9
+        )
+        for row, times in zip((recent, [8, *recent]), gaps, strict=True)
+    ]
+    np.testing.assert_array_equal(answers[0].scores, answers[1].scores)
+    later = fitted.recommend(histories_of([[8, *recent[1:]]]), 9)
+    assert not np.array_equal(later.scores, answers[0].scores), "the first event of the window does"
+
+
+@both
+def test_the_same_seed_gives_the_same_weights(tmp_path: Path, model: type[NextItemModel]) -> None:
+    def weights(seed: int, loss: str) -> Tensor:
+        fitted = model(SMALL | {"loss": loss, "training": {"epochs": 1}})
+        fitted.fit(cycles(), context(tmp_path, seed))
+        return torch.cat([p.detach().flatten() for p in fitted.network.parameters()])
+
+    for loss in ("ce", "bce"):
+        assert torch.equal(weights(0, loss), weights(0, loss))
+        assert not torch.equal(weights(0, loss), weights(1, loss))
+
+
+@both
+def test_parameters_are_counted_and_the_curve_is_filled(tmp_path: Path, model: type[NextItemModel]) -> None:
+    fitted = model(SMALL | {"training": {"epochs": 3, "validate_every": 2}})
+    assert fitted.parameter_count() == 0
+    seen = context(tmp_path)
+    fitted.fit(cycles(), seen)
+    assert fitted.parameter_count() == sum(p.numel() for p in fitted.network.parameters())
+    assert [point.epoch for point in seen.curve] == [2, 3]

@@ -1,0 +1,100 @@
+"""SASRec against its equations, one position at a time."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from baselines.sasrec import SASRecConfig, SASRecNetwork
+from bench.data.interactions import PAD
+
+N_ITEMS, LENGTH = 10, 6
+ROWS = [[3, 1, 4, 1, 5, 9], [2, 6], [7]]
+
+
+def network() -> SASRecNetwork:
+    torch.manual_seed(0)
+    network = SASRecNetwork(N_ITEMS, SASRecConfig(length=LENGTH, dim=8, heads=2, blocks=2, dropout=0.3)).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape))
+    return network
+
+
+def padded(rows: list[list[int]], width: int = LENGTH) -> Tensor:
+    return torch.tensor([row + [PAD] * (width - len(row)) for row in rows])
+
+
+def naive_hidden(network: SASRecNetwork, row: list[int]) -> list[np.ndarray]:
+    """Every position's hidden state: attention looks over a Python list of the events so far."""
+    items, positions = _array(network.items.weight), _array(network.positions.weight)
+    hidden = [items[item] + positions[place] for place, item in enumerate(row)]
+    for block in network.blocks:
+        normed = [_norm(block.attention_norm, state) for state in hidden]
+        dim = len(hidden[0])
+        qkv = [_linear(block.qkv, state) for state in normed]
+        after = []
+        for place, state in enumerate(hidden):
+            read = []
+            for head in range(block.heads):
+                width = dim // block.heads
+                part = slice(head * width, (head + 1) * width)
+                scores = np.array([qkv[place][:dim][part] @ other[dim : 2 * dim][part] for other in qkv[: place + 1]])
+                weights = np.exp(scores / np.sqrt(width))
+                weights /= weights.sum()
+                read.append(sum(w * other[2 * dim :][part] for w, other in zip(weights, qkv, strict=False)))
+            state = state + _linear(block.out, np.concatenate(read))
+            norm, inner, _, _, outer, _ = block.feed_forward
+            after.append(state + _linear(outer, np.maximum(_linear(inner, _norm(norm, state)), 0)))
+        hidden = after
+    return [_norm(network.norm, state) for state in hidden]
+
+
+@torch.no_grad()
+def test_hidden_states_are_those_of_the_equations() -> None:
+    ours = network()
+    hidden = ours(padded(ROWS), torch.zeros(3, LENGTH, dtype=torch.long))
+    for row, states in zip(ROWS, hidden, strict=True):
+        np.testing.assert_allclose(states[: len(row)].numpy(), naive_hidden(ours, row), atol=1e-5)
+
+
+@torch.no_grad()
+def test_no_position_sees_a_later_event_and_each_sees_all_earlier_ones() -> None:
+    ours = network()
+    times = torch.zeros(1, LENGTH, dtype=torch.long)
+    before = ours(padded(ROWS[:1]), times)
+    for place in range(LENGTH):
+        changed = padded(ROWS[:1])
+        changed[0, place] = (changed[0, place] + 1) % N_ITEMS
+        moved = (ours(changed, times) - before).abs().amax(-1)[0] > 1e-5
+        assert moved.tolist() == [False] * place + [True] * (LENGTH - place)
+
+
+@torch.no_grad()
+def test_padding_does_not_matter() -> None:
+    ours = network()
+    together = ours(padded(ROWS), torch.zeros(3, LENGTH, dtype=torch.long))
+    for row, states in zip(ROWS, together, strict=True):
+        alone = ours(torch.tensor([row]), torch.zeros(1, len(row), dtype=torch.long))
+        torch.testing.assert_close(alone[0], states[: len(row)], rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_items_are_scored_by_the_table_that_reads_them() -> None:
+    ours = network()
+    hidden = torch.randn(2, 8)
+    expected = [[float(h @ ours.items.weight[item]) for item in range(N_ITEMS)] for h in hidden]
+    np.testing.assert_allclose(ours.scores(hidden).numpy(), expected, atol=1e-5)
+    tables = [p for p in ours.parameters() if p.shape[0] == N_ITEMS]
+    assert len(tables) == 1, "input and output share one table"
+
+
+def _norm(norm: nn.LayerNorm, state: np.ndarray) -> np.ndarray:
+    return (state - state.mean()) / np.sqrt(state.var() + norm.eps) * _array(norm.weight) + _array(norm.bias)
+
+
+def _linear(layer: nn.Linear, state: np.ndarray) -> np.ndarray:
+    return _array(layer.weight) @ state + _array(layer.bias)
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().double().numpy()

@@ -1,0 +1,341 @@
+"""SIM against a walk over each user's own history, one candidate at a time."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from baselines import sim
+from baselines.sim import SIM, Events, Moments, SIMConfig, SIMNetwork, TargetAttention, TargetEpoch
+from bench.data.cache import ArtifactCache
+from bench.data.dataset import ItemTable, TrainingData
+from bench.data.interactions import PAD, Histories, Interactions
+from bench.recommender import FitContext
+from models.glass.semantic_search import SemanticSearchIndex
+
+N_ITEMS, SHORT_TERM, LIMIT = 12, 3, 4
+CATEGORY = [0, 1, 2, 1, 2, 3, 1, 1, 2, 0, 3, 2]
+SMALL: dict[str, Any] = {"short_term": SHORT_TERM, "limit": LIMIT, "dim": 8, "heads": 2, "hidden": 6, "dropout": 0.3}
+# One user of each kind: no event, fewer events than the short term, a long history, one without repeats.
+ROWS = [[], [4, 4], [1, 3, 0, 6, 7, 1, 3, 2, 9, 5, 5, 1], list(range(11))]
+TIMES = [
+    [],
+    [10, 10],
+    [0, 0, 5, 9, 200, 201, 5000, 5000, 80_000, 80_000, 80_100, 90_000],
+    [0, 1, 3, 7, 8, 100, 1000, 2000, 4000, 10**6, 10**9],
+]
+
+
+def network(search: str = "hard", **config: Any) -> SIMNetwork:
+    torch.manual_seed(0)
+    network = SIMNetwork(N_ITEMS, np.array(CATEGORY), SIMConfig.model_validate(SMALL | {"search": search} | config))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.4 * torch.randn(parameter.shape))
+    return network.eval()
+
+
+def events_of(rows: list[list[int]], times: list[list[int]]) -> Events:
+    items = torch.tensor([item for row in rows for item in row], dtype=torch.long)
+    seconds = torch.tensor([second for row in times for second in row], dtype=torch.long)
+    offsets = torch.tensor([0, *np.cumsum([len(row) for row in rows])], dtype=torch.long)
+    index = SemanticSearchIndex(items, offsets, torch.tensor(CATEGORY), max(CATEGORY) + 1)
+    return Events(items, seconds, offsets, index)
+
+
+def everyone(ends: list[int] | None = None) -> Moments:
+    ends = [len(row) for row in ROWS] if ends is None else ends
+    return Moments(events_of(ROWS, TIMES), torch.arange(len(ROWS)), torch.tensor(ends))
+
+
+def naive_search(network: SIMNetwork, row: list[int], candidate: int) -> list[int]:
+    """Positions of the long-term events that the general search unit keeps."""
+    long_term = range(max(0, len(row) - SHORT_TERM))
+    if network.config.search == "hard":
+        return [p for p in long_term if CATEGORY[row[p]] == CATEGORY[candidate]][-LIMIT:]
+    table = _table(network)
+    return sorted(long_term, key=lambda p: -float(table[row[p]] @ table[candidate]))[:LIMIT]
+
+
+def naive_score(network: SIMNetwork, row: list[int], times: list[int], candidate: int) -> float:
+    table = _table(network)
+
+    def read(attention: TargetAttention, positions: list[int]) -> np.ndarray:
+        if not positions:
+            return np.zeros(8)
+        query = _array(attention.query.weight) @ table[candidate]
+        key_value = []
+        for p in positions:
+            seconds = min(31, int(np.floor(np.log2(1 + times[-1] - times[p]))))
+            steps = min(63, int(np.floor(4 * np.log2(1 + len(row) - 1 - p))))
+            gap = _array(attention.time_gap.weight)[seconds] + _array(attention.order_gap.weight)[steps]
+            key_value.append(_array(attention.key_value.weight) @ table[row[p]] + gap)
+        answer = []
+        for head in (slice(0, 4), slice(4, 8)):
+            weights = np.exp([query[head] @ kv[:8][head] / 2 for kv in key_value])
+            weights /= weights.sum()
+            answer.append(sum(w * kv[8:][head] for w, kv in zip(weights, key_value, strict=True)))
+        return np.concatenate(answer)
+
+    own = table[candidate]
+    short = read(network.short, list(range(max(0, len(row) - SHORT_TERM), len(row))))
+    long = read(network.long, naive_search(network, row, candidate))
+    features = np.concatenate([own, short, long, own * short, own * long])
+    _, inner, prelu, outer = network.rank
+    hidden = _linear(inner, features)
+    hidden = np.where(hidden > 0, hidden, _array(prelu.weight) * hidden)
+    return float(_linear(outer, hidden)[0]) + float(network.popularity.weight[candidate, 0])
+
+
+both_searches = pytest.mark.parametrize("search", ["hard", "soft"])
+
+
+@both_searches
+@torch.no_grad()
+def test_scores_are_those_of_the_naive_walk_for_shared_and_for_own_candidates(search: str) -> None:
+    ours = network(search)
+    # Without repeats in the long term the soft search has no ties to break.
+    rows = [0, 1, 3] if search == "soft" else [0, 1, 2, 3]
+    moments = Moments(everyone().events, torch.tensor(rows), torch.tensor([len(ROWS[row]) for row in rows]))
+    candidates = torch.tensor([[5, 0, 11, 3, 8, 1, 2, 10, 4, 9, 7, 6]])
+    expected = [[naive_score(ours, ROWS[row], TIMES[row], c) for c in candidates[0].tolist()] for row in rows]
+    assert np.std(expected) > 0.1
+    np.testing.assert_allclose(ours(moments, candidates).numpy(), expected, atol=1e-4)
+    own = candidates.expand(len(rows), -1)
+    np.testing.assert_allclose(ours(moments, own).numpy(), expected, atol=1e-4)
+
+
+@both_searches
+@torch.no_grad()
+def test_each_user_may_have_candidates_of_their_own(search: str) -> None:
+    ours = network(search)
+    moments = everyone()
+    every = ours(moments, torch.arange(N_ITEMS).unsqueeze(0))
+    chosen = torch.tensor([[0, 5], [3, 3], [9, 1], [11, 2]])
+    torch.testing.assert_close(ours(moments, chosen), every.gather(1, chosen), rtol=1e-4, atol=1e-5)
+
+
+def random_world(seed: int) -> tuple[Moments, list[list[int]]]:
+    rng = np.random.default_rng(seed)
+    whole = [rng.permutation(N_ITEMS)[: int(rng.integers(0, N_ITEMS + 1))].tolist() for _ in range(4)]
+    times = [np.sort(rng.integers(0, 10**6, len(row))).tolist() for row in whole]
+    rows = rng.integers(0, 4, 6)
+    ends = [int(rng.integers(0, len(whole[row]) + 1)) for row in rows]
+    moments = Moments(events_of(whole, times), torch.from_numpy(rows), torch.tensor(ends))
+    return moments, [whole[row][:end] for row, end in zip(rows, ends, strict=True)]
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 2**31))
+@torch.no_grad()
+def test_hard_search_keeps_long_term_events_of_the_candidates_category_only(seed: int) -> None:
+    ours = network("hard")
+    moments, rows = random_world(seed)
+    candidates = torch.arange(N_ITEMS).unsqueeze(0)
+    place = ours.general_search(moments, candidates, ours.table())
+    for query, row in enumerate(rows):
+        first = int(moments.events.offsets[moments.rows[query]])
+        for candidate in range(N_ITEMS):
+            found = [p - first for p in place[query, candidate].tolist() if p != PAD]
+            assert sorted(found) == naive_search(ours, row, candidate)
+            assert {CATEGORY[row[p]] for p in found} <= {CATEGORY[candidate]}
+            assert all(p < len(row) - SHORT_TERM for p in found)
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 2**31))
+@torch.no_grad()
+def test_soft_search_keeps_the_largest_inner_products(seed: int) -> None:
+    ours = network("soft")
+    moments, rows = random_world(seed)
+    place = ours.general_search(moments, torch.arange(N_ITEMS).unsqueeze(0), ours.table())
+    for query, row in enumerate(rows):
+        first = int(moments.events.offsets[moments.rows[query]])
+        for candidate in range(N_ITEMS):
+            found = [p - first for p in place[query, candidate].tolist() if p != PAD]
+            assert found == naive_search(ours, row, candidate)
+
+
+@both_searches
+@torch.no_grad()
+def test_no_event_at_or_after_the_target_is_read(search: str) -> None:
+    ours = network(search)
+    ends = [0, 1, 7, 6]
+    candidates = torch.arange(N_ITEMS).unsqueeze(0)
+    before = ours(everyone(ends), candidates)
+    rows = [row[:end] + [(item + 5) % N_ITEMS for item in row[end:]] for row, end in zip(ROWS, ends, strict=True)]
+    times = [row[:end] + [second + 999 for second in row[end:]] for row, end in zip(TIMES, ends, strict=True)]
+    changed = Moments(events_of(rows, times), torch.arange(4), torch.tensor(ends))
+    assert torch.equal(ours(changed, candidates), before)
+    cut = Moments(
+        events_of(*([row[:end] for row, end in zip(part, ends, strict=True)] for part in (ROWS, TIMES))),
+        torch.arange(4),
+        torch.tensor(ends),
+    )
+    torch.testing.assert_close(ours(cut, candidates), before)
+    for end in (5, 6):  # the last short-term event, and the newest of the long term
+        rows = [list(row) for row in ROWS]
+        rows[3][end - SHORT_TERM if end == 5 else end - 1] = 11
+        earlier = Moments(events_of(rows, TIMES), torch.arange(4), torch.tensor(ends))
+        assert not torch.equal(ours(earlier, candidates)[3], before[3])
+
+
+@both_searches
+@torch.no_grad()
+def test_an_empty_history_reads_nothing(search: str) -> None:
+    ours = network(search)
+    candidates = torch.arange(N_ITEMS).unsqueeze(0)
+    alone = Moments(events_of([[]], [[]]), torch.tensor([0]), torch.tensor([0]))
+    expected = [naive_score(ours, [], [], candidate) for candidate in range(N_ITEMS)]
+    np.testing.assert_allclose(ours(alone, candidates)[0].numpy(), expected, atol=1e-5)
+
+
+def test_recent_events_come_most_recent_first_and_now_is_the_last_one() -> None:
+    moments = everyone()
+    assert moments.recent(3).tolist() == [[PAD] * 3, [1, 0, PAD], [13, 12, 11], [24, 23, 22]]
+    assert moments.now().tolist() == [0, 10, 90_000, 10**9]
+    assert everyone([0, 1, 4, 0]).now().tolist() == [0, 10, 9, 0]
+
+
+def test_gaps_fall_into_buckets_by_hand() -> None:
+    found = SIMNetwork._events(everyone(), torch.tensor([[[PAD]], [[0]], [[2]], [[14]]]))
+    assert found.items[1:, 0, 0].tolist() == [4, 1, 0]
+    assert found.present[:, 0, 0].tolist() == [False, True, True, True]
+    assert found.time_gaps[1:, 0, 0].tolist() == [0, 16, 29], "0 s, 90,000 s (2^16 to 2^17), 10^9 s (2^29 to 2^30)"
+    assert found.order_gaps[1:, 0, 0].tolist() == [4, 14, 13], "1, 11 and 10 events: floor(4 log2(2, 12, 11))"
+    assert sim._log_bucket(torch.tensor([-5, 0, 1, 3, 2**40]), 1, 32).tolist() == [0, 0, 1, 2, 31]
+
+
+def training_data(category: list[int] | None = None) -> TrainingData:
+    rng = np.random.default_rng(0)
+    lengths = np.array([9, 0, 1, 20, 6])
+    items = rng.integers(0, N_ITEMS, lengths.sum()).astype(np.int32)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    interactions = Interactions(items, 60 * np.arange(len(items), dtype=np.int64), offsets, N_ITEMS)
+    table = ItemTable(pd.DataFrame(index=range(N_ITEMS)), (), category and np.array(category, dtype=np.int32))
+    return TrainingData(interactions, table, False, "")
+
+
+def context(tmp_path: Path) -> FitContext:
+    return FitContext(5, "cpu", ArtifactCache(tmp_path), validate=lambda _: 0.0)
+
+
+def test_the_loss_is_a_softmax_over_the_target_and_uniform_negatives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed: list[Any] = []
+    monkeypatch.setattr(sim, "fit_network", lambda *args: handed.extend(args))
+    train = training_data(CATEGORY)
+    model = SIM(SMALL | {"dropout": 0.0, "negatives": 20})
+    model.fit(train, context(tmp_path))
+    loss: Callable[[tuple[Tensor, Tensor]], Tensor] = handed[3]
+    negatives = torch.randint(N_ITEMS, (20,), generator=torch.Generator().manual_seed(5)).tolist()
+    pairs = [(0, 1), (0, 8), (3, 4), (3, 19), (4, 5)]
+    expected = []
+    for row, end in pairs:
+        start = int(train.interactions.offsets[row])
+        history = slice(start, start + end)
+        moments = Moments(model._events(train.interactions), torch.tensor([row]), torch.tensor([end]))
+        scores = model.network(moments, torch.arange(N_ITEMS).unsqueeze(0))[0].tolist()
+        target = int(train.interactions.items[history.stop])
+        others = [negative for negative in negatives if negative != target]
+        total = sum(np.exp(scores[item]) for item in [target, *others])
+        expected.append(np.log(total) - scores[target])
+    rows, ends = (torch.tensor(part) for part in zip(*pairs, strict=True))
+    assert loss((rows, ends)).item() == pytest.approx(np.mean(expected), abs=1e-5)
+    assert any(int(train.interactions.items[train.interactions.offsets[r] + e]) in negatives for r, e in pairs)
+
+
+@settings(deadline=None)
+@given(
+    lengths=st.lists(st.integers(0, 9), min_size=1, max_size=8),
+    share=st.sampled_from([0.1, 0.5, 1.0]),
+    batch=st.integers(1, 7),
+    seed=st.integers(0, 2**31),
+)
+def test_an_epoch_draws_its_share_of_all_targets_and_none_twice(
+    lengths: list[int], share: float, batch: int, seed: int
+) -> None:
+    every = {(row, end) for row, n in enumerate(lengths) for end in range(1, n)}
+    epoch = TargetEpoch(np.array(lengths), share, batch, np.random.default_rng(seed), "cpu")
+    batches = [list(zip(rows.tolist(), ends.tolist(), strict=True)) for rows, ends in epoch]
+    drawn = Counter(pair for pairs in batches for pair in pairs)
+    assert len(epoch) == len(batches)
+    assert set(drawn) <= every
+    assert set(drawn.values()) <= {1}
+    assert len(drawn) == int(np.ceil(share * len(every)))
+    assert all(len(pairs) == batch for pairs in batches[:-1])
+
+
+def test_an_unknown_category_is_a_category_of_its_own(tmp_path: Path) -> None:
+    model = SIM(SMALL | {"training": {"epochs": 1}})
+    model.fit(training_data([-1, 0, 1, -1] * 3), context(tmp_path))
+    assert model.network.category.tolist() == [0, 1, 2, 0] * 3
+    without = SIM(SMALL | {"training": {"epochs": 1}})
+    without.fit(training_data(None), context(tmp_path))
+    assert without.network.category.tolist() == [0] * N_ITEMS
+
+
+def histories(exclude_seen: bool = False) -> Histories:
+    rows = [*ROWS, *[[int(item)] for item in np.random.default_rng(1).integers(0, N_ITEMS, 40)]]
+    times = [*TIMES, *[[5]] * 40]
+    items = np.array([item for row in rows for item in row], dtype=np.int32)
+    seconds = np.array([second for row in times for second in row], dtype=np.int64)
+    offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
+    return Histories(items, seconds, offsets, N_ITEMS, exclude_seen)
+
+
+@both_searches
+def test_lists_rank_the_whole_catalogue_whatever_the_batch(tmp_path: Path, search: str) -> None:
+    model = SIM(SMALL | {"search": search, "training": {"epochs": 2}})
+    model.fit(training_data(CATEGORY), context(tmp_path))
+    asked = histories()
+    together = model.recommend(asked, k=N_ITEMS)
+    for query in (0, 1, 2, 3, 43):
+        alone = model.recommend(asked.batch(query, query + 1), k=N_ITEMS)
+        np.testing.assert_array_equal(alone.items[0], together.items[query])
+        np.testing.assert_allclose(alone.scores[0], together.scores[query], atol=1e-5)
+        assert sorted(together.items[query].tolist()) == list(range(N_ITEMS))
+    excluded = model.recommend(histories(exclude_seen=True), k=N_ITEMS)
+    assert not set(excluded.items[3].tolist()) & set(ROWS[3])
+    assert model.parameter_count() == sum(p.numel() for p in model.network.parameters())
+
+
+def test_it_learns_from_the_long_term_what_the_short_term_hides(tmp_path: Path) -> None:
+    """The next item always follows the user's own oldest item; the three events between are noise."""
+    rng = np.random.default_rng(0)
+    rows = [[first, *rng.integers(6, N_ITEMS, 3), (first + 1) % 6] for first in range(6) for _ in range(20)]
+    items = np.array(rows, dtype=np.int32).reshape(-1)
+    offsets = np.arange(len(rows) + 1, dtype=np.int64) * 5
+    interactions = Interactions(items, 60 * np.arange(len(items), dtype=np.int64), offsets, N_ITEMS)
+    category = np.array([0] * 6 + [1] * 6, dtype=np.int32)
+    train = TrainingData(interactions, ItemTable(pd.DataFrame(index=range(N_ITEMS)), (), category), False, "")
+    training = {"epochs": 40, "learning_rate": 0.02, "validate_every": 40, "warmup_steps": 0, "average": 0.0}
+    config = {"dropout": 0.0, "targets_per_epoch": 1.0, "batch_targets": 64, "dim": 16, "hidden": 32}
+    model = SIM(SMALL | config | {"training": training})
+    model.fit(train, context(tmp_path))
+    asked = np.array([[first, 7, 9, 11] for first in range(6)], dtype=np.int32).reshape(-1)
+    answer = model.recommend(
+        Histories(asked, 60 * np.arange(24, dtype=np.int64), np.arange(0, 25, 4), N_ITEMS, exclude_seen=False), k=1
+    )
+    assert answer.items[:, 0].tolist() == [1, 2, 3, 4, 5, 0]
+
+
+def _table(network: SIMNetwork) -> np.ndarray:
+    return _array(network.items.weight) + _array(network.categories.weight)[CATEGORY]
+
+
+def _linear(layer: nn.Linear, state: np.ndarray) -> np.ndarray:
+    return _array(layer.weight) @ state + _array(layer.bias)
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().double().numpy()

@@ -1,0 +1,163 @@
+"""The generative networks computed for one target at a time, in plain loops over vectors: no mask, no batch, no cache.
+
+What a target must not see is simply not there. Everything is float64 and reads the weights of the network under test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.generative import GenerativeNetwork, LongTerm, RaggedItems
+from models.glass.glass import GlassNetwork
+from models.seq2seq import Attention
+
+Vector = np.ndarray
+
+
+def randomise(network: nn.Module, seed: int = 0) -> None:
+    """Moves every parameter away from its initial value, so that a bias table of zeros or a norm of ones can't hide."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.4 * torch.randn(parameter.shape, generator=generator))
+
+
+def ragged(rows: Sequence[Sequence[int]]) -> RaggedItems:
+    items = np.array([item for row in rows for item in row], dtype=np.int32)
+    offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
+    return RaggedItems.from_arrays(items, offsets, "cpu")
+
+
+def long_term_of(rows: Sequence[Sequence[int]]) -> LongTerm:
+    """Long-term histories that are whole rows."""
+    return LongTerm(ragged(rows), torch.arange(len(rows)), torch.tensor([len(row) for row in rows]))
+
+
+def log_likelihood(
+    network: GenerativeNetwork, recent: Sequence[int], long_term: Sequence[int], target: int
+) -> list[float]:
+    """Log-probability of each code of `target` after `recent` events and the `long_term` events before them."""
+    codes = [int(code) for code in network.codes[target]]
+    encoded = _encode(network, recent, long_term)
+    tokens = [_array(network.decoder.begin)]
+    tokens += [_array(table)[code] for table, code in zip(network.embedding.tables, codes[:-1], strict=False)]
+    hidden = _decode(network, tokens, encoded, long_term, codes[0])
+    answer = []
+    for table, state, code in zip(network.embedding.tables, hidden, codes, strict=True):
+        logits = _array(table) @ state
+        answer.append(float(logits[code] - np.log(np.exp(logits - logits.max()).sum()) - logits.max()))
+    return answer
+
+
+def naive_search(network: GlassNetwork, long_term: Sequence[int], code: int) -> list[int]:
+    """The items that semantic hard search returns, in order."""
+    first = network.codes[:, 0].tolist()
+    own = [item for item in reversed(long_term) if first[item] == code]
+    if network.neighbours is not None and len(own) < network.search.threshold:
+        for other in network.neighbours[code].tolist():
+            own = own + [item for item in reversed(long_term) if first[item] == other]
+    return own[: network.search.limit]
+
+
+def _encode(network: GenerativeNetwork, recent: Sequence[int], long_term: Sequence[int]) -> list[Vector]:
+    encoder = network.encoder
+    hidden = [_array(encoder.start)]
+    if isinstance(network, GlassNetwork) and network.sid_tier is not None:
+        tiers, n_tiers = network.sid_tier.tiers.tolist(), network.sid_tier.n_tiers
+        counts = np.zeros((len(tiers[0]), n_tiers))
+        for item in long_term:
+            for code, tier in enumerate(tiers[item]):
+                counts[code, tier] += 1 / len(long_term)
+        first, _, _, second = network.sid_tier.mlp
+        hidden.append(_linear(second, np.maximum(_linear(first, counts.reshape(-1)), 0)))
+    for item in recent:
+        hidden.append(sum(_array(t)[c] for t, c in zip(network.embedding.tables, network.codes[item], strict=True)))
+    for layer in encoder.layers:
+        normed = [_rms(layer.attention_norm, state) for state in hidden]
+        read = [
+            _attend(
+                layer.attention, normed[i], normed[: i + 1], [_bias(encoder.bias.table, i - j) for j in range(i + 1)]
+            )
+            for i in range(len(hidden))
+        ]
+        hidden = [state + found for state, found in zip(hidden, read, strict=True)]
+        hidden = [state + _feed_forward(layer, state) for state in hidden]
+    return [_rms(encoder.norm, state) for state in hidden]
+
+
+def _decode(
+    network: GenerativeNetwork, tokens: list[Vector], encoded: list[Vector], long_term: Sequence[int], code: int
+) -> list[Vector]:
+    decoder, hidden = network.decoder, tokens
+    distance = [_bias(decoder.bias.table, len(encoded) - 1 - j) for j in range(len(encoded))]
+    for layer in decoder.layers:
+        normed = [_rms(layer.self_norm, state) for state in hidden]
+        after = []
+        for i, state in enumerate(hidden):
+            state = state + _attend(layer.self_attention, normed[i], normed[: i + 1], None)
+            asked = _rms(layer.cross_norm, state)
+            fused = short = _attend(layer.cross_attention, asked, encoded, distance)
+            if isinstance(network, GlassNetwork) and network.search.enabled and i > 0:
+                found = naive_search(network, long_term, code)
+                if found:
+                    embedded = [
+                        sum(_array(t)[c] for t, c in zip(network.embedding.tables, network.codes[item], strict=True))
+                        for item in found
+                    ]
+                    memory = [_linear(network.project, vector) for vector in embedded]
+                    read = _attend(layer.retrieved_attention, asked, memory, None)
+                    gate = _gate(layer.fusion, asked, short, read)
+                    fused = (1 - gate) * short + gate * read
+            state = state + fused
+            after.append(state + _feed_forward(layer, state))
+        hidden = after
+    return [_rms(decoder.norm, state) for state in hidden]
+
+
+def _gate(fusion: nn.Module, hidden: Vector, short: Vector, read: Vector) -> Vector:
+    if fusion.fixed_gate is not None:
+        return np.full_like(short, fusion.fixed_gate)
+    asked = hidden if fusion.gate_input == "hidden" else short
+    return 1 / (1 + np.exp(-_linear(fusion.gate, np.concatenate([asked, read]))))
+
+
+def _attend(attention: Attention, asked: Vector, memory: list[Vector], bias: list[Vector] | None) -> Vector:
+    query = _linear(attention.query, asked)
+    key_value = [_linear(attention.key_value, state) for state in memory]
+    dim = len(query)
+    width = dim // attention.heads
+    read = []
+    for head in range(attention.heads):
+        part = slice(head * width, (head + 1) * width)
+        scores = np.array([query[part] @ kv[:dim][part] / np.sqrt(width) for kv in key_value])
+        if bias is not None:
+            scores = scores + np.array([b[head] for b in bias])
+        weights = np.exp(scores - scores.max())
+        weights = weights / weights.sum()
+        read.append(sum(w * kv[dim:][part] for w, kv in zip(weights, key_value, strict=True)))
+    return _linear(attention.out, np.concatenate(read))
+
+
+def _bias(table: Tensor, distance: int) -> Vector:
+    return _array(table)[:, min(distance, table.shape[1] - 1)]
+
+
+def _feed_forward(layer: nn.Module, state: Vector) -> Vector:
+    inner, _, outer = layer.feed_forward
+    return _linear(outer, np.maximum(_linear(inner, _rms(layer.feed_forward_norm, state)), 0))
+
+
+def _rms(norm: nn.RMSNorm, state: Vector) -> Vector:
+    return state / np.sqrt((state**2).mean() + np.finfo(np.float32).eps) * _array(norm.weight)
+
+
+def _linear(layer: nn.Linear, state: Vector) -> Vector:
+    return _array(layer.weight) @ state + (0 if layer.bias is None else _array(layer.bias))
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().double().numpy()
