@@ -143,20 +143,32 @@ class HSTU(NextItemModel):
     config: HSTUConfig
     summary = "pointwise SiLU attention, gated output, relative position and time bias"
     fidelity = (
-        Mechanism("pointwise aggregated attention: SiLU instead of softmax, divided by length", "faithful", "eq. 2"),
-        Mechanism("gated output U * norm(AV)", "faithful", "eq. 3"),
+        Mechanism(
+            "pointwise aggregated attention: SiLU instead of softmax, divided by length",
+            "faithful",
+            "eq. 2",
+            test="tests/baselines/test_hstu.py::test_a_layer_computes_the_papers_equations",
+        ),
+        Mechanism(
+            "gated output U * norm(AV)",
+            "faithful",
+            "eq. 3",
+            test="tests/baselines/test_hstu.py::test_a_layer_computes_the_papers_equations",
+        ),
         Mechanism(
             "relative attention bias of position and time",
             "approximated",
             "eq. 2; official code",
             "the official code lets a position see the time of the request that it answers; here the newest time "
             "is that of the last event, as for every other model",
+            test="tests/baselines/test_hstu.py::test_the_bias_is_a_scalar_per_gap_in_position_and_bucket_of_time",
         ),
         Mechanism(
             "sampled softmax over L2-normalised items",
             "approximated",
             "section 4.1",
             "softmax over the whole catalogue, which the catalogues here allow; normalisation and temperature kept",
+            test="tests/baselines/test_hstu.py::test_scores_are_cosines_over_the_temperature",
         ),
         Mechanism("stochastic length, ragged fused kernels", "omitted", "section 3.2, 3.3", "speed only at this scale"),
     )

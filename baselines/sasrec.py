@@ -96,20 +96,32 @@ class SASRec(NextItemModel):
     config: SASRecConfig
     summary = "causal self-attention over item ids, cross-entropy over the catalogue (loss: bce for the original)"
     fidelity = (
-        Mechanism("causal self-attention blocks with learned positions", "faithful", "section 3.2, 3.3"),
-        Mechanism("item table shared with the output", "faithful", "eq. 6"),
+        Mechanism(
+            "causal self-attention blocks with learned positions",
+            "faithful",
+            "section 3.2, 3.3",
+            test="tests/baselines/test_sasrec.py::test_hidden_states_are_those_of_the_equations",
+        ),
+        Mechanism(
+            "item table shared with the output",
+            "faithful",
+            "eq. 6",
+            test="tests/baselines/test_sasrec.py::test_items_are_scored_by_the_table_that_reads_them",
+        ),
         Mechanism(
             "loss at every position",
             "approximated",
             "eq. 7",
             "cross-entropy over the whole catalogue by default, since one negative per target is known to under-train; "
             "`loss: bce` is the paper's",
+            test="tests/baselines/test_next_item.py::test_binary_cross_entropy_has_one_drawn_negative_per_target",
         ),
         Mechanism(
             "layer normalisation",
             "approximated",
             "section 3.2",
             "before every sub-layer and its query, key and value alike",
+            test="tests/baselines/test_sasrec.py::test_hidden_states_are_those_of_the_equations",
         ),
         Mechanism(
             "attention dropout", "omitted", "section 3.2", "dropout of embeddings and sub-layer outputs does its work"

@@ -255,31 +255,42 @@ class SIM(Recommender):
         "search-based interest model: category (hard) or embedding (soft) search over the long history, full ranking"
     )
     fidelity = (
-        Mechanism("general search unit, hard: events of the candidate's category", "faithful", "section 3.2.1"),
+        Mechanism(
+            "general search unit, hard: events of the candidate's category",
+            "faithful",
+            "section 3.2.1",
+            test="tests/baselines/test_sim.py::test_hard_search_keeps_long_term_events_of_the_candidates_category_only",
+        ),
         Mechanism(
             "general search unit, soft: largest inner products",
             "approximated",
             "section 3.2.1",
             "exact search with the ranking network's own embeddings; the paper trains separate ones on an auxiliary "
             "task and searches approximately",
+            test="tests/baselines/test_sim.py::test_soft_search_keeps_the_largest_inner_products",
         ),
         Mechanism(
             "exact search unit: multi-head target attention with time gaps",
             "faithful",
             "section 3.2.2",
             "the gap in events is embedded beside the gap in time, since many events here share a second",
+            test="tests/baselines/test_sim.py::"
+            "test_scores_are_those_of_the_naive_walk_for_shared_and_for_own_candidates",
         ),
         Mechanism(
             "short-term branch (DIN)",
             "approximated",
             "section 3.3",
             "target attention with time gaps in place of DIN's activation network",
+            test="tests/baselines/test_sim.py::"
+            "test_scores_are_those_of_the_naive_walk_for_shared_and_for_own_candidates",
         ),
         Mechanism(
             "click-through loss over impressions",
             "approximated",
             "eq. 9",
             "softmax over the target and uniform negatives: there are no impressions, and all items are ranked",
+            test="tests/baselines/test_sim.py::test_the_loss_is_a_softmax_over_the_target_and_uniform_negatives",
         ),
     )
 

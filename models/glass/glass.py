@@ -173,14 +173,24 @@ class Glass(GenerativeRecommender):
     config: GlassConfig
     summary = "TIGER's backbone plus the long history: SID-Tier token, semantic hard search per beam, gated fusion"
     fidelity = (
-        Mechanism("SID-Tier: tier counts of the long-term history as one token", "faithful", "section 3.2"),
+        Mechanism(
+            "SID-Tier: tier counts of the long-term history as one token",
+            "faithful",
+            "section 3.2",
+            test="tests/models/test_sid_tier.py::test_tier_counts_are_those_of_three_loops",
+        ),
         Mechanism(
             "place of the SID-Tier token",
             "approximated",
             "official code",
             "in front of the history as in the official code; the paper appends it",
         ),
-        Mechanism("semantic hard search by the first code, per beam", "faithful", "section 3.3"),
+        Mechanism(
+            "semantic hard search by the first code, per beam",
+            "faithful",
+            "section 3.3",
+            test="tests/models/test_semantic_search.py::test_search_finds_what_walking_back_finds",
+        ),
         Mechanism(
             "retrieved items as 3 tokens each",
             "approximated",
@@ -193,20 +203,31 @@ class Glass(GenerativeRecommender):
             "section 3.4",
             "the gate sees [hidden ; Z_ret] as in the official code; `gate_input: short` is the paper's. "
             "It is shut where nothing was retrieved and at the begin token",
+            test="tests/models/test_gated_fusion.py::test_the_gate_reads_its_input_and_what_was_retrieved",
         ),
-        Mechanism("semantic neighbour augmentation, codebook resizing", "faithful", "section 3.5", "off by default"),
+        Mechanism(
+            "semantic neighbour augmentation, codebook resizing",
+            "faithful",
+            "section 3.5",
+            "off by default",
+            test="tests/models/test_semantic_search.py::"
+            "test_own_events_come_first_and_neighbours_join_only_below_the_threshold",
+        ),
         Mechanism(
             "bidirectional T5 encoder over 3 tokens per item",
             "approximated",
             "official code",
             "causal encoder with one token per item; each window of up to 50 events is trained at every position "
             "with everything before the window as its long-term history",
+            test="tests/models/test_generative.py::test_one_pass_over_all_positions_equals_each_target_on_its_own",
         ),
         Mechanism(
             "semantic IDs shared by colliding items",
             "approximated",
             "official code",
             "a disambiguation token and a prefix trie, as for TIGER; `tokenizer.disambiguate: false` shares them",
+            test="tests/models/test_generative.py::"
+            "test_items_that_share_a_sid_share_its_score_and_are_ordered_by_training_popularity",
         ),
     )
 
