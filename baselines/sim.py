@@ -214,11 +214,13 @@ class SIMNetwork(nn.Module):
             return moments.events.index.search(moments.rows, ends, category, config.limit)
         width = max(int(ends.max()), 1)
         column = torch.arange(width, device=ends.device)
-        place = torch.where(column < ends[:, None], moments.events.offsets[moments.rows][:, None] + column, PAD)
+        newest = (moments.events.offsets[moments.rows] + ends - 1)[:, None]
+        place = torch.where(column < ends[:, None], newest - column, PAD)
         events = F.embedding(_look_up(moments.events.items, place), table.detach())
         scores = F.embedding(candidates, table.detach()).expand(len(ends), -1, -1) @ events.transpose(1, 2)
         scores = scores.masked_fill((place == PAD).unsqueeze(1), -torch.inf)
-        best = scores.topk(min(config.limit, width), dim=-1).indices
+        # A stable sort: of equal products (one item, several events) the newest win, whatever the width of the batch.
+        best = scores.sort(dim=-1, descending=True, stable=True).indices[..., : config.limit]
         return place.unsqueeze(1).expand(-1, best.shape[1], -1).gather(-1, best)
 
     def _long_by_category(self, moments: Moments, candidates: Tensor, embedded: Tensor, table: Tensor) -> Tensor:
@@ -363,8 +365,9 @@ class TargetEpoch:
         rows = np.repeat(np.arange(len(lengths)), targets)
         ends = np.arange(len(rows)) - np.repeat(np.cumsum(targets) - targets, targets) + 1
         chosen = rng.permutation(len(rows))[: math.ceil(share * len(rows))]
-        self._rows = torch.from_numpy(rows[chosen]).to(device).split(batch)
-        self._ends = torch.from_numpy(ends[chosen]).to(device).split(batch)
+        starts = range(0, len(chosen), batch)
+        self._rows = [torch.from_numpy(rows[chosen[i : i + batch]]).to(device) for i in starts]
+        self._ends = [torch.from_numpy(ends[chosen[i : i + batch]]).to(device) for i in starts]
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from bench.recommender import Config
@@ -34,6 +34,12 @@ class Seq2SeqConfig(Config):
     heads: int = Field(default=4, ge=1)
     feed_forward: int = Field(default=192, ge=1)
     dropout: float = Field(default=0.2, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _heads_divide_dim(self) -> Seq2SeqConfig:
+        if self.dim % self.heads:
+            raise ValueError(f"dim {self.dim} should be a multiple of heads {self.heads}")
+        return self
 
 
 class CodeEmbedding(nn.Module):

@@ -74,6 +74,7 @@ def fit_network(
 
     Raises:
         FloatingPointError: The loss is not finite.
+        ValueError: There is no training target.
     """
     torch.manual_seed(context.seed)
     rng = np.random.default_rng(context.seed)
@@ -91,6 +92,8 @@ def fit_network(
     for number in range(1, config.epochs + 1):
         module.train()
         batches = epoch(rng)
+        if not len(batches):
+            raise ValueError("nothing to train on: no user has two training events")
         for index, batch in enumerate(batches):
             epochs_done = number - 1 + index / len(batches)
             rate = _schedule(step, epochs_done, config)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from torch import Tensor
 
 from bench.data.dataset import TrainingData
@@ -23,6 +23,12 @@ from models.semantic_ids.semantic_ids import SemanticIds
 from models.seq2seq import Attention, DecoderLayer, Retrieved
 
 
+def _ascending(edges: tuple[float, ...]) -> tuple[float, ...]:
+    if list(edges) != sorted(set(edges)) or len(edges) > 255:
+        raise ValueError("edges of tiers should ascend, and be at most 255")
+    return edges
+
+
 class SIDTierConfig(Config):
     """Configuration of SID-Tier.
 
@@ -33,7 +39,7 @@ class SIDTierConfig(Config):
     """
 
     enabled: bool = True
-    tiers: int | tuple[float, ...] = 20
+    tiers: Annotated[int, Field(ge=1, le=256)] | Annotated[tuple[float, ...], AfterValidator(_ascending)] = 20
 
 
 class SearchConfig(Config):
@@ -117,7 +123,8 @@ class GlassNetwork(GenerativeNetwork):
         if config.search.enabled:
             self.project = torch.nn.Linear(config.network.dim, config.network.dim)
             if config.search.neighbours:
-                self.neighbours = torch.from_numpy(nearest_codes(prototypes, config.search.neighbours))
+                used = np.bincount(first_codes, minlength=self.codebook_size) > 0
+                self.neighbours = torch.from_numpy(nearest_codes(prototypes, config.search.neighbours, used))
 
     def decoder_layer(self, config: GenerativeConfig) -> DecoderLayer:
         assert isinstance(config, GlassConfig)

@@ -76,12 +76,16 @@ class SemanticSearchIndex:
         return torch.where(found, self._event[source], PAD)
 
 
-def nearest_codes(prototypes: NDArray[np.float32], n_neighbours: int) -> NDArray[np.int64]:
+def nearest_codes(
+    prototypes: NDArray[np.float32], n_neighbours: int, used: NDArray[np.bool_] | None = None
+) -> NDArray[np.int64]:
     """The codes with the most similar prototypes (cosine), nearest first, a code itself left out.
 
     Args:
         prototypes: float32 `[codebook_size, dims]`.
-        n_neighbours: How many; capped at `codebook_size - 1`.
+        n_neighbours: How many; capped at the number of other codes that are used.
+        used: bool `[codebook_size]`, codes that have items; the others are nobody's neighbours, since a search for them
+            finds nothing. None: all.
 
     Returns:
         int64 `[codebook_size, n_neighbours]`.
@@ -89,4 +93,8 @@ def nearest_codes(prototypes: NDArray[np.float32], n_neighbours: int) -> NDArray
     unit = prototypes / np.maximum(np.linalg.norm(prototypes, axis=1, keepdims=True), 1e-12)
     cosine = (unit @ unit.T).astype(np.float64)
     np.fill_diagonal(cosine, -np.inf)
-    return np.argsort(-cosine, axis=1, kind="stable")[:, : min(n_neighbours, len(prototypes) - 1)]
+    usable = len(prototypes)
+    if used is not None:
+        cosine[:, ~used] = -np.inf
+        usable = int(used.sum())
+    return np.argsort(-cosine, axis=1, kind="stable")[:, : min(n_neighbours, usable - 1)]

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from bench.data.cache import ArtifactCache
 from bench.data.dataset import TrainingData
-from bench.data.features import FeatureConfig, item_features
+from bench.data.features import FEATURES_VERSION, FeatureConfig, item_features
 from bench.recommender import Config, FitContext
 from models.semantic_ids.rq_kmeans import rq_kmeans
 from models.semantic_ids.rq_vae import RQVAEConfig, rq_vae
@@ -51,6 +51,7 @@ def tokenize(train: TrainingData, config: TokenizerConfig, cache: ArtifactCache)
         "data": train.content_hash,
         "config": config.model_dump(mode="json", exclude={"disambiguate", "utilisation_floor"}),
         "version": VERSION,
+        "features_version": FEATURES_VERSION,
     }
 
     def make() -> dict[str, np.ndarray]:

@@ -164,7 +164,6 @@ def test_soft_search_keeps_the_largest_inner_products(seed: int) -> None:
             assert found == naive_search(ours, row, candidate)
 
 
-@pytest.mark.xfail(strict=True, reason="ties in the soft search are broken by the width of the batch")
 @torch.no_grad()
 def test_repeated_items_are_kept_alike_whatever_the_batch() -> None:
     """Events of one item tie in the soft search; which of them are kept must not depend on the other users."""

@@ -142,7 +142,6 @@ def test_whatever_can_change_the_codes_quantizes_anew(tmp_path: Path, calls: lis
     assert len(calls) == 2
 
 
-@pytest.mark.xfail(strict=True, reason="the key of cached semantic IDs lacks FEATURES_VERSION")
 def test_changed_features_are_quantized_anew(tmp_path: Path, calls: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     tokenize(training_data(), TokenizerConfig(codebooks=(4, 4)), ArtifactCache(tmp_path))
     for module in (features, tokenizer):  # wherever the name is looked up
