@@ -109,13 +109,15 @@ def test_ctrl_c_keeps_what_is_complete(tmp_path: Path) -> None:
         text=True,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 50
+    deadline = time.monotonic() + 240  # a busy machine is no failure
     while not list(results.glob("runs/ml-100k/outside/*/result.json")) and time.monotonic() < deadline:
         time.sleep(0.2)
     time.sleep(1)
     os.killpg(process.pid, signal.SIGINT)
-    _, complaint = process.communicate(timeout=30)
-    assert process.returncode == 130
+    _, complaint = process.communicate(timeout=120)
+    # Python ends itself by the signal where the interrupt struck inside a module that was being imported; a shell
+    # reports 130 either way.
+    assert process.returncode in (130, -signal.SIGINT)
     assert complaint == "error: interrupted; complete results are kept, and the same command goes on from there\n"
     plan = Plan.read(results, "full")
     assert [ResultStore(results).load(run) is not None for run in plan.runs] == [True, False]
