@@ -20,6 +20,14 @@ class SkippedRun(Exception):  # noqa: N818  # not an error: a run that this mach
     """
 
 
+class MissingDataError(BenchError, SkippedRun):
+    """The files of a data set, which only the user can fetch, are not on this machine.
+
+    A command that needs them ends as with any `BenchError`; in a suite that has other data, the runs on them are
+    skipped.
+    """
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> BenchError:
     """The error for a name that nobody registered, with the nearest known ones.
 

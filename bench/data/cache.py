@@ -8,7 +8,7 @@ import os
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,25 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+_CHUNK = 1 << 22
+"""Entries of an array that are hashed at a time: a memory-mapped array larger than memory can be hashed, too."""
+
 
 def content_key(*parts: Any) -> str:
-    """A 16-digit hash of JSON-serialisable values, arrays and bytes, equal on every machine."""
+    """A 16-digit hash of JSON-serialisable values, arrays and bytes, equal on every machine.
+
+    An iterator of bytes counts as the bytes that it gives, one after the other.
+    """
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, np.ndarray):
             digest.update(f"{part.dtype.str}{part.shape}".encode())
-            digest.update(np.ascontiguousarray(part).tobytes())
+            entries = part.reshape(-1)
+            for start in range(0, len(entries), _CHUNK):
+                digest.update(entries[start : start + _CHUNK].tobytes())
+        elif isinstance(part, Iterator):
+            for piece in part:
+                digest.update(piece)
         elif isinstance(part, bytes):
             digest.update(part)
         else:

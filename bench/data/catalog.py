@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
-from bench.data import movielens
+from bench.data import amazon, complete_journey, kuairec, movielens, sequences, taobao_mm
 from bench.data.dataset import Dataset
+from bench.data.own import DataFiles, load_own
 from bench.errors import unknown_name
 
 
@@ -30,6 +31,35 @@ class CatalogEntry:
 
 CATALOG: dict[str, CatalogEntry] = {
     "ml-100k": CatalogEntry(movielens.SUMMARY, movielens.LICENCE, movielens.SOURCE, movielens.load_ml_100k),
+    "complete-journey": CatalogEntry(
+        complete_journey.SUMMARY,
+        complete_journey.LICENCE,
+        complete_journey.SOURCE,
+        complete_journey.load_complete_journey,
+    ),
+    "complete-journey-compact": CatalogEntry(
+        complete_journey.COMPACT_SUMMARY,
+        complete_journey.LICENCE,
+        complete_journey.SOURCE,
+        complete_journey.load_complete_journey_compact,
+    ),
+    **{
+        name: CatalogEntry(
+            summary, movielens.LICENCE, movielens.GROUPLENS_SOURCE, partial(movielens.load_release, name)
+        )
+        for name, summary in movielens.RELEASES.items()
+    },
+    **{
+        name: CatalogEntry(release.summary, amazon.LICENCE, release.source, partial(amazon.load_release, name))
+        for name, release in amazon.RELEASES.items()
+    },
+    **{
+        name: CatalogEntry(summary, amazon.LICENCE, sequences.SOURCE, partial(sequences.load_release, name))
+        for name, summary in sequences.RELEASES.items()
+    },
+    "kuairec-big": CatalogEntry(kuairec.BIG_SUMMARY, kuairec.LICENCE, kuairec.SOURCE, kuairec.load_kuairec_big),
+    "kuairec-small": CatalogEntry(kuairec.SMALL_SUMMARY, kuairec.LICENCE, kuairec.SOURCE, kuairec.load_kuairec_small),
+    "taobao-mm": CatalogEntry(taobao_mm.SUMMARY, taobao_mm.LICENCE, taobao_mm.SOURCE, taobao_mm.load_taobao_mm),
 }
 
 
@@ -39,12 +69,18 @@ def available_datasets() -> dict[str, str]:
 
 
 @lru_cache(maxsize=4)
-def load_dataset(name: str) -> Dataset:
+def load_dataset(name: str, files: DataFiles | None = None) -> Dataset:
     """The data set of that name, read once per process.
+
+    Args:
+        name: A registered name; any name for data of the user's own.
+        files: Where such data lie. None: the name is registered.
 
     Raises:
         BenchError: Nobody registered the name, or its files are missing or malformed.
     """
+    if files is not None:
+        return load_own(name, files)
     if name not in CATALOG:
         raise unknown_name("data set", name, CATALOG)
     return CATALOG[name].load()

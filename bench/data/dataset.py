@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.data.interactions import Interactions
+from bench.data.interactions import Histories, Interactions
 
 SeenItems = Literal["exclude", "keep"]
+ColdTargets = Literal["raise", "warn", "ignore"]
+
+
+class World(Protocol):
+    """The process behind a generated data set, for the one model that is allowed to know it: the oracle."""
+
+    def probabilities(self, histories: Histories) -> NDArray[np.float64]:
+        """The true distribution of the next item, float64 `[n_queries, n_items]`, given each whole history."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +30,40 @@ class ItemTable:
         columns: One row an item, with the original columns (`title`, `genres`, ...); missing text is "".
         text_columns: The columns that describe an item in words, in the order of the text template.
         category: int32 `[n_items]`, the one category of each item, -1 where unknown. None: the data has none.
+        embeddings: `[n_items, dims]`, float32 or int8 (value = int8 / 127), possibly memory-mapped: vectors that ship
+            with the data. A row of zeros belongs to an item without one. None: the data has none.
     """
 
     columns: pd.DataFrame
     text_columns: tuple[str, ...]
     category: NDArray[np.int32] | None
+    embeddings: NDArray[np.float32] | NDArray[np.int8] | None = None
+
+
+@dataclass(frozen=True)
+class ShippedSplit:
+    """A division into training data and queries that comes with the data (protocol `shipped`).
+
+    A query is a pair (row, target): its history is the first `ends` events of its row. Rows that only carry queries
+    are allowed: `train_ends` says what of each row trains.
+
+    Attributes:
+        train_ends: int64 `[n_users]`, the first `train_ends` events of each row train.
+        validation_rows, validation_ends, validation_targets: int64, int64, int32 `[n]`.
+        test_rows, test_ends, test_targets: int64, int64, int32 `[n]`.
+        train_rows, train_positions: int64 `[n]` or None. The events that are training targets, as pairs (row, position
+            in the row); None: every event of a row but its first.
+    """
+
+    train_ends: NDArray[np.int64]
+    validation_rows: NDArray[np.int64]
+    validation_ends: NDArray[np.int64]
+    validation_targets: NDArray[np.int32]
+    test_rows: NDArray[np.int64]
+    test_ends: NDArray[np.int64]
+    test_targets: NDArray[np.int32]
+    train_rows: NDArray[np.int64] | None = None
+    train_positions: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +80,10 @@ class Dataset:
             before its target's basket.
         licence, source: For the report.
         content_hash: Hash of everything above that can change a result (so not of `licence` and `source`).
+        has_time: Whether timestamps are times. False: the data has an order only, and they are event indices.
+        filters: What the loader left out, in words with counts, in the order in which it did so; for the report.
+        shipped_split: The data set's own division. None: it has none.
+        world: The process that generated the data. None: nobody knows it.
     """
 
     name: str
@@ -55,6 +96,10 @@ class Dataset:
     licence: str
     source: str
     content_hash: str
+    has_time: bool = True
+    filters: tuple[str, ...] = ()
+    shipped_split: ShippedSplit | None = None
+    world: World | None = None
 
 
 @dataclass(frozen=True)
@@ -66,13 +111,45 @@ class TrainingData:
         item_table: Side information of the whole catalogue.
         exclude_seen: Whether the items of a history are no candidates for its own query.
         content_hash: Hash of the data set and the protocol; part of the key of every cached artifact.
+        targets: The events that a data set's own split wants learned, as users and positions in their rows, int64 `[n]`
+            each. None: every event of a user but the first.
+        baskets: See `Dataset`.
+        world: See `Dataset`; only the oracle may look at it.
     """
 
     interactions: Interactions
     item_table: ItemTable
     exclude_seen: bool
     content_hash: str
+    targets: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+    baskets: bool = False
+    world: World | None = None
 
     @property
     def n_items(self) -> int:
         return self.interactions.n_items
+
+    def history_ends(self) -> NDArray[np.int32] | None:
+        """How many of its user's events the history of every training event holds, when that event is the target.
+
+        The rule is that of the queries: a history ends before its target, or before its target's basket. Whoever learns
+        the rest of a basket from its beginning learns another task than the one that the test sets.
+
+        Returns:
+            int32 `[n_events]`; 0 for events that are no targets, since nothing comes before them or the data set's own
+            split does not name them. None: the history of every event is what comes before it.
+        """
+        if not self.baskets and self.targets is None:
+            return None
+        interactions = self.interactions
+        row_begin = np.repeat(interactions.offsets[:-1], interactions.lengths)
+        place = np.arange(interactions.n_events)
+        if self.baskets:
+            opens = (place == row_begin) | (np.diff(interactions.timestamps, prepend=0) != 0)
+            place = np.maximum.accumulate(np.where(opens, place, 0))
+        ends = (place - row_begin).astype(np.int32)
+        if self.targets is not None:
+            wanted = np.zeros(interactions.n_events, dtype=bool)
+            wanted[interactions.offsets[self.targets[0]] + self.targets[1]] = True
+            ends[~wanted] = 0
+        return ends

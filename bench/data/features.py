@@ -1,11 +1,11 @@
-"""Item features, the raw material of semantic IDs: what an item is called, and with what it is used."""
+"""Item features, the raw material of semantic IDs: what an item is called, with what it is used, shipped vectors."""
 
 from __future__ import annotations
 
 import logging
 import re
 import string
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -24,6 +24,11 @@ from bench.recommender import Config
 FEATURES_VERSION = 1
 """Raise it whenever a change of code changes features; it is part of the key of every cached artifact."""
 
+CHUNK_ITEMS = 1 << 16
+"""Items of which temporary arrays are made at a time, so that a catalogue of millions needs no second copy."""
+
+_Float = TypeVar("_Float", np.float32, np.float64)
+
 _log = logging.getLogger(__name__)
 
 
@@ -41,11 +46,14 @@ class FeatureConfig(Config):
         window: Two items co-occur when at most this many events lie between them, counting the second.
         smoothing: Exponent of the context distribution in PPMI.
         shift: Pairs must co-occur more than this many times as often as chance would have it.
-        text_weight, collaborative_weight: Length of each part's unit rows after weighting.
+        embedding_dims: Largest width of the part made of vectors that ship with the data, where any do; wider ones
+            are reduced to it. 0 leaves it out.
+        text_weight, collaborative_weight, embedding_weight: Length of each part's unit rows after weighting.
     """
 
     text_dims: int = Field(default=64, ge=0)
     collaborative_dims: int = Field(default=64, ge=0)
+    embedding_dims: int = Field(default=128, ge=0)
     text_encoder: Literal["tf-idf", "sentence-transformers"] = "tf-idf"
     sentence_transformer: str = "sentence-transformers/all-MiniLM-L6-v2"
     text_template: str | None = None
@@ -54,37 +62,92 @@ class FeatureConfig(Config):
     shift: float = Field(default=1.0, gt=0)
     text_weight: float = Field(default=1.0, gt=0)
     collaborative_weight: float = Field(default=1.0, gt=0)
+    embedding_weight: float = Field(default=1.0, gt=0)
 
 
 def item_features(train: TrainingData, config: FeatureConfig, cache: ArtifactCache) -> NDArray[np.float32]:
-    """One row of features per item: a text part and a collaborative part side by side, each scaled to unit length.
+    """One row of features per item: text, collaborative part and shipped vectors side by side, each of unit length.
 
     An item without events in training has zeros in the collaborative part, so that its text alone decides; an item
-    without text has zeros in the text part. Each part is as wide as its `dims`, or as the data allow where that is
-    less. Features depend on `train` and `config` only, not on a seed, a device or a number of threads.
+    without text has zeros in the text part, and one without a shipped vector in that part. Each part is as wide as its
+    `dims`, or as the data allow where that is less. Features depend on `train` and `config` only, not on a seed, a
+    device or a number of threads.
 
     Returns:
-        float32 `[n_items, text width + collaborative width]`.
+        float32 `[n_items, text width + collaborative width + embedding width]`.
 
     Raises:
         BenchError: Nothing is left to make features of, the template is wrong, or an optional package is missing.
     """
+    shipped = config.embedding_dims and train.item_table.embeddings is not None
     if config.text_dims == 0 and config.collaborative_dims == 0:
-        raise BenchError("item features: text_dims and collaborative_dims are both 0; make at least one positive")
-
-    def make() -> dict[str, NDArray[np.float32]]:
-        text = config.text_weight * text_features(train.item_table, config)
-        collaborative = config.collaborative_weight * collaborative_features(train.interactions, config)
-        return {"features": np.hstack([text, collaborative]).astype(np.float32)}
+        if not shipped:
+            raise BenchError(
+                "item features: text_dims and collaborative_dims are both 0, and the data ship no vectors that are "
+                "used; make at least one positive"
+            )
+        return _make_features(train, config)  # as fast as reading them, and they may be gigabytes
 
     key = {"version": FEATURES_VERSION, "config": config.model_dump(mode="json"), "data": train.content_hash}
-    features = cache.get("item_features", key, make)["features"]
+    features = cache.get("item_features", key, lambda: {"features": _make_features(train, config)})["features"]
     if features.shape[1] == 0:
         raise BenchError(
             "item features: the items have no text and no item co-occurs with another in training, or the part that "
             "could tell items apart is switched off; set text_dims or collaborative_dims, or add text"
         )
     return features
+
+
+def _make_features(train: TrainingData, config: FeatureConfig) -> NDArray[np.float32]:
+    text = config.text_weight * text_features(train.item_table, config)
+    collaborative = config.collaborative_weight * collaborative_features(train.interactions, config)
+    embeddings = train.item_table.embeddings
+    if embeddings is None or config.embedding_dims == 0:
+        return np.hstack([text, collaborative]).astype(np.float32)
+    start = text.shape[1] + collaborative.shape[1]
+    width = min(embeddings.shape[1], config.embedding_dims)
+    features = np.empty((train.n_items, start + width), dtype=np.float32)
+    features[:, :start] = np.hstack([text, collaborative])
+    _write_embedding_features(embeddings, config.embedding_weight, features[:, start:])
+    return features
+
+
+def embedding_values(embeddings: NDArray[np.float32] | NDArray[np.int8]) -> NDArray[np.float32]:
+    """Shipped vectors as float32; of quantised ones the value is int8 / 127, whatever their largest entry."""
+    values = np.asarray(embeddings, dtype=np.float32)
+    return values / np.float32(127) if embeddings.dtype == np.int8 else values
+
+
+def _write_embedding_features(
+    embeddings: NDArray[np.float32] | NDArray[np.int8], weight: float, features: NDArray[np.float32]
+) -> None:
+    """Writes the embedding part, rows of length `weight` or zeros, into float32 `[n_items, width]`, chunk by chunk.
+
+    Vectors wider than that are projected onto the leading right singular vectors of all unit vectors, which come from
+    their matrix of second moments.
+    """
+    # The order of sums in BLAS depends on its number of threads, and with it the last bits of the result.
+    with threadpool_limits(limits=1, user_api="blas"):
+        narrower = features.shape[1] < embeddings.shape[1]
+        directions = _leading_directions(embeddings, features.shape[1]) if narrower else None
+        for chunk in _item_chunks(len(embeddings)):
+            unit = _unit_rows(embedding_values(embeddings[chunk]))
+            features[chunk] = weight * (unit if directions is None else _unit_rows(unit @ directions))
+
+
+def _leading_directions(embeddings: NDArray[np.float32] | NDArray[np.int8], n: int) -> NDArray[np.float32]:
+    """float32 `[dims, n]`; the entry of largest magnitude in each column is positive."""
+    moments = np.zeros((embeddings.shape[1], embeddings.shape[1]))
+    for chunk in _item_chunks(len(embeddings)):
+        unit = _unit_rows(embedding_values(embeddings[chunk]).astype(np.float64))
+        moments += unit.T @ unit
+    leading = np.linalg.eigh(moments)[1][:, ::-1][:, :n]
+    signs = np.sign(leading[np.abs(leading).argmax(axis=0), np.arange(n)])
+    return (leading * signs).astype(np.float32)
+
+
+def _item_chunks(n_items: int) -> list[slice]:
+    return [slice(start, start + CHUNK_ITEMS) for start in range(0, n_items, CHUNK_ITEMS)]
 
 
 def text_features(items: ItemTable, config: FeatureConfig) -> NDArray[np.float64]:
@@ -191,7 +254,7 @@ def _truncated_svd(matrix: sp.csr_matrix | NDArray[np.floating], dims: int, powe
     return left * (signs * strengths**power)
 
 
-def _unit_rows(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+def _unit_rows(rows: NDArray[_Float]) -> NDArray[_Float]:
     """Scales rows to unit length. What is zero up to rounding becomes zero, not noise of unit length."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     nonzero = lengths > 1e-6 * lengths.max(initial=0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,6 +10,9 @@ from numpy.typing import NDArray
 
 PAD = -1
 """Marks an empty place in a padded array of items."""
+
+CHUNK_EVENTS = 1 << 24
+"""Events of which temporary arrays are made at a time, so that 200 million events fit a small machine."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,8 @@ class Interactions:
 
     Attributes:
         items: int32 `[n_events]`, item of each event, `0 .. n_items - 1`.
-        timestamps: int64 `[n_events]`, seconds; event indices where the data has an order but no time.
+        timestamps: int64 `[n_events]`, seconds. Where the data has an order but no time, event indices, or
+            `untimed(n_events)`, which takes no memory.
         offsets: int64 `[n_users + 1]`; user `u` owns events `offsets[u] : offsets[u + 1]`.
         n_items: Size of the catalogue.
     """
@@ -53,13 +58,53 @@ class Interactions:
 
     def item_counts(self) -> NDArray[np.int64]:
         """int64 `[n_items]`, events per item."""
-        return np.bincount(self.items, minlength=self.n_items)
+        counts = np.zeros(self.n_items, dtype=np.int64)
+        for start in range(0, self.n_events, CHUNK_EVENTS):  # bincount makes 64-bit integers of what it counts
+            counts += np.bincount(self.items[start : start + CHUNK_EVENTS], minlength=self.n_items)
+        return counts
 
     def truncated(self, ends: NDArray[np.int64]) -> Interactions:
         """The first `ends[u]` events of every user `u`, as new arrays that hold nothing else."""
-        keep = np.arange(self.n_events) - np.repeat(self.offsets[:-1], self.lengths) < np.repeat(ends, self.lengths)
-        offsets = np.concatenate([[0], np.cumsum(np.minimum(ends, self.lengths))]).astype(np.int64)
-        return replace(self, items=self.items[keep], timestamps=self.timestamps[keep], offsets=offsets)
+        lengths = self.lengths
+        offsets = np.concatenate([[0], np.cumsum(np.minimum(ends, lengths))]).astype(np.int64)
+        items = np.empty(offsets[-1], dtype=self.items.dtype)
+        timed = not is_untimed(self.timestamps)
+        timestamps = np.empty(offsets[-1], dtype=np.int64) if timed else untimed(int(offsets[-1]))
+        for rows in row_chunks(self.offsets, CHUNK_EVENTS):
+            events = slice(int(self.offsets[rows.start]), int(self.offsets[rows.stop]))
+            first, length = self.offsets[:-1][rows] - events.start, lengths[rows]
+            position = np.arange(events.stop - events.start) - np.repeat(first, length)
+            keep = position < np.repeat(ends[rows], length)
+            target = slice(int(offsets[rows.start]), int(offsets[rows.stop]))
+            items[target] = self.items[events][keep]
+            if timed:
+                timestamps[target] = self.timestamps[events][keep]
+        return replace(self, items=items, timestamps=timestamps, offsets=offsets)
+
+
+def untimed(n_events: int) -> NDArray[np.int64]:
+    """Timestamps for events that have an order but no time: int64 `[n_events]`, all 0, in 8 bytes."""
+    return np.broadcast_to(np.zeros(1, dtype=np.int64), (n_events,))
+
+
+def is_untimed(timestamps: NDArray[np.int64]) -> bool:
+    """Whether timestamps were made by `untimed`."""
+    return timestamps.strides == (0,)
+
+
+def row_chunks(offsets: NDArray[np.int64], events: int) -> Iterator[slice]:
+    """Slices of consecutive rows of a ragged array that hold at most `events` events together, or one longer row.
+
+    Args:
+        offsets: int64 `[n_rows + 1]`.
+        events: Largest size of a chunk.
+    """
+    start, n_rows = 0, len(offsets) - 1
+    while start < n_rows:
+        stop = int(np.searchsorted(offsets, offsets[start] + events, side="right")) - 1
+        stop = min(max(stop, start + 1), n_rows)
+        yield slice(start, stop)
+        start = stop
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.cache import content_key
-from bench.data.dataset import Dataset, SeenItems, TrainingData
+from bench.data.dataset import ColdTargets, Dataset, SeenItems, TrainingData
 from bench.data.interactions import Histories, Interactions
 from bench.errors import BenchError, unknown_name
+from bench.seeds import seed_for
+
+VALIDATION_FROM = 0.8
+TEST_FROM = 0.9
+"""Protocol `temporal`: the share of all events that is earlier than the validation and the test period."""
+
+_log = logging.getLogger(__name__)
+_log.addHandler(logging.NullHandler())  # where nobody listens, the counts are in `Split` all the same
 
 
 @dataclass(frozen=True)
@@ -64,32 +73,40 @@ class Split:
         validation: For early stopping.
         test: For the result.
         excluded: Reason -> number of users without the query in question. Only reasons that occurred.
+        cold_targets: "validation", "test" -> number of queries whose target occurs in no training event, and which are
+            asked all the same. Only parts that have some.
     """
 
     train: TrainingData
     validation: Queries
     test: Queries
     excluded: dict[str, int]
+    cold_targets: dict[str, int] = field(default_factory=dict)
 
 
-def split(dataset: Dataset, protocol: str, seen_items: SeenItems | None = None) -> Split:
+def split(
+    dataset: Dataset, protocol: str, seen_items: SeenItems | None = None, cold_targets: ColdTargets = "warn"
+) -> Split:
     """Divides a data set into training data, validation queries and test queries.
 
     Args:
         dataset: The data.
         protocol: A key of `PROTOCOLS`.
         seen_items: Overrides the data set's rule on candidates. None keeps it.
+        cold_targets: What becomes of queries whose target has no training event: "warn" asks and counts them,
+            "ignore" leaves them out and counts them, "raise" refuses such data.
 
     Returns:
         The split. Where seen items are excluded, a query whose target is in its own history has no right answer; it is
         left out and counted.
 
     Raises:
-        BenchError: The protocol is unknown, or it leaves no query.
+        BenchError: The protocol is unknown or does not fit the data, it leaves no query, or `cold_targets` is "raise"
+            and there are some.
     """
     if protocol not in PROTOCOLS:
         raise unknown_name("protocol", protocol, PROTOCOLS)
-    held_out = PROTOCOLS[protocol](dataset.interactions, dataset.baskets)
+    held_out = PROTOCOLS[protocol](dataset)
     exclude_seen = (seen_items or dataset.seen_items) == "exclude"
     train = TrainingData(
         interactions=dataset.interactions.truncated(held_out.train_ends),
@@ -97,122 +114,241 @@ def split(dataset: Dataset, protocol: str, seen_items: SeenItems | None = None) 
         exclude_seen=exclude_seen,
         # Not of `seen_items`: what is cached under this hash depends on the events alone.
         content_hash=content_key(dataset.content_hash, protocol),
+        targets=held_out.train_targets,
+        baskets=dataset.baskets,
+        world=dataset.world,
     )
     excluded = dict(held_out.excluded)
+    cold: dict[str, int] = {}
     queries: dict[str, Queries] = {}
-    for part, ends, targets in (
-        ("validation", held_out.validation_ends, held_out.validation_targets),
-        ("test", held_out.test_ends, held_out.test_targets),
-    ):
-        asked = _queries(dataset.interactions, train.interactions, held_out.users, ends, targets, exclude_seen)
+    for part, asked in (("validation", held_out.validation), ("test", held_out.test)):
+        kept = _queries(dataset.interactions, train.interactions, asked, exclude_seen)
         if exclude_seen:
-            asked, unanswerable = _without_seen_targets(asked)
-            if unanswerable:
-                excluded[f"{part} target already in the history"] = unanswerable
-        if len(asked) == 0:
-            reasons = "; ".join(f"{reason}: {users} users" for reason, users in excluded.items())
+            kept = _without(kept, _target_in_history(kept), f"{part} target already in the history", excluded)
+        is_cold = kept.target_counts == 0
+        if is_cold.any():
+            _report_cold(dataset.name, protocol, part, is_cold, cold_targets)
+            if cold_targets == "ignore":
+                kept = _without(kept, is_cold, f"{part} target without training events", excluded)
+            else:
+                cold[part] = int(is_cold.sum())
+        if len(kept) == 0:
+            reasons = "; ".join(f"{reason}: {users} users" for reason, users in excluded.items()) or "no events there"
             raise BenchError(f"{protocol} leaves no {part} query of data set '{dataset.name}' ({reasons})")
-        queries[part] = asked
-    return Split(train=train, validation=queries["validation"], test=queries["test"], excluded=excluded)
+        queries[part] = kept
+    return Split(train, queries["validation"], queries["test"], excluded, cold)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The queries of one part, before any are left out.
+
+    Attributes:
+        users: int64 `[n]`, whose history.
+        ends: int64 `[n]`, the history is the user's first `ends` events.
+        targets: int32 `[n]`, items.
+    """
+
+    users: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    targets: NDArray[np.int32]
+
+    def where(self, keep: NDArray[np.bool_]) -> _Asked:
+        return _Asked(self.users[keep], self.ends[keep], self.targets[keep])
 
 
 @dataclass(frozen=True)
 class _HeldOut:
-    """What a protocol decides. Ends count events from the user's first; targets are places in all events.
+    """What a protocol decides.
 
     Attributes:
-        train_ends: int64 `[n_users]`.
-        users: int64 `[n]`, the users with queries; the next four belong to them.
-        validation_ends, validation_targets, test_ends, test_targets: int64 `[n]`.
+        train_ends: int64 `[n_users]`, the first `train_ends` events of each user train.
+        validation, test: The queries.
         excluded: Reason -> number of users without queries.
+        train_targets: See `TrainingData.targets`.
     """
 
     train_ends: NDArray[np.int64]
-    users: NDArray[np.int64]
-    validation_ends: NDArray[np.int64]
-    validation_targets: NDArray[np.int64]
-    test_ends: NDArray[np.int64]
-    test_targets: NDArray[np.int64]
+    validation: _Asked
+    test: _Asked
     excluded: dict[str, int]
+    train_targets: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
 
 
-def _leave_one_out(interactions: Interactions, baskets: bool) -> _HeldOut:
+def _leave_one_out(dataset: Dataset) -> _HeldOut:
     """Each user's last event is the test target, the one before it the validation target; all before that trains.
 
-    With `baskets`, a basket is a maximal run of one user's events with one timestamp, and the rule holds for baskets:
-    the test target is the last event (in file order) of the last basket, the validation target the last event of the
-    basket before it. Either history ends before its target's basket, and training ends before the validation target's.
-    So the rest of a target's basket is in no history of that query, while the whole validation basket is in the test
-    history. Without `baskets` every event counts as a basket of its own.
+    With baskets (maximal runs of one user's events with one timestamp) the rule holds for baskets: the test target is
+    drawn from the last basket, the validation target from the one before it. Either history ends before its target's
+    basket, and training ends before the validation target's. So the rest of a target's basket is in no
+    history of that query, while the whole validation basket is in the test history. Training keeps the order of the
+    file within a basket.
 
-    A user with fewer than three baskets has no queries, and keeps all events for training.
+    A user with fewer than three events or baskets has no queries, and keeps all events for training.
     """
-    first = np.zeros(interactions.n_events, dtype=bool)
-    first[interactions.offsets[:-1][interactions.lengths > 0]] = True
-    opens_basket = first | (np.diff(interactions.timestamps, prepend=0) != 0) if baskets else np.ones_like(first)
-    basket_start = np.maximum.accumulate(np.where(opens_basket, np.arange(interactions.n_events), 0))
-
-    user_of_event = np.repeat(np.arange(interactions.n_users), interactions.lengths)
-    n_baskets = np.bincount(user_of_event[opens_basket], minlength=interactions.n_users)
-    users = np.flatnonzero(n_baskets >= 3)
-    begin = interactions.offsets[users]
-    test_targets = interactions.offsets[users + 1] - 1
-    test_ends = basket_start[test_targets]
-    validation_targets = test_ends - 1
-    validation_ends = basket_start[validation_targets]
-
+    interactions = dataset.interactions
+    users = np.flatnonzero(interactions.lengths)
+    test = _ask(dataset, users, interactions.lengths[users] - 1, "test")
+    test = test.where(test.ends > 0)
+    validation = _ask(dataset, test.users, test.ends - 1, "validation")
+    complete = validation.ends > 0
+    validation, test = validation.where(complete), test.where(complete)
     train_ends = interactions.lengths.copy()
-    train_ends[users] = validation_ends - begin
-    n_excluded = interactions.n_users - len(users)
-    return _HeldOut(
-        train_ends=train_ends,
-        users=users,
-        validation_ends=validation_ends - begin,
-        validation_targets=validation_targets,
-        test_ends=test_ends - begin,
-        test_targets=test_targets,
-        excluded={f"fewer than 3 {'baskets' if baskets else 'events'}": n_excluded} if n_excluded else {},
-    )
+    train_ends[validation.users] = validation.ends
+    n_excluded = interactions.n_users - len(test.users)
+    reason = f"fewer than 3 {'baskets' if dataset.baskets else 'events'}"
+    return _HeldOut(train_ends, validation, test, {reason: n_excluded} if n_excluded else {})
 
 
-PROTOCOLS: dict[str, Callable[[Interactions, bool], _HeldOut]] = {"leave-one-out": _leave_one_out}
+def _temporal(dataset: Dataset) -> _HeldOut:
+    """One cut-off in time for everybody: what happened before it is known, what happens from then on is asked.
+
+    The validation period begins at the time of the event at place `VALIDATION_FROM` of all events ordered by time, the
+    test period at that of `TEST_FROM`; events of one time are in one period. Every event before the validation period
+    trains, whoever's it is, and no other. The validation target is a user's first event from the beginning of the
+    validation period and before the test period, the test target the first from the beginning of the test period; with
+    baskets it is drawn from the first basket there. The history is all that the user did before that, so a
+    test history includes the validation period, on which nobody has trained.
+
+    A user without events in a period has no query there, nor has one without any event before the target: a new user
+    has no history to go by. Both are counted. Users who only come with the validation period train nothing.
+
+    Raises:
+        BenchError: The data have an order but no time.
+    """
+    if not dataset.has_time:
+        raise BenchError(
+            f"protocol temporal needs the time of every event, and data set '{dataset.name}' has only their order; "
+            "use leave-one-out"
+        )
+    interactions = dataset.interactions
+    by_time = np.sort(interactions.timestamps)
+    validation_from, test_from = (by_time[int(share * len(by_time))] for share in (VALIDATION_FROM, TEST_FROM))
+    before_validation = _events_before(interactions, validation_from)
+    before_test = _events_before(interactions, test_from)
+    excluded: dict[str, int] = {}
+    parts = {}
+    for part, begin, end in (
+        ("validation", before_validation, before_test),
+        ("test", before_test, interactions.lengths),
+    ):
+        active, known = end > begin, begin > 0
+        parts[part] = _ask(dataset, np.flatnonzero(active & known), begin[active & known], part)
+        for reason, found in (
+            (f"no event in the {part} period", ~active),
+            (f"no event before the {part} period", active & ~known),
+        ):
+            if found.any():
+                excluded[reason] = int(found.sum())
+    return _HeldOut(before_validation, parts["validation"], parts["test"], excluded)
 
 
-def _queries(
-    interactions: Interactions,
-    train: Interactions,
-    users: NDArray[np.int64],
-    ends: NDArray[np.int64],
-    target_events: NDArray[np.int64],
-    exclude_seen: bool,
-) -> Queries:
-    targets = interactions.items[target_events]
+def _shipped(dataset: Dataset) -> _HeldOut:
+    """The division that comes with the data.
+
+    Raises:
+        BenchError: There is none, or it would train on events that one of its queries asks for or that follow them.
+    """
+    shipped = dataset.shipped_split
+    if shipped is None:
+        raise BenchError(f"data set '{dataset.name}' ships no split of its own; use leave-one-out or temporal")
+    validation = _Asked(shipped.validation_rows, shipped.validation_ends, shipped.validation_targets)
+    test = _Asked(shipped.test_rows, shipped.test_ends, shipped.test_targets)
+    for part, asked in (("validation", validation), ("test", test)):
+        leaks = int((shipped.train_ends[asked.users] > asked.ends).sum())
+        if leaks:
+            raise BenchError(
+                f"the shipped split of data set '{dataset.name}' trains on what follows the history of {leaks} {part} "
+                "queries; put those queries into rows of their own"
+            )
+    if shipped.train_rows is None or shipped.train_positions is None:
+        return _HeldOut(shipped.train_ends, validation, test, {})
+    return _HeldOut(shipped.train_ends, validation, test, {}, (shipped.train_rows, shipped.train_positions))
+
+
+PROTOCOLS: dict[str, Callable[[Dataset], _HeldOut]] = {
+    "leave-one-out": _leave_one_out,
+    "temporal": _temporal,
+    "shipped": _shipped,
+}
+
+
+def _ask(dataset: Dataset, users: NDArray[np.int64], places: NDArray[np.int64], part: str) -> _Asked:
+    """One query for each user, about the event at place `places` of the user's events or the basket that holds it.
+
+    The order of events within a basket means nothing (Complete Journey lists them by product id), so a
+    basket's target is drawn at random. The draw depends on the user's id and the part alone.
+    """
+    interactions = dataset.interactions
+    if not dataset.baskets:
+        return _Asked(users, places, interactions.items[interactions.offsets[users] + places])
+    start, size = _basket_around(interactions, users, places)
+    draws = np.array([seed_for("target", part, dataset.user_ids[user]) for user in users], dtype=np.int64)
+    return _Asked(users, start, interactions.items[interactions.offsets[users] + start + draws % size])
+
+
+def _basket_around(
+    interactions: Interactions, users: NDArray[np.int64], places: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where the basket that holds each user's event begins, counted from the user's first event, and its size."""
+    begin, stop = interactions.offsets[users], interactions.offsets[users + 1]
+    times = interactions.timestamps
+    time = times[begin + places]
+    first, last = begin + places, begin + places
+    while (more := (first > begin) & (times[np.maximum(first - 1, 0)] == time)).any():
+        first = first - more
+    while (more := (last + 1 < stop) & (times[np.minimum(last + 1, len(times) - 1)] == time)).any():
+        last = last + more
+    return first - begin, last - first + 1
+
+
+def _events_before(interactions: Interactions, time: np.int64) -> NDArray[np.int64]:
+    """int64 `[n_users]`, how many of each user's events are earlier than `time`."""
+    earlier = np.concatenate([[0], np.cumsum(interactions.timestamps < time)])
+    return earlier[interactions.offsets[1:]] - earlier[interactions.offsets[:-1]]
+
+
+def _report_cold(name: str, protocol: str, part: str, is_cold: NDArray[np.bool_], policy: ColdTargets) -> None:
+    """Says how many queries nobody could have learned to answer, as an error or in the log."""
+    text = f"{is_cold.sum()} of {len(is_cold)} {part} targets of data set '{name}' ({protocol}) have no training event"
+    if policy == "raise":
+        raise BenchError(f"{text}; choose cold_targets: warn to ask them all the same, or ignore to leave them out")
+    if policy == "warn":
+        _log.warning("%s; they are asked all the same", text)
+
+
+def _queries(interactions: Interactions, train: Interactions, asked: _Asked, exclude_seen: bool) -> Queries:
     counts = train.item_counts()
     place = np.empty(train.n_items, dtype=np.int64)
     place[np.argsort(-counts, kind="stable")] = np.arange(train.n_items)
     return Queries(
         interactions=interactions,
-        users=users,
-        ends=ends,
-        targets=targets,
-        target_counts=counts[targets],
-        target_quantiles=place[targets] / train.n_items,
+        users=asked.users,
+        ends=asked.ends,
+        targets=asked.targets,
+        target_counts=counts[asked.targets],
+        target_quantiles=place[asked.targets] / train.n_items,
         exclude_seen=exclude_seen,
     )
 
 
-def _without_seen_targets(queries: Queries) -> tuple[Queries, int]:
-    """The queries that can be answered, and the number of the others."""
+def _target_in_history(queries: Queries) -> NDArray[np.bool_]:
+    """Bool `[n]`."""
     histories = queries.histories(0, len(queries))
     query = np.repeat(np.arange(len(queries)), histories.lengths)
     hits = histories.items == queries.targets[query]
-    keep = np.bincount(query[hits], minlength=len(queries)) == 0
-    answerable = replace(
+    return np.bincount(query[hits], minlength=len(queries)) > 0
+
+
+def _without(queries: Queries, drop: NDArray[np.bool_], reason: str, excluded: dict[str, int]) -> Queries:
+    """The queries but those to drop, which are counted in `excluded`."""
+    if drop.any():
+        excluded[reason] = int(drop.sum())
+    return replace(
         queries,
-        users=queries.users[keep],
-        ends=queries.ends[keep],
-        targets=queries.targets[keep],
-        target_counts=queries.target_counts[keep],
-        target_quantiles=queries.target_quantiles[keep],
+        users=queries.users[~drop],
+        ends=queries.ends[~drop],
+        targets=queries.targets[~drop],
+        target_counts=queries.target_counts[~drop],
+        target_quantiles=queries.target_quantiles[~drop],
     )
-    return answerable, int((~keep).sum())

@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +9,14 @@ import scipy.sparse as sp
 
 from bench.data.cache import ArtifactCache
 from bench.data.dataset import Dataset, ItemTable, TrainingData
-from bench.data.features import FeatureConfig, cooccurrences, item_features, item_texts, positive_pmi
+from bench.data.features import (
+    FeatureConfig,
+    cooccurrences,
+    embedding_values,
+    item_features,
+    item_texts,
+    positive_pmi,
+)
 from bench.data.interactions import Interactions
 from bench.data.protocols import split
 from bench.errors import BenchError
@@ -212,3 +220,58 @@ def test_sentence_transformers_present(cache, monkeypatch):
     assert seen == TITLES
     with pytest.raises(BenchError, match=r"'absent' can't be loaded: absent is not a model$"):
         item_features(training(log(*SEQUENCES)), config.model_copy(update={"sentence_transformer": "absent"}), cache)
+
+
+def with_embeddings(embeddings) -> TrainingData:
+    return training(log(*SEQUENCES), replace(table(), embeddings=embeddings), content_hash="with embeddings")
+
+
+SHIPPED = np.random.default_rng(3).integers(-127, 128, (N_ITEMS, 6)).astype(np.int8)
+SHIPPED[4] = 0  # an item without an embedding
+
+
+def test_shipped_embeddings_are_a_third_part_of_unit_rows(cache):
+    config = FeatureConfig(text_dims=5, collaborative_dims=4, embedding_weight=3.0)
+    features = item_features(with_embeddings(SHIPPED), config, cache)
+    without = item_features(training(log(*SEQUENCES)), config, cache)
+    np.testing.assert_array_equal(features[:, :9], without)
+    expected = SHIPPED / np.maximum(np.linalg.norm(SHIPPED.astype(float), axis=1, keepdims=True), 1e-9)
+    np.testing.assert_allclose(features[:, 9:], 3 * expected, rtol=1e-5)
+    assert (features[4, 9:] == 0).all()
+
+
+def test_shipped_embeddings_alone_are_not_stored_again(cache):
+    config = FeatureConfig(text_dims=0, collaborative_dims=0)
+    features = item_features(with_embeddings(SHIPPED), config, cache)
+    assert features.shape == (N_ITEMS, 6)
+    assert features.dtype == np.float32
+    assert not cache.folder.joinpath("item_features").exists()
+
+
+def test_embeddings_of_zero_dims_are_left_out(cache):
+    config = FeatureConfig(text_dims=5, embedding_dims=0)
+    left_out = item_features(with_embeddings(SHIPPED), config, cache)
+    np.testing.assert_array_equal(left_out, item_features(training(log(*SEQUENCES)), config, cache))
+    with pytest.raises(BenchError, match="both 0"):
+        item_features(
+            with_embeddings(SHIPPED), FeatureConfig(text_dims=0, collaborative_dims=0, embedding_dims=0), cache
+        )
+
+
+def test_quantised_values_are_int8_by_127_and_floats_stay():
+    np.testing.assert_array_equal(embedding_values(np.array([[127, -127, 1]], np.int8)), np.float32([[1, -1, 1 / 127]]))
+    np.testing.assert_array_equal(embedding_values(np.float32([[0.5, 2]])), np.float32([[0.5, 2]]))
+
+
+@pytest.mark.parametrize("chunk", [5, 100])
+def test_wide_embeddings_are_reduced_as_by_a_singular_value_decomposition(cache, monkeypatch, chunk):
+    monkeypatch.setattr("bench.data.features.CHUNK_ITEMS", chunk)
+    config = FeatureConfig(text_dims=0, collaborative_dims=0, embedding_dims=2)
+    features = item_features(with_embeddings(SHIPPED), config, cache)
+    unit = SHIPPED / np.maximum(np.linalg.norm(SHIPPED.astype(float), axis=1, keepdims=True), 1e-9)
+    left, strengths, _ = np.linalg.svd(unit, full_matrices=False)
+    expected = left[:, :2] * strengths[:2]
+    expected /= np.maximum(np.linalg.norm(expected, axis=1, keepdims=True), 1e-9)
+    # Directions have no sign of their own: compare what doesn't depend on it.
+    np.testing.assert_allclose(features @ features.T, expected @ expected.T, atol=1e-5)
+    assert (features[4] == 0).all()

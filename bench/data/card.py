@@ -1,0 +1,268 @@
+"""The data card: what one should know of a data set before believing a figure that was measured on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bench.data.dataset import ColdTargets, Dataset, SeenItems
+from bench.data.events import repeats
+from bench.data.protocols import Queries, split
+from bench.evaluation.evaluator import events_back
+
+PERCENTILES = (0, 10, 25, 50, 75, 90, 99, 100)
+WINDOW = 50
+"""Events that count as recent when one asks how far back a target was last used."""
+_HEAD_SHARE = 0.2
+_QUERIES_AT_A_TIME = 4096
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Where in their histories the test targets were last used, as shares that sum to 1.
+
+    Attributes:
+        recent: Among the last `WINDOW` events.
+        further_back: Only before these.
+        never: Nowhere.
+    """
+
+    recent: float
+    further_back: float
+    never: float
+
+    @classmethod
+    def of(cls, gaps: NDArray[np.int64]) -> Reach:
+        """From `gaps`, as `target_gaps` gives them."""
+        recent, never = float(np.mean((gaps > 0) & (gaps <= WINDOW))), float(np.mean(gaps == 0))
+        return cls(recent, 1.0 - recent - never, never)
+
+
+@dataclass(frozen=True)
+class DataCard:
+    """A data set in figures. Shares are fractions of 1.
+
+    Attributes:
+        name, licence, source, content_hash, filters, seen_items, baskets: See `Dataset`; `seen_items` as asked for.
+        users, items, events: Sizes.
+        lengths: Percentile -> events per user, for `PERCENTILES`.
+        longer_than_window: Share of users with more than `WINDOW` events.
+        item_counts: Percentile -> events per item, for `PERCENTILES`.
+        head_share: Share of events on the 20 % of items with the most events.
+        repeat_share: Share of events whose item the user had met before.
+        tie_share: Share of events that share their time with the one before them; None where there is no time.
+        first_day, last_day: ISO dates (UTC); None where there is no time.
+        text_columns: Of the item table.
+        text_share: Share of items with any text.
+        categories: Number of categories; None where the data has none.
+        embedding_dims: None where no embeddings ship with the data.
+        embedding_share: Share of items with an embedding.
+        protocol: By which the rest is measured.
+        train_events, validation_queries, test_queries: Sizes of the parts.
+        excluded: Reason -> users without a query.
+        cold_targets: Part -> queries whose target has no training event.
+        reach: Of the test targets; `category_reach`: of their categories, None where there are none.
+    """
+
+    name: str
+    users: int
+    items: int
+    events: int
+    lengths: dict[int, int]
+    longer_than_window: float
+    item_counts: dict[int, int]
+    head_share: float
+    repeat_share: float
+    tie_share: float | None
+    first_day: str | None
+    last_day: str | None
+    text_columns: tuple[str, ...]
+    text_share: float
+    categories: int | None
+    embedding_dims: int | None
+    embedding_share: float
+    seen_items: SeenItems
+    baskets: bool
+    protocol: str
+    train_events: int
+    validation_queries: int
+    test_queries: int
+    excluded: dict[str, int]
+    cold_targets: dict[str, int]
+    reach: Reach
+    category_reach: Reach | None
+    filters: tuple[str, ...]
+    licence: str
+    source: str
+    content_hash: str
+
+    def sections(self) -> dict[str, list[tuple[str, str]]]:
+        """The card as text: heading -> pairs of name and value, for any kind of table."""
+        size = f"{self.users:,} users, {self.items:,} items, {self.events:,} events"
+        content = [
+            ("Size", f"{size} ({self.events / self.users / self.items:.3%} of all pairs)"),
+            ("Time", self._time()),
+            ("Events per user", f"{_listed(self.lengths)}; more than {WINDOW}: {self.longer_than_window:.1%} of users"),
+            ("Events per item", _listed(self.item_counts)),
+            ("Popularity", f"{self.head_share:.1%} of events on the {_HEAD_SHARE:.0%} most popular items"),
+            ("Repeats", f"{self.repeat_share:.1%} of events are of an item that the user has met before"),
+        ]
+        rule = {"exclude": "no candidates", "keep": "stay candidates"}[self.seen_items]
+        parts = [
+            ("Protocol", self.protocol),
+            ("Items already seen", rule),
+            ("Training", f"{self.train_events:,} events"),
+            ("Queries", f"{self.validation_queries:,} validation, {self.test_queries:,} test"),
+            *(("Without query", f"{reason}: {users:,} users") for reason, users in self.excluded.items()),
+            *(
+                ("Cold targets", f"{count:,} of the {part} targets have no training event")
+                for part, count in self.cold_targets.items()
+            ),
+            *([("Test target last used", _reach_in_words(self.reach))] if self.seen_items == "keep" else []),
+            *([("Its category last used", _reach_in_words(self.category_reach))] if self.category_reach else []),
+        ]
+        origin = [("Licence", self.licence), ("Source", self.source), ("Hash", self.content_hash)]
+        return {
+            "Events": content,
+            "Items": self._items(),
+            "Split": parts,
+            **({"Reading": [(str(place), text) for place, text in enumerate(self.filters, 1)]} if self.filters else {}),
+            "Origin": origin,
+        }
+
+    def _time(self) -> str:
+        if self.tie_share is None:
+            return "none, only an order"
+        ties = f"{self.tie_share:.1%} of events share their time with the user's event before"
+        return f"{self.first_day} to {self.last_day}; {ties}" + (", as one basket" if self.baskets else "")
+
+    def _items(self) -> list[tuple[str, str]]:
+        text = (
+            f"{', '.join(self.text_columns)}; {self.text_share:.1%} of items have some" if self.text_columns else "none"
+        )
+        vectors = f"{self.embedding_dims} dimensions; {self.embedding_share:.1%} of items have one"
+        return [
+            ("Text", text),
+            ("Categories", "none" if self.categories is None else f"{self.categories:,}"),
+            ("Embeddings", "none" if self.embedding_dims is None else vectors),
+        ]
+
+
+def make_card(
+    dataset: Dataset,
+    protocol: str = "leave-one-out",
+    seen_items: SeenItems | None = None,
+    cold_targets: ColdTargets = "warn",
+) -> DataCard:
+    """Measures a data set.
+
+    Args:
+        dataset: The data.
+        protocol, seen_items, cold_targets: As for `split`.
+
+    Raises:
+        BenchError: The protocol does not fit the data.
+    """
+    parts = split(dataset, protocol, seen_items, cold_targets)
+    interactions, table = dataset.interactions, dataset.item_table
+    days: list[str | None] = [None, None]
+    if dataset.has_time:
+        extremes = (int(interactions.timestamps.min()), int(interactions.timestamps.max()))
+        days = [datetime.fromtimestamp(seconds, timezone.utc).date().isoformat() for seconds in extremes]
+    counts = np.sort(interactions.item_counts())[::-1]
+    embeddings, category = table.embeddings, table.category
+    return DataCard(
+        name=dataset.name,
+        users=interactions.n_users,
+        items=interactions.n_items,
+        events=interactions.n_events,
+        lengths=_percentiles(interactions.lengths),
+        longer_than_window=float(np.mean(interactions.lengths > WINDOW)),
+        item_counts=_percentiles(counts),
+        head_share=float(counts[: round(_HEAD_SHARE * len(counts))].sum() / interactions.n_events),
+        repeat_share=float(repeats(interactions).mean()),
+        tie_share=_tie_share(dataset) if dataset.has_time else None,
+        first_day=days[0],
+        last_day=days[1],
+        text_columns=table.text_columns,
+        text_share=_text_share(dataset),
+        categories=None if category is None else len(np.unique(category[category >= 0])),
+        embedding_dims=None if embeddings is None else int(embeddings.shape[1]),
+        embedding_share=0.0 if embeddings is None else float(np.mean([row.any() for row in embeddings])),
+        seen_items=seen_items or dataset.seen_items,
+        baskets=dataset.baskets,
+        protocol=protocol,
+        train_events=parts.train.interactions.n_events,
+        validation_queries=len(parts.validation),
+        test_queries=len(parts.test),
+        excluded=parts.excluded,
+        cold_targets=parts.cold_targets,
+        reach=Reach.of(target_gaps(parts.test)),
+        category_reach=None if category is None else Reach.of(target_gaps(parts.test, category)),
+        filters=dataset.filters,
+        licence=dataset.licence,
+        source=dataset.source,
+        content_hash=dataset.content_hash,
+    )
+
+
+def target_gaps(queries: Queries, category: NDArray[np.int32] | None = None) -> NDArray[np.int64]:
+    """How many events back each target was last used; 1 is the last event of the history, 0 means never.
+
+    Args:
+        queries: Histories and targets.
+        category: int32 `[n_items]`. With it, how far back the target's category was last used; 0 where it has none.
+
+    Returns:
+        int64 `[n_queries]`.
+    """
+    gaps = np.zeros(len(queries), dtype=np.int64)
+    for start in range(0, len(queries), _QUERIES_AT_A_TIME):
+        stop = min(start + _QUERIES_AT_A_TIME, len(queries))
+        histories, targets = queries.histories(start, stop), queries.targets[start:stop]
+        if category is None:
+            gaps[start:stop] = events_back(histories.items, histories.offsets, targets)
+        else:
+            known = category[targets] >= 0
+            found = events_back(category[histories.items], histories.offsets, category[targets])
+            gaps[start:stop] = np.where(known, found, 0)
+    return gaps
+
+
+def _percentiles(values: NDArray[np.int64]) -> dict[int, int]:
+    """Of the values themselves, never between two of them."""
+    found = np.percentile(values, PERCENTILES, method="lower")
+    return {share: int(value) for share, value in zip(PERCENTILES, found, strict=True)}
+
+
+def _tie_share(dataset: Dataset) -> float:
+    interactions = dataset.interactions
+    same = np.diff(interactions.timestamps) == 0
+    opens = interactions.offsets[1:-1]
+    same[opens[(opens > 0) & (opens < interactions.n_events)] - 1] = False  # between two users
+    return float(same.sum() / interactions.n_events)
+
+
+def _text_share(dataset: Dataset) -> float:
+    columns = dataset.item_table.columns[list(dataset.item_table.text_columns)]
+    if columns.empty:
+        return 0.0
+    return float(
+        pd.concat([columns[name].astype(str).str.strip() != "" for name in columns], axis=1).any(axis=1).mean()
+    )
+
+
+def _listed(percentiles: dict[int, int]) -> str:
+    names = {0: "least", 50: "median", 100: "most"}
+    return ", ".join(f"{names.get(share, f'p{share}')} {value:,}" for share, value in percentiles.items())
+
+
+def _reach_in_words(reach: Reach) -> str:
+    return (
+        f"{reach.recent:.1%} in the last {WINDOW} events, {reach.further_back:.1%} only further back, "
+        f"{reach.never:.1%} never"
+    )

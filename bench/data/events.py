@@ -1,0 +1,209 @@
+"""From the rows of an event file, in any order, to a `Dataset`: one set of rules for every loader that uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bench.data.dataset import Dataset, ItemTable, SeenItems
+from bench.data.filters import Filter, apply_filters
+from bench.data.fingerprint import dataset_hash
+from bench.data.interactions import Interactions
+from bench.errors import BenchError
+
+_BLOCK = 5_000_000
+"""Events that are sorted at a time while repeats are looked for."""
+
+Times = NDArray[np.int64] | NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class EventLog:
+    """Events in the order of their file.
+
+    Attributes:
+        users: int `[n_events]`, index into `user_ids`.
+        items: int `[n_events]`, index into `item_ids`.
+        times: int64 or float64 `[n_events]`, since 1970. Fractions of a second decide the order and are dropped
+            afterwards. None: the data has an order but no time, and it is that of the file.
+        user_ids, item_ids: The original ids, as strings.
+        ticks: How many units of `times` make a second.
+        notes: What was left out or decided while the file was read, in words with counts.
+    """
+
+    users: NDArray[np.integer]
+    items: NDArray[np.integer]
+    times: Times | None
+    user_ids: NDArray[np.str_]
+    item_ids: NDArray[np.str_]
+    ticks: int = 1
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+
+@dataclass(frozen=True)
+class ItemFacts:
+    """Side information as a file gives it: row `i` of everything here is the item with the id `ids[i]`.
+
+    Attributes:
+        ids: The original ids, no two alike.
+        columns: Missing text is "".
+        text_columns: Those that describe an item in words.
+        categories: The one category of each item by name, "" where unknown. None: the file has none.
+        embeddings: `[n, dims]`, see `ItemTable`. None: there are none.
+    """
+
+    ids: NDArray[np.str_]
+    columns: pd.DataFrame
+    text_columns: tuple[str, ...]
+    categories: pd.Series | None = None
+    embeddings: NDArray[np.float32] | NDArray[np.int8] | None = None
+
+
+def assemble(
+    name: str,
+    log: EventLog,
+    facts: ItemFacts | None,
+    licence: str,
+    source: str,
+    seen_items: SeenItems | None = None,
+    baskets: bool = False,
+    filters: Sequence[Filter] = (),
+) -> Dataset:
+    """Filters, numbers and sorts events.
+
+    The catalogue is the set of items that occur in the events that stay. Items are numbered in the order of `facts`,
+    those that it doesn't know follow in the order of `log.item_ids`; users in the order of `log.user_ids`. A user's
+    events are sorted by time, and ties keep the order of the file. Equal rows are separate events.
+
+    Args:
+        name: For the data set.
+        log: The events.
+        facts: Side information. None: there is none.
+        licence, source: For the report.
+        seen_items: The data set's rule on candidates. None: "keep" where any user meets an item twice, else "exclude".
+        baskets: Whether events of one user with one timestamp are one basket.
+        filters: What else to leave out, in order.
+
+    Raises:
+        BenchError: No event is left, the catalogue has fewer than two items, or `facts` knows none of them.
+    """
+    if not len(log):
+        raise BenchError(f"data set '{name}' has no events")
+    log, sentences = _filtered(log, filters)
+    item_ids = _catalogue(log, facts)
+    if len(item_ids) < 2:
+        raise BenchError(f"data set '{name}' has one item only ('{item_ids[0]}'); there is nothing to rank")
+    used_users = _used(log.users, len(log.user_ids))
+    renumbered = np.zeros(len(log.user_ids), dtype=np.int64)
+    renumbered[used_users] = np.arange(len(used_users))
+    user_codes = renumbered[log.users]
+    item_codes = pd.Index(item_ids).get_indexer(log.item_ids)[log.items]
+
+    times: Times = np.arange(len(log), dtype=np.int64) if log.times is None else log.times
+    # np.lexsort is stable: events of one user at one time keep the order of the file.
+    order = np.lexsort((times, user_codes))
+    interactions = Interactions(
+        items=item_codes[order].astype(np.int32),
+        timestamps=(times[order] // (1 if log.times is None else log.ticks)).astype(np.int64),
+        offsets=np.concatenate([[0], np.cumsum(np.bincount(user_codes))]).astype(np.int64),
+        n_items=len(item_ids),
+    )
+    notes = [*log.notes, *_disorder(order, interactions.lengths), *sentences]
+    table, unknown = _item_table(item_ids, facts)
+    if facts is not None and unknown:
+        notes.append(f"{unknown:,} of {len(item_ids):,} items are unknown to the item table; they have no text")
+    rule = seen_items or ("keep" if repeats(interactions).any() else "exclude")
+    user_ids = log.user_ids[used_users].astype(np.str_)
+    return Dataset(
+        name=name,
+        interactions=interactions,
+        item_table=table,
+        item_ids=item_ids,
+        user_ids=user_ids,
+        seen_items=rule,
+        baskets=baskets,
+        licence=licence,
+        source=source,
+        content_hash=dataset_hash(name, interactions, table, item_ids, user_ids, rule, baskets, filters=filters),
+        filters=tuple(notes),
+        has_time=log.times is not None,
+    )
+
+
+def repeats(interactions: Interactions) -> NDArray[np.bool_]:
+    """Bool `[n_events]`, True where the user has met the item before."""
+    offsets, again = interactions.offsets, np.ones(interactions.n_events, dtype=bool)
+    # In blocks of whole users, so that sorting needs little memory whatever the number of events.
+    blocks = np.unique(np.searchsorted(offsets, np.arange(0, interactions.n_events, _BLOCK), side="right") - 1)
+    for start, stop in pairwise([*blocks, interactions.n_users]):
+        events = slice(int(offsets[start]), int(offsets[stop]))
+        user = np.repeat(np.arange(stop - start), interactions.lengths[start:stop])
+        pairs = user * interactions.n_items + interactions.items[events]
+        again[events][np.unique(pairs, return_index=True)[1]] = False
+    return again
+
+
+def _filtered(log: EventLog, filters: Sequence[Filter]) -> tuple[EventLog, tuple[str, ...]]:
+    """What the filters leave, in file order, and what they say."""
+    if not filters:
+        return log, ()
+    times = np.arange(len(log)) if log.times is None else log.times
+    left = apply_filters(pd.DataFrame({"user": log.users, "item": log.items, "timestamp": times}), filters)
+    rows = left.events.index.to_numpy()
+    kept_times = None if log.times is None else log.times[rows]
+    return replace(log, users=log.users[rows], items=log.items[rows], times=kept_times), left.sentences
+
+
+def _catalogue(log: EventLog, facts: ItemFacts | None) -> NDArray[np.str_]:
+    used = pd.Index(log.item_ids[_used(log.items, len(log.item_ids))])
+    known = pd.Index([] if facts is None else facts.ids, dtype=object)
+    ordered = known[known.isin(used)].append(used[~used.isin(known)])
+    return ordered.to_numpy(dtype=np.str_)
+
+
+def _used(codes: NDArray[np.integer], n_ids: int) -> NDArray[np.int64]:
+    """The codes that occur, ascending. Counting is many times faster than sorting."""
+    return np.flatnonzero(np.bincount(codes, minlength=n_ids))
+
+
+def _disorder(order: NDArray[np.int64], lengths: NDArray[np.int64]) -> list[str]:
+    """A sentence where the file doesn't list every user's events by time; `order` are its rows user by user, sorted."""
+    earlier = np.diff(order) < 0
+    earlier[np.cumsum(lengths)[:-1] - 1] = False  # between two users
+    if not earlier.any():
+        return []
+    count = int(earlier.sum())
+    return [f"{count:,} rows stood before their user's previous event; sorted by time, ties in file order"]
+
+
+def _item_table(item_ids: NDArray[np.str_], facts: ItemFacts | None) -> tuple[ItemTable, int]:
+    """The item table of the catalogue, and the number of its items of which the facts say nothing."""
+    if facts is None:
+        return ItemTable(pd.DataFrame(index=pd.RangeIndex(len(item_ids))), (), None), len(item_ids)
+    row = pd.Index(facts.ids).get_indexer(item_ids)
+    known = row >= 0
+    if not known.any():
+        raise BenchError(
+            f"the item table knows none of the {len(item_ids):,} items of the events; it names items as in "
+            f"'{facts.ids[0] if len(facts.ids) else ''}', the events as in '{item_ids[0]}'"
+        )
+    columns = facts.columns.reset_index(drop=True).reindex(row).reset_index(drop=True)
+    text = [column for column in columns if not pd.api.types.is_numeric_dtype(facts.columns[column])]
+    columns[text] = columns[text].fillna("")
+    category = None
+    if facts.categories is not None:
+        names = facts.categories.reset_index(drop=True).reindex(row).replace("", None)
+        category = pd.factorize(names, sort=True)[0].astype(np.int32)
+    embeddings = None
+    if facts.embeddings is not None:
+        embeddings = np.zeros((len(row), facts.embeddings.shape[1]), dtype=facts.embeddings.dtype)
+        embeddings[known] = facts.embeddings[row[known]]
+    return ItemTable(columns, facts.text_columns, category, embeddings), int((~known).sum())
