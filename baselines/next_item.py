@@ -70,12 +70,18 @@ class NextItemModel(Recommender):
         network = self.network = self.build(train).to(context.device)
         negatives = torch.Generator(device=context.device).manual_seed(context.seed)
         windows = TrainingWindows(
-            train.interactions, self.config.length, self.config.training.batch_events, context.device
+            train.interactions,
+            self.config.length,
+            self.config.training.batch_events,
+            context.device,
+            train.history_ends(),
         )
 
         def loss(batch: WindowBatch) -> Tensor:
             wanted = batch.targets != PAD
-            scores = network.scores(network(batch.items, batch.timestamps)[wanted])
+            hidden = network(batch.items, batch.timestamps)
+            row, _ = wanted.nonzero(as_tuple=True)
+            scores = network.scores(hidden[row, batch.kept[wanted] - 1])
             targets = batch.targets[wanted]
             if self.config.loss == "ce":
                 return F.cross_entropy(scores, targets)

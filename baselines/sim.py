@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +18,7 @@ from bench.data.dataset import TrainingData
 from bench.data.interactions import PAD, Histories, Interactions
 from bench.recommender import Config, FitContext, Mechanism, Recommendations, Recommender
 from models.glass.semantic_search import SemanticSearchIndex
+from models.sampled_targets import TargetPool, Targets
 from models.training import TrainingConfig, fit_network, parameter_count
 
 GAP_BUCKETS = 32
@@ -196,7 +196,7 @@ class SIMNetwork(nn.Module):
         embedded = F.embedding(candidates, table)
         recent = moments.recent(self.config.short_term).unsqueeze(1)
         short = self.short(embedded, table, self._events(moments, recent))
-        if self.config.search == "hard" and len(candidates) == 1:
+        if self.config.search == "hard" and len(candidates) == 1 and self._share_categories(candidates[0]):
             long = self._long_by_category(moments, candidates, embedded, table)
         else:
             found = self.general_search(moments, candidates, table)
@@ -222,6 +222,10 @@ class SIMNetwork(nn.Module):
         # A stable sort: of equal products (one item, several events) the newest win, whatever the width of the batch.
         best = scores.sort(dim=-1, descending=True, stable=True).indices[..., : config.limit]
         return place.unsqueeze(1).expand(-1, best.shape[1], -1).gather(-1, best)
+
+    def _share_categories(self, candidates: Tensor) -> bool:
+        """Whether a search a category is worth its steps: a few searches beat many, but not as many in a row."""
+        return 4 * len(self.category[candidates].unique()) <= len(candidates)
 
     def _long_by_category(self, moments: Moments, candidates: Tensor, embedded: Tensor, table: Tensor) -> Tensor:
         """The long-term branch for candidates that all users share: one hard search a user and category."""
@@ -304,21 +308,20 @@ class SIM(Recommender):
         if train.item_table.category is not None:
             category = train.item_table.category.astype(np.int64) + 1  # 0 holds the items of unknown category
         network = self.network = SIMNetwork(train.n_items, category, config).to(device)
-        lengths = train.interactions.lengths
+        pool = TargetPool(train.interactions.lengths, train.history_ends())
         events = self._events(train.interactions)
         generator = torch.Generator(device=device).manual_seed(context.seed)
 
-        def loss(batch: tuple[Tensor, Tensor]) -> Tensor:
-            rows, ends = batch
-            positive = events.items[events.offsets[rows] + ends].unsqueeze(1)
+        def loss(batch: Targets) -> Tensor:
+            positive = events.items[events.offsets[batch.users] + batch.positions].unsqueeze(1)
             negatives = torch.randint(train.n_items, (1, config.negatives), generator=generator, device=device)
-            moments = Moments(events, rows, ends)
+            moments = Moments(events, batch.users, batch.ends)
             scores = torch.cat([network(moments, positive), network(moments, negatives)], dim=1)
             repeated = F.pad(negatives == positive, (1, 0))
             return -scores.masked_fill(repeated, -torch.inf).log_softmax(1)[:, 0].mean()
 
-        def epoch(rng: np.random.Generator) -> TargetEpoch:
-            return TargetEpoch(lengths, config.targets_per_epoch, config.batch_targets, rng, device)
+        def epoch(rng: np.random.Generator) -> list[Targets]:
+            return list(pool.draw(config.targets_per_epoch, rng, device).split(config.batch_targets))
 
         fit_network(self, network, epoch, loss, config.training, context)
 
@@ -345,35 +348,6 @@ class SIM(Recommender):
         category = self.network.category
         index = SemanticSearchIndex(items, offsets, category, int(category.max()) + 1)
         return Events(items, timestamps, offsets, index)
-
-
-class TargetEpoch:
-    """Training targets of one epoch as pairs (row, events before the target), in random order.
-
-    Args:
-        lengths: int64 `[n_rows]`, events of each row.
-        share: Share of all targets that is drawn.
-        batch: Targets of a batch.
-        rng: Draws them.
-        device: Where the batches go.
-    """
-
-    def __init__(
-        self, lengths: NDArray[np.int64], share: float, batch: int, rng: np.random.Generator, device: str
-    ) -> None:
-        targets = np.maximum(lengths - 1, 0)
-        rows = np.repeat(np.arange(len(lengths)), targets)
-        ends = np.arange(len(rows)) - np.repeat(np.cumsum(targets) - targets, targets) + 1
-        chosen = rng.permutation(len(rows))[: math.ceil(share * len(rows))]
-        starts = range(0, len(chosen), batch)
-        self._rows = [torch.from_numpy(rows[chosen[i : i + batch]]).to(device) for i in starts]
-        self._ends = [torch.from_numpy(ends[chosen[i : i + batch]]).to(device) for i in starts]
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return iter(zip(self._rows, self._ends, strict=True))
 
 
 def _log_bucket(gap: Tensor, per_octave: int, buckets: int) -> Tensor:

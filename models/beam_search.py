@@ -1,14 +1,15 @@
-"""Beam search over semantic IDs through a prefix trie."""
+"""Beam search over semantic IDs, through a prefix trie or without one."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from models.semantic_ids.trie import PrefixTrie
+from models.semantic_ids.trie import Children
 
 
 class DecoderStep(Protocol):
@@ -28,12 +29,23 @@ class DecoderStep(Protocol):
         """
 
 
+class CodeTree(Protocol):
+    """What may be generated: `PrefixTrie`, the catalogue's semantic IDs, or `EveryCode`, all combinations of codes."""
+
+    levels: int
+    device: torch.device
+
+    def children(self, level: int, nodes: Tensor) -> Children:
+        """The children of `nodes` (int64 `[n, width]`, on `level`, where 0 is the root's) on level `level + 1`."""
+
+
 @dataclass(frozen=True)
 class Beams:
     """Generated semantic IDs, best first.
 
     Attributes:
-        leaves: int64 `[n, width]`, leaf of the trie.
+        leaves: int64 `[n, width]`, leaf of the tree; of a prefix trie, once resolved, with -1 where no item has the
+            codes.
         codes: int64 `[n, width, levels]`.
         scores: float32 `[n, width]`, log-probability; -inf where fewer semantic IDs than `width` could be reached.
     """
@@ -43,30 +55,54 @@ class Beams:
     scores: Tensor
 
 
+@dataclass(frozen=True)
+class BeamStep:
+    """One level of a beam search, for observers.
+
+    Attributes:
+        level: The level, from 0.
+        totals: float32 `[n, beams, family]`, score of each continuation of each beam; -inf where it may not be entered.
+        codes: int64 `[n, beams, family]`, the code that each continuation adds.
+        chosen: int64 `[n, kept]`, the continuations that become the beams of the next level, best first, as places in
+            `totals[query].flatten()`.
+    """
+
+    level: int
+    totals: Tensor
+    codes: Tensor
+    chosen: Tensor
+
+
 def beam_search(
-    step: DecoderStep, trie: PrefixTrie, n_queries: int, width: int, open_nodes: list[Tensor] | None = None
+    step: DecoderStep,
+    tree: CodeTree,
+    n_queries: int,
+    width: int,
+    open_nodes: list[Tensor] | None = None,
+    observe: Callable[[BeamStep], None] | None = None,
 ) -> Beams:
     """The `width` most probable semantic IDs that a beam of that width finds.
 
-    Every level expands only children in the trie; scores are sums of the decoder's log-probabilities, not renormalised
+    Every level expands only children in the tree; scores are sums of the decoder's log-probabilities, not renormalised
     over the children.
 
     Args:
         step: The decoder.
-        trie: Valid semantic IDs.
+        tree: What may be generated.
         n_queries: Queries in the batch.
         width: Beams per query.
         open_nodes: Per level `1 .. levels` a bool tensor `[n_queries, n_nodes]`; closed nodes are not entered
             (`PrefixTrie.open_nodes`).
+        observe: Told of every level once its beams are chosen; can't change them.
     """
-    device = trie.items.device
+    device = tree.device
     nodes = torch.zeros((n_queries, 1), dtype=torch.long, device=device)
     parents = torch.zeros_like(nodes)
     codes = nodes.new_empty((n_queries, 1, 0))
     scores = torch.zeros((n_queries, 1), device=device)
-    for level in range(trie.levels):
+    for level in range(tree.levels):
         log_probs = step(level, codes, parents)
-        children = trie.children(level, nodes)
+        children = tree.children(level, nodes)
         total = scores.unsqueeze(-1) + log_probs.gather(-1, children.codes)
         reachable = children.valid
         if open_nodes is not None:
@@ -74,6 +110,8 @@ def beam_search(
             reachable = reachable & allowed
         total = total.masked_fill(~reachable, -torch.inf).flatten(1)
         scores, chosen = total.topk(min(width, total.shape[1]), dim=1)
+        if observe is not None:
+            observe(BeamStep(level, total.view_as(children.codes), children.codes, chosen))
         parents = chosen // children.nodes.shape[-1]
         nodes = children.nodes.flatten(1).gather(1, chosen)
         code = children.codes.flatten(1).gather(1, chosen)

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.data.dataset import TrainingData
 from bench.data.interactions import PAD, Histories
-from bench.recommender import Config, FitContext, Recommendations, Recommender
-from models.beam_search import Beams, beam_search
+from bench.recommender import Config, DecodingTrace, FitContext, Recommendations, Recommender
+from models.beam_search import Beams, BeamStep, beam_search
+from models.decoding_trace import (
+    TargetTracker,
+    best_other_code,
+    code_ranks,
+    events_read,
+    mean_gate,
+    watched,
+)
+from models.level_accuracy import LevelAccuracy, recording
+from models.long_term import LongTerm, RaggedItems
 from models.semantic_ids.semantic_ids import SemanticIds
 from models.semantic_ids.tokenizer import TokenizerConfig, record_health, tokenize
 from models.semantic_ids.trie import PrefixTrie
@@ -28,7 +39,8 @@ from models.seq2seq import (
     Retrieved,
     Seq2SeqConfig,
 )
-from models.training import TrainingConfig, fit_network, parameter_count
+from models.sid_generator import SIDGenerator
+from models.training import Batches, TrainingConfig, fit_network, parameter_count
 from models.windows import TrainingWindows, WindowBatch, recent_window
 
 
@@ -52,34 +64,7 @@ class GenerativeConfig(Config):
     )
 
 
-@dataclass(frozen=True)
-class LongTerm:
-    """The long-term histories of a batch: rows of a ragged array, each up to a position.
-
-    Attributes:
-        events: The ragged array; equal for all batches of a training, so that an index of it may be kept.
-        rows: int64 `[batch]`, the row of each sequence.
-        ends: int64 `[batch]`; the long-term history is the first `ends` events of the row.
-    """
-
-    events: RaggedItems
-    rows: Tensor
-    ends: Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class RaggedItems:
-    """Items row after row on the model's device, chronological: int64 `[n_events]`, offsets int64 `[n_rows + 1]`."""
-
-    items: Tensor
-    offsets: Tensor
-
-    @classmethod
-    def from_arrays(cls, items: NDArray[np.int32], offsets: NDArray[np.int64], device: str) -> RaggedItems:
-        return cls(torch.from_numpy(items.astype(np.int64)).to(device), torch.from_numpy(offsets).to(device))
-
-
-class GenerativeNetwork(nn.Module):
+class GenerativeNetwork(SIDGenerator):
     """Encoder-decoder over the codes of a catalogue. Subclasses add what they read from the long-term history."""
 
     codes: Tensor
@@ -95,6 +80,7 @@ class GenerativeNetwork(nn.Module):
         self.embedding = CodeEmbedding(ids.codebook_sizes, network.dim)
         self.encoder = Encoder(network, length)
         self.decoder = Decoder(network, length, [self.decoder_layer(config) for _ in range(network.decoder_layers)])
+        self.accuracy = LevelAccuracy(ids.levels)
 
     def decoder_layer(self, config: GenerativeConfig) -> DecoderLayer:
         """One decoder layer."""
@@ -114,49 +100,68 @@ class GenerativeNetwork(nn.Module):
         """
         return None
 
+    def events_read(self, long_term: LongTerm, first_codes: Tensor) -> Tensor | None:
+        return events_read(self.retrieve(long_term, first_codes.unsqueeze(1), first_token=1))
+
     def encode(self, items: Tensor, long_term: LongTerm) -> Tensor:
         """Encoder output `[batch, 1 + n_prefix + length, dim]` for items int64 `[batch, length]`, padded with `PAD`."""
         return self.encoder(self.embedding.item(self.codes[items.clamp(min=0)]), self.prefix(long_term))
 
-    def loss(self, items: Tensor, targets: Tensor, long_term: LongTerm) -> Tensor:
+    def loss(self, items: Tensor, targets: Tensor, long_term: LongTerm, kept: Tensor | None = None) -> Tensor:
         """Mean negative log-likelihood (nats) of the target items, the sum over their codes.
 
         Args:
             items: int64 `[batch, length]`, padded with `PAD`.
-            targets: int64 `[batch, length]`, the item after each position.
+            targets: int64 `[batch, length]`, the item after each position, `PAD` where there is none to learn.
             long_term: Of the batch.
+            kept: int64 `[batch, length]`, how many of `items` each target's history holds. None: all up to its
+                position.
         """
-        positions = torch.arange(items.shape[1], device=items.device) + 1 + self.n_prefix
-        memory = self.decoder.read(self.encode(items, long_term), positions.unsqueeze(0))
+        if kept is None:
+            kept = (torch.arange(items.shape[1], device=items.device) + 1).unsqueeze(0)
         wanted = targets != PAD
         codes = self.codes[targets.clamp(min=0)]
-        begin = self.decoder.begin.expand(*targets.shape, -1)
-        known = [self.embedding.code(level, codes[..., level]) for level in range(self.levels - 1)]
-        # Teacher forcing: retrieval, too, uses the target's own first code.
-        retrieved = self.retrieve(long_term, codes[..., 0], first_token=1)
-        hidden = self.decoder(torch.stack([begin, *known], dim=2), memory, retrieved)[wanted]
+        hidden = self._forced(items, kept, codes, long_term)[wanted]
         codes = codes[wanted]
-        return sum(
-            (
-                F.cross_entropy(self.embedding.logits(level, hidden[:, level]), codes[:, level])
-                for level in range(self.levels)
-            ),
-            start=hidden.new_zeros(()),
-        )
+        total = hidden.new_zeros(())
+        for level in range(self.levels):
+            logits = self.embedding.logits(level, hidden[:, level])
+            self.accuracy.count(level, logits, codes[:, level])
+            total = total + F.cross_entropy(logits, codes[:, level])
+        return total
 
-    def generate(
-        self, items: Tensor, kept: Tensor, long_term: LongTerm, trie: PrefixTrie, width: int, seen: Tensor | None
-    ) -> Beams:
-        """Beam search for each query.
+    def forced_logits(self, items: Tensor, kept: Tensor, codes: Tensor, long_term: LongTerm) -> list[Tensor]:
+        hidden = self._forced(items, kept.unsqueeze(1), codes.unsqueeze(1), long_term)[:, 0]
+        return [self.embedding.logits(level, hidden[:, level]) for level in range(self.levels)]
+
+    def _forced(self, items: Tensor, kept: Tensor, codes: Tensor, long_term: LongTerm) -> Tensor:
+        """Decoder states under teacher forcing, where retrieval, too, uses the target's own first code.
 
         Args:
-            items: int64 `[n, short_term]`, padded with `PAD`.
-            kept: int64 `[n]`, events of each.
-            long_term: Of the queries.
-            trie: Valid semantic IDs.
-            width: Of the beam.
-            seen: bool `[n, n_items]` or None; items that must not be generated.
+            items: int64 `[batch, length]`, padded with `PAD`.
+            kept: int64 `[batch or 1, positions]`, how many of the events come before each target.
+            codes: int64 `[batch, positions, levels]`, the targets.
+            long_term: Of the batch.
+
+        Returns:
+            float32 `[batch, positions, levels, dim]`; the state of a level knows the codes of the levels before it.
         """
+        memory = self.decoder.read(self.encode(items, long_term), kept + self.n_prefix)
+        begin = self.decoder.begin.expand(*codes.shape[:2], -1)
+        known = [self.embedding.code(level, codes[..., level]) for level in range(self.levels - 1)]
+        retrieved = self.retrieve(long_term, codes[..., 0], first_token=1)
+        return self.decoder(torch.stack([begin, *known], dim=2), memory, retrieved)
+
+    def generate(
+        self,
+        items: Tensor,
+        kept: Tensor,
+        long_term: LongTerm,
+        trie: PrefixTrie,
+        width: int,
+        seen: Tensor | None,
+        observe: Callable[[BeamStep], None] | None = None,
+    ) -> Beams:
         memory = self.decoder.read(self.encode(items, long_term), (kept + self.n_prefix).unsqueeze(1))
         cache = DecoderCache()
 
@@ -170,7 +175,8 @@ class GenerativeNetwork(nn.Module):
             hidden = self.decoder(tokens, _for_beams(memory, codes.shape[1]), retrieved, cache)
             return self.embedding.logits(level, hidden[:, :, -1]).log_softmax(-1)
 
-        return beam_search(step, trie, len(items), width, None if seen is None else trie.open_nodes(seen))
+        open_nodes = None if seen is None else trie.open_nodes(seen)
+        return beam_search(step, trie, len(items), width, open_nodes, observe)
 
 
 def _for_beams(memory: Memory, beams: int) -> Memory:
@@ -179,15 +185,39 @@ def _for_beams(memory: Memory, beams: int) -> Memory:
 
 
 class GenerativeRecommender(Recommender):
-    """Tokenises the catalogue, trains a `GenerativeNetwork` on every position, answers by beam search."""
+    """Tokenises the catalogue, trains a `GenerativeNetwork` on every position, answers by beam search.
 
-    Config = GenerativeConfig
+    Subclasses with another kind of network override `build` and `training_task`.
+    """
+
+    Config: ClassVar[type[Config]] = GenerativeConfig
     config: GenerativeConfig
-    network: GenerativeNetwork | None = None
+    network: SIDGenerator | None = None
 
-    def build(self, train: TrainingData, ids: SemanticIds, context: FitContext) -> GenerativeNetwork:
+    def build(self, train: TrainingData, ids: SemanticIds, context: FitContext) -> SIDGenerator:
         """The untrained network."""
         return GenerativeNetwork(ids, self.config)
+
+    def training_task(
+        self, network: SIDGenerator, train: TrainingData, events: RaggedItems
+    ) -> tuple[Callable[[np.random.Generator], Batches[Any]], Callable[[Any], Tensor]]:
+        """What `fit_network` trains on: the batches of an epoch, and the loss of a batch.
+
+        Args:
+            network: From `build`, on its device.
+            train: Training data.
+            events: The items of its events on the device.
+        """
+        assert isinstance(network, GenerativeNetwork)
+        training = self.config.training
+        ends = train.history_ends()
+        windows = TrainingWindows(train.interactions, self.config.short_term, training.batch_events, self._device, ends)
+
+        def loss(batch: WindowBatch) -> Tensor:
+            kept = None if ends is None else batch.kept
+            return network.loss(batch.items, batch.targets, LongTerm(events, batch.users, batch.starts), kept)
+
+        return windows.epoch, loss
 
     def fit(self, train: TrainingData, context: FitContext) -> None:
         config = self.config
@@ -200,27 +230,54 @@ class GenerativeRecommender(Recommender):
         self._sid = torch.from_numpy(ids.sid_of_item.astype(np.int64)).to(context.device)
         torch.manual_seed(context.seed)
         network = self.network = self.build(train, ids, context).to(context.device)
-        windows = TrainingWindows(train.interactions, config.short_term, config.training.batch_events, context.device)
-
         events = RaggedItems.from_arrays(train.interactions.items, train.interactions.offsets, context.device)
-
-        def loss(batch: WindowBatch) -> Tensor:
-            return network.loss(batch.items, batch.targets, LongTerm(events, batch.users, batch.starts))
-
-        fit_network(self, network, windows.epoch, loss, config.training, context)
+        epoch, loss = self.training_task(network, train, events)
+        fit_network(self, network, epoch, loss, config.training, recording(network.accuracy, context))
 
     def recommend(self, histories: Histories, k: int) -> Recommendations:
         network = self.network
         assert network is not None, "recommend before fit"
+        items, kept, long_term, seen = self._read(histories)
+        with torch.inference_mode():
+            beams = network.generate(items, kept, long_term, self._trie, max(k, self.config.beam), seen)
+            self._count_valid(beams)
+            return self._items_of(beams, seen, k)
+
+    def trace(self, histories: Histories, targets: NDArray[np.int32], k: int) -> DecodingTrace:
+        network = self.network
+        assert network is not None, "trace before fit"
+        items, kept, long_term, seen = self._read(histories)
+        codes = network.codes[torch.from_numpy(targets.astype(np.int64)).to(self._device)]
+        tracker = TargetTracker(codes)
+        with torch.inference_mode():
+            beams = network.generate(items, kept, long_term, self._trie, max(k, self.config.beam), seen, tracker)
+            with watched(network.gates()) as gates:
+                logits = network.forced_logits(items, kept, codes, long_term)
+            other, exists = best_other_code(logits[0], codes[:, 0], network.codes[:, 0])
+            misled = torch.cat([other.unsqueeze(1), codes[:, 1:]], dim=1)
+            after_wrong = code_ranks(network.forced_logits(items, kept, misled, long_term), codes)[:, 1:]
+            read = network.events_read(long_term, codes[:, 0])
+            gate = mean_gate(gates)
+        reached = beams.scores[:, :1] > -torch.inf
+        agrees = (beams.codes[:, 0] == codes) & reached
+        return DecodingTrace(
+            path_rank=tracker.path_rank.int().cpu().numpy(),
+            in_beam=tracker.in_beam.cpu().numpy(),
+            best_prefix=agrees.cumprod(1).bool().cpu().numpy(),
+            forced_rank=code_ranks(logits, codes).int().cpu().numpy(),
+            after_wrong=after_wrong.masked_fill(~exists.unsqueeze(1), -1).int().cpu().numpy(),
+            retrieved=None if read is None else read.int().cpu().numpy(),
+            gate=None if gate is None else gate.float().cpu().numpy(),
+        )
+
+    def _read(self, histories: Histories) -> tuple[Tensor, Tensor, LongTerm, Tensor | None]:
+        """What `SIDGenerator.generate` gets of some queries: items, kept, long-term history, seen items."""
         items, _, kept = recent_window(histories, self.config.short_term, self._device)
         events = RaggedItems.from_arrays(histories.items, histories.offsets, self._device)
         rows = torch.arange(len(histories), device=self._device)
         long_term = LongTerm(events, rows, events.offsets.diff() - kept)
         seen = torch.from_numpy(histories.seen()).to(self._device) if histories.exclude_seen else None
-        with torch.inference_mode():
-            beams = network.generate(items, kept, long_term, self._trie, max(k, self.config.beam), seen)
-            self._count_valid(beams)
-            return self._items_of(beams, seen, k)
+        return items, kept, long_term, seen
 
     def parameter_count(self) -> int:
         return parameter_count(self.network)
@@ -229,27 +286,31 @@ class GenerativeRecommender(Recommender):
         """Compares generated codes with the catalogue's, rather than trusting the trie."""
         assert self.network is not None
         reached = beams.scores > -torch.inf
-        item = self._trie.items[self._trie.first_item[beams.leaves]]
+        item = self._trie.items[self._trie.first_item[beams.leaves.clamp(min=0)]]
         valid = (beams.codes == self.network.codes[item]).all(-1) & reached
         self._decoding["generated"] += int(reached.sum())
         self._decoding["valid"] += int(valid.sum())
         self._decoding["valid_share"] = self._decoding["valid"] / max(1, self._decoding["generated"])
 
     def _items_of(self, beams: Beams, seen: Tensor | None, k: int) -> Recommendations:
-        """Ranked items and semantic IDs of generated leaves; items of one leaf share its score."""
+        """Ranked items and semantic IDs of generated leaves; items of one leaf share its score.
+
+        Semantic IDs that no item has are left out (TIGER, section 4.5).
+        """
         trie = self._trie
-        first, last = trie.first_item[beams.leaves], trie.first_item[beams.leaves + 1]
+        leaves, answered = beams.leaves.clamp(min=0), (beams.scores > -torch.inf) & (beams.leaves >= 0)
+        first, last = trie.first_item[leaves], trie.first_item[leaves + 1]
         place = first.unsqueeze(-1) + torch.arange(int((last - first).max()), device=first.device)
-        offered = (place < last.unsqueeze(-1)) & (beams.scores > -torch.inf).unsqueeze(-1)
+        offered = (place < last.unsqueeze(-1)) & answered.unsqueeze(-1)
         items = trie.items[place.clamp(max=len(trie.items) - 1)]
         if seen is not None:
             offered = offered & ~seen.gather(1, items.flatten(1)).view_as(offered)
         scores = beams.scores.unsqueeze(-1).expand_as(items)
         offered, items, scores = offered.flatten(1), items.flatten(1), scores.flatten(1)
         items, scores = _first(items.masked_fill(~offered, PAD), offered, k), _first(scores, offered, k)
-        sids = self._sid[trie.items[first]]
+        sids = self._sid[trie.items[first]].masked_fill(~answered, PAD)
         repeated = (sids.unsqueeze(2) == sids.unsqueeze(1)).tril(-1).any(2)
-        new = ~repeated & (beams.scores > -torch.inf)
+        new = ~repeated & answered
         return Recommendations(
             items=items.int().cpu().numpy(),
             scores=scores.masked_fill(items == PAD, -torch.inf).float().cpu().numpy(),

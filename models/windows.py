@@ -23,7 +23,10 @@ class WindowBatch:
             window's long-term history.
         items: int64 `[batch, length]`, padded with `PAD`.
         timestamps: int64 `[batch, length]`, padded with 0.
-        targets: int64 `[batch, length]`, the event after each position, padded with `PAD`.
+        targets: int64 `[batch, length]`, the event after each position, padded with `PAD`; also `PAD` where that event
+            is no target.
+        kept: int64 `[batch, length]`, how many of the window's events each target's history holds, at least 1. All up
+            to the target's position, unless the target is in a basket: then those before the basket.
     """
 
     users: Tensor
@@ -31,6 +34,7 @@ class WindowBatch:
     items: Tensor
     timestamps: Tensor
     targets: Tensor
+    kept: Tensor
 
 
 class TrainingWindows:
@@ -38,20 +42,30 @@ class TrainingWindows:
 
     A user with at most `length` targets is one window. A longer history is cut at a random offset, so that
     over the epochs a target is seen with contexts of every length up to `length`; each event but a user's first
-    is the target exactly once an epoch.
+    is the target exactly once an epoch. Where there are baskets, the targets whose basket began before the window are
+    left out of that epoch: of their short-term history nothing is in the window.
 
     Args:
         interactions: Training events.
         length: Most input events of a window.
         batch_events: Padded input events of a batch; windows of similar length share a batch.
         device: Where the batches go.
+        history_ends: See `TrainingData.history_ends`.
     """
 
-    def __init__(self, interactions: Interactions, length: int, batch_events: int, device: str) -> None:
+    def __init__(
+        self,
+        interactions: Interactions,
+        length: int,
+        batch_events: int,
+        device: str,
+        history_ends: NDArray[np.int32] | None = None,
+    ) -> None:
         self.interactions = interactions
         self.length = length
         self.batch_events = batch_events
         self.device = device
+        self.history_ends = history_ends
 
     def epoch(self, rng: np.random.Generator) -> WindowEpoch:
         """One pass over all targets, in random order."""
@@ -87,12 +101,17 @@ class TrainingWindows:
         source = np.where(filled, (self.interactions.offsets[users] + starts)[:, None] + column, 0)
         items = np.where(filled, self.interactions.items[source], PAD)
         timestamps = np.where(filled, self.interactions.timestamps[source], 0)
-        targets = np.where(filled, self.interactions.items[source + filled], PAD)
+        kept = np.broadcast_to(column + 1, filled.shape)
+        is_target = filled
+        if self.history_ends is not None:
+            kept = self.history_ends[source + filled] - starts[:, None]
+            is_target = filled & (kept > 0)
+        targets = np.where(is_target, self.interactions.items[source + filled], PAD)
 
         def on_device(array: NDArray[np.int64]) -> Tensor:
             return torch.from_numpy(array.astype(np.int64)).to(self.device)
 
-        return WindowBatch(*map(on_device, (users, starts, items, timestamps, targets)))
+        return WindowBatch(*map(on_device, (users, starts, items, timestamps, targets, kept.clip(min=1))))
 
 
 class WindowEpoch:

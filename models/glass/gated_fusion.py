@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -17,7 +18,12 @@ class AdaptiveGatedFusion(nn.Module):
         dim: Width.
         gate_input: What x is: "hidden", the normalised decoder state (official code), or "short", Z_short (paper).
         fixed_gate: A constant in place of the learned gate (ablation).
+
+    Attributes:
+        observe: Called with g `[..., dim]` in every forward pass, when set; for diagnosis.
     """
+
+    observe: Callable[[Tensor], None] | None = None
 
     def __init__(self, dim: int, gate_input: Literal["hidden", "short"], fixed_gate: float | None = None) -> None:
         super().__init__()
@@ -43,4 +49,6 @@ class AdaptiveGatedFusion(nn.Module):
             asked = hidden if self.gate_input == "hidden" else short
             gate = torch.sigmoid(self.gate(torch.cat([asked, retrieved], dim=-1)))
         gate = gate * found
+        if self.observe is not None:
+            self.observe(gate)
         return (1 - gate) * short + gate * retrieved

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 from torch import Tensor
 
 from bench.data.dataset import TrainingData
 from bench.data.features import item_features
-from bench.data.interactions import PAD
 from bench.recommender import Config, FitContext, Mechanism
 from models.generative import GenerativeConfig, GenerativeNetwork, GenerativeRecommender, LongTerm, RaggedItems
 from models.glass.gated_fusion import AdaptiveGatedFusion
 from models.glass.semantic_search import SemanticSearchIndex, nearest_codes
 from models.glass.sid_tier import SIDTier, code_prototypes, similarity_tiers, tier_edges
+from models.retrieved_items import SearchIndexes, prepare_retrieved
 from models.semantic_ids.semantic_ids import SemanticIds
 from models.seq2seq import Attention, DecoderLayer, Retrieved
 
@@ -109,7 +109,7 @@ class GlassNetwork(GenerativeNetwork):
         super().__init__(ids, config)
         self.search = config.search
         self.codebook_size = ids.codebook_sizes[0]
-        self._index: tuple[RaggedItems, SemanticSearchIndex] | None = None
+        self._indexes = SearchIndexes()
         first_codes = ids.codes[:, 0]
         prototypes = code_prototypes(features, first_codes, self.codebook_size)
         self.sid_tier = None
@@ -139,38 +139,20 @@ class GlassNetwork(GenerativeNetwork):
         place = self._index_of(long_term.events).search(
             long_term.rows, long_term.ends, first_codes, self.search.limit, self.neighbours, self.search.threshold
         )
-        missing = place == PAD
-        items = long_term.events.items[place.clamp(min=0)] if len(long_term.events.items) else place.clamp(min=0)
-        # An item is often retrieved many times in a batch: embed and project each once.
-        distinct, row = items.unique(return_inverse=True)
-        embedded = self.embedding.item(self.codes[distinct])
-        embedded = self.project(embedded.detach() if self.search.stop_gradient else embedded)
-        found = ~missing.all(-1)
-        # Where nothing was found, attention sees the padding, whatever that gives: the gate is shut there.
-        hidden = (missing & found.unsqueeze(-1))[:, :, None, None, :]
-        bias = torch.zeros(hidden.shape, device=items.device).masked_fill(hidden, -torch.inf)
-        answers = []
-        for layer in self.decoder.layers:
-            assert isinstance(layer, GlassDecoderLayer)
-            key, value = layer.retrieved_attention.prepare(embedded)
-            answers.append(
-                Retrieved((_gather(key, row), _gather(value, row)), bias, found[:, :, None, None], first_token)
-            )
-        return answers
+        layers = [layer for layer in self.decoder.layers if isinstance(layer, GlassDecoderLayer)]
+        attentions = [layer.retrieved_attention for layer in layers]
+        return prepare_retrieved(place, long_term.events, self._embed_retrieved, attentions, first_token)
+
+    def gates(self) -> Sequence[AdaptiveGatedFusion]:
+        return [layer.fusion for layer in self.decoder.layers if isinstance(layer, GlassDecoderLayer)]
+
+    def _embed_retrieved(self, items: Tensor) -> Tensor:
+        """What attention reads of retrieved items int64 `[n]`: `[n, dim]`."""
+        embedded = self.embedding.item(self.codes[items])
+        return self.project(embedded.detach() if self.search.stop_gradient else embedded)
 
     def _index_of(self, events: RaggedItems) -> SemanticSearchIndex:
-        """The search index of a ragged array; the last one is kept, so that a training builds its index once."""
-        if self._index is None or self._index[0] is not events:
-            index = SemanticSearchIndex(events.items, events.offsets, self.codes[:, 0], self.codebook_size)
-            self._index = (events, index)
-        return self._index[1]
-
-
-def _gather(heads: Tensor, rows: Tensor) -> Tensor:
-    """`[batch, positions, heads, r, head_dim]` from `[heads, n, head_dim]` and row numbers `[batch, positions, r]`."""
-    table = heads.transpose(0, 1).flatten(1)
-    # An embedding look-up: its gradient is several times faster than that of fancy indexing.
-    return F.embedding(rows, table).unflatten(-1, (heads.shape[0], -1)).transpose(2, 3)
+        return self._indexes.of(events, self.codes[:, 0], self.codebook_size)
 
 
 class Glass(GenerativeRecommender):

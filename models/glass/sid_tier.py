@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.generative import LongTerm
+
+CHUNK_ITEMS = 1 << 16
+"""Items of which temporary arrays are made at a time."""
 
 
 def code_prototypes(
@@ -25,7 +29,10 @@ def code_prototypes(
     """
     count = np.bincount(first_codes, minlength=codebook_size)
     total = np.zeros((codebook_size, features.shape[1]), dtype=np.float64)
-    np.add.at(total, first_codes, features)
+    for start in range(0, len(features), CHUNK_ITEMS):
+        codes, rows = first_codes[start : start + CHUNK_ITEMS], features[start : start + CHUNK_ITEMS]
+        members = sp.csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))), (codebook_size, len(codes)))
+        total += members @ rows.astype(np.float64)
     total[count == 0] = features.mean(axis=0, dtype=np.float64)
     return (total / np.maximum(count, 1)[:, None]).astype(np.float32)
 
@@ -43,8 +50,12 @@ def similarity_tiers(
     Returns:
         uint8 `[n_items, codebook_size]`, `0 .. tiers - 1`.
     """
-    cosine = _unit(features) @ _unit(prototypes).T
-    return np.searchsorted(edges, cosine, side="right").astype(np.uint8)
+    tiers = np.empty((len(features), len(prototypes)), dtype=np.uint8)
+    directions = _unit(prototypes).T
+    for start in range(0, len(features), CHUNK_ITEMS):
+        cosine = _unit(features[start : start + CHUNK_ITEMS]) @ directions
+        tiers[start : start + CHUNK_ITEMS] = np.searchsorted(edges, cosine, side="right")
+    return tiers
 
 
 def tier_counts(tiers: Tensor, n_tiers: int, long_term: LongTerm) -> Tensor:

@@ -35,8 +35,7 @@ class SemanticIds:
         """int32 `[n_items]`: the semantic ID of each item by number. Items with equal semantic levels share it;
         the disambiguation token, which carries no meaning, doesn't count.
         """
-        _, number = np.unique(self.codes[:, : self.semantic_levels], axis=0, return_inverse=True)
-        return number.reshape(-1).astype(np.int32)
+        return _groups(self.codes[:, : self.semantic_levels])[0].astype(np.int32)
 
 
 def with_disambiguation(semantic_codes: NDArray[np.int64], codebook_sizes: tuple[int, ...]) -> SemanticIds:
@@ -49,8 +48,7 @@ def with_disambiguation(semantic_codes: NDArray[np.int64], codebook_sizes: tuple
         semantic_codes: int64 `[n_items, semantic_levels]`.
         codebook_sizes: Codes per semantic level.
     """
-    _, group = np.unique(semantic_codes, axis=0, return_inverse=True)
-    group = group.reshape(-1)
+    group, _ = _groups(semantic_codes)
     order = np.argsort(group, kind="stable")
     ordered = group[order]
     first = np.searchsorted(ordered, ordered)
@@ -95,5 +93,19 @@ def level_health(ids: SemanticIds) -> list[dict[str, float | int | str]]:
 
 def collision_rate(codes: NDArray[np.int64]) -> float:
     """Share of items that have the same codes as some other item."""
-    _, group, size = np.unique(codes, axis=0, return_inverse=True, return_counts=True)
-    return float((size[group.reshape(-1)] > 1).mean())
+    group, size = _groups(codes)
+    return float((size[group] > 1).mean())
+
+
+def _groups(codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Items of equal codes as groups, numbered in the lexicographic order of their codes.
+
+    Returns:
+        The group of each item int64 `[n_items]`, and the items of each group int64 `[n_groups]`.
+    """
+    number = np.zeros(len(codes), dtype=np.int64)
+    for column in codes.T:  # one level at a time: sorting integers is many times faster than sorting rows
+        _, number, size = np.unique(
+            number * (column.max(initial=0) + 1) + column, return_inverse=True, return_counts=True
+        )
+    return number, size

@@ -11,7 +11,7 @@ from bench.data.cache import ArtifactCache
 from bench.data.dataset import TrainingData
 from bench.data.features import FEATURES_VERSION, FeatureConfig, item_features
 from bench.recommender import Config, FitContext
-from models.semantic_ids.rq_kmeans import rq_kmeans
+from models.semantic_ids.rq_kmeans import FIT_SAMPLE, rq_kmeans
 from models.semantic_ids.rq_vae import RQVAEConfig, rq_vae
 from models.semantic_ids.semantic_ids import SemanticIds, collision_rate, level_health, with_disambiguation
 
@@ -27,6 +27,7 @@ class TokenizerConfig(Config):
         codebooks: Codes per level. A smaller first codebook (the paper's codebook resizing) gives fuller buckets.
         disambiguate: Append a token that makes every semantic ID unique; otherwise items may share one.
         features: What the quantizer reads.
+        fit_sample: Used by method "rq-kmeans" only: a larger catalogue is clustered by a sample of this many items.
         rq_vae: Used by method "rq-vae" only.
         utilisation_floor: Least share of used codes of the first level; below it the codebook has collapsed.
         seed: Of the quantizer. Not the run's own, so that all runs share the semantic IDs.
@@ -36,6 +37,7 @@ class TokenizerConfig(Config):
     codebooks: tuple[int, ...] = Field(default=(64, 128, 128), min_length=1)
     disambiguate: bool = True
     features: FeatureConfig = FeatureConfig(text_weight=0.4)
+    fit_sample: int = Field(default=FIT_SAMPLE, ge=1)
     rq_vae: RQVAEConfig = RQVAEConfig()
     utilisation_floor: float = Field(default=0.2, ge=0, le=1)
     seed: int = 2025
@@ -61,7 +63,7 @@ def tokenize(train: TrainingData, config: TokenizerConfig, cache: ArtifactCache)
         features = item_features(train, config.features, cache)
         if config.method == "rq-vae":
             return {"codes": rq_vae(features, config.codebooks, config.seed, config.rq_vae)}
-        return {"codes": rq_kmeans(features, config.codebooks, config.seed)}
+        return {"codes": rq_kmeans(features, config.codebooks, config.seed, config.fit_sample)}
 
     codes = cache.get("semantic_ids", key, make)["codes"]
     used = len(np.unique(codes[:, 0])) / min(config.codebooks[0], train.n_items)

@@ -43,6 +43,7 @@ class PrefixTrie:
 
     def __init__(self, ids: SemanticIds, popularity: NDArray[np.int64], device: str) -> None:
         self.levels = ids.levels
+        self.device = torch.device(device)
         order = np.lexsort((-popularity, *ids.codes.T[::-1]))
         codes = ids.codes[order]
         node = np.zeros(len(codes), dtype=np.int64)

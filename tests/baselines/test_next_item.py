@@ -1,6 +1,7 @@
 """What SASRec, HSTU and GRU4Rec share: losses by hand, and lists from the last event's hidden state."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,7 @@ BATCH = WindowBatch(
     items=torch.tensor([ITEMS[0], [*ITEMS[1], PAD]]),
     timestamps=torch.zeros(2, 3, dtype=torch.long),
     targets=torch.tensor([TARGETS[0], [*TARGETS[1], PAD]]),
+    kept=torch.tensor([[1, 2, 3], [1, 2, 3]]),
 )
 PAIRS = [pair for items, targets in zip(ITEMS, TARGETS, strict=True) for pair in zip(items, targets, strict=True)]
 
@@ -90,6 +92,15 @@ def test_cross_entropy_is_the_mean_over_targets_without_padding(loss_of: Callabl
     table = network.table.detach().double().numpy()
     expected = np.mean([np.log(np.exp(table[item]).sum()) - table[item, target] for item, target in PAIRS])
     assert loss(BATCH).item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_state_before_a_targets_basket_predicts_it(loss_of: Callable) -> None:
+    network, loss = loss_of("ce")
+    table = network.table.detach().double().numpy()
+    kept = torch.tensor([[1, 1, 3], [1, 1, 1]])  # the second target of either row is in the first one's basket
+    pairs = [(3, 1), (3, 4), (4, 5), (2, 7), (2, 1)]
+    expected = np.mean([np.log(np.exp(table[item]).sum()) - table[item, target] for item, target in pairs])
+    assert loss(replace(BATCH, kept=kept)).item() == pytest.approx(expected, abs=1e-5)
 
 
 def test_binary_cross_entropy_has_one_drawn_negative_per_target(loss_of: Callable) -> None:

@@ -1,6 +1,5 @@
 """SIM against a walk over each user's own history, one candidate at a time."""
 
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from baselines import sim
-from baselines.sim import SIM, Events, Moments, SIMConfig, SIMNetwork, TargetAttention, TargetEpoch
+from baselines.sim import SIM, Events, Moments, SIMConfig, SIMNetwork, TargetAttention
 from bench.data.cache import ArtifactCache
 from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import PAD, Histories, Interactions
 from bench.recommender import FitContext
 from models.glass.semantic_search import SemanticSearchIndex
+from models.sampled_targets import Targets
 
 N_ITEMS, SHORT_TERM, LIMIT = 12, 3, 4
 CATEGORY = [0, 1, 2, 1, 2, 3, 1, 1, 2, 0, 3, 2]
@@ -121,6 +121,16 @@ def test_each_user_may_have_candidates_of_their_own(search: str) -> None:
     every = ours(moments, torch.arange(N_ITEMS).unsqueeze(0))
     chosen = torch.tensor([[0, 5], [3, 3], [9, 1], [11, 2]])
     torch.testing.assert_close(ours(moments, chosen), every.gather(1, chosen), rtol=1e-4, atol=1e-5)
+
+
+@both_searches
+@torch.no_grad()
+def test_few_shared_candidates_score_as_they_do_among_all(search: str) -> None:
+    ours = network(search)
+    moments = everyone()
+    every = ours(moments, torch.arange(N_ITEMS).unsqueeze(0))
+    few = torch.tensor([[7, 0, 4]])
+    torch.testing.assert_close(ours(moments, few), every[:, few[0]], rtol=1e-4, atol=1e-5)
 
 
 def random_world(seed: int) -> tuple[Moments, list[list[int]]]:
@@ -265,29 +275,8 @@ def test_the_loss_is_a_softmax_over_the_target_and_uniform_negatives(
         total = sum(np.exp(scores[item]) for item in [target, *others])
         expected.append(np.log(total) - scores[target])
     rows, ends = (torch.tensor(part) for part in zip(*pairs, strict=True))
-    assert loss((rows, ends)).item() == pytest.approx(np.mean(expected), abs=1e-5)
+    assert loss(Targets(rows, positions=ends, ends=ends)).item() == pytest.approx(np.mean(expected), abs=1e-5)
     assert any(int(train.interactions.items[train.interactions.offsets[r] + e]) in negatives for r, e in pairs)
-
-
-@settings(deadline=None)
-@given(
-    lengths=st.lists(st.integers(0, 9), min_size=1, max_size=8),
-    share=st.sampled_from([0.1, 0.5, 1.0]),
-    batch=st.integers(1, 7),
-    seed=st.integers(0, 2**31),
-)
-def test_an_epoch_draws_its_share_of_all_targets_and_none_twice(
-    lengths: list[int], share: float, batch: int, seed: int
-) -> None:
-    every = {(row, end) for row, n in enumerate(lengths) for end in range(1, n)}
-    epoch = TargetEpoch(np.array(lengths), share, batch, np.random.default_rng(seed), "cpu")
-    batches = [list(zip(rows.tolist(), ends.tolist(), strict=True)) for rows, ends in epoch]
-    drawn = Counter(pair for pairs in batches for pair in pairs)
-    assert len(epoch) == len(batches)
-    assert set(drawn) <= every
-    assert set(drawn.values()) <= {1}
-    assert len(drawn) == int(np.ceil(share * len(every)))
-    assert all(len(pairs) == batch for pairs in batches[:-1])
 
 
 def test_an_unknown_category_is_a_category_of_its_own(tmp_path: Path) -> None:

@@ -42,15 +42,21 @@ def log_likelihood(
 ) -> list[float]:
     """Log-probability of each code of `target` after `recent` events and the `long_term` events before them."""
     codes = [int(code) for code in network.codes[target]]
+    answer = []
+    for logits, code in zip(code_logits(network, recent, long_term, codes), codes, strict=True):
+        answer.append(float(logits[code] - np.log(np.exp(logits - logits.max()).sum()) - logits.max()))
+    return answer
+
+
+def code_logits(
+    network: GenerativeNetwork, recent: Sequence[int], long_term: Sequence[int], codes: Sequence[int]
+) -> list[Vector]:
+    """Scores of all codes of each level, given those of `codes` before it."""
     encoded = _encode(network, recent, long_term)
     tokens = [_array(network.decoder.begin)]
     tokens += [_array(table)[code] for table, code in zip(network.embedding.tables, codes[:-1], strict=False)]
     hidden = _decode(network, tokens, encoded, long_term, codes[0])
-    answer = []
-    for table, state, code in zip(network.embedding.tables, hidden, codes, strict=True):
-        logits = _array(table) @ state
-        answer.append(float(logits[code] - np.log(np.exp(logits - logits.max()).sum()) - logits.max()))
-    return answer
+    return [_array(table) @ state for table, state in zip(network.embedding.tables, hidden, strict=True)]
 
 
 def naive_search(network: GlassNetwork, long_term: Sequence[int], code: int) -> list[int]:

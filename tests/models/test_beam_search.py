@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from models.beam_search import Beams, beam_search
+from models.semantic_ids.every_code import EveryCode, leaf_numbers
 from models.semantic_ids.semantic_ids import SemanticIds
 from models.semantic_ids.trie import PrefixTrie
 
@@ -38,10 +39,18 @@ class World:
         return cls(codes, tables)
 
     @property
-    def trie(self) -> PrefixTrie:
+    def ids(self) -> SemanticIds:
         levels = self.codes.shape[1]
-        ids = SemanticIds(self.codes, SIZES[:levels], levels)
-        return PrefixTrie(ids, np.zeros(len(self.codes), dtype=np.int64), "cpu")
+        return SemanticIds(self.codes, SIZES[:levels], levels)
+
+    @property
+    def trie(self) -> PrefixTrie:
+        return PrefixTrie(self.ids, np.zeros(len(self.codes), dtype=np.int64), "cpu")
+
+    def every_code(self, seen: np.ndarray | None = None) -> EveryCode:
+        leaves = torch.from_numpy(leaf_numbers(self.ids))
+        closed = None if seen is None else self.trie.open_nodes(torch.from_numpy(seen))[-1]
+        return EveryCode(self.ids.codebook_sizes, leaves, closed)
 
     def step(self, level: int, codes: Tensor, parents: Tensor) -> Tensor:
         """The decoder; also holds the search to what it promises a decoder that keeps a cache."""
@@ -156,3 +165,37 @@ def test_a_decoder_that_loves_an_invalid_code_is_not_followed() -> None:
     second = torch.tensor([[[0.0, 1.0], [0.99, 0.01], [0.99, 0.01]]]).log()
     world = World(np.array([[1, 1], [2, 1]]), [first, second], n_queries=1)
     assert set(reached(world.search(5), 0)) == {(1, 1), (2, 1)}
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**31), width=st.integers(1, 8))
+def test_without_a_trie_every_code_may_follow_every_other(seed: int, width: int) -> None:
+    world = World.random(seed)
+    tree = world.every_code()
+    beams = beam_search(world.step, tree, world.n_queries, width)
+    levels = world.codes.shape[1]
+    for query in range(2):
+        expected: list[tuple[int, ...]] = [()]
+        for level in range(levels):
+            grown = [(*prefix, code) for prefix in expected for code in range(SIZES[level])]
+            expected = sorted(grown, key=lambda prefix: -world.score(query, prefix))[:width]
+        assert reached(beams, query) == expected
+        leaves = tree.leaf_of(beams.leaves)[query].tolist()
+        sids = world.sids()
+        assert [sids[leaf] if leaf >= 0 else None for leaf in leaves] == [
+            sid if sid in sids else None for sid in expected
+        ]
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**31), share=st.sampled_from([0.0, 0.4, 1.0]))
+def test_without_a_trie_seen_ids_are_closed_and_ids_of_no_item_stay_open(seed: int, share: float) -> None:
+    world = World.random(seed)
+    seen = np.random.default_rng(seed).random((2, len(world.codes))) < share
+    everything = int(np.prod(SIZES[: world.codes.shape[1]]))
+    beams = beam_search(world.step, world.every_code(seen), world.n_queries, everything)
+    for query in range(2):
+        closed = set(world.sids()) - set(world.sids(seen[query]))
+        found = reached(beams, query)
+        assert len(found) == everything - len(closed)
+        assert not closed & set(found)

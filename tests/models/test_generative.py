@@ -106,6 +106,19 @@ def test_one_pass_over_all_positions_equals_each_target_on_its_own(name: str) ->
 
 @each_network
 @torch.no_grad()
+def test_a_target_may_be_told_that_its_history_ends_earlier(name: str) -> None:
+    network = network_of(name)
+    items, long_term = padded(RECENT), training_long_term()
+    for row, column in POSITIONS:
+        for kept in range(1, column + 2):
+            alone = log_likelihood(network, RECENT[row][:kept], LONG_TERM[row], TARGETS[row][column])
+            ends = torch.full_like(items, kept)
+            one_pass = -network.loss(items, one_target((row, column)), long_term, ends).item()
+            assert one_pass == pytest.approx(sum(alone), abs=1e-4), f"row {row}, position {column}, {kept} events"
+
+
+@each_network
+@torch.no_grad()
 def test_step_by_step_generation_equals_teacher_forcing(name: str) -> None:
     network = network_of(name)
     trie = PrefixTrie(semantic_ids(), np.zeros(N_ITEMS, dtype=np.int64), "cpu")

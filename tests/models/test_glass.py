@@ -275,7 +275,7 @@ def test_the_search_index_of_a_training_is_built_once_and_never_mistaken_for_ano
     index = network._index_of(first)
     assert network._index_of(first) is index
     assert network._index_of(second) is not index
-    assert len(network._index_of(second)._event) == 4
+    assert len(network._index_of(second)._key) == 4
 
 
 def test_prototypes_come_from_the_tokenizers_own_features(tmp_path: Path) -> None:

@@ -94,3 +94,12 @@ def test_health_agrees_with_plain_counting(codes: list[tuple[int, int]]) -> None
         assert row["used"] == len(used)
         assert row["max_share"] == pytest.approx(max(used.values()) / len(codes))
         assert row["collision_rate"] == pytest.approx(sum(n for n in prefixes.values() if n > 1) / len(codes))
+
+
+@settings(deadline=None, max_examples=50)
+@given(codes=st.lists(st.tuples(*[st.integers(0, 3)] * 3), min_size=1, max_size=30))
+def test_semantic_ids_are_numbered_in_the_order_of_their_codes(codes: list[tuple[int, int, int]]) -> None:
+    order = sorted(set(codes))
+    ids = SemanticIds(np.array(codes), (4, 4, 4), 3)
+    assert ids.sid_of_item.tolist() == [order.index(code) for code in codes]
+    assert collision_rate(ids.codes) == sum(codes.count(code) > 1 for code in codes) / len(codes)

@@ -1,6 +1,7 @@
 """Semantic hard search against walking back through the history."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -81,6 +82,31 @@ def test_search_finds_what_walking_back_finds(
             )
             expected = given_by_hand + [PAD] * (limit - len(given_by_hand))
             assert answer[number, column].tolist() == expected
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    rows=st.lists(st.lists(st.integers(0, N_ITEMS - 1), max_size=14), min_size=1, max_size=6), chunk=st.integers(1, 9)
+)
+def test_an_index_built_in_chunks_is_the_same(rows: list[list[int]], chunk: int) -> None:
+    first_codes = [item % 4 for item in range(N_ITEMS)]
+    whole = index_of(rows, first_codes, 4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("models.glass.semantic_search._CHUNK_EVENTS", chunk)
+        pieces = index_of(rows, first_codes, 4)
+    asked, ends = torch.arange(len(rows)), torch.tensor([len(row) for row in rows])
+    codes = torch.arange(4).expand(len(rows), 4)
+    assert torch.equal(pieces.search(asked, ends, codes, 20), whole.search(asked, ends, codes, 20))
+
+
+def test_an_index_takes_four_bytes_an_event_unless_codes_times_the_longest_row_need_more() -> None:
+    rows = [[0, 1, 0], [1, 0]]
+    small, large = (index_of(rows, [0, 1], size) for size in (2, 2**30))
+    assert small.nbytes == 4 * 5
+    assert large.nbytes == 8 * 5
+    for index in (small, large):
+        found = index.search(torch.tensor([0, 1]), torch.tensor([3, 2]), torch.tensor([[0, 1], [0, 1]]), 2)
+        assert found.tolist() == [[[2, 0], [1, PAD]], [[4, PAD], [3, PAD]]]
 
 
 def test_own_events_come_first_and_neighbours_join_only_below_the_threshold() -> None:

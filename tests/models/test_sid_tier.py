@@ -91,6 +91,16 @@ def test_similarity_ignores_length() -> None:
     assert similarity_tiers(scaled, prototypes, edges).tolist() == expected
 
 
+def test_chunks_of_items_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    features, codes = rng.normal(size=(40, 5)).astype(np.float32), rng.integers(0, 6, 40)
+    prototypes = code_prototypes(features, codes, 7)
+    tiers = similarity_tiers(features, prototypes, tier_edges(9))
+    monkeypatch.setattr("models.glass.sid_tier.CHUNK_ITEMS", 9)
+    np.testing.assert_allclose(code_prototypes(features, codes, 7), prototypes, rtol=1e-6)
+    assert similarity_tiers(features, prototypes, tier_edges(9)).tolist() == tiers.tolist()
+
+
 def test_equal_tiers_cut_minus_one_to_one() -> None:
     assert tier_edges(4).tolist() == [-0.5, 0, 0.5]
     assert tier_edges(1).tolist() == []

@@ -14,7 +14,7 @@ from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import Interactions
 from bench.recommender import FitContext
 from models.semantic_ids import tokenizer
-from models.semantic_ids.rq_kmeans import rq_kmeans
+from models.semantic_ids.rq_kmeans import assign, rq_kmeans
 from models.semantic_ids.rq_vae import RQVAEConfig, rq_vae
 from models.semantic_ids.semantic_ids import SemanticIds, level_health
 from models.semantic_ids.tokenizer import TokenizerConfig, record_health, tokenize
@@ -69,6 +69,37 @@ def test_residual_k_means_leaves_codes_unused_where_there_are_fewer_distinct_res
     assert set(codes[:, 1].tolist()) == {0}
 
 
+def test_a_large_catalogue_is_clustered_by_a_sample_and_all_of_it_is_assigned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.semantic_ids.rq_kmeans._CHUNK_ITEMS", 7)
+    features, coarse, fine = planted()
+    codes = rq_kmeans(features, (COARSE, FINE), seed=0, fit_sample=120)
+    assert codes.shape == (COARSE * FINE * COPIES, 2)
+    assert same_partition(codes[:, 0], coarse)
+    assert same_partition(codes[:, 1], fine), "also the items that the sample left out"
+    assert np.array_equal(codes, rq_kmeans(features, (COARSE, FINE), seed=0, fit_sample=120))
+    whole = rq_kmeans(features, (COARSE, FINE), seed=0)
+    assert np.array_equal(rq_kmeans(features, (COARSE, FINE), seed=0, fit_sample=len(features)), whole)
+
+
+def test_items_are_assigned_to_the_nearest_centre_of_what_is_left_over() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(50, 4)).astype(np.float32)
+    centres = [rng.normal(size=(n, 4)).astype(np.float32) for n in (5, 3)]
+    expected = []
+    for row in features.astype(np.float64):
+        codes = []
+        for centre in centres:
+            codes.append(int(((row - centre) ** 2).sum(axis=1).argmin()))
+            row = row - centre[codes[-1]]
+        expected.append(codes)
+    assert assign(features, centres).tolist() == expected
+
+
+def test_many_equal_items_before_the_different_ones_cost_no_clusters() -> None:
+    features = np.concatenate([np.ones((40, 3)), np.eye(3), [[5, 5, 5]]]).astype(np.float32)
+    assert len(set(rq_kmeans(features, (5,), seed=0)[:, 0].tolist())) == 5
+
+
 def small_rq_vae(seed: int = 0) -> np.ndarray:
     config = RQVAEConfig(hidden=(32,), latent=8, epochs=40, batch_size=64, check_every=10)
     return rq_vae(planted()[0], (COARSE, FINE, FINE), seed, config)
@@ -107,9 +138,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Counts the runs of the quantizer."""
     made: list[int] = []
 
-    def counted(features: np.ndarray, codebook_sizes: tuple[int, ...], seed: int) -> np.ndarray:
+    def counted(features: np.ndarray, codebook_sizes: tuple[int, ...], seed: int, fit_sample: int) -> np.ndarray:
         made.append(seed)
-        return rq_kmeans(features, codebook_sizes, seed)
+        return rq_kmeans(features, codebook_sizes, seed, fit_sample)
 
     monkeypatch.setattr(tokenizer, "rq_kmeans", counted)
     return made

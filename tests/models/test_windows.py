@@ -132,3 +132,43 @@ def test_the_recent_window_is_the_end_of_each_history_whatever_the_others_are() 
     assert found.dtype == timestamps.dtype == kept.dtype == torch.int64
     alone, _, _ = recent_window(histories.batch(2, 3), 3, "cpu")
     assert alone.tolist() == [[3, PAD, PAD]]
+
+
+def test_the_history_of_a_target_ends_before_its_basket() -> None:
+    # One user, baskets [0 1] [2] [3 4 5]; the history ends at 0, 0, 2, 3, 3, 3.
+    ends = np.array([0, 0, 2, 3, 3, 3], dtype=np.int32)
+    (batch,) = TrainingWindows(numbered([6]), 5, 100, "cpu", ends).epoch(np.random.default_rng(0))
+    assert batch.targets.tolist() == [[PAD, 2, 3, 4, 5]]
+    assert batch.kept.tolist() == [[1, 2, 3, 3, 3]]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    baskets=st.lists(st.lists(st.integers(1, 4), max_size=9), min_size=1, max_size=6),
+    length=st.integers(1, 9),
+    seed=st.integers(0, 2**31),
+)
+def test_targets_of_baskets_are_learnt_at_most_once_from_what_precedes_the_basket(
+    baskets: list[list[int]], length: int, seed: int
+) -> None:
+    lengths = [sum(sizes) for sizes in baskets]
+    begins = [sum(sizes[:i]) for sizes in baskets for i, size in enumerate(sizes) for _ in range(size)]
+    interactions = numbered(lengths)
+    epoch = TrainingWindows(interactions, length, 20, "cpu", np.array(begins, np.int32)).epoch(
+        np.random.default_rng(seed)
+    )
+    visited = []
+    for batch in epoch:
+        for user, start, items, targets, kept in zip(
+            *(part.tolist() for part in (batch.users, batch.starts, batch.items, batch.targets, batch.kept)),
+            strict=True,
+        ):
+            first = int(interactions.offsets[user])
+            for target, end in zip(targets, kept, strict=True):
+                if target != PAD:
+                    visited.append(target)
+                    assert start + end == begins[target], "the history ends where the basket begins"
+                    assert items[:end] == list(range(first + start, first + begins[target]))
+    assert len(visited) == len(set(visited))
+    if all(n <= length + 1 for n in lengths):  # nothing is cut, so every target with a history is learnt
+        assert sorted(visited) == [event for event, begin in enumerate(begins) if begin > 0]

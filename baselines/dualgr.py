@@ -1,0 +1,272 @@
+"""DualGR (Yi et al., WWW 2026, arXiv 2511.12518): generation that chooses between a long and a short branch of history.
+
+A re-implementation: no code is public, and only the abstract and second-hand summaries of the paper were at hand. Known
+from them: the history is cut into a long and a short segment; the level-1 code of each action is embedded; a decoder
+without an encoder reads the segments by cross-attention; a router activates one of the two, by a hard gate on cosine
+similarity; finer codes read only actions of the current level-1 bucket; exposed but unclicked items are negatives at
+level 1. All else is our reading, and the fidelity card says what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from bench.data.dataset import TrainingData
+from bench.recommender import FitContext, Mechanism
+from models.decoding_trace import Gate
+from models.generative import GenerativeConfig, GenerativeNetwork, GenerativeRecommender, LongTerm
+from models.retrieved_items import SearchIndexes, prepare_retrieved
+from models.semantic_ids.semantic_ids import SemanticIds
+from models.seq2seq import DecoderLayer, Retrieved
+
+FREQUENCIES = 12
+"""Buckets of how often a code occurs in a long-term history: 1, 2-3, 4-7, ...; the last is open."""
+
+
+class DualGRConfig(GenerativeConfig):
+    """Configuration of DualGR.
+
+    Attributes:
+        router: Whether a token reads one of the branches ("hard") or a mixture ("soft"). With "hard" it takes two
+            decoder layers for a token to know both.
+        bucket_limit: Most recent long-term events of the current level-1 bucket that finer codes read.
+    """
+
+    router: Literal["hard", "soft"] = "hard"
+    bucket_limit: int = Field(default=20, ge=1)
+
+
+class BranchRouter(nn.Module):
+    """Chooses between the branches by the cosine of a token's projected state with what it read of each.
+
+    Args:
+        dim: Width.
+        kind: "hard" takes the nearer branch, with the gradient of "soft"; "soft" mixes them.
+    """
+
+    def __init__(self, dim: int, kind: Literal["hard", "soft"]) -> None:
+        super().__init__()
+        self.kind = kind
+        self.query = nn.Linear(dim, dim, bias=False)
+        self.scale = nn.Parameter(torch.tensor(5.0))
+
+    def forward(self, state: Tensor, short: Tensor, long: Tensor, found: Tensor) -> Tensor:
+        """The long branch's share of what a token reads.
+
+        Args:
+            state: Normalised decoder states `[..., dim]`.
+            short: Read from the short branch `[..., dim]`.
+            long: Read from the long branch `[..., dim]`.
+            found: bool, broadcast to `[..., 1]`, whether the long branch has anything.
+
+        Returns:
+            `[..., 1]` within 0 .. 1, one of both if hard; 0 where the long branch has nothing.
+        """
+        query = self.query(state)
+        nearer = F.cosine_similarity(query, long, dim=-1) - F.cosine_similarity(query, short, dim=-1)
+        share = torch.sigmoid(self.scale * nearer).unsqueeze(-1)
+        if self.kind == "hard":
+            share = (nearer > 0).unsqueeze(-1) + (share - share.detach())
+        return share * found
+
+
+@dataclass
+class LongBranch(Retrieved):
+    """What the long branch offers one decoder layer.
+
+    The inherited fields are the level-1 codes of the whole long-term history, keys and values
+    `[batch, heads, K0, head_dim]`, bias `[batch, 1, 1, K0]`.
+
+    Attributes:
+        bucket: The events of the current level-1 bucket, for the tokens that know it.
+    """
+
+    bucket: Retrieved | None
+
+
+class DualGRDecoderLayer(DecoderLayer):
+    """A decoder layer whose one cross-attention reads both branches, and a router that chooses between them.
+
+    Attributes:
+        observe: Called with the long branch's share of the tokens after the first, when set; for diagnosis.
+    """
+
+    observe: Callable[[Tensor], None] | None = None
+
+    def __init__(self, config: DualGRConfig, n_codes: int) -> None:
+        super().__init__(config.network)
+        self.n_codes = n_codes
+        self.router = BranchRouter(config.network.dim, config.router)
+
+    def forward(
+        self,
+        hidden: Tensor,
+        own: tuple[Tensor, Tensor] | None,
+        memory: tuple[Tensor, Tensor],
+        memory_bias: Tensor,
+        retrieved: Retrieved | None,
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """One layer; the memory's first `n_codes` places are the long branch's and are kept from the short one."""
+        n = self.n_codes
+        (long_key, key), (long_value, value) = (side.tensor_split([n], dim=-2) for side in memory)
+        # A code that the history lacks is a row of zeros, and so is its key: no projection has a bias.
+        absent = (long_key == 0).all(-1).all(1)
+        found = ~absent.all(-1)
+        hides = (absent & found.unsqueeze(-1))[:, None, None, :]
+        bias = torch.zeros(hides.shape, device=hidden.device).masked_fill(hides, -torch.inf)
+        branch = LongBranch((long_key, long_value), bias, found[:, None, None, None], first_token=0, bucket=retrieved)
+        return super().forward(hidden, own, (key, value), memory_bias[..., n:], branch)
+
+    def fuse(self, normed: Tensor, short: Tensor, retrieved: Retrieved | None) -> Tensor:
+        """Routes each token between its short read and its long one: of all level-1 codes first, then of one bucket."""
+        assert isinstance(retrieved, LongBranch)
+        bucket = retrieved.bucket
+        first = normed.shape[2] if bucket is None else bucket.first_token
+        asked = normed[:, :, :first]
+        long = self.cross_attention(asked.flatten(1, 2), retrieved.key_value, retrieved.bias).view_as(asked)
+        found = retrieved.found.expand(*asked.shape[:3], 1)
+        if bucket is not None:
+            later = normed[:, :, first:]
+            long = torch.cat([long, self.cross_attention(later, bucket.key_value, bucket.bias)], dim=2)
+            found = torch.cat([found, bucket.found.expand(*later.shape[:3], 1)], dim=2)
+        share = self.router(normed, short, long, found)
+        if self.observe is not None:
+            self.observe(share[:, :, first:])
+        return (1 - share) * short + share * long
+
+
+class DualGRNetwork(GenerativeNetwork):
+    """The shared network, whose memory is the long branch followed by the short one.
+
+    Args:
+        ids: Semantic IDs.
+        config: Configuration.
+    """
+
+    def __init__(self, ids: SemanticIds, config: DualGRConfig) -> None:
+        self.codebook_size = ids.codebook_sizes[0]
+        super().__init__(ids, config)
+        # Only now: the encoder, which the long branch passes by, needs no room for it.
+        self.n_prefix = self.codebook_size
+        dim = config.network.dim
+        self.bucket_limit = config.bucket_limit
+        self.frequency = nn.Parameter(torch.randn(FREQUENCIES, dim) / dim**0.5)
+        self.project = nn.Linear(dim, dim)
+        self._indexes = SearchIndexes()
+
+    def decoder_layer(self, config: GenerativeConfig) -> DecoderLayer:
+        assert isinstance(config, DualGRConfig)
+        return DualGRDecoderLayer(config, self.codebook_size)
+
+    def encode(self, items: Tensor, long_term: LongTerm) -> Tensor:
+        return torch.cat([self.long_term_codes(long_term), super().encode(items, long_term)], dim=1)
+
+    def long_term_codes(self, long_term: LongTerm) -> Tensor:
+        """The long-term history as one row per level-1 code, `[batch, K0, dim]`; zeros where the code does not occur.
+
+        Events with one level-1 code would be equal keys and values: they are one, which says how many they are.
+        """
+        counts = code_counts(self.codes[:, 0], self.codebook_size, long_term)
+        doubled = 2 ** torch.arange(1, FREQUENCIES, device=counts.device)
+        often = torch.bucketize(counts, doubled, right=True)
+        rows = self.project(self.embedding.tables[0] + F.embedding(often, self.frequency))
+        return rows.masked_fill((counts == 0).unsqueeze(-1), 0.0)
+
+    def retrieve(self, long_term: LongTerm, first_codes: Tensor, first_token: int) -> list[Retrieved]:
+        index = self._indexes.of(long_term.events, self.codes[:, 0], self.codebook_size)
+        place = index.search(long_term.rows, long_term.ends, first_codes, self.bucket_limit)
+        attentions = [layer.cross_attention for layer in self._layers()]
+        return prepare_retrieved(place, long_term.events, self._embed_retrieved, attentions, first_token)
+
+    def gates(self) -> Sequence[Gate]:
+        return self._layers()
+
+    def _embed_retrieved(self, items: Tensor) -> Tensor:
+        """What attention reads of retrieved items int64 `[n]`: `[n, dim]`."""
+        return self.project(self.embedding.item(self.codes[items]))
+
+    def _layers(self) -> list[DualGRDecoderLayer]:
+        return [layer for layer in self.decoder.layers if isinstance(layer, DualGRDecoderLayer)]
+
+
+def code_counts(first_codes: Tensor, codebook_size: int, long_term: LongTerm) -> Tensor:
+    """How often each level-1 code occurs in each long-term history.
+
+    Args:
+        first_codes: int64 `[n_items]`, level-1 code of each item.
+        codebook_size: K0.
+        long_term: Of the batch.
+
+    Returns:
+        int64 `[batch, K0]`.
+    """
+    batch, ends = len(long_term.rows), long_term.ends
+    sequence = torch.repeat_interleave(torch.arange(batch, device=ends.device), ends)
+    skipped = long_term.events.offsets[long_term.rows] - (ends.cumsum(0) - ends)
+    items = long_term.events.items[torch.arange(len(sequence), device=ends.device) + skipped[sequence]]
+    cell = sequence * codebook_size + first_codes[items]
+    return torch.bincount(cell, minlength=batch * codebook_size).view(batch, codebook_size)
+
+
+class DualGR(GenerativeRecommender):
+    """DualGR, a re-implementation, trained on every position in one pass."""
+
+    Config = DualGRConfig
+    config: DualGRConfig
+    summary = "re-implementation: TIGER's backbone, a router between short and long history, search in code buckets"
+    fidelity = (
+        Mechanism(
+            "dual branches: a long and a short segment of the history, read by cross-attention",
+            "approximated",
+            "DBR, abstract and summaries",
+            "the short branch is the shared encoder's output; at level 1 the long branch holds the embedded level-1 "
+            "code of every long-term event, where events of one code are one key that says how many they are",
+            test="tests/baselines/test_dualgr.py::test_one_pass_equals_each_target_computed_alone",
+        ),
+        Mechanism(
+            "router with selective activation",
+            "approximated",
+            "DBR, summaries",
+            "known is a hard gate on cosine similarity; ours compares, per layer and token, the projected decoder "
+            "state with what it read of each branch, and learns by the gradient of a soft gate (itself `router: soft`)",
+            test="tests/baselines/test_dualgr.py::test_the_router_takes_the_branch_that_is_nearer",
+        ),
+        Mechanism(
+            "search-based decoding: finer codes read events of the current level-1 bucket only",
+            "approximated",
+            "S2D, abstract",
+            "the long branch holds the bucket's most recent events, per beam; the short branch is still read whole",
+            test="tests/baselines/test_dualgr.py::test_finer_codes_read_the_bucket_of_the_first_code_and_nothing_else",
+        ),
+        Mechanism(
+            "finer codes generated within the current level-1 bucket",
+            "faithful",
+            "S2D, abstract",
+            "by the prefix trie, as for every generative model here",
+            test="tests/models/test_beam_search.py::test_beams_are_valid_distinct_open_and_best_first",
+        ),
+        Mechanism(
+            "exposure-aware loss: exposed but unclicked items as negatives at level 1",
+            "omitted",
+            "ENTP-Loss, abstract",
+            "needs exposures without a click, which no data set here has",
+        ),
+        Mechanism(
+            "decoder without an encoder, user features",
+            "approximated",
+            "summaries",
+            "the encoder-decoder of TIGER and GLASS, without user features, so that these rows differ in their use of "
+            "the long-term history alone",
+            test="tests/baselines/test_dualgr.py::test_without_a_long_term_history_dualgr_is_tiger",
+        ),
+    )
+
+    def build(self, train: TrainingData, ids: SemanticIds, context: FitContext) -> GenerativeNetwork:
+        return DualGRNetwork(ids, self.config)

@@ -1,0 +1,273 @@
+"""GLASS as its authors' code has it (arXiv 2602.05663): a bidirectional T5 over code tokens, one target per example.
+
+The official code was read for this module; what it does where the paper says otherwise is the default here, and the
+paper's way is one configuration key each: `sid_tier.tiers`, `sid_tier.place`, `sid_tier.similarity`, `gate_input`,
+`search.neighbours`, `trie`, `tokenizer.disambiguate`. A SID-Tier token behind the history makes sense for this encoder
+only: the causal one of `models.glass.glass` would need such a token at every position.
+
+Three particulars of the official code are not repeated. An item whose codes are all 0 is taken for padding there. Its
+beam search generates one token more than a semantic ID has, of a level that was never trained, and ranks by it. And the
+long-term histories of all rows of a user are poured together, the test rows into the training rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+
+from bench.data.dataset import TrainingData
+from bench.data.features import item_features
+from bench.data.interactions import PAD
+from bench.recommender import FitContext, Mechanism
+from models.glass.gated_fusion import AdaptiveGatedFusion
+from models.glass.glass import SearchConfig, SIDTierConfig
+from models.glass.semantic_search import nearest_codes
+from models.glass.sid_tier import CHUNK_ITEMS, SIDTier, code_prototypes, similarity_tiers, tier_counts, tier_edges
+from models.long_term import LongTerm
+from models.retrieved_items import SearchIndexes
+from models.semantic_ids.semantic_ids import SemanticIds
+from models.t5 import RetrievedTokens, T5Attention, T5DecoderLayer
+from models.t5_generative import PAD_TOKEN, T5GenerativeConfig, T5Network, T5Recommender
+
+
+class OfficialSIDTierConfig(SIDTierConfig):
+    """Configuration of SID-Tier.
+
+    Attributes:
+        place: Where the token joins the history: in front ("first", official code) or behind ("last", paper).
+        similarity: Of items and prototypes: their inner product ("dot", official code), of which values outside [-1, 1]
+            count nowhere, or "cosine" (paper).
+    """
+
+    place: Literal["first", "last"] = "first"
+    similarity: Literal["dot", "cosine"] = "dot"
+
+
+class GlassOfficialConfig(T5GenerativeConfig):
+    """Configuration of GLASS as in the official code.
+
+    Attributes:
+        sid_tier: Before generation: the long-term history as one encoder token.
+        search: During generation: long-term items of the first code.
+        gate_input: What the gate sees beside Z_ret: "hidden" (official code) or "short" (paper).
+        fixed_gate: A constant gate in place of the learned one (ablation).
+    """
+
+    sid_tier: OfficialSIDTierConfig = OfficialSIDTierConfig(tiers=(-0.1, 0.0, 0.1))
+    search: SearchConfig = SearchConfig(limit=30, stop_gradient=True)
+    gate_input: Literal["hidden", "short"] = "hidden"
+    fixed_gate: float | None = Field(default=None, ge=0, le=1)
+
+
+def dot_tiers(
+    features: NDArray[np.float32], prototypes: NDArray[np.float32], edges: NDArray[np.float64]
+) -> NDArray[np.uint8]:
+    """The tier of the inner product of every item and every prototype.
+
+    Args:
+        features: float32 `[n_items, dims]`.
+        prototypes: float32 `[codebook_size, dims]`.
+        edges: Inner edges of the tiers of [-1, 1], ascending, float64 `[tiers - 1]`; a value on an edge belongs to the
+            tier above.
+
+    Returns:
+        uint8 `[n_items, codebook_size]`, `0 .. tiers - 1`, and `tiers` for what lies outside [-1, 1].
+    """
+    tiers = np.empty((len(features), len(prototypes)), dtype=np.uint8)
+    for start in range(0, len(features), CHUNK_ITEMS):
+        similarity = features[start : start + CHUNK_ITEMS] @ prototypes.T
+        tier = np.searchsorted(edges, similarity, side="right")
+        tiers[start : start + CHUNK_ITEMS] = np.where(np.abs(similarity) > 1, len(edges) + 1, tier)
+    return tiers
+
+
+class OfficialSIDTier(SIDTier):
+    """`SIDTier` for tiers with a last one, `n_tiers`, that counts nowhere."""
+
+    def forward(self, long_term: LongTerm) -> Tensor:
+        counts = tier_counts(self.tiers, self.n_tiers + 1, long_term)[..., : self.n_tiers]
+        return self.mlp(counts.flatten(1)).unsqueeze(1)
+
+
+class GlassOfficialDecoderLayer(T5DecoderLayer):
+    """A decoder layer with a second cross-attention, to retrieved tokens, fused through a gate.
+
+    Unlike in `models.glass.glass` the gate stays open where nothing was retrieved: Z_ret is then what padding gives,
+    and training teaches the gate what to make of it (official code).
+    """
+
+    def __init__(self, config: GlassOfficialConfig) -> None:
+        super().__init__(config.network)
+        self.retrieved_attention = T5Attention(config.network)
+        self.fusion = AdaptiveGatedFusion(config.network.dim, config.gate_input, config.fixed_gate)
+
+    def fuse(self, normed: Tensor, short: Tensor, retrieved: RetrievedTokens | None) -> Tensor:
+        """Fuses the tokens after the first code; the begin token knows no code yet and reads the short term only."""
+        if retrieved is None:
+            return short
+        first = retrieved.first_token
+        asked = normed[:, :, first:]
+        bias = retrieved.bias.unsqueeze(2).expand(-1, -1, asked.shape[2], -1).flatten(0, 2)
+        read = self.retrieved_attention(asked.flatten(0, 2), retrieved.key_value, bias).view_as(asked)
+        always = torch.ones((), dtype=torch.bool, device=asked.device)
+        fused = self.fusion(asked, short[:, :, first:], read, always)
+        return torch.cat([short[:, :, :first], fused], dim=2)
+
+
+class GlassOfficialNetwork(T5Network):
+    """The T5 plus what GLASS reads from the long-term history.
+
+    Args:
+        ids: Semantic IDs.
+        features: Item features float32 `[n_items, dims]` for prototypes and tiers.
+        config: Configuration.
+    """
+
+    def __init__(self, ids: SemanticIds, features: NDArray[np.float32], config: GlassOfficialConfig) -> None:
+        self.n_prefix = int(config.sid_tier.enabled)
+        super().__init__(ids, config)
+        self.search = config.search
+        self.place = config.sid_tier.place
+        self._indexes = SearchIndexes()
+        dim, first_codes = config.network.dim, ids.codes[:, 0]
+        prototypes = code_prototypes(features, first_codes, ids.codebook_sizes[0])
+        self.sid_tier = None
+        if config.sid_tier.enabled:
+            asked = config.sid_tier.tiers
+            edges = tier_edges(asked) if isinstance(asked, int) else np.asarray(asked)
+            tiers_of = dot_tiers if config.sid_tier.similarity == "dot" else similarity_tiers
+            tiers = tiers_of(features, prototypes, edges)
+            self.sid_tier = OfficialSIDTier(tiers, len(edges) + 1, dim, config.network.dropout)
+        self.neighbours: Tensor | None
+        self.register_buffer("neighbours", None, persistent=False)
+        if config.search.enabled:
+            self.project = nn.Linear(dim, dim)
+            if config.search.neighbours:
+                used = np.bincount(first_codes, minlength=ids.codebook_sizes[0]) > 0
+                self.neighbours = torch.from_numpy(nearest_codes(prototypes, config.search.neighbours, used))
+
+    def decoder_layer(self, config: T5GenerativeConfig) -> T5DecoderLayer:
+        assert isinstance(config, GlassOfficialConfig)
+        return GlassOfficialDecoderLayer(config) if config.search.enabled else T5DecoderLayer(config.network)
+
+    def join(self, events: Tensor, visible: Tensor, long_term: LongTerm) -> tuple[Tensor, Tensor]:
+        if self.sid_tier is None:
+            return events, visible
+        token, always = self.sid_tier(long_term), torch.ones_like(visible[:, :1])
+        if self.place == "first":
+            return torch.cat([token, events], dim=1), torch.cat([always, visible], dim=1)
+        return torch.cat([events, token], dim=1), torch.cat([visible, always], dim=1)
+
+    def retrieve(self, long_term: LongTerm, first_codes: Tensor, first_token: int) -> list[RetrievedTokens] | None:
+        if not self.search.enabled:
+            return None
+        events, place = long_term.events, self._find(long_term, first_codes)
+        items = events.items[place.clamp(min=0)].masked_fill(place == PAD, PAD) if len(events.items) else place
+        tokens = self.tokens[items].flatten(2)
+        counts = torch.zeros((*first_codes.shape, self.vocabulary.used), device=tokens.device)
+        counts.scatter_add_(2, tokens, torch.ones_like(tokens, dtype=counts.dtype))
+        found = (tokens != PAD_TOKEN).any(-1)
+        counts[..., PAD_TOKEN] *= ~found  # padding is read where there is nothing else
+        table = self.embedding.weight[: self.vocabulary.used]
+        table = self.project(table.detach() if self.search.stop_gradient else table)
+        layers = [layer for layer in self.decoder.layers if isinstance(layer, GlassOfficialDecoderLayer)]
+        bias = counts.log()
+        return [RetrievedTokens(layer.retrieved_attention.prepare(table), bias, first_token) for layer in layers]
+
+    def events_read(self, long_term: LongTerm, first_codes: Tensor) -> Tensor | None:
+        if not self.search.enabled:
+            return None
+        return (self._find(long_term, first_codes.unsqueeze(1)) != PAD).sum((1, 2))
+
+    def gates(self) -> Sequence[AdaptiveGatedFusion]:
+        return [layer.fusion for layer in self.decoder.layers if isinstance(layer, GlassOfficialDecoderLayer)]
+
+    def _find(self, long_term: LongTerm, first_codes: Tensor) -> Tensor:
+        """Places of retrieved events int64 `[batch, beams, limit]`, padded with `PAD`."""
+        index = self._indexes.of(long_term.events, self.codes[:, 0], self.codebook_sizes[0])
+        search = self.search
+        return index.search(
+            long_term.rows, long_term.ends, first_codes, search.limit, self.neighbours, search.threshold
+        )
+
+
+class GlassOfficial(T5Recommender):
+    """GLASS with the network, the retrieval and the training examples of the official code."""
+
+    Config = GlassOfficialConfig
+    config: GlassOfficialConfig
+    summary = "GLASS as in its official code: bidirectional T5 over code tokens, no trie, one target per example"
+    fidelity = (
+        Mechanism(
+            "network: T5 encoder-decoder, SID-Tier token, retrieved attention, gate",
+            "faithful",
+            "official code",
+            "with its weights the same logits; the begin token is not tied to the code whose token it shares there",
+            test="tests/models/test_official_weights.py::"
+            "test_with_official_weights_logits_are_those_of_the_official_function",
+        ),
+        Mechanism(
+            "SID-Tier: tier shares of the long-term history as one token",
+            "faithful",
+            "official code",
+            "inner products with the prototypes, four tiers, the token in front; paper: `sid_tier.similarity: cosine`, "
+            "`sid_tier.tiers: 20`, `sid_tier.place: last`",
+            test="tests/models/test_glass_official.py::test_tier_shares_are_those_of_a_histogram_per_code",
+        ),
+        Mechanism(
+            "semantic hard search by the first code, per beam: the 30 most recent items, a key per code",
+            "faithful",
+            "official code",
+            "also where it stops the gradient into the code embeddings; attention dropout hits all occurrences of a "
+            "token together",
+            test="tests/models/test_glass_official.py::test_every_step_of_generation_equals_the_naive_forward",
+        ),
+        Mechanism(
+            "adaptive gated fusion",
+            "faithful",
+            "official code",
+            "on [hidden ; Z_ret], shut at the begin token only; paper: `gate_input: short`",
+            test="tests/models/test_glass_official.py::test_the_gate_is_shut_at_the_begin_token_only",
+        ),
+        Mechanism(
+            "semantic neighbour augmentation, codebook resizing",
+            "faithful",
+            "section 3.5",
+            "off by default, as in the official preparation",
+            test="tests/models/test_semantic_search.py::"
+            "test_own_events_come_first_and_neighbours_join_only_below_the_threshold",
+        ),
+        Mechanism(
+            "beam search without a trie",
+            "approximated",
+            "official code",
+            "only codes of the level compete and invalid IDs are dropped; the official search lets all tokens compete, "
+            "ranks by a further token that was never trained, and leaves invalid IDs in their places. `trie: true` "
+            "generates valid IDs only",
+            test="tests/models/test_glass_official.py::test_without_a_trie_invalid_ids_are_counted_and_dropped",
+        ),
+        Mechanism(
+            "one target per example, everything before its 50 events as long-term history",
+            "approximated",
+            "official code",
+            "the official data pour the long-term histories of all rows of a user together, test rows included",
+            test="tests/models/test_sampled_targets.py::test_a_batch_holds_what_lies_before_each_target",
+        ),
+        Mechanism(
+            "training: AdamW, constant 1e-4, 2048 targets a batch",
+            "approximated",
+            "official code",
+            "warm-up and cosine from 1e-3, 512 targets, clipped gradients, averaged weights, smaller initial token "
+            "embeddings: a schedule for small data",
+        ),
+    )
+
+    def build(self, train: TrainingData, ids: SemanticIds, context: FitContext) -> T5Network:
+        features = item_features(train, self.config.tokenizer.features, context.cache)
+        return GlassOfficialNetwork(ids, features, self.config)

@@ -1,0 +1,72 @@
+"""Long-term items found by first-level code, made ready for the decoder's attention: what GLASS and DualGR share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bench.data.interactions import PAD
+from models.generative import RaggedItems
+from models.glass.semantic_search import SemanticSearchIndex
+from models.seq2seq import Attention, Retrieved
+
+
+class SearchIndexes:
+    """Builds the search index of a ragged array; the last one is kept, so that a training builds its index once."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[RaggedItems, SemanticSearchIndex] | None = None
+
+    def of(self, events: RaggedItems, first_codes: Tensor, codebook_size: int) -> SemanticSearchIndex:
+        """The index of `events`.
+
+        Args:
+            events: The ragged array, recognised by identity.
+            first_codes: int64 `[n_items]`, first-level code of each item; the same at every call.
+            codebook_size: K0.
+        """
+        if self._kept is None or self._kept[0] is not events:
+            self._kept = (events, SemanticSearchIndex(events.items, events.offsets, first_codes, codebook_size))
+        return self._kept[1]
+
+
+def prepare_retrieved(
+    place: Tensor,
+    events: RaggedItems,
+    embed: Callable[[Tensor], Tensor],
+    attentions: Sequence[Attention],
+    first_token: int,
+) -> list[Retrieved]:
+    """Keys and values of retrieved events, one answer per decoder layer.
+
+    Args:
+        place: int64 `[batch, positions, r]`, places in `events`, padded with `PAD`.
+        events: What was searched.
+        embed: From items int64 `[n]` to what attention reads, `[n, dim]`.
+        attentions: The attention of each layer that will read them.
+        first_token: The first of the decoder's tokens that knows the first code.
+    """
+    missing = place == PAD
+    items = events.items[place.clamp(min=0)] if len(events.items) else place.clamp(min=0)
+    # An item is often retrieved many times in a batch: embed and project each once.
+    distinct, row = items.unique(return_inverse=True)
+    embedded = embed(distinct)
+    found = ~missing.all(-1)
+    # Where nothing was found, attention sees the padding, whatever that gives: what it reads there is not used.
+    hidden = (missing & found.unsqueeze(-1))[:, :, None, None, :]
+    bias = torch.zeros(hidden.shape, device=items.device).masked_fill(hidden, -torch.inf)
+    answers = []
+    for attention in attentions:
+        key, value = attention.prepare(embedded)
+        answers.append(Retrieved((_gather(key, row), _gather(value, row)), bias, found[:, :, None, None], first_token))
+    return answers
+
+
+def _gather(heads: Tensor, rows: Tensor) -> Tensor:
+    """`[batch, positions, heads, r, head_dim]` from `[heads, n, head_dim]` and row numbers `[batch, positions, r]`."""
+    table = heads.transpose(0, 1).flatten(1)
+    # An embedding look-up: its gradient is several times faster than that of fancy indexing.
+    return F.embedding(rows, table).unflatten(-1, (heads.shape[0], -1)).transpose(2, 3)

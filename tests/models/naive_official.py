@@ -1,0 +1,199 @@
+"""The official GLASS function for one target at a time, in loops over vectors in float64: no mask, batch or cache.
+
+It reads nothing but a `state_dict` with the official names. What the official code masks is not computed at all; where
+it masks everything, attention there is uniform over padding, which is the same as reading one padding token.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Vector = np.ndarray
+Codes = Sequence[int]
+
+
+@dataclass
+class Official:
+    """An official network.
+
+    Attributes:
+        state: Its `state_dict`.
+        stride: Widest codebook.
+        short_term: Items that the encoder has room for.
+        tier_last: Whether the SID-Tier token stands behind the history (paper).
+        gate_input: "hidden" or "short" (paper).
+        fixed_gate: A constant in place of the gate.
+    """
+
+    state: Mapping[str, Tensor]
+    stride: int
+    short_term: int
+    tier_last: bool = False
+    gate_input: str = "hidden"
+    fixed_gate: float | None = None
+
+    def logits(
+        self,
+        recent: Sequence[Codes],
+        tier_shares: Sequence[float] | None,
+        retrieved: Sequence[Codes] | None,
+        known: Codes,
+        begin: int,
+    ) -> list[Vector]:
+        """Scores of the whole vocabulary after the begin token and after each known code.
+
+        Args:
+            recent: Codes of the recent items, oldest first.
+            tier_shares: Input of the SID-Tier MLP; None for a network without it.
+            retrieved: Codes of the items found for the first code; None for a network without search.
+            known: Codes of the target so far.
+            begin: The begin token.
+        """
+        memory = self._encode(recent, tier_shares)
+        tokens = [begin, *(1 + level * self.stride + code for level, code in enumerate(known))]
+        found = None if retrieved is None else self._tokens(retrieved) or [0]
+        states = [self._array("shared.weight")[token] for token in tokens]
+        read = [] if found is None else [self._project(self._array("shared.weight")[token]) for token in found]
+        for block in self._blocks("decoder_blocks"):
+            normed = [self._norm(f"{block}.layer_norm1", state) for state in states]
+            after = []
+            for i, state in enumerate(states):
+                bias = [self._bias("decoder_blocks", j - i) for j in range(i + 1)]
+                state = state + self._attend(f"{block}.self_attn", normed[i], normed[: i + 1], bias)
+                asked = self._norm(f"{block}.layer_norm2", state)
+                fused = self._attend(f"{block}.cross_attn_hist", asked, memory, None)
+                if read and i > 0:
+                    short, new = fused, self._attend(f"{block}.cross_attn_sim", asked, read, None)
+                    gate = self._gate(block, asked, short, new)
+                    fused = short * (1 - gate) + new * gate
+                state = state + fused
+                after.append(state + self._feed_forward(block, state))
+            states = after
+        table = self._array("shared.weight")
+        return [table @ self._norm("decoder_norm", state) for state in states]
+
+    def _encode(self, recent: Sequence[Codes], tier_shares: Sequence[float] | None) -> list[Vector]:
+        tokens = self._tokens(recent)
+        room = self.short_term * (len(recent[0]) if recent else 1)
+        first = room - len(tokens)  # the history is padded in front
+        placed = [(first + j, self._array("shared.weight")[token]) for j, token in enumerate(tokens)]
+        if tier_shares is not None:
+            inner = np.maximum(self._linear("sidtier_mlp.0", np.asarray(tier_shares, dtype=np.float64)), 0)
+            placed.insert(0, (room if self.tier_last else -1, self._linear("sidtier_mlp.3", inner)))
+        elif not placed:
+            placed = [(0, self._array("shared.weight")[0])]
+        places, states = [place for place, _ in placed], [state for _, state in placed]
+        for block in self._blocks("encoder_blocks"):
+            normed = [self._norm(f"{block}.layer_norm1", state) for state in states]
+            after = []
+            for i, state in enumerate(states):
+                bias = [self._bias("encoder_blocks", place - places[i]) for place in places]
+                state = state + self._attend(f"{block}.self_attn", normed[i], normed, bias)
+                after.append(state + self._feed_forward(block, state))
+            states = after
+        return [self._norm("encoder_norm", state) for state in states]
+
+    def _tokens(self, items: Sequence[Codes]) -> list[int]:
+        return [1 + level * self.stride + code for codes in items for level, code in enumerate(codes)]
+
+    def _gate(self, block: str, hidden: Vector, short: Vector, read: Vector) -> Vector:
+        if self.fixed_gate is not None:
+            return np.full_like(short, self.fixed_gate)
+        asked = hidden if self.gate_input == "hidden" else short
+        return 1 / (1 + np.exp(-self._linear(f"{block}.gate_layer", np.concatenate([asked, read]))))
+
+    def _attend(self, name: str, asked: Vector, memory: list[Vector], bias: list[Vector] | None) -> Vector:
+        heads = self._array("encoder_blocks.0.self_attn.relative_bias.relative_attention_bias.weight").shape[1]
+        query = self._linear(f"{name}.q", asked).reshape(heads, -1)
+        keys = [self._linear(f"{name}.k", state).reshape(heads, -1) for state in memory]
+        values = [self._linear(f"{name}.v", state).reshape(heads, -1) for state in memory]
+        read = []
+        for head in range(heads):
+            scores = [query[head] @ key[head] + (0 if bias is None else bias[j][head]) for j, key in enumerate(keys)]
+            weights = [math.exp(score - max(scores)) for score in scores]
+            read.append(sum(w * value[head] for w, value in zip(weights, values, strict=True)) / sum(weights))
+        return self._linear(f"{name}.o", np.concatenate(read))
+
+    def _bias(self, stack: str, distance: int) -> Vector:
+        table = self._array(f"{stack}.0.self_attn.relative_bias.relative_attention_bias.weight")
+        side, away = len(table) // 2, abs(distance)
+        bucket = away
+        if away >= side // 2:
+            octaves = math.log(away / (side // 2)) / math.log(128 / (side // 2))
+            bucket = min(side - 1, side // 2 + int(octaves * (side - side // 2)))
+        return table[bucket + (side if distance > 0 else 0)]
+
+    def _feed_forward(self, block: str, state: Vector) -> Vector:
+        inner = self._linear(f"{block}.ff_in", self._norm(f"{block}.layer_norm3", state))
+        return self._linear(f"{block}.ff_out", np.maximum(inner, 0))
+
+    def _project(self, state: Vector) -> Vector:
+        return self._linear("sim_projector", state)
+
+    def _norm(self, name: str, state: Vector) -> Vector:
+        return state / math.sqrt((state**2).mean() + 1e-6) * self._array(f"{name}.weight")
+
+    def _linear(self, name: str, state: Vector) -> Vector:
+        bias = self._array(f"{name}.bias") if f"{name}.bias" in self.state else 0
+        return self._array(f"{name}.weight") @ state + bias
+
+    def _blocks(self, stack: str) -> list[str]:
+        numbers = {int(name.split(".")[1]) for name in self.state if name.startswith(f"{stack}.")}
+        return [f"{stack}.{number}" for number in sorted(numbers)]
+
+    def _array(self, name: str) -> np.ndarray:
+        return self.state[name].detach().double().numpy()
+
+
+def random_state(
+    seed: int,
+    vocabulary: int,
+    tier_inputs: int | None,
+    dim: int = 8,
+    heads: int = 2,
+    head_dim: int = 3,
+    feed_forward: int = 12,
+    layers: int = 2,
+    search: bool = True,
+    learned_gate: bool = True,
+) -> dict[str, Tensor]:
+    """A `state_dict` as `torch.save(model.state_dict())` of the official code would write it, with random values."""
+    inner = heads * head_dim
+    shapes: dict[str, tuple[int, ...]] = {"shared.weight": (vocabulary, dim)}
+    if search:
+        shapes |= {"sim_projector.weight": (dim, dim), "sim_projector.bias": (dim,)}
+    if tier_inputs is not None:
+        shapes |= {"sidtier_mlp.0.weight": (dim, tier_inputs), "sidtier_mlp.0.bias": (dim,)}
+        shapes |= {"sidtier_mlp.3.weight": (dim, dim), "sidtier_mlp.3.bias": (dim,)}
+    for stack in ("encoder", "decoder"):
+        for number in range(layers):
+            block = f"{stack}_blocks.{number}"
+            attentions = ["self_attn"]
+            shapes |= {f"{block}.layer_norm1.weight": (dim,), f"{block}.layer_norm3.weight": (dim,)}
+            shapes |= {f"{block}.ff_in.weight": (feed_forward, dim), f"{block}.ff_out.weight": (dim, feed_forward)}
+            if number == 0:
+                shapes[f"{block}.self_attn.relative_bias.relative_attention_bias.weight"] = (32, heads)
+            if stack == "decoder":
+                shapes[f"{block}.layer_norm2.weight"] = (dim,)
+                attentions.append("cross_attn_hist")
+                if search:
+                    attentions.append("cross_attn_sim")
+                if search and learned_gate:
+                    shapes |= {f"{block}.gate_layer.weight": (dim, 2 * dim), f"{block}.gate_layer.bias": (dim,)}
+            for attention in attentions:
+                shapes |= {f"{block}.{attention}.{part}.weight": (inner, dim) for part in "qkv"}
+                shapes[f"{block}.{attention}.o.weight"] = (dim, inner)
+        shapes[f"{stack}_norm.weight"] = (dim,)
+    generator = torch.Generator().manual_seed(seed)
+    state = {name: 0.5 * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    state = {name: value + (1 if "norm" in name else 0) for name, value in state.items()}
+    state["lm_head.weight"] = state["shared.weight"]
+    if search:
+        state["sim_embedding.weight"] = state["shared.weight"]
+    return state
