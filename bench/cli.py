@@ -1,4 +1,4 @@
-"""The command line: `python -m bench run | report | list`."""
+"""The command line: `python -m bench run | report | list | data`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from bench import data_cli
+from bench.dataset_options import DATASET_HELP, as_arguments, chosen_dataset, takes_dataset_options
 from bench.errors import BenchError, unknown_name
 from bench.execution.job import run_plan, say, stored_results
 from bench.listing import list_datasets, list_models, list_suites
@@ -26,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Benchmark of recommender systems: train, judge, report.",
 )
+app.add_typer(data_cli.app, name="data")
 
 
 class Device(str, Enum):
@@ -66,12 +69,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 @app.command()
+@takes_dataset_options
 def run(
+    reading: dict[str, Any],
     suite: SuiteOption = "full",
     models: Annotated[
         str | None, typer.Option(help="Only these rows, comma-separated; models outside the suite may join.")
     ] = None,
     datasets: Annotated[str | None, typer.Option(help="Only these data sets, comma-separated.")] = None,
+    dataset: Annotated[
+        list[str] | None, typer.Option(help=f"In place of the suite's data sets; may be repeated. {DATASET_HELP}")
+    ] = None,
     seeds: Annotated[str | None, typer.Option(help="A count (3 means 0,1,2) or a list (0,2; one seed: 2,).")] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time. Default: what fits the machine.")] = None,
     device: Annotated[Device, typer.Option(help="auto takes a GPU when there is one.")] = Device.auto,
@@ -92,11 +100,14 @@ def run(
         models=_names(models, "--models"),
         datasets=_names(datasets, "--datasets"),
         seeds=None if seeds is None else seeds_from(_parsed_seeds(seeds), "--seeds"),
+        own=[chosen_dataset(place, reading) for place in dataset or ()],
     )
+    if reading and not dataset:
+        raise BenchError(f"{as_arguments(reading).strip()}: this is for --dataset; give one, or write a suite")
     options = [(name, value) for name, value in selection.items() if value is not None]
-    options += [("--set", value) for value in set_ or ()]
+    options += [("--dataset", value) for value in dataset or ()] + [("--set", value) for value in set_ or ()]
     command = f"python -m bench run --suite {shlex.quote(suite)}"
-    command += "".join(f" {name} {shlex.quote(value)}" for name, value in options)
+    command += "".join(f" {name} {shlex.quote(value)}" for name, value in options) + as_arguments(reading)
     runs = expand(chosen, set_ or (), where=str(suite_path(suite)))
     plan = Plan(suite=chosen, runs=tuple(runs), command=command)
 

@@ -13,10 +13,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.config_errors import explain, key_paths
 from bench.data import catalog
-from bench.errors import BenchError, SkippedRun, unknown_name
+from bench.data.protocols import split
+from bench.errors import BenchError, MissingDataError, SkippedRun, unknown_name
 from bench.recommender import Recommender
 from bench.registry import model_class, model_names
 from bench.spec import DatasetSpec, Entry, RunSpec, Suite
+from bench.suite_files import check_labels
 
 
 class Plan(BaseModel):
@@ -75,6 +77,7 @@ def select(
     models: Sequence[str] | None = None,
     datasets: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
+    own: Sequence[DatasetSpec] = (),
 ) -> Suite:
     """The suite, narrowed to what the command line names; None keeps all.
 
@@ -83,15 +86,18 @@ def select(
         models: Row labels or model names of the suite; a registered model outside it runs with its defaults.
         datasets: Labels or names of the suite's data sets; others are taken with their defaults.
         seeds: Replace the suite's.
+        own: Data sets from the command line; with those of `datasets` they take the place of the suite's.
 
     Raises:
-        BenchError: A name is unknown, or nothing is left to run.
+        BenchError: A name is unknown, two data sets share one, or nothing is left to run.
     """
     changes: dict[str, Any] = {}
     if models is not None:
         changes["models"] = tuple(_unique(entry for name in models for entry in _entries(suite, name)))
-    if datasets is not None:
-        changes["datasets"] = tuple(_unique(spec for name in datasets for spec in _datasets(suite, name)))
+    if datasets is not None or own:
+        named = (spec for name in datasets or () for spec in _datasets(suite, name))
+        changes["datasets"] = tuple(_unique([*named, *own]))
+        check_labels(changes["datasets"])
     if seeds is not None:
         changes["seeds"] = tuple(seeds)
     return suite.model_copy(update=changes)
@@ -106,23 +112,37 @@ def expand(suite: Suite, overrides: Sequence[str] = (), where: str = "") -> list
         where: The suite's file, for error messages.
 
     Raises:
-        BenchError: A key or value does not fit the model's configuration.
+        BenchError: A key or value does not fit the model's configuration, or the files of no data set are here.
     """
     settings = [_Setting.parse(text, suite) for text in overrides]
     where = where or f"suite '{suite.name}'"
-    templates = []
+    templates, absent = [], []
     for dataset in suite.datasets:
-        data_hash = catalog.load_dataset(dataset.name).content_hash
+        try:
+            data_hash = _checked_hash(dataset)
+        except MissingDataError as error:
+            data_hash = ""  # each run becomes a row with the reason
+            absent.append(str(error))
         for entry in suite.models:
             if entry.datasets is None or {dataset.name, dataset.label} & set(entry.datasets):
                 template = _first_run(entry, dataset, data_hash, settings, where)
                 templates.append(template)
+    if len(absent) == len(suite.datasets):
+        raise BenchError("; ".join(absent))
     for setting in settings:
         if not setting.used:
             raise _nobody_has(setting, suite)
     if not templates:
         raise BenchError(f"{where}: no model of the selection runs on these data sets: change --models or --datasets")
     return [template.model_copy(update={"seed": seed}) for seed in suite.seeds for template in templates]
+
+
+def _checked_hash(dataset: DatasetSpec) -> str:
+    """The content hash of a data set that can be loaded."""
+    data = catalog.load_dataset(dataset.name, dataset.files)
+    if dataset.path is not None:  # of data that nobody has seen before, it is better to know now than in every run
+        split(data, dataset.protocol, dataset.seen_items, dataset.cold_targets)
+    return data.content_hash
 
 
 def _first_run(entry: Entry, dataset: DatasetSpec, data_hash: str, settings: Sequence[_Setting], where: str) -> RunSpec:

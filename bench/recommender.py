@@ -88,6 +88,38 @@ class Recommendations:
 
 
 @dataclass(frozen=True)
+class DecodingTrace:
+    """What happened to the targets of a batch while a model generated semantic IDs, level by level.
+
+    Levels are those of the generated ID, a disambiguation token included; a target's path is its codes. All ranks and
+    places are 0-based.
+
+    Attributes:
+        path_rank: int32 `[n, levels]`, place of the target's first d codes, by total score, among all continuations of
+            the surviving beams that the search considers at level d; -1 where the first d - 1 codes were no longer in
+            the beam.
+        in_beam: bool `[n, levels]`, whether the target's first d codes survive level d.
+        best_prefix: bool `[n, levels]`, whether the best generated ID begins with the target's first d codes.
+        forced_rank: int32 `[n, levels]`, place of the target's code among all codes of level d, given the target's own
+            codes before it (teacher forcing).
+        after_wrong: int32 `[n, levels - 1]`, the same from level 2 on, but with the most probable other first code in
+            the place of the target's: what a wrong first code costs. -1 where there is no other first code.
+        retrieved: int32 `[n]`, long-term events that the decoder reads when it is given the target's first code:
+            neighbours included, at most the search's limit. None for models that retrieve nothing.
+        gate: float32 `[n]`, the share of what is read that comes from those events, given the target's codes: the mean
+            over layers, tokens after the first and dimensions. None for models without a gate.
+    """
+
+    path_rank: NDArray[np.int32]
+    in_beam: NDArray[np.bool_]
+    best_prefix: NDArray[np.bool_]
+    forced_rank: NDArray[np.int32]
+    after_wrong: NDArray[np.int32]
+    retrieved: NDArray[np.int32] | None = None
+    gate: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
 class CurvePoint:
     """One validation of a training run: epochs and optimiser steps so far, mean training loss since the last
     point, validation NDCG@10, seconds since the fit began.
@@ -158,6 +190,22 @@ class Recommender(ABC):
         Deterministic, independent of how queries are batched, and blind to targets. With
         `histories.exclude_seen` the items of a history never occur in its list.
         """
+
+    def trace(self, histories: Histories, targets: NDArray[np.int32], k: int) -> DecodingTrace | None:
+        """How the targets fare while the model answers `recommend(histories, k)`, for diagnosis.
+
+        Asked once, after the test: the only call that is told targets, so nothing that it learns may be kept. No
+        ranking can depend on it.
+
+        Args:
+            histories: Of the queries.
+            targets: int32 `[n_queries]`, the items to be found.
+            k: As in the test; a beam is as wide as it is for lists of that length.
+
+        Returns:
+            None for models that generate nothing step by step.
+        """
+        return None
 
     def parameter_count(self) -> int:
         """Learned parameters after `fit`; counts for models without a gradient are 0."""

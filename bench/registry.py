@@ -26,7 +26,10 @@ BUILT_IN = {
     "hstu": "baselines.hstu:HSTU",
     "sim": "baselines.sim:SIM",
     "tiger": "baselines.tiger:Tiger",
+    "dualgr": "baselines.dualgr:DualGR",
+    "tiger-t5": "baselines.tiger_t5:TigerT5",
     "glass": "models.glass.glass:Glass",
+    "glass-official": "models.glass.official:GlassOfficial",
     "gru4rec-recbole": "baselines.recbole_models:RecBoleGRU4Rec",
     "sasrec-recbole": "baselines.recbole_models:RecBoleSASRec",
 }

@@ -2,39 +2,73 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from bench.data.cache import content_key
-from bench.data.dataset import SeenItems
+from bench.data.dataset import ColdTargets, SeenItems
+from bench.data.own import DataFiles, name_of
 
-ProtocolName = Literal["leave-one-out"]
+ProtocolName = Literal["leave-one-out", "temporal", "shipped"]
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class DatasetSpec(_Strict):
-    """A data set as a suite asks for it.
+class DatasetSpec(DataFiles):
+    """A data set as a suite asks for it: a registered one by its name, or one of the user's own by its path.
 
     Attributes:
-        name: The registered name.
+        name: The registered name; with a `path` a name for tables and folders, by default the stem of the file.
         protocol: How interactions become training data and queries.
         seen_items: Overrides the data set's own rule on candidates. None keeps it.
+        cold_targets: What becomes of queries whose target has no training event: they are asked ("warn"), left out
+            ("ignore") or not accepted ("raise").
     """
 
     name: str
     protocol: ProtocolName = "leave-one-out"
     seen_items: SeenItems | None = None
+    cold_targets: ColdTargets = "warn"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_like_its_file(cls, written: Any) -> Any:
+        if isinstance(written, dict) and isinstance(written.get("path"), str) and "name" not in written:
+            return {"name": name_of(written["path"]), **written}
+        return written
+
+    @model_validator(mode="after")
+    def _with_a_path_if_with_files(self) -> DatasetSpec:
+        told = [key for key, field in DataFiles.model_fields.items() if getattr(self, key) != field.default]
+        if self.path is None and told:
+            raise ValueError(f"{', '.join(told)}: for a data set of your own only, and with its path")
+        if self.path is not None and not re.fullmatch(r"\w[\w.-]*", self.name):
+            raise ValueError(f"name '{self.name}' names a folder: use letters, digits, '.', '_' and '-'")
+        return self
+
+    @property
+    def files(self) -> DataFiles | None:
+        """Where the data lie and how they are read. None for a registered data set."""
+        if self.path is None:
+            return None
+        return DataFiles.model_validate(self.model_dump(include=set(DataFiles.model_fields)))
 
     @property
     def label(self) -> str:
-        """The name in tables and folders; `ml-100k+keep` where the rule on seen items is not the data set's own."""
-        return self.name + (f"+{self.seen_items}" if self.seen_items else "")
+        """The name in tables and folders, with all that sets its queries apart from the usual ones.
+
+        `ml-100k@temporal+keep+warm`: another protocol than leave-one-out, another rule on seen items than the data
+        set's own, no queries with cold targets.
+        """
+        protocol = "" if self.protocol == "leave-one-out" else f"@{self.protocol}"
+        seen = f"+{self.seen_items}" if self.seen_items else ""
+        return self.name + protocol + seen + ("+warm" if self.cold_targets == "ignore" else "")
 
 
 class Published(_Strict):
@@ -45,12 +79,14 @@ class Published(_Strict):
         value: The published value.
         tolerance: Largest relative difference that still counts as reproduced.
         source: Where it was published.
+        level: Whether items were to be found, or their semantic IDs.
     """
 
     metric: str
     value: float
     tolerance: float
     source: str
+    level: Literal["item", "sid"] = "item"
 
 
 class Entry(_Strict):
@@ -79,6 +115,54 @@ class Entry(_Strict):
         return self.label or self.model
 
 
+class Comparison(_Strict):
+    """A question that some rows of a suite answer together; the report gives each a section with a test and a figure.
+
+    Attributes:
+        title: Of the section.
+        question: One sentence.
+        rows: Labels of the rows, in the order of the table.
+        against: The one of `rows` that the others are tested against.
+        paper: What the paper found, one sentence with its source. "": not known, or the paper did not ask.
+        cost: Whether the question is also one of cost; the figure then shows training and answering time, too.
+    """
+
+    title: str
+    question: str
+    rows: tuple[str, ...]
+    against: str
+    paper: str = ""
+    cost: bool = False
+
+
+class PaperFinding(_Strict):
+    """What a paper found when it looked into decoding, for the report to print beside what is measured here.
+
+    Attributes:
+        metric: "acc@D" (training accuracy of level D), "p@D" (prefix precision of the first D codes), "crp@D"
+            (Conditional Rank Progression at level D) or "gate" (the course of the gate by number of retrieved events).
+        system: What was measured, in the paper's words.
+        value: The paper's value; of a gate 1 where it rises, -1 where it falls.
+        dataset: The paper's data set.
+        source: Where it stands, and whether at first or second hand.
+        row: The row of this suite that comes nearest.
+    """
+
+    metric: str
+    system: str
+    value: float
+    dataset: str
+    source: str
+    row: str
+
+    @field_validator("metric")
+    @classmethod
+    def _is_a_decoding_metric(cls, metric: str) -> str:
+        if not re.fullmatch(r"(acc|p|crp)@[1-9]|gate", metric):
+            raise ValueError("should be acc@D, p@D or crp@D with the level for D, or gate")
+        return metric
+
+
 class Suite(_Strict):
     """A grid of runs, as written in `bench/suites/*.yaml`: every entry on every data set with every seed.
 
@@ -88,6 +172,8 @@ class Suite(_Strict):
         datasets, models, seeds: The grid.
         questions: Pairs of models; the report says of each whether the first is better than the second, and where.
         floor: The model that every other one should beat.
+        comparisons: Questions that several rows answer together. Rows that a selection left out are passed over.
+        paper: Decoding diagnostics that a paper published.
     """
 
     name: str
@@ -97,6 +183,8 @@ class Suite(_Strict):
     seeds: tuple[int, ...]
     questions: tuple[tuple[str, str], ...] = ()
     floor: str | None = None
+    comparisons: tuple[Comparison, ...] = ()
+    paper: tuple[PaperFinding, ...] = ()
 
 
 class RunSpec(_Strict):
@@ -122,8 +210,12 @@ class RunSpec(_Strict):
 
     @property
     def key(self) -> str:
-        """Content hash of all that can change the outcome; equal keys are the same run."""
-        return content_key(self.model_dump(mode="json", exclude={"label"}))
+        """Content hash of all that can change the outcome; equal keys are the same run.
+
+        Where the data lie and how they were read is left to `data_hash`: the same data elsewhere give the same run.
+        """
+        told_by_the_hash = set(DataFiles.model_fields)
+        return content_key(self.model_dump(mode="json", exclude={"label": True, "dataset": told_by_the_hash}))
 
 
 Status = Literal["complete", "failed", "skipped"]
@@ -146,6 +238,8 @@ class RunResult:
         diagnostics: What the fit found out, e.g. `sid_health`.
         environment: Versions, commit, device name, threads, started (ISO time), peak memory in MiB.
         queries: One row per test query, see `bench.evaluation.evaluator.QUERY_COLUMNS`; None unless complete.
+        decoding: One row per test query, see `bench.evaluation.decoding.DECODING_COLUMNS`; None for models that don't
+            generate semantic IDs.
     """
 
     spec: RunSpec
@@ -161,3 +255,4 @@ class RunResult:
     diagnostics: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
     queries: pd.DataFrame | None = None
+    decoding: pd.DataFrame | None = None

@@ -3,16 +3,19 @@
 A model may be a plain name or a mapping, a data set likewise, and `seeds: 3` means 0, 1, 2:
 
     description: What this suite is for.
-    datasets: [ml-100k, {name: ml-100k, seen_items: keep}]
+    datasets: [ml-100k, {name: ml-100k, seen_items: keep}, {path: my/events.csv, user: reader, item: article}]
     models:
       - popularity
       - {model: sasrec, label: sasrec-wide, config: {dim: 128}}
     seeds: 3
+
+Paths are relative to the file's folder.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +26,7 @@ from bench.config_errors import explain
 from bench.data import catalog
 from bench.errors import BenchError, unknown_name
 from bench.registry import model_names
-from bench.spec import Suite
+from bench.spec import DatasetSpec, Suite
 
 _FOLDER = Path(__file__).parent / "suites"
 
@@ -58,7 +61,7 @@ def load_suite(name_or_path: str) -> Suite:
     path = suite_path(name_or_path)
     written = _read_yaml(path)
     content = {"name": path.stem, "description": "", **written}
-    content["datasets"] = [{"name": d} if isinstance(d, str) else d for d in _list_of(written, "datasets", path)]
+    content["datasets"] = [_dataset(entry, path.parent) for entry in _list_of(written, "datasets", path)]
     content["models"] = [{"model": m} if isinstance(m, str) else m for m in _list_of(written, "models", path)]
     content["seeds"] = seeds_from(written.get("seeds", 1), f"{path}: seeds")
     try:
@@ -107,15 +110,32 @@ def _list_of(written: dict[str, Any], key: str, path: Path) -> list[Any]:
     return value
 
 
+def check_labels(datasets: Sequence[DatasetSpec]) -> None:
+    """Raises BenchError where tables and folders could not tell two data sets apart."""
+    labels = [dataset.label for dataset in datasets]
+    again = next((label for place, label in enumerate(labels) if label in labels[:place]), None)
+    if again is not None:
+        raise BenchError(f"two data sets are named '{again}': rename a file, or give one a 'name' in a suite")
+
+
+def _dataset(entry: Any, folder: Path) -> Any:
+    """A data set as `DatasetSpec` takes it; paths are relative to the suite's folder."""
+    if not isinstance(entry, dict):
+        return {"name": entry} if isinstance(entry, str) else entry
+    places = {key: entry[key] for key in ("path", "items", "embeddings") if isinstance(entry.get(key), str)}
+    return {**entry, **{key: str(folder / Path(place).expanduser()) for key, place in places.items()}}
+
+
 def _check_names(suite: Suite) -> None:
     """Raises BenchError where the suite names a model or data set that does not exist, or a row twice."""
     if not re.fullmatch(r"[\w.-]+", suite.name):
         raise BenchError(f"name: '{suite.name}' names a folder: use letters, digits, '.', '_' and '-'")
+    check_labels(suite.datasets)
     for dataset in suite.datasets:
-        if dataset.name not in catalog.available_datasets():
+        if dataset.path is None and dataset.name not in catalog.available_datasets():
             raise unknown_name("data set", dataset.name, catalog.available_datasets())
     names = {name for dataset in suite.datasets for name in (dataset.name, dataset.label)}
-    rows = set()
+    rows: set[str] = set()
     for entry in suite.models:
         if entry.model not in model_names():
             raise unknown_name("model", entry.model, model_names())
@@ -125,10 +145,31 @@ def _check_names(suite: Suite) -> None:
         for name in [*(entry.datasets or ()), *entry.per_dataset, *entry.published]:
             if name not in names:
                 raise BenchError(f"row '{entry.row}': {unknown_name('data set of this suite', name, names)}")
+    for finding in suite.paper:
+        if finding.row not in rows:
+            raise BenchError(f"paper, {finding.metric}: {unknown_name('row of this suite', finding.row, rows)}")
     models = {entry.model for entry in suite.models}
     for name in [*(name for pair in suite.questions for name in pair), *([suite.floor] if suite.floor else [])]:
         if name not in models:
             raise unknown_name("model of this suite", name, models)
+    _check_comparisons(suite, rows)
+
+
+def _check_comparisons(suite: Suite, rows: set[str]) -> None:
+    """Raises BenchError where a comparison names a row that the suite lacks, or could not be told from another."""
+    titles = set()
+    for comparison in suite.comparisons:
+        where = f"comparison '{comparison.title}'"
+        if comparison.title in titles:
+            raise BenchError(f"two comparisons have the title '{comparison.title}': change one of them")
+        titles.add(comparison.title)
+        for row in comparison.rows:
+            if row not in rows:
+                raise BenchError(f"{where}: {unknown_name('row of this suite', row, rows)}")
+        if len(set(comparison.rows)) < max(2, len(comparison.rows)):
+            raise BenchError(f"{where}: 'rows' should list at least two rows, each of them once")
+        if comparison.against not in comparison.rows:
+            raise BenchError(f"{where}: {unknown_name('row of its own', comparison.against, comparison.rows)}")
 
 
 def _listed() -> str:

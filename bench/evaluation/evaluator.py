@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,8 @@ QUERY_COLUMNS = {
     "target_count": "int32, training interactions of the target",
     "target_quantile": "float32, share of the catalogue that is more popular in training than the target; "
     "the head are the targets below 0.2",
+    "item_gap": "int32, how many events back the history last held the target: 1 is its last event, 0 never",
+    "category_gap": "int32, the same for the target's category; 0 also where that is not known",
     "item_rank": "int16, place of the target in the list, 1 is best, 0 when it is not among the K_MAX",
     "sid_rank": "int16, place of the target's semantic ID among the distinct generated ones, 0 when absent; "
     "equal to item_rank for models without semantic IDs",
@@ -43,12 +46,31 @@ def target_ranks(lists: NDArray[np.int32], targets: NDArray[np.int32]) -> NDArra
     return np.where(found.any(axis=1), found.argmax(axis=1) + 1, 0).astype(np.int16)
 
 
+def events_back(values: NDArray[np.int32], offsets: NDArray[np.int64], wanted: NDArray[np.int32]) -> NDArray[np.int32]:
+    """How far back each history last held a value.
+
+    Args:
+        values: int32 `[n_events]`, history after history, oldest first.
+        offsets: int64 `[n + 1]`; history `q` is `values[offsets[q] : offsets[q + 1]]`.
+        wanted: int32 `[n]`.
+
+    Returns:
+        int32 `[n]`, 1 where the last event is the one, 0 where the history never held the value.
+    """
+    history = np.repeat(np.arange(len(wanted)), np.diff(offsets))
+    found = np.flatnonzero(values == wanted[history])
+    last = np.full(len(wanted), -1, dtype=np.int64)
+    np.maximum.at(last, history[found], found)
+    return np.where(last >= 0, offsets[1:] - last, 0).astype(np.int32)
+
+
 def judge(
     recommender: Recommender,
     queries: Queries,
     batch_size: int = 256,
     k: int = K_MAX,
     report_progress: Callable[[float], None] = lambda fraction: None,
+    category: NDArray[np.int32] | None = None,
 ) -> pd.DataFrame:
     """Asks for `k` items per query and finds the target's place at item level and at semantic-ID level.
 
@@ -58,6 +80,7 @@ def judge(
         batch_size: Queries per call; no result depends on it.
         k: Length of the lists.
         report_progress: Called with the fraction of queries done.
+        category: int32 `[n_items]`, -1 where unknown, for the column `category_gap`. None: no item has one.
 
     Returns:
         A table with the columns `QUERY_COLUMNS`, in the order of the queries.
@@ -66,7 +89,7 @@ def judge(
         ValueError: A list is malformed (wrong shape, an unknown item, an item or semantic ID twice, a seen item where
             these are excluded).
     """
-    item_ranks, sid_ranks = [], []
+    item_ranks, sid_ranks, item_gaps, category_gaps = [], [], [], []
     for start in range(0, len(queries), batch_size):
         stop = min(start + batch_size, len(queries))
         histories = queries.histories(start, stop)
@@ -79,6 +102,8 @@ def judge(
             sid_ranks.append(item_rank)
         else:
             sid_ranks.append(target_ranks(answer.sids, recommender.sid_of_item[targets]))
+        item_gaps.append(events_back(histories.items, histories.offsets, targets))
+        category_gaps.append(_category_gap(histories, targets, category))
         report_progress(stop / len(queries))
     return pd.DataFrame(
         {
@@ -87,8 +112,10 @@ def judge(
             "history_length": queries.ends.astype(np.int32),
             "target_count": queries.target_counts.astype(np.int32),
             "target_quantile": queries.target_quantiles.astype(np.float32),
-            "item_rank": np.concatenate(item_ranks) if item_ranks else np.zeros(0, np.int16),
-            "sid_rank": np.concatenate(sid_ranks) if sid_ranks else np.zeros(0, np.int16),
+            "item_gap": _joined(item_gaps, np.int32),
+            "category_gap": _joined(category_gaps, np.int32),
+            "item_rank": _joined(item_ranks, np.int16),
+            "sid_rank": _joined(sid_ranks, np.int16),
         }
     )
 
@@ -96,6 +123,21 @@ def judge(
 def validation_ndcg(recommender: Recommender, queries: Queries, batch_size: int = 256) -> float:
     """Item-level NDCG@10, the early-stopping criterion of every model."""
     return float(ndcg(judge(recommender, queries, batch_size)["item_rank"].to_numpy(), 10).mean())
+
+
+def _category_gap(
+    histories: Histories, targets: NDArray[np.int32], category: NDArray[np.int32] | None
+) -> NDArray[np.int32]:
+    if category is None:
+        return np.zeros(len(targets), dtype=np.int32)
+    wanted = category[targets]
+    # "Unknown" is no category that a target could share with its history.
+    return np.where(wanted < 0, 0, events_back(category[histories.items], histories.offsets, wanted)).astype(np.int32)
+
+
+def _joined(parts: list[NDArray[Any]], dtype: type[np.integer]) -> NDArray[Any]:
+    """The batches' parts one after another; typed also where there was no batch."""
+    return np.concatenate(parts) if parts else np.zeros(0, dtype)
 
 
 def _check(answer: Recommendations, histories: Histories, k: int) -> None:

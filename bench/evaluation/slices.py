@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,11 @@ HISTORY_EDGES = (50, 200, 500, 1000)
 FEWEST_QUERIES = 30
 """The bin of the longest histories is widened until it has this many queries."""
 
+REACH_WINDOW = 50
+"""Events that count as the short-term history, as in the GLASS paper."""
+
 Slices = dict[str, NDArray[np.bool_]]
+ReachOf = Literal["item", "category"]
 
 
 def popularity_slices(queries: pd.DataFrame, head_share: float = HEAD_SHARE) -> Slices:
@@ -87,6 +92,38 @@ def history_length_quarters(queries: pd.DataFrame) -> Slices:
         shortest, longest = lengths[mask].min(), lengths[mask].max()
         slices[f"{shortest}" if shortest == longest else f"{shortest}-{longest}"] = mask
     return slices
+
+
+def reach_parts(queries: pd.DataFrame, window: int = REACH_WINDOW, of: ReachOf = "item") -> Slices:
+    """Queries by how far back in its history the target last occurred: what decides whether a long history was used.
+
+    Args:
+        queries: A table with the columns `QUERY_COLUMNS`.
+        window: Most recent events that count as the short-term history.
+        of: What has to occur: the very target, or any item of its category.
+
+    Returns:
+        bool `[n_queries]` under "recent" (among the last `window` events), "far" (only before them) and "never" (or
+        its category is unknown), without empty parts. Nothing where this tells no queries apart, as on data without
+        repeats, and for tables stored before the columns existed.
+    """
+    column = f"{of}_gap"
+    if column not in queries:
+        return {}
+    gap = queries[column].to_numpy()
+    parts = _present({"recent": (gap >= 1) & (gap <= window), "far": gap > window, "never": gap == 0})
+    return parts if len(parts) > 1 else {}
+
+
+def reach_slices(queries: pd.DataFrame, window: int = REACH_WINDOW, of: ReachOf = "item") -> Slices:
+    """`reach_parts` under names that tell the window: "last 50 events", "only before the last 50", "never"."""
+    names = {"recent": f"last {window} events", "far": f"only before the last {window}", "never": "never"}
+    return {names[part]: mask for part, mask in reach_parts(queries, window, of).items()}
+
+
+def category_reach_slices(queries: pd.DataFrame, window: int = REACH_WINDOW) -> Slices:
+    """`reach_slices` of the target's category."""
+    return reach_slices(queries, window, of="category")
 
 
 def _quantiles(queries: pd.DataFrame) -> NDArray[np.float32]:

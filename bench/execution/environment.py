@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import resource
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import bench
 
+COMMIT_VARIABLE = "GLASS_BENCH_COMMIT"
 _PACKAGES = ("torch", "numpy", "pandas", "recbole")
 
 
@@ -27,7 +29,11 @@ def versions() -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def commit() -> str:
-    """The project's git commit, with "-dirty" where its code was changed since; "" outside a clone."""
+    """The project's git commit, with "-dirty" where its code was changed since.
+
+    Outside a clone, in a container say, it is what the environment variable `GLASS_BENCH_COMMIT` says, else "".
+    """
+    elsewhere = os.environ.get(COMMIT_VARIABLE, "")
     root = Path(bench.__file__).parents[1]
 
     def git(*arguments: str) -> str:
@@ -37,11 +43,11 @@ def commit() -> str:
 
     try:
         if Path(git("rev-parse", "--show-toplevel")).resolve() != root.resolve():
-            return ""  # installed somewhere inside another project's repository
+            return elsewhere  # installed somewhere inside another project's repository
         changed = git("status", "--porcelain", "--", "bench", "models", "baselines", "pyproject.toml")
         return git("rev-parse", "HEAD") + ("-dirty" if changed else "")
     except (OSError, subprocess.SubprocessError):
-        return ""
+        return elsewhere
 
 
 def device_name(device: str) -> str:

@@ -1,7 +1,8 @@
 """Results on disk: one folder per run, complete or not there at all.
 
-`RESULTS/runs/DATASET/MODEL/s{seed}-{key}/` holds `result.json` (everything but the queries), `queries.parquet` (one row
-per test query) and `log.txt` (what the run printed, and the traceback of a failure).
+`RESULTS/runs/DATASET/MODEL/s{seed}-{key}/` holds `result.json` (everything but the tables), `queries.parquet` (one row
+per test query), `decoding.parquet` (likewise; only of models that generate semantic IDs) and `log.txt` (what the run
+printed, and the traceback of a failure).
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ class ResultStore:
             if result.status == "complete":
                 file = folder / "queries.parquet"
                 result.queries = pq.read_table(file).to_pandas()
+                file = folder / "decoding.parquet"
+                result.decoding = pq.read_table(file).to_pandas() if file.exists() else None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
             raise UnreadableResultError(f"unreadable result file '{file}' ({_one_line(error)})") from error
         return result
@@ -75,6 +78,8 @@ class ResultStore:
             (written / "log.txt").write_text(log, encoding="utf-8")
             if result.queries is not None:
                 _write_table(result.queries, written / "queries.parquet")
+            if result.decoding is not None:
+                _write_table(result.decoding, written / "decoding.parquet")
             if place.exists():  # a folder with content can't be replaced in one step
                 place.replace(retired)
             written.replace(place)
@@ -85,7 +90,8 @@ class ResultStore:
 
 def _as_json(result: RunResult) -> str:
     content: dict[str, Any] = {"schema": _SCHEMA, "spec": result.spec.model_dump(mode="json")}
-    content |= {f.name: getattr(result, f.name) for f in fields(result) if f.name not in ("spec", "queries")}
+    tables = ("queries", "decoding")
+    content |= {f.name: getattr(result, f.name) for f in fields(result) if f.name not in ("spec", *tables)}
     return json.dumps(content, indent=1, default=_plain)
 
 

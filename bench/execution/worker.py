@@ -23,7 +23,8 @@ from bench.data import catalog
 from bench.data.cache import ArtifactCache
 from bench.data.dataset import Dataset
 from bench.data.protocols import split
-from bench.errors import SkippedRun
+from bench.errors import BenchError, SkippedRun
+from bench.evaluation.decoding import trace_queries
 from bench.evaluation.evaluator import judge, validation_ndcg
 from bench.execution import environment, heartbeat
 from bench.execution.store import ResultStore
@@ -92,10 +93,13 @@ def _run(result: RunResult, pulse: heartbeat.Pulse, cache: ArtifactCache, device
     }
     model = model_class(spec.model)
     result.diagnostics["fidelity"] = [asdict(mechanism) for mechanism in model.fidelity]
-    dataset = catalog.load_dataset(spec.dataset.name)
-    parts = split(dataset, spec.dataset.protocol, spec.dataset.seen_items)
+    dataset = catalog.load_dataset(spec.dataset.name, spec.dataset.files)
+    if dataset.content_hash != spec.data_hash:
+        raise BenchError(f"the files of '{dataset.name}' have changed since this run was planned: start again")
+    parts = split(dataset, spec.dataset.protocol, spec.dataset.seen_items, spec.dataset.cold_targets)
     result.environment["dataset"] = _described(dataset, spec)
     result.environment["excluded"] = parts.excluded
+    result.environment["cold_targets"] = parts.cold_targets
 
     def validate(candidate: Recommender) -> float:
         return validation_ndcg(candidate, parts.validation)
@@ -122,6 +126,7 @@ def _run(result: RunResult, pulse: heartbeat.Pulse, cache: ArtifactCache, device
         recommender,
         parts.test,
         report_progress=lambda done: pulse(_FIT_SHARE + (1 - _FIT_SHARE) * done, "answering test queries"),
+        category=dataset.item_table.category,
     )
     result.recommend_seconds = time.perf_counter() - started
     result.milliseconds_per_user = 1000 * result.recommend_seconds / len(parts.test)
@@ -130,6 +135,8 @@ def _run(result: RunResult, pulse: heartbeat.Pulse, cache: ArtifactCache, device
         best = max(judged, key=lambda point: point.validation)
         result.best_epoch, result.validation = best.epoch, best.validation
     result.environment.update(environment.peak_memory(device))
+    # Last, so that neither a ranking nor a cost can depend on the diagnosis, which is told the targets.
+    result.decoding = trace_queries(recommender, parts.test)
 
 
 def _prepare_process(seed: int, device: str, threads: int) -> None:
@@ -152,6 +159,7 @@ def _described(dataset: Dataset, spec: RunSpec) -> dict[str, Any]:
         "items": dataset.interactions.n_items,
         "events": dataset.interactions.n_events,
         "seen_items": spec.dataset.seen_items or dataset.seen_items,
+        "filters": list(dataset.filters),
         "licence": dataset.licence,
         "source": dataset.source,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,18 @@ from matplotlib.lines import Line2D
 
 from bench.evaluation.slices import (
     HEAD_SHARE,
+    ReachOf,
+    category_reach_slices,
     history_length_bins,
     history_length_quarters,
     popularity_deciles,
     popularity_slices,
+    reach_slices,
 )
+from bench.reporting.comparisons import Answer
 from bench.reporting.grid import Grid
 from bench.reporting.leaderboard import by_slice
+from bench.reporting.significance import ALPHA
 from bench.reporting.style import GREY, ModelStyle, count_axis, headline, log_axis, model_axis
 
 Styles = Mapping[str, ModelStyle]
@@ -51,7 +56,7 @@ def quality(wide: pd.DataFrame, grid: Grid, styles: Styles) -> Figure | None:
         _levels_legend(
             figure, {"item level: the very item": True, "SID level: an item with the same semantic ID": False}
         )
-    headline(figure, f"How well each model finds the next item ({_name(grid)})", _basis(grid))
+    headline(figure, f"How well each model finds the next item ({dataset_name(grid)})", basis(grid))
     return figure
 
 
@@ -79,7 +84,7 @@ def head_tail(grid: Grid, styles: Styles) -> Figure | None:
             f"tail: all other targets (n = {sizes.get('tail', 0):,})": False,
         },
     )
-    headline(figure, f"Popular targets against rare ones ({_name(grid)})", _basis(grid))
+    headline(figure, f"Popular targets against rare ones ({dataset_name(grid)})", basis(grid))
     return figure
 
 
@@ -113,7 +118,7 @@ def popularity(grid: Grid) -> Figure | None:
     axes.set_xlabel(
         "Tenth of the catalogue that holds the target, by training interactions (1: most popular; n: queries)"
     )
-    headline(figure, f"From the most popular items to the rarest ({_name(grid)})", _basis(grid, bars=False))
+    headline(figure, f"From the most popular items to the rarest ({dataset_name(grid)})", basis(grid, bars=False))
     return figure
 
 
@@ -128,7 +133,7 @@ def history_length(grid: Grid, styles: Styles) -> Figure | None:
     sizes = scores.groupby("slice")["queries"].first()
     models = scores["model"].unique().tolist()
     tops = (scores["mean"] + scores["std"].fillna(0)).where(scores["queries"] >= _FEW, scores["mean"])
-    columns = min(3, len(models))
+    columns = min(3 if len(models) <= 12 else 4, len(models))
     lines = -(-len(models) // columns)
     figure = _figure(3.1 * columns + 0.6, 2.1 * lines + 0.7)
     panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
@@ -158,7 +163,61 @@ def history_length(grid: Grid, styles: Styles) -> Figure | None:
             axes.xaxis.set_tick_params(labelbottom=True)
     figure.supxlabel("Events in the history before the target (n: test queries)", fontsize="medium")
     figure.supylabel("NDCG@10, item level", fontsize="medium")
-    headline(figure, f"Does a longer history help? ({_name(grid)})", _basis(grid) + "; grey: the other models")
+    headline(figure, f"Does a longer history help? ({dataset_name(grid)})", basis(grid) + "; grey: the other models")
+    return figure
+
+
+def reach(grid: Grid, styles: Styles, of: ReachOf) -> Figure | None:
+    """Quality by how far back the target (or its category) last occurred: a panel a part, since their levels differ."""
+    scores = by_slice(grid, reach_slices if of == "item" else category_reach_slices, "recall@10")
+    if scores.empty:
+        return None
+    parts = list(dict.fromkeys(scores["slice"]))
+    models = list(dict.fromkeys(scores["model"]))
+    figure = _figure(2.4 + 3.0 * len(parts), 1.0 + 0.34 * len(models))
+    panels = figure.subplots(1, len(parts), sharey=True)
+    for axes, part in zip(panels, parts, strict=True):
+        rows = scores[scores["slice"] == part]
+        for row in rows.to_dict("records"):
+            _dot(axes, row["mean"], models.index(row["model"]), row["std"], styles[row["model"]], filled=True)
+        model_axis(axes, models)
+        axes.set_title(f"{part} (n = {rows['queries'].iloc[0]:,})")
+        axes.set_xlim(left=-0.02 * max(rows["mean"].max(), 1e-4))
+        axes.margins(x=0.08)
+    figure.supxlabel("Recall@10, item level (each panel has its own scale)", fontsize="medium")
+    what = "target" if of == "item" else "target's category"
+    title = f"Where the {what} last occurred in the history ({dataset_name(grid)})"
+    headline(figure, title, basis(grid, labels=models))
+    return figure
+
+
+def comparison(answer: Answer, grid: Grid, styles: Styles) -> Figure:
+    """The rows of a comparison beside the row that they vary; with costs where the question is one of cost."""
+    labels = [row.label for row in answer.rows]
+    reference = answer.reference
+    costs = {"fit_seconds": "Training time in seconds", "milliseconds_per_user": "Milliseconds per user"}
+    shown = costs if answer.comparison.cost else {}
+    figure = _figure(7.5 + 3.0 * len(shown), 1.3 + 0.42 * len(labels))
+    panels = figure.subplots(1, 1 + len(shown), sharey=True, squeeze=False, width_ratios=[2.0, *(1.0 for _ in shown)])
+    quality_axes, *cost_axes = panels.flat
+    if reference is not None:
+        mean, std = (reference.scores[f"item.overall.{METRIC}.{statistic}"] for statistic in ("mean", "std"))
+        quality_axes.axvline(mean, color=GREY, linewidth=1.2, zorder=1)
+        if np.isfinite(std):
+            quality_axes.axvspan(mean - std, mean + std, color=GREY, alpha=0.18, linewidth=0, zorder=0)
+    for axes, column in zip(panels.flat, (f"item.overall.{METRIC}", *shown), strict=True):
+        for y, row in enumerate(answer.rows):
+            _dot(axes, row.scores[f"{column}.mean"], y, row.scores[f"{column}.std"], styles[row.label], filled=True)
+        axes.margins(x=0.08)
+        model_axis(axes, labels)
+    quality_axes.set_xlabel(f"{METRIC_NAME} (the axis need not begin at 0)")
+    _row_notes(quality_axes, answer)
+    for axes, (column, name) in zip(cost_axes, shown.items(), strict=True):
+        axes.set_xlabel(name)
+        ends = [row.scores[f"{column}.mean"] + np.nan_to_num(row.scores[f"{column}.std"]) for row in answer.rows]
+        axes.set_xlim(0, 1.1 * max(ends))
+    line = f"; line and band: {reference.label}" if reference else ""
+    headline(figure, f"{answer.comparison.title} ({dataset_name(grid)})", basis(grid, labels=labels) + line)
     return figure
 
 
@@ -190,7 +249,7 @@ def learning_curves(grid: Grid, styles: Styles) -> Figure | None:
     _models_legend(figure, {model: styles[model] for model in grid.models if model in drawn})
     headline(
         figure,
-        f"How quickly each model learns ({_name(grid)})",
+        f"How quickly each model learns ({dataset_name(grid)})",
         "one line per run (seed); its marker is the best validation, whose state is tested",
     )
     return figure
@@ -228,7 +287,7 @@ def cost(wide: pd.DataFrame, grid: Grid, styles: Styles) -> Figure | None:
     panels[0].set_ylim(bottom=0)
     panels[0].set_ylabel(METRIC_NAME)
     _models_legend(figure, {model: styles[model] for model in grid.models if model in set(rows["model"])})
-    headline(figure, f"What quality costs ({_name(grid)})", _basis(grid) + "; upper left is best")
+    headline(figure, f"What quality costs ({dataset_name(grid)})", basis(grid) + "; upper left is best")
     return figure
 
 
@@ -254,6 +313,29 @@ def _dot(axes: Axes, x: float, y: float, std: float, style: ModelStyle, filled: 
     )
 
 
+def _row_notes(axes: Axes, answer: Answer) -> None:
+    """Writes the difference of each row to its right, in bold with a star where it is significant."""
+    notes = axes.secondary_yaxis("right")
+    notes.set_yticks(
+        range(len(answer.rows)),
+        [f"{row.test.difference:+.4f}{' *' if row.significant else ''}" if row.test else "" for row in answer.rows],
+    )
+    notes.tick_params(length=0)
+    notes.spines["right"].set_visible(False)
+    for text, row in zip(notes.get_yticklabels(), answer.rows, strict=True):
+        text.set_fontweight("bold" if row.significant else "normal")
+    if answer.tested:
+        notes.set_ylabel(
+            f"difference to {answer.comparison.against}\n* p < {ALPHA:g} (Holm)",
+            rotation=0,
+            ha="left",
+            va="bottom",
+            fontsize="small",
+            color="#444444",
+        )
+        notes.yaxis.set_label_coords(1.02, 1.0)
+
+
 def _levels_legend(figure: Figure, entries: dict[str, bool]) -> None:
     handles = [
         Line2D(
@@ -269,14 +351,15 @@ def _models_legend(figure: Figure, styles: Styles) -> None:
     figure.legend(handles=handles, loc="outside right center", frameon=False, handlelength=3.5)
 
 
-def _name(grid: Grid) -> str:
+def dataset_name(grid: Grid) -> str:
+    """The data set that a title names."""
     return grid.runs[0].spec.dataset.label
 
 
-def _basis(grid: Grid, bars: bool = True) -> str:
-    """What the figure is measured on: queries and seeds, and what its error bars are."""
+def basis(grid: Grid, bars: bool = True, labels: Sequence[str] | None = None) -> str:
+    """What the figure is measured on: queries and seeds, and what its error bars are; `labels` None: all rows."""
     queries = max(len(result.queries) for result in grid.results if result.queries is not None)
-    counts = {len(grid.of_model(model)) for model in grid.complete_models}
+    counts = {len(grid.of_model(model)) for model in labels or grid.complete_models}
     if counts == {1}:
         return f"n = {queries:,} test queries; one seed"
     seeds = f"{max(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"

@@ -11,7 +11,7 @@ import pandas as pd
 
 from bench.evaluation.evaluator import K_MAX
 from bench.evaluation.metrics import compute
-from bench.evaluation.slices import Slices, popularity_slices
+from bench.evaluation.slices import Slices, popularity_slices, reach_parts
 from bench.reporting.files import replaced
 from bench.reporting.grid import Grid, Run, has_semantic_ids
 
@@ -27,6 +27,10 @@ TIDY_COLUMNS = ("suite", "dataset", "model", "seed", "status", "reason", "level"
 `level` is "item" or "sid" for ranking metrics and "run" for what belongs to a run as a whole: its costs, and the
 metric "complete", which is 1 or 0 and exists for every planned run. So a failed, skipped or pending run has exactly
 one row, with its status and reason.
+
+`slice` is one of `SLICES`; where a data set has targets of their kind, also "reach:recent", "reach:far" and
+"reach:never" (`reach_parts` of the item) and "category-reach:recent" and so on (of its category). The wide table leaves
+these out: which of them exist differs by data set, and its columns don't.
 """
 
 STATUSES = ("complete", "failed", "skipped", "pending")
@@ -146,6 +150,8 @@ def _values(run: Run) -> Iterator[tuple[str, str, str, float]]:
     for cost in COSTS:
         yield "run", "overall", cost, float(getattr(result, cost))
     slices = popularity_slices(result.queries)
+    slices |= {f"reach:{part}": mask for part, mask in reach_parts(result.queries).items()}
+    slices |= {f"category-reach:{part}": mask for part, mask in reach_parts(result.queries, of="category").items()}
     for level in LEVELS if has_semantic_ids(result) else LEVELS[:1]:
         ranks = result.queries[f"{level}_rank"].to_numpy()
         for metric in METRICS:

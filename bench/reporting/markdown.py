@@ -56,6 +56,11 @@ def p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
+def p_cell(p: float) -> str:
+    """A p-value without its name, for a column that has it as the heading."""
+    return "< 0.001" if p < 0.001 else number(p, 3)
+
+
 def marked(texts: Sequence[str], values: Sequence[float], digits: int = 4, highest: bool = True) -> list[str]:
     """The texts with the best value bold and the second best underlined.
 

@@ -10,7 +10,7 @@ from bench.reporting.grid import Grid, Run
 from bench.reporting.markdown import NONE, escape_html, table
 from bench.spec import RunResult
 
-_ELSEWHERE = {"dataset", "excluded", "started", "commit", "device", "device_name", "threads"}
+_ELSEWHERE = {"dataset", "excluded", "cold_targets", "started", "commit", "device", "device_name", "threads"}
 """Keys of a result's environment that have a line of their own, or change from run to run; peaks of memory too."""
 
 
@@ -50,6 +50,7 @@ def dataset_card(grid: Grid) -> str:
         *([name.capitalize(), f"{card[name]:,}"] for name in ("users", "items", "events") if name in card),
         ["Protocol", spec.dataset.protocol],
         ["Items already seen", rules.get(seen, seen)],
+        *(["Filter", escape_html(sentence)] for sentence in card.get("filters", ())),
         *([name.capitalize(), str(card[name])] for name in ("licence", "source") if card.get(name)),
         ["Data hash", _listed(f"`{run.spec.data_hash}`" for run in grid.runs)],
     ]
@@ -59,14 +60,22 @@ def dataset_card(grid: Grid) -> str:
 
 
 def excluded_users(grid: Grid) -> str:
-    """Who has no query, and why."""
+    """Who has no query, and why; and how many queries ask for an item without any training event."""
     known = [result.environment["excluded"] for result in grid.results if "excluded" in result.environment]
     if not known:
         return "Not known before the first run is complete."
     reasons = {reason: count for reason, count in known[0].items() if count}
     if not reasons:
-        return "Nobody: every user has a test query."
-    return table(["Reason", "Users"], [[str(reason), f"{count:,}"] for reason, count in reasons.items()])
+        text = "Nobody: every user has a test query."
+    else:
+        text = table(["Reason", "Users"], [[str(reason), f"{count:,}"] for reason, count in reasons.items()])
+    cold: dict[str, int] = next(
+        (r.environment["cold_targets"] for r in grid.results if "cold_targets" in r.environment), {}
+    )
+    if cold:
+        counts = " and ".join(f"{count:,} {part}" for part, count in cold.items())
+        text += f"\n\nAsked all the same: {counts} queries whose target has no training event."
+    return text
 
 
 def unfinished(grid: Grid) -> str:

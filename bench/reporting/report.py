@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.reporting import figures, provenance, sections, style, summary
+from bench.evaluation.slices import REACH_WINDOW
+from bench.reporting import comparisons, decoding, decoding_figures, figures, provenance, sections, style, summary
+from bench.reporting.comparisons import Answer
 from bench.reporting.files import replaced
 from bench.reporting.grid import Grid
 from bench.reporting.leaderboard import write_leaderboards
@@ -38,6 +41,7 @@ def write_report(
     """
     grid = Grid.of(suite, planned, results)
     tables = write_leaderboards(grid, results_dir)
+    answers = {dataset: comparisons.answers(grid.on(dataset), tables[dataset]) for dataset in grid.datasets}
     page = reports_dir / suite.name / "report.md"
     style.use_style()
     looks = style.model_styles(grid.models)
@@ -45,13 +49,15 @@ def write_report(
         f"# {suite.name}: {suite.description}",
         provenance.progress(grid) + (" **Preliminary.**" if len(grid.results) < len(grid.runs) else ""),
         "## Summary",
-        *(_summary(grid.on(dataset), dataset, tables[dataset]) for dataset in grid.datasets),
+        *(_summary(grid.on(dataset), dataset, tables[dataset], answers[dataset]) for dataset in grid.datasets),
         "## What was run, and how to run it again",
         provenance.how_to_repeat(grid, command),
         *(provenance.dataset_card(grid.on(dataset)) for dataset in grid.datasets),
     ]
     for dataset in grid.datasets:
-        parts += _dataset_sections(grid.on(dataset), dataset, tables[dataset], looks, page.parent / "figures")
+        parts += _dataset_sections(
+            grid.on(dataset), dataset, tables[dataset], answers[dataset], looks, page.parent / "figures"
+        )
     cards = {
         r.spec.label: r.diagnostics["fidelity"]
         for run in grid.runs
@@ -70,11 +76,15 @@ def write_report(
     return page
 
 
-def _summary(grid: Grid, dataset: str, wide: pd.DataFrame) -> str:
-    return f"**{dataset}**\n\n" + "\n".join(f"- {sentence}" for sentence in summary.findings(grid, wide))
+def _summary(grid: Grid, dataset: str, wide: pd.DataFrame, answers: Sequence[Answer]) -> str:
+    sentences = summary.findings(grid, wide)
+    sentences += [f"**{answer.comparison.title}**: {comparisons.sentence(answer)}" for answer in answers]
+    return f"**{dataset}**\n\n" + "\n".join(f"- {sentence}" for sentence in sentences)
 
 
-def _dataset_sections(grid: Grid, dataset: str, wide: pd.DataFrame, looks: figures.Styles, folder: Path) -> list[str]:
+def _dataset_sections(
+    grid: Grid, dataset: str, wide: pd.DataFrame, answers: Sequence[Answer], looks: figures.Styles, folder: Path
+) -> list[str]:
     """All tables and figures of one data set."""
 
     def picture(name: str, alternative: str, figure: Figure | None) -> str | None:
@@ -107,6 +117,16 @@ def _dataset_sections(grid: Grid, dataset: str, wide: pd.DataFrame, looks: figur
             "among many is expected by chance.",
             summary.question_table(grid, pair),
         )
+    for number, answer in enumerate(answers):
+        comparison = answer.comparison
+        parts += _section(
+            f"## {dataset}: {comparison.title}",
+            comparison.question,
+            comparisons.findings(answer),
+            comparisons.HOW_TO_READ if number == 0 else None,
+            comparisons.comparison_table(answer),
+            picture(f"comparison-{_slug(comparison.title)}", comparison.title, figures.comparison(answer, grid, looks)),
+        )
     parts += _section(
         f"## {dataset}: item level and SID level",
         "At item level the very item counts; at SID level any item with the same semantic ID. The last column counts "
@@ -126,11 +146,21 @@ def _dataset_sections(grid: Grid, dataset: str, wide: pd.DataFrame, looks: figur
         picture("history-length", "NDCG@10 by length of the history", figures.history_length(grid, looks)),
     )
     parts += _section(
+        f"## {dataset}: reach",
+        "Recall@10 by how far back the target, or any item of its category, last occurred in the user's history. What "
+        f"occurred only before the last {REACH_WINDOW} events is out of sight of every model that reads no further.",
+        sections.reach_table(grid, "item"),
+        picture("reach-item", "Recall@10 by reach of the target", figures.reach(grid, looks, "item")),
+        sections.reach_table(grid, "category"),
+        picture("reach-category", "Recall@10 by reach of its category", figures.reach(grid, looks, "category")),
+    )
+    parts += _section(
         f"## {dataset}: semantic-ID health",
         "Perplexity is the number of equally used codes with the same entropy; the nearer to the number of codes, the "
         "better.",
         sections.sid_health_table(grid),
     )
+    parts += _decoding(decoding.traced(grid), dataset, looks, picture)
     parts += _section(
         f"## {dataset}: learning curves",
         "",
@@ -143,6 +173,67 @@ def _dataset_sections(grid: Grid, dataset: str, wide: pd.DataFrame, looks: figur
         picture("cost", "NDCG@10 against training time, answering time and size", figures.cost(wide, grid, looks)),
     )
     return parts + _section(f"## {dataset}: published against measured", "", sections.published_table(grid, dataset))
+
+
+def _decoding(
+    grid: Grid, dataset: str, looks: figures.Styles, picture: Callable[[str, str, Figure | None], str | None]
+) -> list[str]:
+    """Where the models with traces lose their targets; nothing where no model has one."""
+    if not grid.runs:
+        return []
+    parts = _section(
+        f"## {dataset}: how decoding goes",
+        "What happened to the targets of the test queries while semantic IDs were generated, level by level, in the "
+        "same beam search as in the test. The last level is the disambiguation token, where there is one. All figures "
+        "are means over queries, ± standard deviation over seeds; no difference was tested.",
+        decoding.findings(grid),
+    )
+    parts += _section(
+        f"### Accuracy of each level ({dataset})",
+        "Share of targets whose code is the most probable of its level, given the codes before it. In training: with "
+        "dropout, over the steps before the validation whose weights were tested.",
+        decoding.accuracy_table(grid),
+    )
+    parts += _section(
+        f"### Prefix precision ({dataset})",
+        "P_1, P_12, ...: share of queries whose best generated ID begins with the target's first codes.",
+        decoding.prefix_table(grid),
+        picture("decoding-prefixes", "Prefix precision and survival in the beam", decoding_figures.prefixes(grid)),
+    )
+    parts += _section(
+        f"### Conditional Rank Progression ({dataset})",
+        "Two readings. The mean rank: the 0-based place of the target's path among all continuations of the beam, over "
+        "the n queries whose shorter path is in the beam. The places lost: how much further back the path stands than "
+        "one level before, over the queries whose path is in the beam at both levels.",
+        decoding.progression_table(grid),
+        picture("decoding-ranks", "Conditional Rank Progression, both readings", decoding_figures.ranks(grid)),
+    )
+    parts += _section(
+        f"### What the paper found ({dataset})",
+        "The paper's figures are from other data, known at second hand, and the exact formula of CRP is not certain, "
+        "so only directions and orders of size can agree. Of the two readings of CRP, the places lost are compared.",
+        decoding.paper_table(grid),
+    )
+    parts += _section(
+        f"### What a wrong first code costs ({dataset})",
+        "Rank (0 is first) and accuracy of the target's later codes, given its own first code, and given the most "
+        "probable other one in its place.",
+        decoding.wrong_first_table(grid),
+        picture("decoding-first-code", "Hits by the first code's place", decoding_figures.first_code(grid)),
+    )
+    return parts + _section(
+        f"### Gate and retrieved events ({dataset})",
+        "For the target's first code: how many long-term events the decoder gets to read, and what share of the "
+        "reading the gate leaves to them.",
+        decoding.retrieval_table(grid),
+        picture("decoding-gate", "Gate by number of retrieved events", decoding_figures.gate(grid, looks)),
+        picture("decoding-retrieved", "Histogram of retrieved lengths", decoding_figures.retrieved(grid)),
+    )
+
+
+def _slug(title: str) -> str:
+    """A title as part of a file name."""
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
 
 
 def _section(heading: str, words: str, *content: str | None) -> list[str]:

@@ -11,8 +11,9 @@ import pandas as pd
 from bench.errors import BenchError
 from bench.evaluation.evaluator import K_MAX
 from bench.evaluation.metrics import compute
+from bench.evaluation.slices import ReachOf, category_reach_slices, reach_slices
 from bench.reporting.grid import Grid, has_semantic_ids
-from bench.reporting.leaderboard import METRICS
+from bench.reporting.leaderboard import METRICS, by_slice
 from bench.reporting.markdown import NONE, marked, number, percent, plus_minus, table
 from bench.spec import Published, RunResult
 
@@ -38,6 +39,21 @@ def head_tail_table(wide: pd.DataFrame) -> str:
         for metric in ("recall@10", "ndcg@10")
     }
     return _score_table(_measured(wide), {}, columns)
+
+
+def reach_table(grid: Grid, of: ReachOf) -> str | None:
+    """Recall@10 by how far back the target (or its category) last occurred. None where that tells no queries apart."""
+    scores = by_slice(grid, reach_slices if of == "item" else category_reach_slices, "recall@10")
+    if scores.empty:
+        return None
+    columns = {}
+    models = list(dict.fromkeys(scores["model"]))
+    for part, rows in scores.groupby("slice", sort=False):
+        values = rows.set_index("model").reindex(models)
+        texts = [plus_minus(mean, std) for mean, std in zip(values["mean"], values["std"], strict=True)]
+        columns[f"{part} (n = {rows['queries'].iloc[0]:,})"] = marked(texts, values["mean"].tolist())
+    title = "Target last occurred in" if of == "item" else "Target's category last occurred in"
+    return table([f"{title}:", *columns], list(zip(models, *columns.values(), strict=True)))
 
 
 def notes(grid: Grid) -> str | None:
@@ -138,7 +154,8 @@ def published_table(grid: Grid, dataset: str) -> str | None:
     rows = []
     for entry in grid.suite.models:
         for figure in entry.published.get(dataset, ()):
-            rows.append([entry.row, figure.metric, *_against(figure, grid.of_model(entry.row)), figure.source])
+            metric = figure.metric + (" (SID level)" if figure.level == "sid" else "")
+            rows.append([entry.row, metric, *_against(figure, grid.of_model(entry.row)), figure.source])
     if not rows:
         return None
     headers = ["Model", "Metric", "Published", "Measured", "Difference", "Tolerance", "Verdict", "Source"]
@@ -216,7 +233,7 @@ def _against(figure: Published, results: Sequence[RunResult]) -> list[str]:
     """Cells: published, measured, difference, tolerance, verdict."""
     published, tolerance = number(figure.value), f"{figure.tolerance:.0%}"
     try:
-        seeds = [compute(figure.metric, _item_ranks(result), K_MAX).mean() for result in results]
+        seeds = [compute(figure.metric, _ranks(result, figure.level), K_MAX).mean() for result in results]
     except BenchError as error:
         return [published, NONE, NONE, tolerance, f"can't be computed: {error}"]
     if not seeds:
@@ -230,9 +247,9 @@ def _against(figure: Published, results: Sequence[RunResult]) -> list[str]:
     return [published, plus_minus(float(np.mean(seeds)), deviation), f"{relative:+.1%}", tolerance, verdict]
 
 
-def _item_ranks(result: RunResult) -> Any:
+def _ranks(result: RunResult, level: str) -> Any:
     assert result.queries is not None  # a complete result has its queries
-    return result.queries["item_rank"].to_numpy()
+    return result.queries[f"{level}_rank"].to_numpy()
 
 
 def _mean(values: Sequence[float | None], digits: int) -> str:

@@ -21,8 +21,8 @@ COLORS = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"),
     *("#882255", "#999933", "#777777"),
 )
-# The numbers of colours and markers share no divisor: 90 models before a pair repeats.
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
+# The numbers of colours and markers share no divisor: 130 models before a pair repeats.
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p", "d", "h")
 Line = Literal["-", "--", "-.", ":"]
 LINES: tuple[Line, ...] = ("-", "--", "-.", ":")
 GREY = "#8a8a8a"
@@ -92,7 +92,8 @@ def log_axis(axes: Axes) -> None:
 def count_axis(axes: Axes, smallest: int = 10_000) -> None:
     """A logarithmic x axis that also has a place for 0; counts below `smallest` lie close to it."""
     axes.set_xscale("symlog", linthresh=smallest, linscale=0.5)
-    axes.set_xlim(-0.3 * smallest, max(axes.get_xlim()[1], 10 * smallest))
+    # The margin is a share of the linear range, which is next to nothing where all counts are alike.
+    axes.set_xlim(-0.3 * smallest, max(1.5 * axes.get_xlim()[1], 10 * smallest))
     axes.xaxis.set_major_locator(FixedLocator([0, *(10.0**power for power in range(4, 13))]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))

@@ -7,10 +7,17 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from bench.evaluation.slices import Slices, history_length_bins, history_length_quarters, popularity_slices
+from bench.evaluation.slices import (
+    Slices,
+    category_reach_slices,
+    history_length_bins,
+    history_length_quarters,
+    popularity_slices,
+    reach_slices,
+)
 from bench.reporting.grid import Grid, has_semantic_ids
 from bench.reporting.leaderboard import by_slice
-from bench.reporting.markdown import number, p_value, plus_minus, table
+from bench.reporting.markdown import number, p_cell, p_value, plus_minus, table
 from bench.reporting.significance import ALPHA, PairedComparison, compare, holm
 
 MEAN = "item.overall.ndcg@10.mean"
@@ -52,7 +59,14 @@ def question_table(grid: Grid, labels: tuple[str, str]) -> str | None:
     left, right = (grid.of_model(label) for label in labels)
     assert left[0].queries is not None  # a complete result has its queries
     rows = []
-    for kind, slicer in (("", popularity_slices), ("history of ", history_bins(grid)), ("", _halves)):
+    cuts: tuple[tuple[str, Callable[[pd.DataFrame], Slices]], ...] = (
+        ("", popularity_slices),
+        ("history of ", history_bins(grid)),
+        ("", _halves),
+        ("target in the history: ", reach_slices),
+        ("its category in the history: ", category_reach_slices),
+    )
+    for kind, slicer in cuts:
         for name, mask in slicer(left[0].queries).items():
             found = compare(left, right, "recall@10", mask)
             if found:
@@ -77,7 +91,7 @@ def against_best(grid: Grid, wide: pd.DataFrame) -> str | None:
     rows = []
     for (model, comparison), corrected in zip(found, adjusted, strict=True):
         cells = _compared(comparison)
-        rows.append([model, *cells[1:], _p_cell(corrected), "yes" if corrected < ALPHA else "no"])
+        rows.append([model, *cells[1:], p_cell(corrected), "yes" if corrected < ALPHA else "no"])
     headers = ["Model", "NDCG@10", f"{ranked[0]} is ahead by", "95 % interval", "p", "p (Holm)", "Significant"]
     return table(headers, rows)
 
@@ -109,12 +123,8 @@ def _compared(found: PairedComparison) -> list[str]:
         number(found.second),
         f"{found.difference:+.4f}",
         f"{found.low:+.4f} .. {found.high:+.4f}",
-        _p_cell(found.p_value),
+        p_cell(found.p_value),
     ]
-
-
-def _p_cell(p: float) -> str:
-    return "< 0.001" if p < 0.001 else number(p, 3)
 
 
 def _leader(grid: Grid, ranked: pd.DataFrame) -> str:

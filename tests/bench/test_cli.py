@@ -29,7 +29,7 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["run", "--suite", "absent.yaml"], "no suite file 'absent.yaml'"),
         (["run", "--models", "popularty"], "unknown model 'popularty': did you mean popularity"),
         (["run", "--models", ","], "--models: give at least one name"),
-        (["run", "--datasets", "ml-10k"], "unknown data set 'ml-10k': did you mean ml-100k?"),
+        (["run", "--datasets", "ml-10k"], "unknown data set 'ml-10k': did you mean ml-100k"),
         (["run", "--models", "popularity", "--set", "epochs=3"], "--set epochs=3: unknown key 'epochs'"),
         (["run", "--models", "item-knn", "--set", "neighbors=3"], "unknown key 'neighbors': did you mean neighbours"),
         (["run", "--seeds", "x"], "--seeds: should be a count"),

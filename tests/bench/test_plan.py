@@ -5,8 +5,9 @@ import pytest
 
 from bench import plan as planning
 from bench.errors import BenchError, SkippedRun
+from bench.execution.worker import execute
 from bench.plan import Plan, expand, select
-from bench.spec import DatasetSpec, Entry, RunSpec, Suite
+from bench.spec import Comparison, DatasetSpec, Entry, RunSpec, Suite
 from bench.suite_files import load_suite, suite_names
 
 pytestmark = pytest.mark.usefixtures("tiny_ml_100k", "outside_models")
@@ -118,6 +119,24 @@ def test_a_model_whose_package_is_missing_is_still_planned(monkeypatch: pytest.M
     assert run.config == {"epochs": 3, "a": 1}
 
 
+def test_runs_on_data_that_are_not_here_are_planned_where_others_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    here, absent = DatasetSpec(name="ml-100k"), DatasetSpec(name="kuairec-big", protocol="shipped")
+    (tmp_path / "data" / "kuairec").mkdir()
+    runs = expand(suite(Entry(model="popularity"), datasets=(here, absent), seeds=(0,)))
+    assert [(run.dataset.label, run.data_hash == "") for run in runs] == [
+        ("ml-100k", False),
+        ("kuairec-big@shipped", True),
+    ]
+    result = execute(runs[1], tmp_path / "results", "cpu", threads=1)
+    assert result.status == "skipped"
+    assert result.reason.startswith("KuaiRec is not on this machine")
+    with pytest.raises(BenchError, match=r"KuaiRec is not on this machine .* download KuaiRec\.zip") as raised:
+        expand(suite(Entry(model="popularity"), datasets=(absent, DatasetSpec(name="taobao-mm"))))
+    assert "; TAOBAO-MM is not on this machine: download" in str(raised.value)
+
+
 def test_a_row_runs_only_on_its_data_sets() -> None:
     keep = DatasetSpec(name="ml-100k", seen_items="keep")
     rows = suite(Entry(model="outside", datasets=("ml-100k+keep",)), datasets=(DatasetSpec(name="ml-100k"), keep))
@@ -135,6 +154,15 @@ def test_select_narrows_a_suite_and_lets_other_models_join() -> None:
         select(rows, models=["popularty"])
     with pytest.raises(BenchError, match="unknown data set 'ml-10k': did you mean ml-100k"):
         select(rows, datasets=["ml-10k"])
+
+
+def test_comparisons_survive_a_selection_and_the_disk(tmp_path: Path) -> None:
+    asked = Comparison(title="Order", question="Does it matter?", rows=("a", "popularity"), against="a")
+    rows = suite(Entry(model="outside", label="a"), Entry(model="popularity"), comparisons=(asked,))
+    narrowed = select(rows, models=["popularity"])
+    assert narrowed.comparisons == (asked,)
+    Plan(suite=narrowed, runs=tuple(expand(narrowed)), command="").write(tmp_path)
+    assert Plan.read(tmp_path, "mine").suite.comparisons == (asked,)
 
 
 def test_a_plan_survives_the_disk(tmp_path: Path) -> None:
@@ -158,6 +186,7 @@ def test_a_results_folder_that_can_not_be_written_is_a_clear_error(tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", suite_names())
-def test_the_suites_of_the_project_fit_the_models(name: str) -> None:
+def test_the_suites_of_the_project_fit_the_models(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "_checked_hash", lambda dataset: "")  # not everybody has their data
     loaded = load_suite(name)
     assert len(expand(loaded)) == len(loaded.datasets) * len(loaded.models) * len(loaded.seeds)

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,6 +66,78 @@ def test_a_mistake_is_told_in_one_line_that_names_the_file(tmp_path: Path, old: 
     assert "\n" not in str(caught.value)
 
 
+COMPARED = (
+    GOOD
+    + """
+comparisons:
+  - {title: Width, question: Does it help, rows: [popularity, wide], against: wide}
+  - {title: Again, question: Does it, rows: [wide, popularity], against: popularity, paper: It does., cost: true}
+"""
+)
+
+
+def test_comparisons_name_rows(tmp_path: Path) -> None:
+    width, again = load_suite(write(tmp_path, COMPARED)).comparisons
+    assert (width.title, width.rows, width.against, width.paper) == ("Width", ("popularity", "wide"), "wide", "")
+    assert again.cost
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "rows: [popularity, wide]",
+            "rows: [popularity, wyde]",
+            "'Width': unknown row of this suite 'wyde': did you mean wide",
+        ),
+        ("rows: [popularity, wide]", "rows: [popularity, sasrec]", "'Width': unknown row of this suite 'sasrec'"),
+        ("rows: [popularity, wide]", "rows: [wide]", "'Width': 'rows' should list at least two rows"),
+        ("rows: [popularity, wide]", "rows: [wide, popularity, wide]", "each of them once"),
+        ("against: wide", "against: tiger", "'Width': unknown row of its own 'tiger': known: popularity, wide"),
+        ("title: Again", "title: Width", "two comparisons have the title 'Width'"),
+        ("question: Does it, ", "", r"key 'comparisons\[1\].question' is missing"),
+        ("title: Again", "titel: Again", r"comparisons\[1\]: unknown key 'titel': did you mean title"),
+    ],
+)
+def test_a_mistake_in_a_comparison_is_told_in_one_line(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in COMPARED
+    with pytest.raises(BenchError, match=message) as caught:
+        load_suite(write(tmp_path, COMPARED.replace(old, new)))
+    assert "mine.yaml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+FOUND = (
+    GOOD
+    + """
+paper:
+  - {metric: crp@2, system: TIGER, value: 1.25, dataset: TAOBAO-MM, source: a paper, row: wide}
+  - {metric: gate, system: GLASS, value: 1, dataset: TAOBAO-MM, source: a paper, row: wide}
+"""
+)
+
+
+def test_findings_of_a_paper_name_the_row_that_comes_nearest(tmp_path: Path) -> None:
+    progression, gate = load_suite(write(tmp_path, FOUND)).paper
+    assert (progression.metric, progression.value, progression.row) == ("crp@2", 1.25, "wide")
+    assert gate.metric == "gate"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("metric: crp@2", "metric: crp2", r"paper\[0\]\.metric: should be acc@D, p@D or crp@D .*, got 'crp2'"),
+        ("value: 1.25, ", "", r"key 'paper\[0\].value' is missing"),
+        ("row: wide", "row: wyde", "paper, crp@2: unknown row of this suite 'wyde': did you mean wide"),
+    ],
+)
+def test_a_mistake_in_a_finding_is_told_in_one_line(tmp_path: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(BenchError, match=message) as caught:
+        load_suite(write(tmp_path, FOUND.replace(old, new)))
+    assert "mine.yaml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_file_that_is_no_mapping_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="a suite is a mapping"):
         load_suite(write(tmp_path, "- popularity"))
@@ -81,3 +154,28 @@ def test_unknown_suites_and_missing_files_are_errors(tmp_path: Path) -> None:
 def test_seeds_are_a_count_or_a_list(value: object) -> None:
     with pytest.raises(BenchError, match="here: should be a count"):
         seeds_from(value, "here")
+
+
+def test_rows_of_a_comparison_in_the_ablation_differ_in_one_thing() -> None:
+    suite = load_suite("ablation")
+    entries = {entry.row: entry for entry in suite.models}
+    for comparison in suite.comparisons:
+        reference = entries[comparison.against]
+        for row in comparison.rows:
+            other = entries[row]
+            changed = set(flat(other.config).items()) ^ set(flat(reference.config).items())
+            differences = {key for key, _ in changed} | ({"model"} if other.model != reference.model else set())
+            assert len(differences) == (row != comparison.against), f"{comparison.title}: {row}: {differences}"
+
+
+def test_every_row_of_the_ablation_answers_a_question() -> None:
+    suite = load_suite("ablation")
+    assert {entry.row for entry in suite.models} == {row for asked in suite.comparisons for row in asked.rows}
+
+
+def flat(config: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested keys joined by dots, with their values as text."""
+    result: dict[str, str] = {}
+    for key, value in config.items():
+        result |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: str(value)}
+    return result

@@ -8,11 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bench.data.dataset import TrainingData
 from bench.data.interactions import Histories, Interactions
 from bench.data.protocols import Queries
-from bench.evaluation.evaluator import QUERY_COLUMNS, judge, target_ranks, validation_ndcg
+from bench.evaluation.evaluator import QUERY_COLUMNS, events_back, judge, target_ranks, validation_ndcg
 from bench.recommender import FitContext, Recommendations, Recommender
 
 N_ITEMS = 30
@@ -96,6 +98,54 @@ def test_item_hit_implies_sid_hit_at_least_as_early() -> None:
     assert (hits["sid_rank"] > 0).all()
     assert (hits["sid_rank"] <= hits["item_rank"]).all()
     assert table["sid_rank"].gt(0).sum() > len(hits)  # sharing a semantic ID makes SID level easier
+
+
+def test_the_last_occurrence_counts_and_the_last_event_is_one_back() -> None:
+    values = np.array([7, 5, 7, 5, 6, 6], dtype=np.int32)
+    offsets = np.array([0, 3, 3, 6], dtype=np.int64)
+    for wanted, gaps in (([7, 7, 6], [1, 0, 1]), ([5, 5, 5], [2, 0, 3]), ([6, 6, 7], [0, 0, 0])):
+        assert events_back(values, offsets, np.array(wanted, dtype=np.int32)).tolist() == gaps
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(st.lists(st.integers(0, 4), max_size=12), st.integers(0, 5)), max_size=8))
+def test_events_back_equals_walking_back(asked: list[tuple[list[int], int]]) -> None:
+    values = np.array([value for history, _ in asked for value in history], dtype=np.int32)
+    offsets = np.cumsum([0, *(len(history) for history, _ in asked)]).astype(np.int64)
+    walked = [
+        next((gap for gap, value in enumerate(reversed(history), start=1) if value == wanted), 0)
+        for history, wanted in asked
+    ]
+    found = events_back(values, offsets, np.array([wanted for _, wanted in asked], dtype=np.int32))
+    assert found.dtype == np.int32
+    assert found.tolist() == walked
+
+
+@pytest.mark.parametrize("batch_size", [2, 1000])
+def test_gaps_of_item_and_category_are_those_of_the_query_s_own_history(batch_size: int) -> None:
+    """Item `i` has category `i % 4`, but nobody knows that of items 3, 7, 11, ..."""
+    category = np.where(np.arange(N_ITEMS) % 4 < 3, np.arange(N_ITEMS) % 4, -1).astype(np.int32)
+    queries = make_queries()
+    table = judge(Scripted(), queries, batch_size=batch_size, k=K, category=category)
+    assert table["item_gap"].eq(0).all()  # its users have distinct items
+    for place, (gap, target) in enumerate(zip(table["category_gap"], queries.targets, strict=True)):
+        own = category[queries.histories(place, place + 1).items][::-1]
+        same = np.flatnonzero(own == category[target])
+        assert gap == (same[0] + 1 if category[target] >= 0 and len(same) else 0)
+    assert table["category_gap"].nunique() > 2
+    assert judge(Scripted(), queries, k=K)["category_gap"].eq(0).all()
+
+
+def test_a_repeated_target_has_its_distance() -> None:
+    items = np.array([4, 9, 2, 4, 8, 4], dtype=np.int32)
+    interactions = Interactions(items, np.arange(6, dtype=np.int64), np.array([0, 6], dtype=np.int64), N_ITEMS)
+    one = replace(
+        make_queries(1, exclude_seen=False),
+        interactions=interactions,
+        ends=np.array([5], dtype=np.int64),
+        targets=np.array([4], dtype=np.int32),
+    )
+    assert judge(Scripted(), one, k=K)["item_gap"].tolist() == [2]  # not the target itself, which is out of the history
 
 
 def test_without_semantic_ids_both_levels_are_one() -> None:

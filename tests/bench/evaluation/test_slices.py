@@ -8,10 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.evaluation.slices import (
+    ReachOf,
+    category_reach_slices,
     history_length_bins,
     history_length_quarters,
     popularity_deciles,
     popularity_slices,
+    reach_parts,
+    reach_slices,
 )
 
 
@@ -78,3 +82,34 @@ def test_every_query_is_in_exactly_one_part(lengths: list[int], data: st.DataObj
         assert np.sum(list(slicer(table).values()), axis=0).tolist() == [1] * len(lengths)
     halves = popularity_slices(table)
     assert (halves["head"] ^ halves["tail"]).all()
+
+
+def gaps(items: list[int], categories: list[int]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {"item_gap": np.array(items, dtype=np.int32), "category_gap": np.array(categories, dtype=np.int32)}
+    )
+
+
+def test_reach_is_recent_up_to_the_window_and_its_names_tell_it() -> None:
+    table = gaps([1, 50, 51, 0], [2, 1, 1, 20])
+    assert {name: mask.tolist() for name, mask in reach_slices(table).items()} == {
+        "last 50 events": [True, True, False, False],
+        "only before the last 50": [False, False, True, False],
+        "never": [False, False, False, True],
+    }
+    assert {name: mask.tolist() for name, mask in category_reach_slices(table, window=10).items()} == {
+        "last 10 events": [True, True, True, False],
+        "only before the last 10": [False, False, False, True],
+    }
+
+
+def test_reach_says_nothing_where_all_queries_are_alike_or_the_columns_are_missing() -> None:
+    assert reach_slices(gaps([0, 0], [3, 60])) == {}
+    assert list(reach_parts(gaps([0, 0], [3, 60]), of="category")) == ["recent", "far"]
+    assert reach_slices(queries(lengths=[3, 4])) == {}
+
+
+@given(st.lists(st.integers(0, 120), min_size=1), st.integers(1, 100), st.sampled_from(["item", "category"]))
+def test_every_query_reaches_into_exactly_one_part(found: list[int], window: int, of: ReachOf) -> None:
+    parts = reach_parts(gaps(found, found), window, of)
+    assert not parts or np.sum(list(parts.values()), axis=0).tolist() == [1] * len(found)

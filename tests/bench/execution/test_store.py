@@ -37,6 +37,19 @@ def test_a_result_survives_the_disk(tmp_path: Path) -> None:
     assert (store.folder(SPEC) / "log.txt").read_text() == "said\n"
 
 
+def test_a_decoding_table_is_stored_where_there_is_one(tmp_path: Path) -> None:
+    store = ResultStore(tmp_path)
+    decoding = pd.DataFrame({"path_rank_1": np.arange(3, dtype=np.int32), "in_beam_1": [True, False, True]})
+    store.save(result(decoding=decoding))
+    loaded = store.load(SPEC)
+    assert loaded is not None
+    pd.testing.assert_frame_equal(loaded.decoding, decoding)
+    (store.folder(SPEC) / "decoding.parquet").unlink()
+    loaded = store.load(SPEC)
+    assert loaded is not None
+    assert loaded.decoding is None, "a result from before there were such tables stays readable"
+
+
 def test_folders_are_readable() -> None:
     assert ResultStore(Path("results")).folder(SPEC) == Path(f"results/runs/tiny/m/s0-{SPEC.key}")
 
@@ -65,6 +78,14 @@ def test_a_crash_while_writing_keeps_the_old_result(tmp_path: Path, monkeypatch:
     assert loaded is not None
     assert loaded.fit_seconds == 1.25
     assert len(list(store.folder(SPEC).parent.iterdir())) == 1
+
+
+def test_a_damaged_decoding_table_is_named(tmp_path: Path) -> None:
+    store = ResultStore(tmp_path)
+    store.save(result(decoding=pd.DataFrame({"path_rank_1": [0, 1, 2]})))
+    (store.folder(SPEC) / "decoding.parquet").write_bytes(b"\x00\xff" * 50)
+    with pytest.raises(UnreadableResultError, match=r"decoding\.parquet"):
+        store.load(SPEC)
 
 
 @pytest.mark.parametrize("name", ["result.json", "queries.parquet"])

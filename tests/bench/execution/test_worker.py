@@ -35,6 +35,8 @@ def test_a_complete_run_leaves_all_that_a_report_needs(tmp_path: Path) -> None:
     assert result.queries is not None
     assert list(result.queries.columns) == list(QUERY_COLUMNS)
     assert len(result.queries) == 30
+    assert result.queries["item_gap"].eq(0).all()  # nobody saw a film twice
+    assert result.queries["category_gap"].gt(0).sum() > 20  # of two genres, most histories have both
     assert result.milliseconds_per_user == pytest.approx(1000 * result.recommend_seconds / 30)
     assert [point["epoch"] for point in result.curve] == [0, 1, 2]
     assert (result.best_epoch, result.validation) == (0, result.curve[0]["validation"])

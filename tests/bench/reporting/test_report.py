@@ -17,7 +17,7 @@ from bench.reporting.leaderboard import leaderboard, tidy_metrics
 from bench.reporting.report import write_report
 from bench.reporting.sections import fidelity_cards, level_table, published_table
 from bench.reporting.summary import findings
-from bench.spec import RunResult, RunSpec, Suite
+from bench.spec import Published, RunResult, RunSpec, Suite
 
 COMMAND = "python -m bench run --suite made-up"
 
@@ -183,6 +183,21 @@ def test_published_against_measured(full_grid: Grid) -> None:
     assert "| reproduced |" in re.sub(" +", " ", str(published_table(Grid.of(full_grid.suite, plan, near), "ml-100k")))
     assert "not measured" in str(published_table(Grid.of(full_grid.suite, plan, []), "ml-100k"))
     assert published_table(full_grid, "elsewhere") is None
+
+
+def test_a_published_figure_of_semantic_ids_is_compared_with_those(full_grid: Grid) -> None:
+    entry = next(entry for entry in full_grid.suite.models if entry.model == "tiger")
+    figures = [
+        Published(metric="hit@20", value=0.5, tolerance=0.1, source="", level=level) for level in ("item", "sid")
+    ]
+    changed = entry.model_copy(update={"published": {"ml-100k": tuple(figures)}})
+    text = str(
+        published_table(Grid(full_grid.suite.model_copy(update={"models": (changed,)}), full_grid.runs), "ml-100k")
+    )
+    item, sid = (line for line in text.splitlines() if "hit@20" in line)
+    assert "hit@20 (SID level)" in sid
+    measured = [float(line.split("|")[4].split("±")[0].strip("* ")) for line in (item, sid)]
+    assert measured[1] > measured[0]
 
 
 def test_a_published_metric_that_cannot_be_computed_spoils_nothing(full_grid: Grid) -> None:

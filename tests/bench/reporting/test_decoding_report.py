@@ -1,0 +1,266 @@
+"""Tables, sentences and figures of decoding traces: what they say is what was put in."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from bench.evaluation.decoding import conditional_rank, rank_progression
+from bench.reporting import decoding, decoding_figures, style
+from bench.reporting.grid import Grid
+from bench.reporting.report import write_report
+from bench.seeds import seed_for
+from bench.spec import PaperFinding, RunResult, RunSpec, Suite
+
+TRACED = ("tiger", "glass", "glass-no-sid-tier")
+N_QUERIES = 943
+
+
+def make_trace(spec: RunSpec, levels: int = 4, beam: int = 20) -> pd.DataFrame:
+    """A trace in which paths lose places at random; GLASS retrieves, and its gate opens the more it finds."""
+    rng = np.random.default_rng(seed_for("trace", spec.label, spec.seed))
+    columns: dict[str, np.ndarray] = {}
+    rank = rng.geometric(0.15, N_QUERIES) - 1
+    alive, best = np.ones(N_QUERIES, dtype=bool), np.ones(N_QUERIES, dtype=bool)
+    for level in range(1, levels + 1):
+        if level > 1:
+            rank = np.maximum(rank + rng.geometric(0.4, N_QUERIES) - 2, 0)
+        columns[f"path_rank_{level}"] = np.where(alive, rank, -1).astype(np.int32)
+        alive = alive & (rank < beam)
+        columns[f"in_beam_{level}"] = alive
+        best = best & (rank == 0)
+        columns[f"best_prefix_{level}"] = best
+        columns[f"forced_rank_{level}"] = (rng.geometric(0.2, N_QUERIES) - 1).astype(np.int32)
+        if level > 1:
+            columns[f"after_wrong_{level}"] = (rng.geometric(0.05, N_QUERIES) - 1).astype(np.int32)
+    if spec.label.startswith("glass"):
+        found = np.minimum(np.maximum(rng.geometric(0.15, N_QUERIES) - 3, 0), 20).astype(np.int32)
+        columns["retrieved"] = found
+        opened = 0.2 + 0.02 * found + rng.normal(0, 0.05, N_QUERIES)
+        columns["gate"] = np.where(found > 0, np.clip(opened, 0.01, 1), 0).astype(np.float32)
+    return pd.DataFrame(columns)
+
+
+def with_trace(result: RunResult) -> RunResult:
+    if result.spec.label not in TRACED:
+        return result
+    accuracy = [[0.01 * step, 0.02, 0.03, 0.04] for step in range(len(result.curve))]
+    diagnostics = {**result.diagnostics, "training_accuracy": accuracy}
+    return dataclasses.replace(result, decoding=make_trace(result.spec), diagnostics=diagnostics)
+
+
+def found(metric: str, value: float, row: str = "tiger") -> PaperFinding:
+    return PaperFinding(metric=metric, system="TIGER", value=value, dataset="TAOBAO-MM", source="a paper", row=row)
+
+
+PAPER = (
+    found("acc@1", 0.241),
+    found("p@2", 0.147),
+    found("crp@2", 1.25),
+    found("gate", 1, "glass"),
+    found("crp@3", 0.13, "sasrec"),
+)
+
+
+@pytest.fixture(scope="module")
+def asked(suite: Suite) -> Suite:
+    return suite.model_copy(update={"paper": PAPER})
+
+
+@pytest.fixture(scope="module")
+def traced_results(results: list[RunResult]) -> list[RunResult]:
+    return [with_trace(result) for result in results]
+
+
+@pytest.fixture(scope="module")
+def grid(asked: Suite, planned: list[RunSpec], traced_results: list[RunResult]) -> Grid:
+    style.use_style()
+    return decoding.traced(Grid.of(asked, planned, traced_results))
+
+
+def cells(table: str | None, start: str) -> list[str]:
+    """The cells of the first line that starts with `start`."""
+    assert table is not None
+    line = next(line for line in table.splitlines() if line.startswith(f"| {start} "))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def column(table: str | None, row: str, name: str) -> str:
+    assert table is not None
+    header = [cell.strip() for cell in table.splitlines()[0].strip("|").split("|")]
+    return cells(table, row)[header.index(name)]
+
+
+def test_only_runs_with_traces_are_shown(grid: Grid) -> None:
+    assert grid.models == list(TRACED)
+    for table in (decoding.accuracy_table(grid), decoding.prefix_table(grid), decoding.progression_table(grid)):
+        assert table is not None
+        assert len(table.splitlines()) == 2 + len(TRACED)
+
+
+def test_both_readings_of_crp_are_means_over_seeds(grid: Grid) -> None:
+    table = decoding.progression_table(grid)
+    for name, measure in (("Mean rank at level 3", conditional_rank), ("Places lost at level 3", rank_progression)):
+        seeds = [measure(decoding.decoding_of(result))[2] for result in grid.of_model("glass")]
+        assert column(table, "glass", name) == f"{np.mean(seeds):.2f} ± {np.std(seeds, ddof=1):.2f}"
+    assert table is not None
+    assert "Places lost at level 1" not in table, "nothing can be lost at the first level"
+    assert column(table, "glass", "n at level 1") == str(N_QUERIES)
+
+
+def test_the_training_accuracy_is_that_of_the_tested_weights(grid: Grid) -> None:
+    result = grid.of_model("glass")[0]
+    best = int(np.argmax([point["validation"] for point in result.curve]))
+    accuracy = decoding.training_accuracy(result)
+    assert accuracy is not None
+    assert accuracy[0] == 0.01 * best
+    old = dataclasses.replace(result, diagnostics={})
+    assert decoding.training_accuracy(old) is None
+
+
+def test_rows_of_different_depth_share_a_table(asked: Suite, traced_results: list[RunResult]) -> None:
+    shallow = [
+        dataclasses.replace(r, decoding=make_trace(r.spec, levels=3)) if r.spec.label == "tiger" else r
+        for r in traced_results
+    ]
+    table = decoding.prefix_table(decoding.traced(Grid.of(asked, [r.spec for r in shallow], shallow)))
+    assert column(table, "tiger", "P_1234") == "-"
+    assert column(table, "glass", "P_1234") != "-"
+
+
+def test_paper_and_measurement_stand_side_by_side_and_crp_is_compared_with_places_lost(grid: Grid) -> None:
+    table = decoding.paper_table(grid)
+    assert table is not None
+    assert len(table.splitlines()) == 2 + 4, "a row without a trace has nothing to be compared"
+    crp = cells(table, "CRP_2: places lost (other reading: mean rank)")
+    ours = decoding.progression_table(grid)
+    assert crp[4] == "1.25"
+    assert cells(table, "P_12")[5] == column(decoding.prefix_table(grid), "tiger", "P_12")
+    gate = cells(table, "gate by retrieved events: rank correlation")
+    assert gate[4] == "rises"
+    assert 0 < float(gate[5].split()[0]) < 1
+    assert float(crp[5].split()[0]) == pytest.approx(
+        float(column(ours, "tiger", "Places lost at level 2").split()[0]), abs=0.01
+    )
+    assert float(crp[6].split()[0]) == pytest.approx(
+        float(column(ours, "tiger", "Mean rank at level 2").split()[0]), abs=0.01
+    )
+    assert decoding.paper_table(dataclasses.replace(grid, suite=grid.suite.model_copy(update={"paper": ()}))) is None
+
+
+def test_gates_are_told_with_their_direction_and_never_beyond_chance(grid: Grid) -> None:
+    said = decoding.findings(grid)
+    assert said is not None
+    assert "**glass against tiger**: the best ID begins" in said
+    assert "**glass**: gate and number of retrieved events" in said
+    assert "the more is retrieved, the wider the gate opens" in said
+    assert "**tiger**" not in said
+    table = decoding.retrieval_table(grid)
+    assert 0 < float(column(table, "glass", "Rank correlation of gate and events").split()[0]) < 1
+
+    def changed(gate: Callable[[pd.DataFrame], np.ndarray]) -> str:
+        runs = [
+            dataclasses.replace(run, result=dataclasses.replace(run.result, decoding=frame.assign(gate=gate(frame))))
+            for run in grid.runs
+            if run.result is not None and "gate" in (frame := decoding.decoding_of(run.result))
+        ]
+        return decoding.findings(Grid(grid.suite, tuple(runs))) or ""
+
+    rng = np.random.default_rng(0)
+    assert "less the gate opens" in changed(lambda frame: 1 / (1 + frame["retrieved"].to_numpy()))
+    assert "which chance alone explains" in changed(lambda frame: rng.random(len(frame)))
+    assert "gate" not in changed(lambda frame: np.where(frame["retrieved"] > 0, 0.5, 0)), "a fixed gate has no course"
+
+
+def test_a_wrong_first_code_has_a_line_per_later_level(grid: Grid) -> None:
+    table = decoding.wrong_first_table(grid)
+    assert table is not None
+    assert len(table.splitlines()) == 2 + 3 * len(TRACED)
+    right, wrong = (
+        np.mean([decoding.decoding_of(result)[f"{name}_2"].mean() for result in grid.of_model("tiger")])
+        for name in ("forced_rank", "after_wrong")
+    )
+    assert cells(table, "tiger")[3:5] == [f"{right:.2f}", f"{wrong:.2f}"]
+
+
+def words_in(figure: Figure | None) -> str:
+    assert figure is not None
+    texts = [text.get_text() for text in figure.texts]
+    texts += [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    for axes in figure.axes:
+        labels = [*axes.get_xticklabels(), *axes.get_yticklabels(), *axes.texts]
+        texts += [axes.get_title(loc="left"), axes.get_xlabel(), *(label.get_text() for label in labels)]
+    return "\n".join([*texts, figure.get_suptitle(), figure.get_supxlabel()])
+
+
+def test_every_figure_names_its_models_data_and_seeds(grid: Grid) -> None:
+    looks = style.model_styles(grid.models)
+    drawn = {
+        "prefixes": (decoding_figures.prefixes(grid), TRACED),
+        "ranks": (decoding_figures.ranks(grid), TRACED),
+        "first code": (decoding_figures.first_code(grid), TRACED),
+        "gate": (decoding_figures.gate(grid, looks), TRACED[1:]),
+        "retrieved": (decoding_figures.retrieved(grid), TRACED[1:]),
+    }
+    for figure, models in drawn.values():
+        words = words_in(figure)
+        assert all(model in words for model in models)
+        assert "ml-100k" in words
+        assert f"n = {N_QUERIES} test queries; mean of 3 seeds" in words
+    assert "P_1234: the first 4 codes" in words_in(drawn["prefixes"][0])
+
+
+def test_the_gate_has_a_point_per_bin_with_its_queries(grid: Grid) -> None:
+    figure = decoding_figures.gate(grid, style.model_styles(grid.models))
+    assert figure is not None
+    traces = [decoding.decoding_of(result) for result in grid.of_model("glass")]
+    single = np.mean([(trace["retrieved"] == 1).sum() for trace in traces])
+    assert f"1\nn={single:,.0f}" in [label.get_text() for label in figure.axes[0].get_xticklabels()]
+
+
+def test_models_that_retrieve_alike_share_a_histogram(grid: Grid) -> None:
+    alike = [
+        dataclasses.replace(
+            run, result=dataclasses.replace(run.result, decoding=make_trace(grid.of_model("glass")[0].spec))
+        )
+        for run in grid.runs
+        if run.result is not None and run.spec.label.startswith("glass")
+    ]
+    figure = decoding_figures.retrieved(Grid(grid.suite, tuple(alike)))
+    assert figure is not None
+    visible = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title(loc="left") for axes in visible] == ["glass and 1 like it"]
+    assert sum(bar.get_height() for bar in visible[0].patches) == pytest.approx(1)
+
+
+def test_models_without_retrieval_have_no_gate_to_draw(grid: Grid) -> None:
+    tiger = Grid(grid.suite, tuple(run for run in grid.runs if run.spec.label == "tiger"))
+    assert decoding_figures.gate(tiger, style.model_styles(tiger.models)) is None
+    assert decoding_figures.retrieved(tiger) is None
+    assert decoding.retrieval_table(tiger) is None
+
+
+def test_the_report_has_the_section_where_there_are_traces_and_only_there(
+    asked: Suite,
+    planned: list[RunSpec],
+    results: list[RunResult],
+    traced_results: list[RunResult],
+    tmp_path: Path,
+) -> None:
+    few = [spec for spec in planned if spec.label in ("tiger", "glass") and spec.seed < 2]
+    for name, runs in (("without", results), ("with", traced_results)):
+        page = write_report(asked, few, runs, tmp_path / name, tmp_path / name, "command").read_text()
+        pictures = sorted(path.name for path in (tmp_path / name / asked.name / "figures").glob("*decoding*.png"))
+        if name == "without":
+            assert "how decoding goes" not in page
+            assert pictures == []
+        else:
+            assert "## ml-100k: how decoding goes" in page
+            assert all(f"(figures/{picture})" in page for picture in pictures)
+            assert len(pictures) == 5

@@ -1,0 +1,108 @@
+"""How far back the target last occurred: in the report where the data tell it, and silently absent where they don't."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.reporting import figures, style
+from bench.reporting.grid import Grid
+from bench.reporting.leaderboard import LEADERBOARD_COLUMNS, leaderboard, tidy_metrics
+from bench.reporting.report import write_report
+from bench.reporting.sections import reach_table
+from bench.reporting.summary import question_table
+from bench.spec import RunResult
+
+N_QUERIES = 943
+GAPS = np.repeat(np.array([1, 50, 51, 0], dtype=np.int32), [200, 100, 300, 343])
+"""300 targets among the last 50 events, 300 only before these, 343 never."""
+
+
+def with_gaps(results: Sequence[RunResult], category: np.ndarray | None = None) -> list[RunResult]:
+    """The results as if the data had repeats; the category of every target was the last event's unless given."""
+    category_gap = np.ones(N_QUERIES, dtype=np.int32) if category is None else category
+    return [
+        dataclasses.replace(result, queries=result.queries.assign(item_gap=GAPS, category_gap=category_gap))
+        for result in results
+        if result.queries is not None
+    ]
+
+
+@pytest.fixture(scope="module")
+def grid(full_grid: Grid) -> Grid:
+    return Grid.of(full_grid.suite, [run.spec for run in full_grid.runs], with_gaps(full_grid.results))
+
+
+def test_the_table_tells_the_parts_and_their_values(grid: Grid) -> None:
+    text = reach_table(grid, "item")
+    assert text is not None
+    heading, _, *lines = text.splitlines()
+    for part in ("last 50 events (n = 300)", "only before the last 50 (n = 300)", "never (n = 343)"):
+        assert part in heading
+    glass = next(line for line in lines if line.startswith("| glass "))
+    recent = [
+        r.queries["item_rank"][:300].between(1, 10).mean() for r in grid.of_model("glass") if r.queries is not None
+    ]
+    assert f"{np.mean(recent):.4f} ± {np.std(recent, ddof=1):.4f}" in glass
+    assert len(lines) == len(grid.models)
+
+
+def test_a_cut_that_tells_no_queries_apart_has_no_table_and_no_figure(grid: Grid) -> None:
+    assert reach_table(grid, "category") is None
+    assert figures.reach(grid, style.model_styles(grid.models), "category") is None
+
+
+def test_the_figure_has_a_panel_a_part_with_every_model(grid: Grid) -> None:
+    style.use_style()
+    figure = figures.reach(grid, style.model_styles(grid.models), "item")
+    assert figure is not None
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [
+        "last 50 events (n = 300)",
+        "only before the last 50 (n = 300)",
+        "never (n = 343)",
+    ]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == grid.models
+
+
+def test_questions_are_answered_part_by_part(grid: Grid, full_grid: Grid) -> None:
+    text = question_table(grid, ("glass", "tiger"))
+    assert text is not None
+    assert "target in the history: only before the last 50" in text
+    assert "its category" not in text
+    assert "in the history" not in str(question_table(full_grid, ("glass", "tiger")))
+
+
+def test_the_tidy_table_has_the_parts_and_the_wide_one_does_not(grid: Grid, full_grid: Grid) -> None:
+    tidy = tidy_metrics(grid)
+    found = tidy[tidy["slice"].str.startswith("reach:")]
+    assert set(found["slice"]) == {"reach:recent", "reach:far", "reach:never"}
+    assert set(found[found["model"] == "sasrec"]["level"]) == {"item"}
+    result = grid.of_model("tiger")[0]
+    assert result.queries is not None
+    value = found.query("model == 'tiger' and seed == 0 and level == 'sid' and slice == 'reach:far'")
+    expected = result.queries["sid_rank"][300:600].between(1, 20).mean()
+    assert value.set_index("metric")["value"]["recall@20"] == pytest.approx(expected)
+    assert list(leaderboard(tidy).columns) == list(LEADERBOARD_COLUMNS)
+    assert not tidy_metrics(full_grid)["slice"].str.contains("reach").any()
+
+
+def test_the_report_has_a_reach_section_also_where_some_results_are_older_than_the_columns(
+    grid: Grid, full_grid: Grid, tmp_path: Path
+) -> None:
+    planned = [run.spec for run in grid.runs if run.spec.label in {"tiger", "glass"}]
+    category = np.where(np.arange(N_QUERIES) < 500, 60, 0).astype(np.int32)
+    results = [*full_grid.of_model("tiger"), *with_gaps(full_grid.of_model("glass"), category)]
+    page = write_report(grid.suite, planned, results, tmp_path / "results", tmp_path / "reports", "command")
+    text = page.read_text()
+    section = text.partition("## ml-100k: reach")[2].partition("\n## ")[0]
+    for of in ("item", "category"):
+        assert f"figures/ml-100k-reach-{of}.png" in section
+        assert (page.parent / f"figures/ml-100k-reach-{of}.png").exists()
+    assert "only before the last 50 (n = 500)" in section
+    assert "| glass " in section
+    assert "| tiger " not in section
+    assert "nan" not in text
