@@ -287,8 +287,10 @@ class Decoder(nn.Module):
             positions: int64 `[batch or 1, positions]`, the last place of `encoded` that each target may see.
         """
         place = torch.arange(encoded.shape[1], device=encoded.device)
-        distance = positions.unsqueeze(-1) - place
-        bias = self.bias(distance).masked_fill((distance < 0).unsqueeze(-3), -torch.inf)
+        distance = place[:, None] - place
+        # One row for every last place, looked up for the targets: the gradient of so few rows is a fast one.
+        row = self.bias(distance).masked_fill(distance < 0, -torch.inf).movedim(0, 1)
+        bias = F.embedding(positions, row.flatten(1)).unflatten(-1, row.shape[1:]).transpose(1, 2)
         return Memory([layer.cross_attention.prepare(encoded) for layer in self._layers()], bias)
 
     def forward(

@@ -84,7 +84,7 @@ class TrainingWindows:
         return WindowEpoch(self, plan)
 
     def _cut(self, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Users, first events and numbers of targets of all windows of an epoch."""
+        """Users, first events and numbers of input events of all windows of an epoch that have targets."""
         targets = np.maximum(self.interactions.lengths - 1, 0)
         offset = np.where(targets > self.length, rng.integers(0, self.length, len(targets)), 0)
         n_windows = -(-(targets + offset) // self.length)
@@ -92,7 +92,14 @@ class TrainingWindows:
         number = np.arange(len(users)) - np.repeat(np.cumsum(n_windows) - n_windows, n_windows)
         begin = number * self.length - offset[users]
         starts = np.maximum(begin, 0)
-        return users, starts, np.minimum(begin + self.length, targets[users]) - starts
+        lengths = np.minimum(begin + self.length, targets[users]) - starts
+        if self.history_ends is not None and len(users):
+            # The windows cover all events but the users' first ones, in their order.
+            firsts = self.interactions.offsets[:-1][self.interactions.lengths > 0]
+            latest = np.maximum.reduceat(np.delete(self.history_ends, firsts), np.cumsum(lengths) - lengths)
+            has_targets = latest > starts
+            users, starts, lengths = users[has_targets], starts[has_targets], lengths[has_targets]
+        return users, starts, lengths
 
     def gather(self, users: NDArray[np.int64], starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> WindowBatch:
         """The batch of the windows that begin at event `starts` of `users` and have `lengths` targets."""

@@ -83,7 +83,8 @@ def load_kuairec(name: str, matrix: str) -> Dataset:
     The shipped split is this project's reading of GLASS, whose paper gives totals only (3,790 users, 30,320 samples,
     8 a user): of each user with at least 60 events the last is the test target, the one before it the validation
     target, and the 8 before these are the training targets, so that the first of them has 50 events before it. Other
-    users have no queries and train with all their events. How GLASS chose its 3,790 users is not known.
+    users have neither targets nor queries; their events count for popularity and collaborative item features. How GLASS
+    chose its 3,790 users is not known.
 
     Raises:
         MissingDataError: The files are not on this machine.

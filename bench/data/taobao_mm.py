@@ -84,10 +84,11 @@ def load_taobao_mm(selection: Selection | None = None) -> Dataset:
 
     A sample is a row of `train_samples` or `test_samples` that was clicked (`label_0[0] == 0`) and whose item is one of
     the selection's target items. A row of the interactions is one user of one of the two parts: first those of the
-    training samples, whose history `150_2_180` is followed by their clicked targets in file order, so that each is the
-    target once; then those of the test samples, whose history stands alone and trains nothing. A user of both
-    parts has two rows, with the history that each part ships. The order of a history is its time; there are no
-    timestamps. The catalogue, all of which is ranked, are the target items and the items of all histories.
+    training samples, whose history `150_2_180` is followed by their clicked targets in file order, which are the
+    training targets of the shipped split; then those of the test samples, whose history stands alone and trains
+    nothing. A user of both parts has two rows, with the history that each part ships. The order of a history is its
+    time; there are no timestamps. The catalogue, all of which is ranked, are the target items and the items of all
+    histories.
 
     The shipped split asks every test sample after the history of its row, a random half of them for validation, the
     other half for the test. Under leave-one-out the two rows of a user of both parts count as two users, and one row's

@@ -159,6 +159,7 @@ def test_targets_of_baskets_are_learnt_at_most_once_from_what_precedes_the_baske
     )
     visited = []
     for batch in epoch:
+        assert (batch.targets != PAD).any(1).all(), "a window without targets would be read for nothing"
         for user, start, items, targets, kept in zip(
             *(part.tolist() for part in (batch.users, batch.starts, batch.items, batch.targets, batch.kept)),
             strict=True,
