@@ -1,4 +1,4 @@
-"""The command line: `python -m bench run | report | list | data`."""
+"""The command line: `python -m bench run | report | compare | export | list | data`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from bench import data_cli
+from bench import data_cli, results_cli
+from bench.console import table_console
 from bench.dataset_options import DATASET_HELP, as_arguments, chosen_dataset, takes_dataset_options
 from bench.errors import BenchError, unknown_name
 from bench.execution.job import run_plan, say, stored_results
@@ -29,6 +30,7 @@ app = typer.Typer(
     help="Benchmark of recommender systems: train, judge, report.",
 )
 app.add_typer(data_cli.app, name="data")
+results_cli.register(app)
 
 
 class Device(str, Enum):
@@ -43,8 +45,6 @@ SuiteOption = Annotated[str, typer.Option(help="Name of a suite, or path to a .y
 ResultsOption = Annotated[Path, typer.Option(help="Folder of the results.")]
 ReportsOption = Annotated[Path, typer.Option(help="Folder of the reports.")]
 _INTERRUPTED = 130
-_WIDTH_OF_FILES = 140
-"""Characters of a table's line where it does not go to a terminal."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -128,11 +128,13 @@ def report(
     if not Plan.path(results, name).exists():
         suite_path(suite)  # a misspelt name is the likelier mistake
     plan = Plan.read(results, name)
+    from joblib import cpu_count
+
     from bench.reporting.report import write_report  # brings in the plotting libraries
 
     console = Console()
     found = stored_results(plan.runs, results, console)
-    write_report(plan.suite, plan.runs, found, results, reports, plan.command)
+    write_report(plan.suite, plan.runs, found, results, reports, plan.command, processes=cpu_count())
     _summarise(found, reports / name / "report.md", console)
     raise typer.Exit(1 if any(result.status == "failed" for result in found) else 0)
 
@@ -150,8 +152,7 @@ def list_(
     }
     if what not in listings:
         raise unknown_name("listing", what, listings)
-    console = Console()
-    listings[what](console if console.is_terminal else Console(width=_WIDTH_OF_FILES))
+    listings[what](table_console())
 
 
 def _names(text: str | None, option: str) -> list[str] | None:
@@ -187,8 +188,9 @@ def _summarise(results: Sequence[RunResult], report_path: Path, console: Console
         if result.status != "complete":
             name = f"{result.spec.label} on {result.spec.dataset.label}, seed {result.spec.seed}"
             say(console, f"  {result.status}: {name}: {result.reason}")
-    if report_path.exists():
-        say(console, f"report: {report_path}")
+    for path in (report_path, report_path.with_suffix(".html")):
+        if path.exists():
+            say(console, f"report: {path}")
 
 
 def _complain(message: str, code: int) -> int:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from bench.console import table_console
 from bench.data import catalog
 from bench.data.card import DataCard, make_card
 from bench.dataset_options import DATASET_HELP, chosen_dataset, takes_dataset_options
@@ -21,8 +21,6 @@ from bench.errors import BenchError
 app = typer.Typer(no_args_is_help=True, help="Look at data sets.")
 
 _PLOT_SUFFIXES = (".png", ".svg", ".pdf")
-_WIDTH_OF_FILES = 140
-"""Characters of a table's line where it does not go to a terminal."""
 
 
 @app.callback()
@@ -61,8 +59,7 @@ def describe(
 
 
 def _print_table(card: DataCard) -> None:
-    console = Console()
-    console = console if console.is_terminal else Console(width=_WIDTH_OF_FILES)
+    console = table_console()
     table = Table(card.name, "", show_lines=False)
     for column in table.columns:
         column.overflow = "fold"

@@ -18,6 +18,7 @@ from bench.recommender import Recommender
 ENTRY_POINT_GROUP = "glass_bench.models"
 
 BUILT_IN = {
+    "oracle": "baselines.oracle:Oracle",
     "popularity": "baselines.popularity:Popularity",
     "personal-popularity": "baselines.personal_popularity:PersonalPopularity",
     "item-knn": "baselines.item_knn:ItemKNN",

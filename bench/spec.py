@@ -174,6 +174,7 @@ class Suite(_Strict):
         floor: The model that every other one should beat.
         comparisons: Questions that several rows answer together. Rows that a selection left out are passed over.
         paper: Decoding diagnostics that a paper published.
+        slices: Columns of the item table by which the report divides the test queries.
     """
 
     name: str
@@ -185,6 +186,7 @@ class Suite(_Strict):
     floor: str | None = None
     comparisons: tuple[Comparison, ...] = ()
     paper: tuple[PaperFinding, ...] = ()
+    slices: tuple[str, ...] = ()
 
 
 class RunSpec(_Strict):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
-from bench.data import amazon, complete_journey, kuairec, movielens, sequences, taobao_mm
+from bench.data import amazon, complete_journey, kuairec, movielens, sequences, synthetic, taobao_mm
 from bench.data.dataset import Dataset
 from bench.data.own import DataFiles, load_own
 from bench.errors import unknown_name
@@ -60,6 +60,12 @@ CATALOG: dict[str, CatalogEntry] = {
     "kuairec-big": CatalogEntry(kuairec.BIG_SUMMARY, kuairec.LICENCE, kuairec.SOURCE, kuairec.load_kuairec_big),
     "kuairec-small": CatalogEntry(kuairec.SMALL_SUMMARY, kuairec.LICENCE, kuairec.SOURCE, kuairec.load_kuairec_small),
     "taobao-mm": CatalogEntry(taobao_mm.SUMMARY, taobao_mm.LICENCE, taobao_mm.SOURCE, taobao_mm.load_taobao_mm),
+    "planted-long": CatalogEntry(
+        synthetic.LONG_SUMMARY, synthetic.LICENCE, synthetic.SOURCE, synthetic.load_planted_long
+    ),
+    "planted-recent": CatalogEntry(
+        synthetic.RECENT_SUMMARY, synthetic.LICENCE, synthetic.SOURCE, synthetic.load_planted_recent
+    ),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from bench.data.interactions import Histories
 from bench.data.protocols import Queries
+from bench.evaluation.lists import ListStatistics, tied_places
 from bench.evaluation.metrics import ndcg
 from bench.recommender import Recommendations, Recommender
 
@@ -29,7 +31,35 @@ QUERY_COLUMNS = {
     "item_rank": "int16, place of the target in the list, 1 is best, 0 when it is not among the K_MAX",
     "sid_rank": "int16, place of the target's semantic ID among the distinct generated ones, 0 when absent; "
     "equal to item_rank for models without semantic IDs",
+    "tie_first": "int16, place of the first item in the list that has the target's score; item_rank where no other has",
+    "tie_last": "int16, place of the last such item; a tie that goes on beyond the list ends there. Both 0 for a miss",
+    "list_popularity": "float32, mean over the first 10 items of the share of the catalogue that is no more popular in "
+    "training (1 is the most popular item); NaN for an empty list, or where training counts are not known",
+    "list_novelty": "float32, mean over the first 10 items of -log2 of the item's share of all training interactions, "
+    "with one added to each count; in bits, NaN likewise",
+    "new_items": "int8, how many of the first 10 items were among the first 10 of no earlier query of the table; their "
+    "sum over the catalogue's size is its coverage",
 }
+"""Columns of the table of `judge`; what `Catalogue.columns` tells of the target follows them as "item:COLUMN"."""
+
+ITEM_COLUMN = "item:"
+"""What the names of columns begin with that hold a fact about the target from the item table."""
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What is known of the items, for the columns that tell queries and lists apart. Row `i` is item `i`.
+
+    Attributes:
+        train_counts: int64 `[n_items]`, training interactions. None: not known.
+        category: int32 `[n_items]`, -1 where unknown. None: no item has one.
+        columns: The item table, one row an item; columns in which more than half of the items have a value of
+            their own, such as titles, are passed over.
+    """
+
+    train_counts: NDArray[np.int64] | None = None
+    category: NDArray[np.int32] | None = None
+    columns: pd.DataFrame | None = None
 
 
 def target_ranks(lists: NDArray[np.int32], targets: NDArray[np.int32]) -> NDArray[np.int16]:
@@ -70,7 +100,7 @@ def judge(
     batch_size: int = 256,
     k: int = K_MAX,
     report_progress: Callable[[float], None] = lambda fraction: None,
-    category: NDArray[np.int32] | None = None,
+    catalogue: Catalogue = Catalogue(),
 ) -> pd.DataFrame:
     """Asks for `k` items per query and finds the target's place at item level and at semantic-ID level.
 
@@ -80,44 +110,52 @@ def judge(
         batch_size: Queries per call; no result depends on it.
         k: Length of the lists.
         report_progress: Called with the fraction of queries done.
-        category: int32 `[n_items]`, -1 where unknown, for the column `category_gap`. None: no item has one.
+        catalogue: What is known of the items; the recommender does not get to see it.
 
     Returns:
-        A table with the columns `QUERY_COLUMNS`, in the order of the queries.
+        A table with the columns `QUERY_COLUMNS` and those of the item table, in the order of the queries.
 
     Raises:
         ValueError: A list is malformed (wrong shape, an unknown item, an item or semantic ID twice, a seen item where
             these are excluded).
     """
-    item_ranks, sid_ranks, item_gaps, category_gaps = [], [], [], []
+    statistics = None if catalogue.train_counts is None else ListStatistics(catalogue.train_counts)
+    parts: dict[str, list[NDArray[Any]]] = {}
+
+    def note(**columns: NDArray[Any]) -> None:
+        for name, values in columns.items():
+            parts.setdefault(name, []).append(values)
+
     for start in range(0, len(queries), batch_size):
         stop = min(start + batch_size, len(queries))
         histories = queries.histories(start, stop)
         targets = queries.targets[start:stop]
         answer = recommender.recommend(histories, k)
         _check(answer, histories, k)
-        item_rank = target_ranks(answer.items, targets)
-        item_ranks.append(item_rank)
-        if answer.sids is None or recommender.sid_of_item is None:
-            sid_ranks.append(item_rank)
-        else:
-            sid_ranks.append(target_ranks(answer.sids, recommender.sid_of_item[targets]))
-        item_gaps.append(events_back(histories.items, histories.offsets, targets))
-        category_gaps.append(_category_gap(histories, targets, category))
+        item_rank = sid_rank = target_ranks(answer.items, targets)
+        if answer.sids is not None and recommender.sid_of_item is not None:
+            sid_rank = target_ranks(answer.sids, recommender.sid_of_item[targets])
+        tie_first, tie_last = tied_places(answer.items, answer.scores, item_rank)
+        note(item_rank=item_rank, sid_rank=sid_rank, tie_first=tie_first, tie_last=tie_last)
+        note(item_gap=events_back(histories.items, histories.offsets, targets))
+        note(category_gap=_category_gap(histories, targets, catalogue.category))
+        if statistics:
+            popularity, novelty, new = statistics.add(answer.items)
+            note(list_popularity=popularity, list_novelty=novelty, new_items=new)
         report_progress(stop / len(queries))
-    return pd.DataFrame(
-        {
-            "user": queries.users.astype(np.int32),
-            "target": queries.targets.astype(np.int32),
-            "history_length": queries.ends.astype(np.int32),
-            "target_count": queries.target_counts.astype(np.int32),
-            "target_quantile": queries.target_quantiles.astype(np.float32),
-            "item_gap": _joined(item_gaps, np.int32),
-            "category_gap": _joined(category_gaps, np.int32),
-            "item_rank": _joined(item_ranks, np.int16),
-            "sid_rank": _joined(sid_ranks, np.int16),
-        }
-    )
+    known: dict[str, NDArray[Any]] = {
+        "user": queries.users,
+        "target": queries.targets,
+        "history_length": queries.ends,
+        "target_count": queries.target_counts,
+        "target_quantile": queries.target_quantiles,
+    }
+    columns = {}
+    for name, meaning in QUERY_COLUMNS.items():
+        dtype = np.dtype(meaning.partition(",")[0])
+        columns[name] = known[name].astype(dtype) if name in known else _joined(parts.get(name), len(queries), dtype)
+    table = pd.DataFrame(columns)
+    return table if catalogue.columns is None else table.join(_facts(catalogue.columns, queries.targets))
 
 
 def validation_ndcg(recommender: Recommender, queries: Queries, batch_size: int = 256) -> float:
@@ -135,9 +173,24 @@ def _category_gap(
     return np.where(wanted < 0, 0, events_back(category[histories.items], histories.offsets, wanted)).astype(np.int32)
 
 
-def _joined(parts: list[NDArray[Any]], dtype: type[np.integer]) -> NDArray[Any]:
-    """The batches' parts one after another; typed also where there was no batch."""
-    return np.concatenate(parts) if parts else np.zeros(0, dtype)
+def _joined(parts: list[NDArray[Any]] | None, n: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """The batches' parts one after another; what was measured nowhere is NaN, or 0 in whole numbers."""
+    if parts is None:
+        return np.full(n, np.nan if dtype.kind == "f" else 0, dtype)
+    return np.concatenate(parts).astype(dtype)
+
+
+def _facts(columns: pd.DataFrame, targets: NDArray[np.int32]) -> pd.DataFrame:
+    """The columns of the item table that group items, one row a target; text as categories, so that it is small."""
+    found = {}
+    for name in columns:
+        values = columns[name]
+        if not pd.api.types.is_numeric_dtype(values):
+            values = values.astype(object).where(values.notna(), "").astype(str)
+        if 2 * values.nunique() <= len(columns):
+            asked = values.iloc[targets].reset_index(drop=True)
+            found[f"{ITEM_COLUMN}{name}"] = asked if pd.api.types.is_numeric_dtype(asked) else asked.astype("category")
+    return pd.DataFrame(found, index=pd.RangeIndex(len(targets)))
 
 
 def _check(answer: Recommendations, histories: Histories, k: int) -> None:

@@ -88,5 +88,27 @@ def compute(name: str, ranks: Ranks, depth: int) -> PerQuery:
     return METRICS[metric](ranks, int(cutoff))
 
 
+def expected(name: str, first: Ranks, last: Ranks, depth: int) -> PerQuery:
+    """The metric called `name` where ties were broken at random: its mean over the places of the tie.
+
+    Each of the items that share a score is equally likely to stand in each of their places, so this is the expected
+    value over all orders of the tie, blind to the target. A model's own rule, such as the more popular item first, is
+    blind to it as well, but it can be lucky or not.
+
+    Args:
+        name: "METRIC@K".
+        first, last: int `[n]`, 1-based places between which all items have the target's score; 0 for a miss.
+        depth: Length of the lists.
+
+    Returns:
+        float64 `[n]`.
+
+    Raises:
+        BenchError: No such metric, or a K that isn't in 1 .. `depth`.
+    """
+    so_far = np.cumsum(compute(name, np.arange(depth + 1), depth))  # place 0, a miss, is worth 0
+    return (so_far[last] - so_far[np.maximum(first, 1) - 1]) / (last - np.maximum(first, 1) + 1).clip(min=1)
+
+
 def _found(ranks: Ranks, k: int) -> NDArray[np.bool_]:
     return (ranks >= 1) & (ranks <= k)

@@ -18,6 +18,12 @@ HISTORY_EDGES = (50, 200, 500, 1000)
 FEWEST_QUERIES = 30
 """The bin of the longest histories is widened until it has this many queries."""
 
+RARE = 5
+"""Most training interactions of an item that counts as rarely seen."""
+
+MOST_VALUES = 8
+"""Values of a column of the item table that get a part of their own."""
+
 REACH_WINDOW = 50
 """Events that count as the short-term history, as in the GLASS paper."""
 
@@ -48,6 +54,19 @@ def popularity_deciles(queries: pd.DataFrame) -> Slices:
     edges = (np.arange(1, 10) / 10).astype(np.float32)
     decile = np.digitize(_quantiles(queries), edges)
     return _present({str(number + 1): decile == number for number in range(10)})
+
+
+def cold_slices(queries: pd.DataFrame, rare: int = RARE) -> Slices:
+    """Queries by how often training met their target: never, up to `rare` times, or more often.
+
+    Returns:
+        bool `[n_queries]` under "unseen", "rare (1-5)" and "known", without empty parts; nothing where all targets are
+        known.
+    """
+    counts = queries["target_count"].to_numpy()
+    name = f"rare (1-{rare})" if rare > 1 else "rare (1)"
+    parts = _present({"unseen": counts == 0, name: (counts > 0) & (counts <= rare), "known": counts > rare})
+    return parts if list(parts) != ["known"] else {}
 
 
 def history_length_bins(
@@ -81,17 +100,61 @@ def history_length_quarters(queries: pd.DataFrame) -> Slices:
     Returns:
         bool `[n_queries]` under names that tell the lengths, like "12-31", shortest first.
     """
-    lengths = queries["history_length"].to_numpy()
-    if not len(lengths):
+    return _quarters(queries["history_length"].to_numpy())
+
+
+def column_slices(queries: pd.DataFrame, column: str, most: int = MOST_VALUES) -> Slices:
+    """Queries by what a column of the item table says of their target.
+
+    Args:
+        queries: From `bench.evaluation.evaluator.judge`.
+        column: Its name in the item table.
+        most: A column of more values is divided into quarters where it holds numbers; otherwise its values with most
+            queries get a part each and the rest are "other".
+
+    Returns:
+        bool `[n_queries]`, a partition: values with most queries first, quarters in ascending order; then "other" and
+        "unknown". Nothing where the table has no such column, as from before it was kept.
+    """
+    if f"item:{column}" not in queries:
         return {}
-    edges = np.unique(np.quantile(lengths, [0.25, 0.5, 0.75], method="lower"))
-    part = np.digitize(lengths, edges, right=True)
-    slices: Slices = {}
-    for number in np.unique(part):
-        mask = part == number
-        shortest, longest = lengths[mask].min(), lengths[mask].max()
-        slices[f"{shortest}" if shortest == longest else f"{shortest}-{longest}"] = mask
-    return slices
+    values = queries[f"item:{column}"].astype(object)
+    text = values.where(values.notna(), "").astype(str).str.strip()
+    unknown = (text == "").to_numpy()
+    sizes = text[~unknown].value_counts(sort=False).sort_index().sort_values(ascending=False, kind="stable")
+    numbers = pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64)
+    if len(sizes) > most and np.isfinite(numbers[~unknown]).all():
+        slices = {name: _spread(mask, ~unknown) for name, mask in _quarters(numbers[~unknown]).items()}
+    else:
+        slices = {name: (text == name).to_numpy() for name in map(str, sizes.index[:most])}
+        slices["other"] = ~unknown & ~text.isin(sizes.index[:most]).to_numpy()
+    return _present(slices | {"unknown": unknown})
+
+
+def named_slices(queries: pd.DataFrame, columns: tuple[str, ...] = ()) -> Slices:
+    """Every part of the queries that a report tells of, under the name that it has in `metrics.csv`.
+
+    Args:
+        queries: From `bench.evaluation.evaluator.judge`.
+        columns: Of the item table, for `column_slices`.
+
+    Returns:
+        `overall`, `head` and `tail`, then "FAMILY:PART"; the parts of a family are a partition of the queries. Families
+        are "popularity" (tenths), "cold", "history" (fixed edges), "history-quarter", "reach", "category-reach" and
+        "item.COLUMN". Those that tell no queries apart are left out.
+    """
+    families: dict[str, Slices] = {
+        "popularity": popularity_deciles(queries),
+        "cold": cold_slices(queries),
+        "history": history_length_bins(queries),
+        "history-quarter": history_length_quarters(queries),
+        "reach": reach_parts(queries),
+        "category-reach": reach_parts(queries, of="category"),
+        **{f"item.{column}": column_slices(queries, column) for column in columns},
+    }
+    return popularity_slices(queries) | {
+        f"{family}:{part}": mask for family, parts in families.items() for part, mask in parts.items()
+    }
 
 
 def reach_parts(queries: pd.DataFrame, window: int = REACH_WINDOW, of: ReachOf = "item") -> Slices:
@@ -129,6 +192,27 @@ def category_reach_slices(queries: pd.DataFrame, window: int = REACH_WINDOW) -> 
 def _quantiles(queries: pd.DataFrame) -> NDArray[np.float32]:
     """Quantiles as stored; edges are compared in the same precision, or an item exactly on one would change sides."""
     return queries["target_quantile"].to_numpy(dtype=np.float32)
+
+
+def _quarters(values: NDArray[np.integer] | NDArray[np.floating]) -> Slices:
+    """Quarters of numbers under names that tell their range, in ascending order; equal numbers stay together."""
+    if not len(values):
+        return {}
+    edges = np.unique(np.quantile(values, [0.25, 0.5, 0.75], method="lower"))
+    part = np.digitize(values, edges, right=True)
+    slices: Slices = {}
+    for number in np.unique(part):
+        mask = part == number
+        lowest, highest = (f"{value:.10g}" for value in (values[mask].min(), values[mask].max()))
+        slices[lowest if lowest == highest else f"{lowest}-{highest}"] = mask
+    return slices
+
+
+def _spread(mask: NDArray[np.bool_], among: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A mask over the queries `among`, as one over all queries."""
+    whole = np.zeros(len(among), dtype=bool)
+    whole[among] = mask
+    return whole
 
 
 def _present(slices: Slices) -> Slices:

@@ -29,11 +29,12 @@ def versions() -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def commit() -> str:
-    """The project's git commit, with "-dirty" where its code was changed since.
+    """The project's git commit, with "-dirty" where its code was changed since; "" outside a clone.
 
-    Outside a clone, in a container say, it is what the environment variable `GLASS_BENCH_COMMIT` says, else "".
+    The environment variable `GLASS_BENCH_COMMIT` names it where git can't: say, in a container that got the files only.
     """
-    elsewhere = os.environ.get(COMMIT_VARIABLE, "")
+    if COMMIT_VARIABLE in os.environ:
+        return os.environ[COMMIT_VARIABLE]
     root = Path(bench.__file__).parents[1]
 
     def git(*arguments: str) -> str:
@@ -43,11 +44,11 @@ def commit() -> str:
 
     try:
         if Path(git("rev-parse", "--show-toplevel")).resolve() != root.resolve():
-            return elsewhere  # installed somewhere inside another project's repository
+            return ""  # installed somewhere inside another project's repository
         changed = git("status", "--porcelain", "--", "bench", "models", "baselines", "pyproject.toml")
         return git("rev-parse", "HEAD") + ("-dirty" if changed else "")
     except (OSError, subprocess.SubprocessError):
-        return elsewhere
+        return ""
 
 
 def device_name(device: str) -> str:

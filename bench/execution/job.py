@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -14,6 +15,12 @@ from bench.execution.scheduler import Workers, run_all
 from bench.execution.store import ResultStore, UnreadableResultError
 from bench.plan import Plan
 from bench.spec import RunResult, RunSpec
+
+if TYPE_CHECKING:
+    from bench.reporting.drawn import Drawn
+
+_REST = 9
+"""How many times as long as the report took it is then left alone: the processors are there for the runs."""
 
 
 def run_plan(
@@ -97,19 +104,23 @@ class _Report:
     def __init__(self, plan: Plan, results_dir: Path, reports_dir: Path, console: Console) -> None:
         self._plan, self._results_dir, self._reports_dir, self._console = plan, results_dir, reports_dir, console
         self._ended, self._took = -math.inf, 0.0
+        self._drawn: Drawn | None = None
         self.stale = False
 
     def refresh(self, results: Sequence[RunResult]) -> None:
-        """Writes the report if there is news, unless that would take more than half of this process's time."""
-        if self.stale and time.monotonic() - self._ended >= self._took:
+        """Writes the report if there is news, unless that would take more than a tenth of the time."""
+        if self.stale and time.monotonic() - self._ended >= _REST * self._took:
             self.write(results)
 
     def write(self, results: Sequence[RunResult]) -> None:
         started, plan = time.monotonic(), self._plan
         try:
+            from bench.reporting.drawn import Drawn
             from bench.reporting.report import write_report  # brings in the plotting libraries
 
-            write_report(plan.suite, plan.runs, results, self._results_dir, self._reports_dir, plan.command)
+            self._drawn = self._drawn or Drawn()
+            folders = self._results_dir, self._reports_dir
+            write_report(plan.suite, plan.runs, results, *folders, plan.command, drawn=self._drawn)
         except Exception as error:  # a flaw of the report must not cost the runs that are still to come
             say(self._console, f"warning: the report could not be written ({type(error).__name__}: {error})")
         self.stale = False

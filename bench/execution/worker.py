@@ -25,7 +25,7 @@ from bench.data.dataset import Dataset
 from bench.data.protocols import split
 from bench.errors import BenchError, SkippedRun
 from bench.evaluation.decoding import trace_queries
-from bench.evaluation.evaluator import judge, validation_ndcg
+from bench.evaluation.evaluator import Catalogue, judge, validation_ndcg
 from bench.execution import environment, heartbeat
 from bench.execution.store import ResultStore
 from bench.recommender import FitContext, Recommender
@@ -126,7 +126,9 @@ def _run(result: RunResult, pulse: heartbeat.Pulse, cache: ArtifactCache, device
         recommender,
         parts.test,
         report_progress=lambda done: pulse(_FIT_SHARE + (1 - _FIT_SHARE) * done, "answering test queries"),
-        category=dataset.item_table.category,
+        catalogue=Catalogue(
+            parts.train.interactions.item_counts(), dataset.item_table.category, dataset.item_table.columns
+        ),
     )
     result.recommend_seconds = time.perf_counter() - started
     result.milliseconds_per_user = 1000 * result.recommend_seconds / len(parts.test)

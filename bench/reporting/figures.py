@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from bench.evaluation.slices import (
     HEAD_SHARE,
@@ -51,7 +53,7 @@ def quality(wide: pd.DataFrame, grid: Grid, styles: Styles) -> Figure | None:
             _dot(axes, mean, place, std, style, filled=level == "item")
     model_axis(axes, rows["model"].tolist())
     axes.set_xlabel("NDCG@10 on test queries (higher is better)")
-    axes.set_xlim(left=-0.02 * rows[f"item.overall.{METRIC}.mean"].max())
+    _from_zero(axes)
     if rows[f"sid.overall.{METRIC}.mean"].notna().any():
         _levels_legend(
             figure, {"item level: the very item": True, "SID level: an item with the same semantic ID": False}
@@ -75,7 +77,7 @@ def head_tail(grid: Grid, styles: Styles) -> Figure | None:
             _dot(axes, row["mean"], y - _SHIFT if head else y + _SHIFT, row["std"], styles[model], filled=head)
     model_axis(axes, best_first)
     axes.set_xlabel(METRIC_NAME)
-    axes.set_xlim(left=-0.02 * scores["mean"].max())
+    _from_zero(axes)
     sizes = scores.groupby("slice")["queries"].first()
     _levels_legend(
         figure,
@@ -138,13 +140,13 @@ def history_length(grid: Grid, styles: Styles) -> Figure | None:
     figure = _figure(3.1 * columns + 0.6, 2.1 * lines + 0.7)
     panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     series = {model: scores[scores["model"] == model].set_index("slice").reindex(parts) for model in models}
+    places = np.arange(len(parts))
     for axes, model in zip(panels.flat, models, strict=False):
-        for other in models:
-            if other != model:
-                axes.plot(parts, series[other]["mean"], color="#cccccc", linewidth=1, zorder=1)
+        others = [list(zip(places, series[other]["mean"], strict=True)) for other in models if other != model]
+        axes.add_collection(LineCollection(others, colors="#cccccc", linewidths=1, zorder=1))
         own, style = series[model], styles[model]
         axes.errorbar(
-            parts,
+            places,
             own["mean"],
             yerr=own["std"].fillna(0),
             color=style.color,
@@ -182,8 +184,8 @@ def reach(grid: Grid, styles: Styles, of: ReachOf) -> Figure | None:
             _dot(axes, row["mean"], models.index(row["model"]), row["std"], styles[row["model"]], filled=True)
         model_axis(axes, models)
         axes.set_title(f"{part} (n = {rows['queries'].iloc[0]:,})")
-        axes.set_xlim(left=-0.02 * max(rows["mean"].max(), 1e-4))
-        axes.margins(x=0.08)
+        _from_zero(axes)
+        axes.xaxis.set_major_locator(MaxNLocator(4))  # long numbers of small shares would touch
     figure.supxlabel("Recall@10, item level (each panel has its own scale)", fontsize="medium")
     what = "target" if of == "item" else "target's category"
     title = f"Where the {what} last occurred in the history ({dataset_name(grid)})"
@@ -244,7 +246,7 @@ def learning_curves(grid: Grid, styles: Styles) -> Figure | None:
     panels[0].set_ylabel("NDCG@10 on validation queries")
     for axes in panels:
         log_axis(axes)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.05 * max(float(axes.dataLim.y1), 1e-4))
     drawn = {result.spec.label for result, _ in curves}
     _models_legend(figure, {model: styles[model] for model in grid.models if model in drawn})
     headline(
@@ -311,6 +313,12 @@ def _dot(axes: Axes, x: float, y: float, std: float, style: ModelStyle, filled: 
         capsize=3,
         zorder=3 if filled else 2,
     )
+
+
+def _from_zero(axes: Axes) -> None:
+    """An x axis from 0 on which no mark touches the frame."""
+    largest = max(float(axes.dataLim.x1), 1e-4)
+    axes.set_xlim(-0.02 * largest, 1.04 * largest)
 
 
 def _row_notes(axes: Axes, answer: Answer) -> None:

@@ -1,17 +1,30 @@
-"""The report of a suite: leaderboards, figures and one markdown page, rebuilt after every finished run."""
+"""The report of a suite: leaderboards, figures, and one page as markdown and as HTML, rebuilt while runs end."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from bench.evaluation.slices import REACH_WINDOW
-from bench.reporting import comparisons, decoding, decoding_figures, figures, provenance, sections, style, summary
+from bench.reporting import (
+    comparisons,
+    decoding,
+    decoding_figures,
+    figures,
+    html,
+    pairwise,
+    provenance,
+    sections,
+    style,
+    summary,
+)
 from bench.reporting.comparisons import Answer
+from bench.reporting.drawn import Drawn
 from bench.reporting.files import replaced
 from bench.reporting.grid import Grid
 from bench.reporting.leaderboard import write_leaderboards
@@ -25,6 +38,8 @@ def write_report(
     results_dir: Path,
     reports_dir: Path,
     command: str,
+    processes: int = 1,
+    drawn: Drawn | None = None,
 ) -> Path:
     """Writes all that can be said so far; runs without a result are shown as pending.
 
@@ -32,32 +47,46 @@ def write_report(
         suite: What was asked for.
         planned: Every run of it, in order.
         results: Those that have ended, in any order, failed and skipped ones included.
-        results_dir: `SUITE/DATASET/leaderboard.csv` and `metrics.csv` go in here.
-        reports_dir: `SUITE/report.md` and `SUITE/figures/` go in here.
+        results_dir: `SUITE/DATASET/leaderboard.csv`, `metrics.csv` and `pairs.csv` go in here.
+        reports_dir: `SUITE/report.md`, `SUITE/report.html` and `SUITE/figures/` go in here.
         command: How to run it again.
+        processes: Data sets whose figures are drawn at a time.
+        drawn: What earlier calls for the same plan and folders have drawn; changed data sets alone are drawn again.
 
     Returns:
         The path of `report.md`.
     """
     grid = Grid.of(suite, planned, results)
     tables = write_leaderboards(grid, results_dir)
+    compared = pairwise.write_pairs(grid, tables, results_dir)
     answers = {dataset: comparisons.answers(grid.on(dataset), tables[dataset]) for dataset in grid.datasets}
     page = reports_dir / suite.name / "report.md"
-    style.use_style()
     looks = style.model_styles(grid.models)
+    grids = [grid.on(dataset) for dataset in grid.datasets]
     parts = [
         f"# {suite.name}: {suite.description}",
         provenance.progress(grid) + (" **Preliminary.**" if len(grid.results) < len(grid.runs) else ""),
         "## Summary",
+        *filter(None, [summary.overview(grids, tables)]),
         *(_summary(grid.on(dataset), dataset, tables[dataset], answers[dataset]) for dataset in grid.datasets),
         "## What was run, and how to run it again",
         provenance.how_to_repeat(grid, command),
         *(provenance.dataset_card(grid.on(dataset)) for dataset in grid.datasets),
     ]
-    for dataset in grid.datasets:
-        parts += _dataset_sections(
-            grid.on(dataset), dataset, tables[dataset], answers[dataset], looks, page.parent / "figures"
+    arguments = [
+        (
+            grid.on(dataset),
+            dataset,
+            tables[dataset],
+            compared[dataset],
+            answers[dataset],
+            looks,
+            page.parent / "figures",
         )
+        for dataset in grid.datasets
+    ]
+    parts += chain.from_iterable((drawn or Drawn()).sections(grids, _dataset_sections, arguments, processes))
+    parts += _over_datasets(pairwise.average_ranks(tables), page.parent / "figures")
     cards = {
         r.spec.label: r.diagnostics["fidelity"]
         for run in grid.runs
@@ -71,8 +100,10 @@ def write_report(
     parts += ["## Runs that failed, were skipped or are pending", provenance.unfinished(grid)]
     parts.append("## Excluded users")
     parts += [f"**{dataset}**\n\n{provenance.excluded_users(grid.on(dataset))}" for dataset in grid.datasets]
+    text = "\n\n".join(parts) + "\n"
     with replaced(page) as path:
-        path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
+    html.write_page(text, page.with_suffix(".html"))
     return page
 
 
@@ -82,10 +113,31 @@ def _summary(grid: Grid, dataset: str, wide: pd.DataFrame, answers: Sequence[Ans
     return f"**{dataset}**\n\n" + "\n".join(f"- {sentence}" for sentence in sentences)
 
 
+def _over_datasets(ranks: pd.DataFrame | None, folder: Path) -> list[str]:
+    """The models over all data sets; nothing where there is one data set, or one model on all of them."""
+    if ranks is None:
+        return []
+    style.use_style()
+    style.save(pairwise.ranks_figure(ranks), folder / "ranks")
+    return _section(
+        "## Over all data sets",
+        "Models with complete runs on every data set, ranked by mean NDCG@10 on each.",
+        pairwise.ranks_table(ranks),
+        "![Mean ranks with the critical difference](figures/ranks.png)",
+    )
+
+
 def _dataset_sections(
-    grid: Grid, dataset: str, wide: pd.DataFrame, answers: Sequence[Answer], looks: figures.Styles, folder: Path
+    grid: Grid,
+    dataset: str,
+    wide: pd.DataFrame,
+    compared: pd.DataFrame,
+    answers: Sequence[Answer],
+    looks: figures.Styles,
+    folder: Path,
 ) -> list[str]:
-    """All tables and figures of one data set."""
+    """All tables and figures of one data set, possibly in a process of its own."""
+    style.use_style()
 
     def picture(name: str, alternative: str, figure: Figure | None) -> str | None:
         if figure is None:
@@ -97,7 +149,7 @@ def _dataset_sections(
         f"## {dataset}: results",
         "Item level, mean ± standard deviation over seeds. Best **bold**, second <u>underlined</u>. "
         "With one target a query, Hit@K equals Recall@K.",
-        sections.main_table(wide),
+        sections.main_table(wide, grid, compared),
         sections.notes(grid),
         picture("quality", "NDCG@10 of every model", figures.quality(wide, grid, looks)),
     )
@@ -105,10 +157,19 @@ def _dataset_sections(
         return parts
     parts += _section(
         f"### Is the best one better? ({dataset})",
-        "NDCG@10, each model against the best by mean: a two-sided permutation test, paired over queries, on the mean "
-        "over the seeds that both have completed. It covers the choice of queries, not that of seeds. Holm's "
-        "correction is for all lines of the table.",
-        summary.against_best(grid, wide),
+        "NDCG@10, each model against the best by mean, on the seeds that both have completed. A two-sided permutation "
+        "test, paired over queries, covers the choice of queries; from two seeds on, a t-test with the variance of "
+        "queries and of seeds covers both, and the larger p-value counts. Holm's correction is for all pairs, since "
+        "the numbers themselves chose the best one. Effect size: the difference in standard deviations of the "
+        "queries' differences.",
+        pairwise.against_best(compared),
+    )
+    parts += _section(
+        f"### Who beats whom ({dataset})",
+        "The same test for every two models: the row is significantly better (>) or worse (<) than the column's model, "
+        "or neither is shown (=).",
+        pairwise.beats_table(compared),
+        picture("pairs", "Differences in NDCG@10 between every two models", pairwise.pairwise_figure(compared)),
     )
     for pair in summary.questions(grid):
         parts += _section(
@@ -129,7 +190,9 @@ def _dataset_sections(
         )
     parts += _section(
         f"## {dataset}: item level and SID level",
-        "At item level the very item counts; at SID level any item with the same semantic ID. The last column counts "
+        "At item level the very item counts; at SID level any item with the same semantic ID. Items that share a score "
+        'are ranked by a rule that doesn\'t know the target; "ties" is item level with these in random order, in '
+        "expectation. The last column counts "
         "test queries found at item level but later or never at SID level, summed over seeds, and must be 0.",
         sections.level_table(grid, wide),
     )
@@ -137,12 +200,25 @@ def _dataset_sections(
         f"## {dataset}: head and tail",
         "Head: targets among the 20 % of items with the most training interactions. Tail: all others.",
         sections.head_tail_table(wide),
+        sections.cold_table(grid),
         picture("head-tail", "NDCG@10 on head and tail targets", figures.head_tail(grid, looks)),
         picture("popularity", "Recall@10 by popularity of the target", figures.popularity(grid)),
     )
     parts += _section(
+        f"## {dataset}: what is recommended",
+        "Of the first ten items of every list. Coverage: share of the catalogue that anybody got. Popularity: mean "
+        "share of the catalogue that is no more popular in training (1: only the most popular item). Novelty: mean "
+        "of -log2 of the item's share of training interactions.",
+        sections.beyond_accuracy_table(wide),
+    )
+    parts += _section(
+        f"## {dataset}: the target's kind", "By columns of the item table: Recall@10.", sections.column_tables(grid)
+    )
+    parts += _section(
         f"## {dataset}: history length",
-        "",
+        "Recall@10, and NDCG@10 in the figure.",
+        sections.history_table(grid),
+        sections.history_quarters_table(grid),
         picture("history-length", "NDCG@10 by length of the history", figures.history_length(grid, looks)),
     )
     parts += _section(

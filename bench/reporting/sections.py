@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,20 @@ import pandas as pd
 from bench.errors import BenchError
 from bench.evaluation.evaluator import K_MAX
 from bench.evaluation.metrics import compute
-from bench.evaluation.slices import ReachOf, category_reach_slices, reach_slices
+from bench.evaluation.slices import (
+    ReachOf,
+    Slices,
+    category_reach_slices,
+    cold_slices,
+    column_slices,
+    history_length_bins,
+    history_length_quarters,
+    reach_slices,
+)
 from bench.reporting.grid import Grid, has_semantic_ids
-from bench.reporting.leaderboard import METRICS, by_slice
+from bench.reporting.leaderboard import METRICS, PART_METRICS, by_slice, hits_beyond_sid_level
 from bench.reporting.markdown import NONE, marked, number, percent, plus_minus, table
+from bench.reporting.pairwise import best_baseline, verdicts
 from bench.spec import Published, RunResult
 
 NAMES = {
@@ -24,11 +35,34 @@ NAMES = {
 }
 
 
-def main_table(wide: pd.DataFrame) -> str:
-    """Every row of the suite, with all metrics at item level; rows without a complete run say why by their status."""
+MARKS = {1: " ▲", -1: " ▼"}
+"""Of a model that is significantly better or worse than the best baseline."""
+
+
+def main_table(wide: pd.DataFrame, grid: Grid, compared: pd.DataFrame) -> str:
+    """Every row of the suite, with all metrics at item level; rows without a complete run say why by their status.
+
+    Args:
+        wide: The leaderboard of a data set.
+        grid: Its runs.
+        compared: Its `bench.reporting.pairwise.pairs`, for the marks at NDCG@10.
+
+    Returns:
+        The table, and below it what the marks mean where there is a baseline to compare with.
+    """
     columns = [f"item.overall.{metric}" for metric in METRICS]
+    names = dict(zip(columns, NAMES.values(), strict=True))
     status = [_status(row) for row in wide.to_dict("records")]
-    return _score_table(wide, {"Runs": status}, dict(zip(columns, NAMES.values(), strict=True)))
+    baseline = best_baseline(grid, wide)
+    found = verdicts(compared, baseline) if baseline else {}
+    marks = {"item.overall.ndcg@10": [MARKS.get(found.get(str(model), 0), "") for model in wide["model"]]}
+    text = _score_table(wide, {"Runs": status}, names, marks)
+    if not found:
+        return text
+    return (
+        f"{text}\n\n▲ ▼ NDCG@10 is significantly above or below that of {baseline}, the best baseline (Holm's "
+        "correction over all pairs of models)."
+    )
 
 
 def head_tail_table(wide: pd.DataFrame) -> str:
@@ -43,17 +77,50 @@ def head_tail_table(wide: pd.DataFrame) -> str:
 
 def reach_table(grid: Grid, of: ReachOf) -> str | None:
     """Recall@10 by how far back the target (or its category) last occurred. None where that tells no queries apart."""
-    scores = by_slice(grid, reach_slices if of == "item" else category_reach_slices, "recall@10")
-    if scores.empty:
+    slicer = reach_slices if of == "item" else category_reach_slices
+    return _part_table(
+        grid, slicer, "Target last occurred in:" if of == "item" else "Target's category last occurred in:"
+    )
+
+
+def cold_table(grid: Grid) -> str | None:
+    """Recall@10 by how often training met the target. None where it met all of them often."""
+    return _part_table(grid, cold_slices, "Target in training:")
+
+
+def history_table(grid: Grid) -> str | None:
+    """Recall@10 by length of the history, in fixed bins. None where all histories are in one."""
+    return _part_table(grid, history_length_bins, "Events before the target:")
+
+
+def history_quarters_table(grid: Grid) -> str | None:
+    """Recall@10 by quarter of the history lengths. None where all are alike."""
+    return _part_table(grid, history_length_quarters, "Events before the target, in quarters:")
+
+
+def column_tables(grid: Grid) -> str | None:
+    """Recall@10 by each column of the item table that the suite asks for. None where it asks for none."""
+    if not grid.results:
         return None
-    columns = {}
-    models = list(dict.fromkeys(scores["model"]))
-    for part, rows in scores.groupby("slice", sort=False):
-        values = rows.set_index("model").reindex(models)
-        texts = [plus_minus(mean, std) for mean, std in zip(values["mean"], values["std"], strict=True)]
-        columns[f"{part} (n = {rows['queries'].iloc[0]:,})"] = marked(texts, values["mean"].tolist())
-    title = "Target last occurred in" if of == "item" else "Target's category last occurred in"
-    return table([f"{title}:", *columns], list(zip(models, *columns.values(), strict=True)))
+    texts = []
+    for column in grid.suite.slices:
+        text = _part_table(grid, partial(column_slices, column=column), f"Target's {column}:")
+        texts.append(text or f"{column}: the results hold no such column of the item table, or one value of it.")
+    return "\n\n".join(texts) or None
+
+
+def beyond_accuracy_table(wide: pd.DataFrame) -> str | None:
+    """What is recommended, whether or not it is the target. None where no result was stored with that."""
+    columns = {"coverage@10": "Coverage@10", "item.overall.popularity@10": "Popularity@10"}
+    columns["item.overall.novelty@10"] = "Novelty@10, bits"
+    known = wide[wide["coverage@10.mean"].notna() | wide["item.overall.popularity@10.mean"].notna()]
+    if known.empty:
+        return None
+    cells = [
+        [plus_minus(mean, std) for mean, std in zip(known[f"{name}.mean"], known[f"{name}.std"], strict=True)]
+        for name in columns
+    ]
+    return table(["Model", *columns.values()], list(zip(known["model"], *cells, strict=True)))
 
 
 def notes(grid: Grid) -> str | None:
@@ -71,9 +138,9 @@ def level_table(grid: Grid, wide: pd.DataFrame) -> str | None:
         sids = [result.diagnostics.get("sid", {}) for result in results]
         shares = [result.diagnostics.get("decoding", {}).get("valid_share", np.nan) for result in results]
         cells = [
-            plus_minus(row[f"{level}.overall.{metric}.mean"], row[f"{level}.overall.{metric}.std"])
+            plus_minus(row[f"{score}.mean"], row[f"{score}.std"])
             for metric in ("recall@10", "ndcg@10")
-            for level in ("item", "sid")
+            for score in (f"item.overall.{metric}", f"item.overall.expected-{metric}", f"sid.overall.{metric}")
         ]
         collisions = [float(sid["collision_rate"]) for sid in sids if "collision_rate" in sid]
         rows.append(
@@ -84,12 +151,12 @@ def level_table(grid: Grid, wide: pd.DataFrame) -> str | None:
                 percent(float(np.mean(collisions)) if collisions else None),
                 f"{sids[0].get('unique_sids', NONE)} / {sids[0].get('n_items', NONE)}",
                 percent(float(np.min(shares)), digits=2),
-                str(sum(_beyond_sid_level(result) for result in results)),
+                str(sum(hits_beyond_sid_level(result) for result in results)),
             ]
         )
     if not rows:
         return None
-    headers = ["Model", "Tokenizer", "Recall@10 item", "Recall@10 SID", "NDCG@10 item", "NDCG@10 SID"]
+    headers = ["Model", "Tokenizer", *(f"{NAMES[m]} {kind}" for m in PART_METRICS for kind in ("item", "ties", "SID"))]
     headers += ["Items that collide", "SIDs / items", "Valid SIDs", "Item hit without SID hit"]
     return table(headers, rows, left=2)
 
@@ -186,15 +253,42 @@ def fidelity_cards(cards: Mapping[str, Sequence[Mapping[str, Any]]]) -> str | No
     return "\n\n".join(f"### {', '.join(labels)}\n\n{text}" for text, labels in labels_of.items()) or None
 
 
-def _score_table(wide: pd.DataFrame, extra: Mapping[str, Sequence[str]], columns: Mapping[str, str]) -> str:
-    """Rows by model: the extra columns, then mean ± std of each score, best bold and second underlined."""
+def _score_table(
+    wide: pd.DataFrame,
+    extra: Mapping[str, Sequence[str]],
+    columns: Mapping[str, str],
+    marks: Mapping[str, Sequence[str]] | None = None,
+) -> str:
+    """Rows by model: the extra columns, then mean ± std of each score, best bold and second underlined.
+
+    Args:
+        wide: The leaderboard of a data set.
+        extra: Heading -> cells, before the scores.
+        columns: Score in the leaderboard -> heading.
+        marks: Score -> what follows each cell.
+    """
     cells = []
     for column in columns:
         means, stds = wide[f"{column}.mean"].tolist(), wide[f"{column}.std"].tolist()
-        texts = [plus_minus(mean, std) for mean, std in zip(means, stds, strict=True)]
-        cells.append(marked(texts, means))
+        texts = marked([plus_minus(mean, std) for mean, std in zip(means, stds, strict=True)], means)
+        signs = (marks or {}).get(column, [""] * len(texts))
+        cells.append([text + sign for text, sign in zip(texts, signs, strict=True)])
     rows = list(zip(wide["model"], *extra.values(), *cells, strict=True))
     return table(["Model", *extra, *columns.values()], rows, left=1 + len(extra))
+
+
+def _part_table(grid: Grid, slicer: Callable[[pd.DataFrame], Slices], title: str) -> str | None:
+    """Recall@10 of every model on each part of the queries. None with fewer than two parts."""
+    scores = by_slice(grid, slicer, "recall@10")
+    if scores["slice"].nunique() < 2:
+        return None
+    columns = {}
+    models = list(dict.fromkeys(scores["model"]))
+    for part, rows in scores.groupby("slice", sort=False):
+        values = rows.set_index("model").reindex(models)
+        texts = [plus_minus(mean, std) for mean, std in zip(values["mean"], values["std"], strict=True)]
+        columns[f"{part} (n = {rows['queries'].iloc[0]:,})"] = marked(texts, values["mean"].tolist())
+    return table([title, *columns], list(zip(models, *columns.values(), strict=True)))
 
 
 def _measured(wide: pd.DataFrame) -> pd.DataFrame:
@@ -207,13 +301,6 @@ def _status(row: Mapping[Any, Any]) -> str:
     if not row["complete"]:
         return ", ".join(others)
     return f"{row['complete']}" + (f" ({', '.join(others)})" if others else "")
-
-
-def _beyond_sid_level(result: RunResult) -> int:
-    """Queries whose target was found at item level, but not as early or not at all at SID level: always a bug."""
-    assert result.queries is not None  # a complete result has its queries
-    item, sid = result.queries["item_rank"].to_numpy(), result.queries["sid_rank"].to_numpy()
-    return int(((item > 0) & ((sid == 0) | (sid > item))).sum())
 
 
 def _health_line(level: Mapping[str, Any]) -> tuple[str, ...]:

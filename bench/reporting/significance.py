@@ -1,12 +1,14 @@
-"""Is the difference between two models larger than chance? A paired permutation test over queries."""
+"""Is the difference between two models larger than chance? Tests paired over queries, for one pair or for all."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t as student
 
 from bench.evaluation.evaluator import K_MAX
 from bench.evaluation.metrics import compute
@@ -23,14 +25,19 @@ _CHUNK = 1_024  # queries per block of random signs, so that memory stays below 
 class PairedComparison:
     """Two models on the same queries.
 
-    The test covers the choice of queries, not that of seeds: a query's value is its mean over the seeds that both
-    models have completed.
+    A query's value is its mean over the seeds that both models have completed. Two chances can make equal models look
+    different: which users are asked, and which seeds were drawn. A permutation test over queries covers the first; from
+    two seeds on a t-test, whose variance is that of queries plus that of seeds, covers both, and the larger p-value
+    counts. With one seed nothing can be known about seeds, and the permutation test stands alone; with two or three,
+    models whose seeds differ by more than the noise of the queries still look different too often.
 
     Attributes:
         metric: E.g. "recall@10".
         first, second: Mean of each model.
         difference: `first - second`.
-        low, high: 95 % interval of the difference (normal approximation over queries).
+        low, high: 95 % interval of the difference (Student's t, over queries and seeds).
+        effect_size: The difference in standard deviations of the queries' differences (Cohen's d for pairs); 0 where
+            none differs.
         p_value: Two-sided.
         n_queries: Number of queries.
         seeds: The seeds that both models have completed.
@@ -42,6 +49,7 @@ class PairedComparison:
     difference: float
     low: float
     high: float
+    effect_size: float
     p_value: float
     n_queries: int
     seeds: tuple[int, ...]
@@ -67,58 +75,61 @@ def compare(
     Returns:
         The comparison, or None where there is nothing to pair: no seed in common, other queries, or fewer than two.
     """
-    by_seed = {result.spec.seed: result for result in second}
-    pairs = [(result, by_seed[result.spec.seed]) for result in first if result.spec.seed in by_seed]
-    if not pairs or not all(_same_queries(pairs[0][0], result) for pair in pairs for result in pair):
-        return None
-    means = []
-    for side in zip(*pairs, strict=True):
-        means.append(np.mean([_per_query(result, metric) for result in side], axis=0))
-    left, right = means if mask is None else (mean[mask] for mean in means)
-    if len(left) < 2:
-        return None
-    differences = left - right
-    difference = float(differences.mean())
-    margin = 1.959964 * float(differences.std(ddof=1)) / np.sqrt(len(differences))
-    return PairedComparison(
-        metric=metric,
-        first=float(left.mean()),
-        second=float(right.mean()),
-        difference=difference,
-        low=difference - margin,
-        high=difference + margin,
-        p_value=sign_flip_test(differences),
-        n_queries=len(differences),
-        seeds=tuple(result.spec.seed for result, _ in pairs),
-    )
+    pair = _paired(first, second, metric, mask)
+    return _comparison(metric, pair, sign_flip_test(pair.differences)) if pair else None
+
+
+def compare_all(results: Mapping[str, Sequence[RunResult]], metric: str) -> dict[tuple[str, str], PairedComparison]:
+    """`compare` for every two of several models, with all permutation tests made in one go.
+
+    Args:
+        results: Complete results of each model on one data set, one per seed.
+        metric: E.g. "ndcg@10".
+
+    Returns:
+        (first, second) -> comparison, in the order of `results`; without pairs that can't be paired.
+    """
+    paired = {(a, b): _paired(results[a], results[b], metric, None) for a, b in combinations(results, 2)}
+    found = {names: pair for names, pair in paired.items() if pair}
+    p_values: dict[tuple[str, str], float] = {}
+    for size in {len(pair.differences) for pair in found.values()}:
+        alike = [names for names, pair in found.items() if len(pair.differences) == size]
+        tests = sign_flip_tests(np.column_stack([found[names].differences for names in alike]))
+        p_values |= dict(zip(alike, tests.tolist(), strict=True))
+    return {names: _comparison(metric, pair, p_values[names]) for names, pair in found.items()}
 
 
 def sign_flip_test(differences: NDArray[np.float64], resamples: int = RESAMPLES, seed: int = 0) -> float:
-    """Two-sided p-value of a paired permutation test of a mean difference of zero.
+    """`sign_flip_tests` of one vector of differences, float64 `[n]`."""
+    return float(sign_flip_tests(differences[:, None], resamples, seed)[0])
 
-    If the two models were exchangeable, the sign of each query's difference would be a coin toss. The same test as
-    `scipy.stats.permutation_test(permutation_type="samples")`, with the tosses drawn as bits: ten times faster, which
-    matters as the report is rebuilt after every run.
+
+def sign_flip_tests(differences: NDArray[np.float64], resamples: int = RESAMPLES, seed: int = 0) -> NDArray[np.float64]:
+    """Two-sided p-values of paired permutation tests of a mean difference of zero.
+
+    If two models were exchangeable, the sign of each query's difference would be a coin toss. The same test as
+    `scipy.stats.permutation_test(permutation_type="samples")`, with the tosses drawn as bits and shared by all columns:
+    more than ten times faster, which matters as the report is rebuilt after every run.
 
     Args:
-        differences: float64 `[n]`, first minus second, per query.
+        differences: float64 `[n, n_tests]`, first minus second, per query.
         resamples: Random assignments of signs.
         seed: Of the tosses, so that a report is reproducible.
 
     Returns:
-        `(1 + extreme) / (1 + resamples)`, hence never 0; 1 when all differences are 0.
+        float64 `[n_tests]`, `(1 + extreme) / (1 + resamples)`, hence never 0; 1 where all differences are 0.
     """
-    sizes = np.abs(differences[differences != 0])  # a zero has no sign to flip
-    observed = abs(float(differences.sum()))
+    sizes = np.abs(differences[(differences != 0).any(axis=1)])  # a zero has no sign to flip
+    observed = np.abs(differences.sum(axis=0))
     random = np.random.default_rng(seed)
-    sums = np.zeros(resamples)
+    sums = np.zeros((resamples, differences.shape[1]))
     for start in range(0, len(sizes), _CHUNK):
         chunk = sizes[start : start + _CHUNK]
         bits = random.integers(0, 256, size=(resamples, -(-len(chunk) // 8)), dtype=np.uint8)
         heads = np.unpackbits(bits, axis=1, count=len(chunk)).astype(np.float64)
-        sums += 2.0 * (heads @ chunk) - chunk.sum()
-    tolerance = 1e-9 * max(observed, 1.0)  # equal sums, added in another order, must count as equal
-    return float(1 + (np.abs(sums) >= observed - tolerance).sum()) / (1 + resamples)
+        sums += 2.0 * (heads @ chunk) - chunk.sum(axis=0)
+    tolerance = 1e-9 * np.maximum(observed, 1.0)  # equal sums, added in another order, must count as equal
+    return (1 + (np.abs(sums) >= observed - tolerance).sum(axis=0)) / (1 + resamples)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -129,6 +140,89 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - place) * p_values[index]))
         adjusted[index] = largest
     return adjusted
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Values of two models on the same queries, float64 `[n_seeds, n_queries]` each."""
+
+    first: NDArray[np.float64]
+    second: NDArray[np.float64]
+    seeds: tuple[int, ...]
+
+    @property
+    def differences(self) -> NDArray[np.float64]:
+        """float64 `[n_queries]`, mean over seeds."""
+        return (self.first - self.second).mean(axis=0)
+
+    @property
+    def margin(self) -> float:
+        """Half the width of the 95 % interval of the mean difference."""
+        error, freedom = self._error
+        return float(student.ppf(0.975, freedom)) * error
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided, of the t-test over queries and seeds; 0, and so without effect, where seeds can't be judged."""
+        error, freedom = self._error
+        if len(self.seeds) < 2 or error == 0:
+            return 0.0
+        return 2 * float(student.sf(abs(self.differences.mean()) / error, freedom))
+
+    @property
+    def _error(self) -> tuple[float, float]:
+        """Standard error of the mean difference, and its degrees of freedom (Welch and Satterthwaite).
+
+        Queries and seeds are crossed random effects, and the variances of the mean over either are added. Chance within
+        a query and seed is in both sums, so the error is on the safe side; for the degrees of freedom only what seeds
+        vary beyond that chance counts as theirs, or three seeds alike would make a thousand queries worth two.
+        """
+        gaps = self.first - self.second
+        n_seeds, n_queries = gaps.shape
+        by_query, by_seed = gaps.mean(axis=0), gaps.mean(axis=1)
+        queries = float(by_query.var(ddof=1)) / n_queries
+        if n_seeds == 1:
+            return float(np.sqrt(queries)), n_queries - 1
+        seeds = float(by_seed.var(ddof=1)) / n_seeds
+        rest = gaps - by_query - by_seed[:, None] + gaps.mean()
+        chance = float((rest**2).sum()) / ((n_queries - 1) * (n_seeds - 1) * gaps.size)
+        excess = max(0.0, seeds - chance)
+        squares = queries**2 / (n_queries - 1) + excess**2 / (n_seeds - 1)
+        freedom = (queries + excess) ** 2 / squares if squares else n_queries - 1
+        return float(np.sqrt(queries + seeds)), freedom
+
+
+def _paired(
+    first: Sequence[RunResult], second: Sequence[RunResult], metric: str, mask: NDArray[np.bool_] | None
+) -> _Pair | None:
+    """The seeds and queries that two models share. None where there is nothing to pair."""
+    by_seed = {result.spec.seed: result for result in second}
+    pairs = [(result, by_seed[result.spec.seed]) for result in first if result.spec.seed in by_seed]
+    if not pairs or not all(_same_queries(pairs[0][0], result) for pair in pairs for result in pair):
+        return None
+    left, right = (np.stack([_per_query(result, metric) for result in side]) for side in zip(*pairs, strict=True))
+    if mask is not None:
+        left, right = left[:, mask], right[:, mask]
+    return _Pair(left, right, tuple(result.spec.seed for result, _ in pairs)) if left.shape[1] > 1 else None
+
+
+def _comparison(metric: str, pair: _Pair, permuted: float) -> PairedComparison:
+    """Args: the metric, the values, and the p-value of the permutation test."""
+    differences = pair.differences
+    difference, deviation = float(differences.mean()), float(differences.std(ddof=1))
+    margin = pair.margin
+    return PairedComparison(
+        metric=metric,
+        first=float(pair.first.mean()),
+        second=float(pair.second.mean()),
+        difference=difference,
+        low=difference - margin,
+        high=difference + margin,
+        effect_size=difference / deviation if deviation else 0.0,
+        p_value=max(permuted, pair.p_value),
+        n_queries=len(differences),
+        seeds=pair.seeds,
+    )
 
 
 def _per_query(result: RunResult, metric: str) -> NDArray[np.float64]:

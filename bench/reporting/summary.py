@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from bench.evaluation.slices import (
+    REACH_WINDOW,
+    ReachOf,
     Slices,
     category_reach_slices,
     history_length_bins,
     history_length_quarters,
     popularity_slices,
+    reach_parts,
     reach_slices,
 )
 from bench.reporting.grid import Grid, has_semantic_ids
 from bench.reporting.leaderboard import by_slice
-from bench.reporting.markdown import number, p_cell, p_value, plus_minus, table
+from bench.reporting.markdown import NONE, number, p_cell, p_value, plus_minus, table
 from bench.reporting.significance import ALPHA, PairedComparison, compare, holm
 
 MEAN = "item.overall.ndcg@10.mean"
 STD = "item.overall.ndcg@10.std"
+FAR = "far"
+"""The part of `reach_parts` that only a model with a long history has in sight."""
 
 
 def findings(grid: Grid, wide: pd.DataFrame) -> list[str]:
-    """Sentences on one data set, the most important first.
+    """Sentences on one data set: the suite's first question (who is better, for whom, at what cost), then the rest.
 
     Args:
         grid: Runs on one data set.
@@ -34,14 +40,58 @@ def findings(grid: Grid, wide: pd.DataFrame) -> list[str]:
     ranked = wide[wide[MEAN].notna()]
     if ranked.empty:
         return ["No run is complete yet."]
+    asked = questions(grid)
     sentences = [
+        *(_question(grid, pair) for pair in asked[:1]),
+        *(_for_whom(grid, pair) for pair in asked[:1]),
+        *(_at_what_cost(grid, wide, pair) for pair in asked[:1]),
         _leader(grid, ranked),
-        *(_question(grid, pair) for pair in questions(grid)),
+        *(_question(grid, pair) for pair in asked[1:]),
         _families(grid, ranked),
         _parts(grid),
         _floor(grid, ranked),
     ]
     return [sentence for sentence in sentences if sentence]
+
+
+def overview(grids: Sequence[Grid], tables: Mapping[str, pd.DataFrame]) -> str | None:
+    """The suite's first question on every data set, a line each.
+
+    Args:
+        grids: Runs of one data set each.
+        tables: The leaderboard of each data set, by label.
+
+    Returns:
+        A markdown table and how to read it, or None with fewer than two data sets to answer it on.
+    """
+    rows, names = [], ("", "")
+    for grid in grids:
+        dataset = grid.datasets[0]
+        for labels in questions(grid)[:1]:
+            found = compare(grid.of_model(labels[0]), grid.of_model(labels[1]), "recall@10")
+            if found:
+                names = labels
+                far = next((part.test for part in _reach_tests(grid, labels) if part.name == FAR), None)
+                wide = tables[dataset]
+                columns = ("fit_seconds", "milliseconds_per_user") if _same_hardware(grid, labels) else ()
+                ratios = [_ratio(*_costs(wide, column, labels)) or NONE for column in columns] or [NONE, NONE]
+                rows.append(
+                    [
+                        dataset,
+                        str(wide["model"].iloc[0]),
+                        *_compared(found),
+                        f"{far.difference:+.4f}" if far else NONE,
+                        *ratios,
+                    ]
+                )
+    if len(rows) < 2:
+        return None
+    headers = ["Data set", "Best by NDCG@10", *names, "Difference", "95 % interval", "p", "Difference on far targets"]
+    return (
+        f"**{names[0]} against {names[1]}**, Recall@10 on each data set. The p-values are not corrected for the number "
+        f"of data sets. Far: last seen more than {REACH_WINDOW} events ago. The last two columns are times of "
+        f"{names[0]} over those of {names[1]}.\n\n" + table([*headers, "Training time", "Time per user"], rows, left=2)
+    )
 
 
 def questions(grid: Grid) -> list[tuple[str, str]]:
@@ -74,26 +124,6 @@ def question_table(grid: Grid, labels: tuple[str, str]) -> str | None:
     if not rows:
         return None
     return table(["Test queries", "n", *labels, "Difference", "95 % interval", "p"], rows)
-
-
-def against_best(grid: Grid, wide: pd.DataFrame) -> str | None:
-    """Every model against the best one, paired over queries, with Holm's correction.
-
-    Returns:
-        A markdown table, or None with fewer than two comparable models.
-    """
-    ranked = wide.loc[wide[MEAN].notna(), "model"].tolist()
-    pairs = [(model, compare(grid.of_model(ranked[0]), grid.of_model(model), "ndcg@10")) for model in ranked[1:]]
-    found = [(model, comparison) for model, comparison in pairs if comparison]
-    if not found:
-        return None
-    adjusted = holm([comparison.p_value for _, comparison in found])
-    rows = []
-    for (model, comparison), corrected in zip(found, adjusted, strict=True):
-        cells = _compared(comparison)
-        rows.append([model, *cells[1:], p_cell(corrected), "yes" if corrected < ALPHA else "no"])
-    headers = ["Model", "NDCG@10", f"{ranked[0]} is ahead by", "95 % interval", "p", "p (Holm)", "Significant"]
-    return table(headers, rows)
 
 
 def row_of(grid: Grid, model: str) -> str | None:
@@ -155,6 +185,87 @@ def _question(grid: Grid, labels: tuple[str, str]) -> str:
     winner, loser = labels if found.difference > 0 else (labels[1], labels[0])
     only = " (one seed)" if len(found.seeds) == 1 else ""
     return f"{text}: {winner} is significantly better than {loser}{only}."
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A test on the queries of one reach: its key in `reach_parts`, and the p-value with Holm's correction."""
+
+    name: str
+    test: PairedComparison
+    p_value: float
+
+
+def _reach_tests(grid: Grid, labels: tuple[str, str], of: ReachOf = "item") -> list[_Part]:
+    """The two models on targets near, far and never seen, as one family of tests; empty where there are no parts."""
+    left, right = (grid.of_model(label) for label in labels)
+    assert left[0].queries is not None  # a complete result has its queries
+    masks = reach_parts(left[0].queries, of=of)
+    tests = {name: test for name, mask in masks.items() if (test := compare(left, right, "recall@10", mask))}
+    corrected = holm([test.p_value for test in tests.values()])
+    return [_Part(name, test, p) for (name, test), p in zip(tests.items(), corrected, strict=True)]
+
+
+def _for_whom(grid: Grid, labels: tuple[str, str]) -> str:
+    """Where the difference is: by reach of the target, or of its category where users never take an item twice."""
+    parts, subject = _reach_tests(grid, labels), "targets"
+    if not parts:
+        parts, subject = _reach_tests(grid, labels, "category"), "targets whose category was"
+    meanings = {
+        FAR: f"last seen more than {REACH_WINDOW} events ago",
+        "recent": "seen since then",
+        "never": "never seen",
+    }
+    found = {part.name: part for part in parts}
+    words = [
+        f"{meaning} ({part.test.n_queries:,} queries) {number(part.test.first)} against {number(part.test.second)}, "
+        f"{_verdict(part, labels)}"
+        for name, meaning in meanings.items()
+        if (part := found.get(name))
+    ]
+    if not words:
+        return ""
+    start = f"Recall@10 of {labels[0]} against {labels[1]} on {subject}"
+    return f"**For whom**: {start} {'; '.join(words)} (Holm's correction over these parts)."
+
+
+def _verdict(part: _Part, labels: tuple[str, str]) -> str:
+    if part.p_value >= ALPHA:
+        return f"no significant difference ({p_value(part.p_value)})"
+    winner = labels[0] if part.test.difference > 0 else labels[1]
+    return f"{winner} is significantly better ({p_value(part.p_value)})"
+
+
+def _at_what_cost(grid: Grid, wide: pd.DataFrame, labels: tuple[str, str]) -> str:
+    """Time to train and to answer, of the first against the second."""
+    words, comparable = [], _same_hardware(grid, labels)
+    for column, verb, unit, digits in (
+        ("fit_seconds", "trains in", "s", 1),
+        ("milliseconds_per_user", "answers in", "ms per user", 2),
+    ):
+        first, second = _costs(wide, column, labels)
+        ratio = _ratio(first, second)
+        times = f" ({ratio})" if ratio and comparable else ""
+        words.append(f"{verb} {number(first, digits)} {unit} against {number(second, digits)} {unit}{times}")
+    text = f"**At what cost**: {labels[0]} {' and '.join(words)}, means over the seeds"
+    return f"{text}." if comparable else f"{text}, on different hardware: these times don't compare."
+
+
+def _same_hardware(grid: Grid, labels: tuple[str, str]) -> bool:
+    """Whether the times of two rows can be compared."""
+    results = [result for label in labels for result in grid.of_model(label)]
+    return len({(r.environment.get("device"), r.environment.get("device_name")) for r in results}) == 1
+
+
+def _costs(wide: pd.DataFrame, column: str, labels: tuple[str, str]) -> tuple[float, float]:
+    """A cost of two rows of a leaderboard, means over seeds."""
+    means = wide.set_index("model")[f"{column}.mean"]
+    return float(means[labels[0]]), float(means[labels[1]])
+
+
+def _ratio(first: float, second: float) -> str:
+    """E.g. "x 1.5"; "" where there is nothing to divide by."""
+    return f"x {first / second:.2g}" if second > 0 else ""
 
 
 def _families(grid: Grid, ranked: pd.DataFrame) -> str:

@@ -14,11 +14,24 @@ from hypothesis import strategies as st
 from bench.data.dataset import TrainingData
 from bench.data.interactions import Histories, Interactions
 from bench.data.protocols import Queries
-from bench.evaluation.evaluator import QUERY_COLUMNS, events_back, judge, target_ranks, validation_ndcg
+from bench.evaluation.evaluator import QUERY_COLUMNS, Catalogue, events_back, judge, target_ranks, validation_ndcg
 from bench.recommender import FitContext, Recommendations, Recommender
 
 N_ITEMS = 30
 K = 5
+
+
+CATALOGUE = Catalogue(
+    train_counts=np.arange(N_ITEMS, dtype=np.int64) ** 2,
+    category=(np.arange(N_ITEMS) % 3).astype(np.int32),
+    columns=pd.DataFrame(
+        {
+            "title": [f"title {item}" for item in range(N_ITEMS)],
+            "brand": [["", "Acme", None][item % 3] for item in range(N_ITEMS)],
+            "year": 1990 + np.arange(N_ITEMS) // 2,
+        }
+    ),
+)
 
 
 def make_queries(n: int = 23, exclude_seen: bool = True) -> Queries:
@@ -74,6 +87,12 @@ def test_rank_is_one_based_and_zero_for_a_miss() -> None:
     assert target_ranks(lists, np.array([4, 2, 1], dtype=np.int32)).tolist() == [1, 2, 0]
 
 
+def test_a_candidate_listed_twice_counts_where_it_stands_first() -> None:
+    """`judge` refuses such a list; were it asked all the same, repeating the target would gain nothing."""
+    lists = np.array([[9, 4, 4, 2], [4, 9, 4, 4]], dtype=np.int32)
+    assert target_ranks(lists, np.array([4, 4], dtype=np.int32)).tolist() == [2, 1]
+
+
 def test_table_has_the_documented_columns_and_types() -> None:
     table = judge(Scripted(), make_queries(), k=K)
     assert list(table.columns) == list(QUERY_COLUMNS)
@@ -85,9 +104,11 @@ def test_table_has_the_documented_columns_and_types() -> None:
 @pytest.mark.parametrize("batch_size", [1, 2, 7, 23, 1000])
 def test_no_result_depends_on_the_batch_size(batch_size: int, with_sids: bool) -> None:
     queries = make_queries()
-    whole = judge(Scripted(with_sids), queries, batch_size=len(queries), k=K)
+    whole = judge(Scripted(with_sids), queries, batch_size=len(queries), k=K, catalogue=CATALOGUE)
     assert whole["item_rank"].gt(0).any()
-    pd.testing.assert_frame_equal(judge(Scripted(with_sids), queries, batch_size=batch_size, k=K), whole)
+    assert whole["new_items"].sum() == whole["new_items"].cumsum().max() > K
+    parts = judge(Scripted(with_sids), queries, batch_size=batch_size, k=K, catalogue=CATALOGUE)
+    pd.testing.assert_frame_equal(parts, whole)
     assert validation_ndcg(Scripted(with_sids), queries, batch_size) == validation_ndcg(Scripted(with_sids), queries)
 
 
@@ -126,7 +147,7 @@ def test_gaps_of_item_and_category_are_those_of_the_query_s_own_history(batch_si
     """Item `i` has category `i % 4`, but nobody knows that of items 3, 7, 11, ..."""
     category = np.where(np.arange(N_ITEMS) % 4 < 3, np.arange(N_ITEMS) % 4, -1).astype(np.int32)
     queries = make_queries()
-    table = judge(Scripted(), queries, batch_size=batch_size, k=K, category=category)
+    table = judge(Scripted(), queries, batch_size=batch_size, k=K, catalogue=Catalogue(category=category))
     assert table["item_gap"].eq(0).all()  # its users have distinct items
     for place, (gap, target) in enumerate(zip(table["category_gap"], queries.targets, strict=True)):
         own = category[queries.histories(place, place + 1).items][::-1]
@@ -188,6 +209,28 @@ def test_malformed_lists_are_errors(spoil: Callable[[np.ndarray, Histories], np.
     recommender.spoil = spoil
     with pytest.raises(ValueError, match=message):
         judge(recommender, make_queries(), k=K)
+
+
+def test_columns_of_the_item_table_tell_of_the_target_unless_every_item_has_its_own_value() -> None:
+    queries = make_queries()
+    table = judge(Scripted(), queries, k=K, catalogue=CATALOGUE)
+    assert [column for column in table if column.startswith("item:")] == ["item:brand", "item:year"]
+    assert table["item:year"].tolist() == [1990 + target // 2 for target in queries.targets]
+    assert table["item:brand"].tolist() == ["Acme" if target % 3 == 1 else "" for target in queries.targets]
+
+
+def test_a_tie_has_the_places_of_all_items_with_the_target_s_score() -> None:
+    class Even(Scripted):
+        def recommend(self, histories: Histories, k: int) -> Recommendations:
+            answer = super().recommend(histories, k)
+            return replace(answer, scores=np.tile(np.array([3, 2, 2, 2, 1], dtype=np.float32), (len(histories), 1)))
+
+    table = judge(Even(), make_queries(200), k=K)
+    for rank, first, last in ((0, 0, 0), (1, 1, 1), (2, 2, 4), (3, 2, 4), (4, 2, 4), (5, 5, 5)):
+        rows = table[table["item_rank"] == rank]
+        assert len(rows) > 0
+        assert rows["tie_first"].eq(first).all()
+        assert rows["tie_last"].eq(last).all()
 
 
 def test_padding_and_seen_items_are_fine_where_allowed() -> None:

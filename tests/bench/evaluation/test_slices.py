@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.evaluation.slices import (
     ReachOf,
     category_reach_slices,
+    cold_slices,
+    column_slices,
     history_length_bins,
     history_length_quarters,
+    named_slices,
     popularity_deciles,
     popularity_slices,
     reach_parts,
@@ -113,3 +116,74 @@ def test_reach_says_nothing_where_all_queries_are_alike_or_the_columns_are_missi
 def test_every_query_reaches_into_exactly_one_part(found: list[int], window: int, of: ReachOf) -> None:
     parts = reach_parts(gaps(found, found), window, of)
     assert not parts or np.sum(list(parts.values()), axis=0).tolist() == [1] * len(found)
+
+
+def test_cold_targets_are_unseen_or_rarely_seen_in_training() -> None:
+    table = pd.DataFrame({"target_count": [0, 1, 5, 6, 300]})
+    assert {name: mask.tolist() for name, mask in cold_slices(table).items()} == {
+        "unseen": [True, False, False, False, False],
+        "rare (1-5)": [False, True, True, False, False],
+        "known": [False, False, False, True, True],
+    }
+    assert {name: int(mask.sum()) for name, mask in cold_slices(table, rare=1).items()} == {
+        "unseen": 1,
+        "rare (1)": 1,
+        "known": 3,
+    }
+    assert cold_slices(table[3:]) == {}
+
+
+def of_column(values: list[object]) -> pd.DataFrame:
+    return pd.DataFrame({"item:kind": values})
+
+
+def test_a_column_s_most_frequent_values_come_first_and_the_rest_is_other() -> None:
+    table = of_column(["b", "a", "b", None, "c", "d", "a", "b", ""])
+    assert {name: int(mask.sum()) for name, mask in column_slices(table, "kind", most=2).items()} == {
+        "b": 3,
+        "a": 2,
+        "other": 2,
+        "unknown": 2,
+    }
+    assert column_slices(table, "colour") == {}
+
+
+def test_a_column_of_many_numbers_is_divided_into_quarters() -> None:
+    table = of_column([*range(1990, 1998), np.nan])
+    assert {name: int(mask.sum()) for name, mask in column_slices(table, "kind", most=4).items()} == {
+        "1990-1991": 2,
+        "1992-1993": 2,
+        "1994-1995": 2,
+        "1996-1997": 2,
+        "unknown": 1,
+    }
+    assert column_slices(table, "kind", most=4)["unknown"].tolist() == [False] * 8 + [True]
+    few = of_column(["3", "4", "3"])
+    assert {name: mask.tolist() for name, mask in column_slices(few, "kind").items()} == {
+        "3": [True, False, True],
+        "4": [False, True, False],
+    }
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(1, 200), st.integers(0, 2**32 - 1))
+def test_every_family_of_slices_sums_to_the_whole(n: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    table = queries(random.random(n).tolist(), random.integers(1, 1500, n).tolist()).assign(
+        target_count=random.integers(0, 10, n),
+        item_gap=random.integers(0, 120, n),
+        category_gap=random.integers(0, 120, n),
+    )
+    table["item:kind"] = random.choice([*"abcdefghijk", ""], n)
+    table["item:price"] = np.where(random.random(n) < 0.1, np.nan, random.random(n))
+    slices = named_slices(table, ("kind", "price", "elsewhere"))
+    values = random.random(n)
+    families: dict[str, list[np.ndarray]] = {}
+    for name, mask in slices.items():
+        families.setdefault(name.partition(":")[0], []).append(mask)
+    families["head and tail"] = families.pop("head") + families.pop("tail")
+    assert {"overall", "history", "popularity", "item.kind", "item.price"} <= set(families)
+    for masks in families.values():
+        assert np.sum(masks, axis=0).tolist() == [1] * n
+        weighted = sum(mask.sum() * values[mask].mean() for mask in masks if mask.any())
+        np.testing.assert_allclose(weighted / n, values.mean())

@@ -54,7 +54,7 @@ class Bench:
             self.made.append(spec.label)
             on_result(execute(spec, results_dir, "cpu", 1))
 
-    def _write_report(self, suite: Suite, planned: object, results: Sequence[RunResult], *_: Any) -> None:
+    def _write_report(self, suite: Suite, planned: object, results: Sequence[RunResult], *_: Any, **__: Any) -> None:
         self.reported.append([f"{result.spec.label} {result.status}" for result in results])
 
 
@@ -119,7 +119,7 @@ def test_stored_results_show_an_unreadable_one_as_failed(bench: Bench) -> None:
 
 
 def test_a_broken_report_does_not_stop_the_runs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise ValueError("no figures today")
 
     monkeypatch.setattr(report, "write_report", fail)

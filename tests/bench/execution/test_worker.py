@@ -33,7 +33,7 @@ def test_a_complete_run_leaves_all_that_a_report_needs(tmp_path: Path) -> None:
     result, _ = run(tmp_path)
     assert (result.status, result.reason, result.parameters) == ("complete", "", 7)
     assert result.queries is not None
-    assert list(result.queries.columns) == list(QUERY_COLUMNS)
+    assert list(result.queries.columns) == [*QUERY_COLUMNS, "item:genres", "item:year"]
     assert len(result.queries) == 30
     assert result.queries["item_gap"].eq(0).all()  # nobody saw a film twice
     assert result.queries["category_gap"].gt(0).sum() > 20  # of two genres, most histories have both

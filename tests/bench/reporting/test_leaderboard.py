@@ -14,6 +14,7 @@ from bench.evaluation.slices import popularity_slices
 from bench.reporting.grid import Grid
 from bench.reporting.leaderboard import (
     LEADERBOARD_COLUMNS,
+    SCHEMA,
     TIDY_COLUMNS,
     by_slice,
     leaderboard,
@@ -67,6 +68,7 @@ def test_files_hold_the_tables_and_the_wide_follows_from_the_tidy(grid: Grid, tm
     tidy = pd.read_csv(folder / "metrics.csv")
     wide = pd.read_csv(folder / "leaderboard.csv")
     assert list(tidy.columns) == list(TIDY_COLUMNS)
+    assert set(tidy["schema"]) == set(wide["schema"]) == {SCHEMA}
     assert list(wide.columns) == list(LEADERBOARD_COLUMNS)
     pd.testing.assert_frame_equal(leaderboard(tidy), tables["ml-100k"], check_exact=False, rtol=1e-12)
     for column in set(LEADERBOARD_COLUMNS) - {"model", "status", "reason"}:

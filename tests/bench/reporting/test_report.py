@@ -61,7 +61,7 @@ def test_sections_in_order(page: Path) -> None:
 
 def test_every_figure_is_beside_the_page(page: Path) -> None:
     figures = re.findall(r"!\[.+?\]\((.+?)\)", page.read_text())
-    assert len(figures) == 6
+    assert len(figures) == 7
     for figure in figures:
         assert (page.parent / figure).stat().st_size > 10_000
         assert (page.parent / figure).with_suffix(".svg").exists()

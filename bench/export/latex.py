@@ -1,0 +1,137 @@
+r"""Leaderboards as LaTeX tables in the style of `booktabs`, with the cells of the report's main table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from bench.errors import BenchError, unknown_name
+from bench.export.runs import ended, made_folder
+from bench.reporting.files import replaced
+from bench.reporting.grid import Grid
+from bench.reporting.leaderboard import METRICS, leaderboard, tidy_metrics
+from bench.reporting.markdown import NONE, marked, plus_minus
+
+DEFAULT_METRICS = ("recall@5", "recall@10", "ndcg@5", "ndcg@10")
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+}
+
+
+def escape(text: str) -> str:
+    """Foreign text on one line, in which no character has a meaning to LaTeX."""
+    return "".join(_SPECIAL.get(character, character) for character in " ".join(text.split()))
+
+
+def latex_table(wide: pd.DataFrame, suite: str, dataset: str, metrics: Sequence[str] = DEFAULT_METRICS) -> str:
+    """The leaderboard of a data set: mean ± standard deviation over seeds, best bold, second underlined.
+
+    Rows without a complete run are named in a comment, with their status.
+
+    Args:
+        wide: The leaderboard (`LEADERBOARD_COLUMNS`).
+        suite, dataset: For caption and label.
+        metrics: Columns, of item level; each one of `METRICS`.
+
+    Raises:
+        BenchError: There is no such metric, or no row has a complete run.
+    """
+    for metric in metrics:
+        if metric not in METRICS:
+            raise unknown_name("metric", metric, METRICS)
+    rows = wide[wide["complete"] > 0]
+    if rows.empty:
+        raise BenchError(f"suite '{suite}' has no complete run on {dataset} yet: nothing to export")
+    columns = [_cells(rows, metric) for metric in metrics]
+    lines = [" & ".join(cells) + r" \\" for cells in zip(map(escape, rows["model"]), *columns, strict=True)]
+    seeds = sorted({int(count) for count in rows["complete"]})
+    basis = f"{seeds[0]} seed{'s' if seeds[0] > 1 else ''}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
+    absent = [f"{row['model']} ({row['status']})" for row in wide[wide["complete"] == 0].to_dict("records")]
+    return "\n".join(
+        [
+            r"% Needs \usepackage{booktabs}.",
+            *([f"% Without a complete run: {escape(', '.join(absent))}."] if absent else []),
+            r"\begin{table}[t]",
+            r"  \centering",
+            f"  \\caption{{{escape(dataset)}: full ranking, mean $\\pm$ standard deviation over {basis}.}}",
+            f"  \\label{{tab:{_slug(suite)}-{_slug(dataset)}}}",
+            f"  \\begin{{tabular}}{{l{'c' * len(metrics)}}}",
+            r"    \toprule",
+            "    " + " & ".join(["Model", *map(_heading, metrics)]) + r" \\",
+            r"    \midrule",
+            *(f"    {line}" for line in lines),
+            r"    \bottomrule",
+            r"  \end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def export_latex(grid: Grid, output: Path | None, metrics: Sequence[str] = DEFAULT_METRICS) -> list[Path]:
+    """Writes one table a data set that has a complete run.
+
+    Args:
+        grid: The runs of a suite.
+        output: A .tex file for all tables, or a folder for `DATASET.tex` each. None: standard output.
+        metrics: Columns.
+
+    Returns:
+        The written files.
+
+    Raises:
+        BenchError: There is no such metric, nothing is complete, or the output can't be written.
+    """
+    ended(grid)
+    parts = {dataset: grid.on(dataset) for dataset in grid.datasets}
+    tables = {
+        dataset: latex_table(leaderboard(tidy_metrics(part)), grid.suite.name, dataset, metrics)
+        for dataset, part in parts.items()
+        if part.results
+    }
+    if output is None:
+        print("\n".join(tables.values()), end="")
+        return []
+    if output.suffix == ".tex":
+        files = {output: "\n".join(tables.values())}
+    else:
+        files = {output / f"{dataset}.tex": text for dataset, text in tables.items()}
+    for path, text in files.items():
+        made_folder(path.parent)
+        with replaced(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return list(files)
+
+
+def _cells(rows: pd.DataFrame, metric: str) -> list[str]:
+    means, deviations = (rows[f"item.overall.{metric}.{statistic}"].tolist() for statistic in ("mean", "std"))
+    texts = [plus_minus(mean, deviation) for mean, deviation in zip(means, deviations, strict=True)]
+    return [_translated(text) for text in marked(texts, means)]
+
+
+def _translated(cell: str) -> str:
+    """A cell of a markdown table, a number with its marks, as LaTeX."""
+    if cell == NONE:
+        return "--"
+    cell = re.sub(r"\*\*(.+)\*\*", r"\\textbf{\1}", cell)
+    cell = re.sub(r"<u>(.+)</u>", r"\\underline{\1}", cell)
+    return cell.replace("±", r"$\pm$")
+
+
+def _heading(metric: str) -> str:
+    name, _, cutoff = metric.partition("@")
+    return f"{name.upper() if name in ('ndcg', 'mrr') else name.capitalize()}@{cutoff}"
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", text).replace("_", "-")

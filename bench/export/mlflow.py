@@ -1,0 +1,127 @@
+"""An MLflow store: one run of the suite, one of MLflow's."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError
+from bench.execution.store import ResultStore
+from bench.export.runs import INSTALL, curve, ended, final_values, made_folder, started
+from bench.reporting.configs import flattened
+from bench.reporting.grid import Grid, Run
+
+STORE = "mlflow.db"
+"""Name of the store's file."""
+
+KEY_TAG = "bench.key"
+"""The tag with the content key of a run."""
+
+_VALUE_LIMIT = 500
+"""Characters of a parameter's value that every version of MLflow accepts."""
+
+_BATCH = 100
+"""Params, or metrics, that MLflow takes in one call."""
+
+
+def export_mlflow(grid: Grid, results_dir: Path, output: Path) -> list[str]:
+    """Writes each complete or failed run with its parameters, values, learning curve and files.
+
+    The store is a SQLite file, `mlflow.db`, with the files in `artifacts` beside it: MLflow 3 turns away plain
+    folders. The experiment has the suite's name. A second export replaces the runs of the first.
+
+    Args:
+        grid: The runs of a suite.
+        results_dir: Where their files lie.
+        output: Folder of the store.
+
+    Returns:
+        The name of each run.
+
+    Raises:
+        BenchError: MLflow is not installed, nothing is complete, or the folder can't be written to.
+    """
+    runs = ended(grid)
+    try:
+        from mlflow import MlflowClient
+
+        logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every table that it makes
+        folder = made_folder(output).resolve()
+        client = MlflowClient(tracking_uri=f"sqlite:///{folder / STORE}")
+        experiment = _experiment(client, grid.suite.name, folder)
+    except ImportError as error:  # also where the package mlflow-skinny is here without a driver for databases
+        needs = "--to mlflow needs the packages mlflow-skinny, sqlalchemy and alembic"
+        raise BenchError(f"{needs} ({error}): {INSTALL}") from None
+    store = ResultStore(results_dir)
+    for run in runs:
+        _replace(client, experiment, grid, run, store.folder(run.spec))
+    return [_name(run) for run in runs]
+
+
+def _experiment(client: Any, name: str, folder: Path) -> str:
+    """The id of the experiment of a suite, made where it is missing."""
+    found = client.get_experiment_by_name(name)
+    return found.experiment_id if found else client.create_experiment(name, (folder / "artifacts").as_uri())
+
+
+def _replace(client: Any, experiment: str, grid: Grid, run: Run, files: Path) -> None:
+    result, spec = run.result, run.spec
+    assert result is not None  # a run that has ended has its result
+    for earlier in client.search_runs([experiment], filter_string=f"tags.`{KEY_TAG}` = '{spec.key}'"):
+        if earlier.data.tags.get("row") == spec.label:  # rows that differ by their label only share a key
+            client.delete_run(earlier.info.run_id)
+    began = int(1000 * started(result))
+    tags = {
+        KEY_TAG: spec.key,
+        "dataset": spec.dataset.label,
+        "row": spec.label,
+        "status": result.status,
+        "reason": result.reason,
+        "commit": str(result.environment.get("commit") or "unknown"),
+    }
+    made = client.create_run(experiment, start_time=began, tags=tags, run_name=_name(run))
+    for params in _batches([_param(key, value) for key, value in _params(run).items()]):
+        client.log_batch(made.info.run_id, params=params)
+    for metrics in _batches(_metrics(grid, run)):
+        client.log_batch(made.info.run_id, metrics=metrics)
+    client.log_artifacts(made.info.run_id, str(files))
+    end = began + int(1000 * (result.fit_seconds + result.recommend_seconds))
+    client.set_terminated(made.info.run_id, "FINISHED" if result.status == "complete" else "FAILED", end_time=end)
+
+
+def _name(run: Run) -> str:
+    return f"{run.spec.label} on {run.spec.dataset.label}, seed {run.spec.seed}"
+
+
+def _params(run: Run) -> dict[str, str]:
+    """Data set, model, seed and the flat configuration."""
+    spec = run.spec
+    facts = {"data_hash": spec.data_hash, "model": spec.model, "revision": spec.revision, "seed": spec.seed}
+    dataset = spec.dataset.model_dump(mode="json")
+    return flattened(facts) | flattened(dataset, "dataset.") | flattened(spec.config, "config.")
+
+
+def _param(key: str, value: str) -> Any:
+    from mlflow.entities import Param
+
+    return Param(_legal(key), value[:_VALUE_LIMIT])
+
+
+def _metrics(grid: Grid, run: Run) -> list[Any]:
+    """Points of the learning curve, then the final values at step 0."""
+    from mlflow.entities import Metric
+
+    assert run.result is not None  # a run that has ended has its result
+    end = int(1000 * (started(run.result) + run.result.fit_seconds))
+    points = [Metric(f"curve/{p.name}", p.value, int(1000 * p.time), p.step) for p in curve(run.result)]
+    return points + [Metric(_legal(name), value, end, 0) for name, value in final_values(grid, run).items()]
+
+
+def _legal(name: str) -> str:
+    """A name without "@", which MLflow does not accept."""
+    return name.replace("@", "_at_")
+
+
+def _batches(entries: list[Any]) -> list[list[Any]]:
+    return [entries[start : start + _BATCH] for start in range(0, len(entries), _BATCH)]

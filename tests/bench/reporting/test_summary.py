@@ -1,0 +1,138 @@
+"""The suite's first question on the first screen: does it help, for whom, at what cost, and on which data sets."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.reporting.grid import Grid
+from bench.reporting.leaderboard import leaderboard, tidy_metrics
+from bench.reporting.report import write_report
+from bench.reporting.summary import findings, overview
+from bench.spec import RunResult, RunSpec, Suite
+
+N_QUERIES = 943
+GAPS = np.repeat(np.array([1, 50, 51, 0], dtype=np.int32), [200, 100, 300, 343])
+"""300 targets among the last 50 events, 300 only before these, 343 never."""
+
+Ranks = Callable[[RunResult], np.ndarray]
+
+
+def ranked(results: Sequence[RunResult], ranks: Ranks, column: str = "item_gap") -> list[RunResult]:
+    """The results with other ranks, on data where a target (or its category) may have occurred before."""
+    changed = []
+    for result in results:
+        assert result.queries is not None
+        gaps = {name: np.zeros(N_QUERIES, np.int32) for name in ("item_gap", "category_gap")} | {column: GAPS}
+        found = ranks(result).astype(np.int16)
+        changed.append(
+            dataclasses.replace(result, queries=result.queries.assign(item_rank=found, sid_rank=found, **gaps))
+        )
+    return changed
+
+
+def far_only(result: RunResult) -> np.ndarray:
+    """TIGER finds every third target; GLASS also all that lie far back."""
+    every_third = np.where(np.arange(N_QUERIES) % 3 == 0, 1, 0)
+    return np.where((GAPS > 50) & (result.spec.label == "glass"), 1, every_third)
+
+
+def said(grid: Grid, results: Sequence[RunResult]) -> list[str]:
+    changed = Grid.of(grid.suite, [run.spec for run in grid.runs], results)
+    return findings(changed, leaderboard(tidy_metrics(changed)))
+
+
+def test_the_first_question_comes_first_with_whom_and_cost(full_grid: Grid) -> None:
+    sentences = said(full_grid, ranked(full_grid.results, far_only))
+    assert [sentence.split("**")[1] for sentence in sentences[:3]] == [
+        "glass against tiger",
+        "For whom",
+        "At what cost",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("column", "subject"), [("item_gap", "targets last seen"), ("category_gap", "targets whose category was last seen")]
+)
+def test_whom_it_helps_is_told_by_reach(full_grid: Grid, column: str, subject: str) -> None:
+    sentence = said(full_grid, ranked(full_grid.results, far_only, column))[1]
+    assert (
+        f"on {subject} more than 50 events ago (300 queries) 1.0000 against 0.3333, glass is significantly better "
+        "(p < 0.001)" in sentence
+    )
+    assert "seen since then (300 queries) 0.3333 against 0.3333, no significant difference (p = 1.000)" in sentence
+    assert "never seen (343 queries)" in sentence
+    assert sentence.count("significantly better") == 1
+
+
+def test_whom_it_harms_is_told_too(full_grid: Grid) -> None:
+    def worse(result: RunResult) -> np.ndarray:
+        return np.where((GAPS == 0) & (result.spec.label == "glass"), 0, 1)
+
+    sentence = said(full_grid, ranked(full_grid.results, worse))[1]
+    assert "never seen (343 queries) 0.0000 against 1.0000, tiger is significantly better (p < 0.001)" in sentence
+
+
+def test_the_parts_are_tested_as_one_family(full_grid: Grid) -> None:
+    """Six discordant queries in one part: significant alone (p = 0.03), not among three."""
+
+    def slightly(result: RunResult) -> np.ndarray:
+        found = np.zeros(N_QUERIES, int)
+        found[np.flatnonzero(GAPS > 50)[:6]] = result.spec.label == "glass"
+        return found
+
+    sentence = said(full_grid, ranked(full_grid.results, slightly))[1]
+    assert "more than 50 events ago (300 queries) 0.0200 against 0.0000, no significant difference" in sentence
+
+
+def test_without_reach_there_is_no_word_on_it(full_grid: Grid) -> None:
+    sentences = said(full_grid, full_grid.results)
+    assert not [sentence for sentence in sentences if "For whom" in sentence]
+    assert "At what cost" in sentences[1]
+
+
+def test_cost_is_told_in_seconds_and_as_a_ratio(full_grid: Grid) -> None:
+    def timed(result: RunResult, device: str = "cpu") -> RunResult:
+        glass = result.spec.label == "glass"
+        return dataclasses.replace(
+            result,
+            fit_seconds=300.0 if glass else 200.0,
+            milliseconds_per_user=1.0 if glass else 4.0,
+            environment={**result.environment, "device_name": device if glass else "cpu"},
+        )
+
+    sentence = said(full_grid, [timed(result) for result in full_grid.results])[1]
+    assert "glass trains in 300.0 s against 200.0 s (x 1.5)" in sentence
+    assert "answers in 1.00 ms per user against 4.00 ms per user (x 0.25)" in sentence
+    assert "hardware" not in sentence
+    elsewhere = said(full_grid, [timed(result, device="gpu") for result in full_grid.results])[1]
+    assert "on different hardware: these times don't compare" in elsewhere
+    assert "x 1.5" not in elsewhere
+
+
+def test_several_data_sets_have_a_table_of_the_first_question(
+    two_datasets: tuple[Suite, list[RunSpec], list[RunResult]], results: list[RunResult], tmp_path: Path
+) -> None:
+    suite, everything, _ = two_datasets
+    planned = [spec for spec in everything if spec.label in ("tiger", "glass")]
+    by_label = {result.spec.label: result for result in results if result.spec.seed == 0}
+    complete = [dataclasses.replace(by_label[spec.label], spec=spec) for spec in planned]
+    complete = ranked(complete, far_only)
+    grid = Grid.of(suite, planned, complete)
+    grids = [grid.on(dataset) for dataset in grid.datasets]
+    tables = {part.datasets[0]: leaderboard(tidy_metrics(part)) for part in grids}
+    text = overview(grids, tables)
+    assert text is not None
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    assert [line[0] for line in lines[2:]] == ["ml-100k", "beauty"]
+    row = dict(zip(lines[0], lines[2], strict=True))
+    assert row["Best by NDCG@10"] == "glass"
+    assert row["Difference on far targets"] == "+0.6667"
+    assert row["p"] == "< 0.001"
+    assert overview(grids[:1], tables) is None
+    page = write_report(suite, planned, complete, tmp_path, tmp_path, "command").read_text()
+    assert page.index(text) < page.index("**ml-100k**")
