@@ -142,14 +142,7 @@ class TrainingData:
         if not self.baskets and self.targets is None:
             return None
         interactions = self.interactions
-        count = np.int32 if interactions.n_events < 2**31 else np.int64
-        row_begin = np.repeat(interactions.offsets[:-1].astype(count), interactions.lengths)
-        place = np.arange(interactions.n_events, dtype=count)
-        if self.baskets:
-            opens = place == row_begin
-            opens[1:] |= interactions.timestamps[1:] != interactions.timestamps[:-1]
-            place = np.maximum.accumulate(np.where(opens, place, 0))
-        ends = (place - row_begin).astype(np.int32)
+        ends = (interactions.basket_starts() if self.baskets else interactions.places()).astype(np.int32)
         if self.targets is not None:
             wanted = np.zeros(interactions.n_events, dtype=bool)
             wanted[interactions.offsets[self.targets[0]] + self.targets[1]] = True

@@ -56,6 +56,23 @@ class Interactions:
         """Where one user's events lie in `items` and `timestamps`."""
         return slice(int(self.offsets[user]), int(self.offsets[user + 1]))
 
+    def places(self) -> NDArray[np.integer]:
+        """How many of its user's events come before each event: int32 or int64 `[n_events]`."""
+        count = np.int32 if self.n_events < 2**31 else np.int64
+        return np.arange(self.n_events, dtype=count) - np.repeat(self.offsets[:-1].astype(count), self.lengths)
+
+    def basket_starts(self) -> NDArray[np.integer]:
+        """Where the basket of every event begins, counted from its user's first event: int32 or int64 `[n_events]`.
+
+        A basket is a maximal run of one user's events with one timestamp.
+        """
+        places = self.places()
+        opens = places == 0
+        opens[1:] |= self.timestamps[1:] != self.timestamps[:-1]
+        event = np.arange(self.n_events, dtype=places.dtype)
+        first = np.maximum.accumulate(np.where(opens, event, 0))
+        return places - (event - first)
+
     def item_counts(self) -> NDArray[np.int64]:
         """int64 `[n_items]`, events per item."""
         counts = np.zeros(self.n_items, dtype=np.int64)

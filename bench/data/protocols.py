@@ -291,15 +291,12 @@ def _basket_around(
     interactions: Interactions, users: NDArray[np.int64], places: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where the basket that holds each user's event begins, counted from the user's first event, and its size."""
-    begin, stop = interactions.offsets[users], interactions.offsets[users + 1]
-    times = interactions.timestamps
-    time = times[begin + places]
-    first, last = begin + places, begin + places
-    while (more := (first > begin) & (times[np.maximum(first - 1, 0)] == time)).any():
-        first = first - more
-    while (more := (last + 1 < stop) & (times[np.minimum(last + 1, len(times) - 1)] == time)).any():
-        last = last + more
-    return first - begin, last - first + 1
+    row = interactions.offsets[users]
+    starts = interactions.basket_starts()
+    begin = starts[row + places].astype(np.int64)
+    # Counted at the event that opens each basket.
+    size = np.bincount(np.repeat(interactions.offsets[:-1], interactions.lengths) + starts)
+    return begin, size[row + begin]
 
 
 def _events_before(interactions: Interactions, time: np.int64) -> NDArray[np.int64]:
