@@ -231,8 +231,10 @@ def _per_query(result: RunResult, metric: str) -> NDArray[np.float64]:
 
 
 def _same_queries(first: RunResult, second: RunResult) -> bool:
-    return (
-        first.queries is not None
-        and second.queries is not None
-        and first.queries[["user", "target"]].equals(second.queries[["user", "target"]])
+    if first.queries is None or second.queries is None:
+        return False
+    if first.queries is second.queries:
+        return True
+    return all(
+        np.array_equal(first.queries[name].to_numpy(), second.queries[name].to_numpy()) for name in ("user", "target")
     )
