@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from bench.data.dataset import TrainingData
 from bench.recommender import FitContext, Mechanism
 from models.decoding_trace import Gate
-from models.generative import GenerativeConfig, GenerativeNetwork, GenerativeRecommender, LongTerm
+from models.generative import GenerativeConfig, GenerativeNetwork, GenerativeRecommender
+from models.long_term import LongTerm
 from models.retrieved_items import SearchIndexes, prepare_retrieved
 from models.semantic_ids.semantic_ids import SemanticIds
 from models.seq2seq import DecoderLayer, Retrieved
@@ -207,10 +208,8 @@ def code_counts(first_codes: Tensor, codebook_size: int, long_term: LongTerm) ->
     Returns:
         int64 `[batch, K0]`.
     """
-    batch, ends = len(long_term.rows), long_term.ends
-    sequence = torch.repeat_interleave(torch.arange(batch, device=ends.device), ends)
-    skipped = long_term.events.offsets[long_term.rows] - (ends.cumsum(0) - ends)
-    items = long_term.events.items[torch.arange(len(sequence), device=ends.device) + skipped[sequence]]
+    batch = len(long_term.rows)
+    sequence, items = long_term.flattened()
     cell = sequence * codebook_size + first_codes[items]
     return torch.bincount(cell, minlength=batch * codebook_size).view(batch, codebook_size)
 

@@ -18,6 +18,7 @@ from bench.data.dataset import TrainingData
 from bench.data.interactions import PAD, Histories, Interactions
 from bench.recommender import Config, FitContext, Mechanism, Recommendations, Recommender
 from models.glass.semantic_search import SemanticSearchIndex
+from models.long_term import look_up
 from models.sampled_targets import TargetPool, Targets
 from models.training import TrainingConfig, fit_network, parameter_count
 
@@ -99,7 +100,7 @@ class Moments:
     def now(self) -> Tensor:
         """Time of the last event, int64 `[batch]`; 0 where there is none."""
         last = self.recent(1)[:, 0]
-        return torch.where(last != PAD, _look_up(self.events.timestamps, last), 0)
+        return torch.where(last != PAD, look_up(self.events.timestamps, last), 0)
 
 
 @dataclass(frozen=True)
@@ -196,8 +197,9 @@ class SIMNetwork(nn.Module):
         embedded = F.embedding(candidates, table)
         recent = moments.recent(self.config.short_term).unsqueeze(1)
         short = self.short(embedded, table, self._events(moments, recent))
-        if self.config.search == "hard" and len(candidates) == 1 and self._share_categories(candidates[0]):
-            long = self._long_by_category(moments, candidates, embedded, table)
+        categories = self._few_categories(candidates)
+        if categories is not None:
+            long = self._long_by_category(moments, candidates, categories, embedded, table)
         else:
             found = self.general_search(moments, candidates, table)
             long = self.long(embedded, table, self._events(moments, found))
@@ -216,22 +218,28 @@ class SIMNetwork(nn.Module):
         column = torch.arange(width, device=ends.device)
         newest = (moments.events.offsets[moments.rows] + ends - 1)[:, None]
         place = torch.where(column < ends[:, None], newest - column, PAD)
-        events = F.embedding(_look_up(moments.events.items, place), table.detach())
+        events = F.embedding(look_up(moments.events.items, place), table.detach())
         scores = F.embedding(candidates, table.detach()).expand(len(ends), -1, -1) @ events.transpose(1, 2)
         scores = scores.masked_fill((place == PAD).unsqueeze(1), -torch.inf)
         # A stable sort: of equal products (one item, several events) the newest win, whatever the width of the batch.
         best = scores.sort(dim=-1, descending=True, stable=True).indices[..., : config.limit]
         return place.unsqueeze(1).expand(-1, best.shape[1], -1).gather(-1, best)
 
-    def _share_categories(self, candidates: Tensor) -> bool:
-        """Whether a search a category is worth its steps: a few searches beat many, but not as many in a row."""
-        return 4 * len(self.category[candidates].unique()) <= len(candidates)
+    def _few_categories(self, candidates: Tensor) -> Tensor | None:
+        """The categories of candidates that all users share, where a search a category is worth its steps, else None.
 
-    def _long_by_category(self, moments: Moments, candidates: Tensor, embedded: Tensor, table: Tensor) -> Tensor:
+        A few searches in a row beat a search a candidate; nearly as many as there are candidates don't.
+        """
+        if self.config.search != "hard" or len(candidates) > 1:
+            return None
+        categories = self.category[candidates[0]].unique()
+        return categories if 4 * len(categories) <= candidates.shape[1] else None
+
+    def _long_by_category(
+        self, moments: Moments, candidates: Tensor, categories: Tensor, embedded: Tensor, table: Tensor
+    ) -> Tensor:
         """The long-term branch for candidates that all users share: one hard search a user and category."""
-        groups = [
-            (self.category[candidates[0]] == value).nonzero()[:, 0] for value in self.category[candidates].unique()
-        ]
+        groups = [(self.category[candidates[0]] == value).nonzero()[:, 0] for value in categories]
         parts = []
         for group in groups:
             found = self.general_search(moments, candidates[:, group[:1]], table)
@@ -241,10 +249,10 @@ class SIMNetwork(nn.Module):
     @staticmethod
     def _events(moments: Moments, place: Tensor) -> FoundEvents:
         """The events at places int64 `[batch, candidates or 1, n]`, padded with `PAD`."""
-        seconds = moments.now()[:, None, None] - _look_up(moments.events.timestamps, place)
+        seconds = moments.now()[:, None, None] - look_up(moments.events.timestamps, place)
         newest = (moments.events.offsets[moments.rows] + moments.ends - 1)[:, None, None]
         return FoundEvents(
-            items=_look_up(moments.events.items, place),
+            items=look_up(moments.events.items, place),
             time_gaps=_log_bucket(seconds, 1, GAP_BUCKETS),
             order_gaps=_log_bucket(newest - place, 4, ORDER_BUCKETS),
             present=place != PAD,
@@ -353,8 +361,3 @@ class SIM(Recommender):
 def _log_bucket(gap: Tensor, per_octave: int, buckets: int) -> Tensor:
     """floor(per_octave * log2(1 + gap)), int64, capped at the last bucket; negative gaps count as 0."""
     return ((gap.clamp(min=0) + 1).double().log2() * per_octave).long().clamp(max=buckets - 1)
-
-
-def _look_up(values: Tensor, place: Tensor) -> Tensor:
-    """Values at places, whatever stands at `PAD`."""
-    return values[place.clamp(min=0)] if len(values) else torch.zeros_like(place)

@@ -35,3 +35,19 @@ class LongTerm:
     events: RaggedItems
     rows: Tensor
     ends: Tensor
+
+    def flattened(self) -> tuple[Tensor, Tensor]:
+        """All events of the batch's histories, one history after the other: of which sequence, and of which item.
+
+        Returns:
+            Two int64 `[sum(ends)]`, the number of the sequence in the batch and the item.
+        """
+        sequence = torch.repeat_interleave(torch.arange(len(self.rows), device=self.ends.device), self.ends)
+        skipped = self.events.offsets[self.rows] - (self.ends.cumsum(0) - self.ends)
+        place = torch.arange(len(sequence), device=self.ends.device) + skipped[sequence]
+        return sequence, self.events.items[place]
+
+
+def look_up(values: Tensor, place: Tensor) -> Tensor:
+    """`values` (int64 `[n]`) at places int64 `[...]`; anything where the place is `PAD`."""
+    return values[place.clamp(min=0)] if len(values) else torch.zeros_like(place)

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.data.interactions import PAD
-from models.generative import RaggedItems
 from models.glass.semantic_search import SemanticSearchIndex
+from models.long_term import RaggedItems, look_up
 from models.seq2seq import Attention, Retrieved
 
 
@@ -50,14 +50,13 @@ def prepare_retrieved(
         first_token: The first of the decoder's tokens that knows the first code.
     """
     missing = place == PAD
-    items = events.items[place.clamp(min=0)] if len(events.items) else place.clamp(min=0)
     # An item is often retrieved many times in a batch: embed and project each once.
-    distinct, row = items.unique(return_inverse=True)
+    distinct, row = look_up(events.items, place).unique(return_inverse=True)
     embedded = embed(distinct)
     found = ~missing.all(-1)
     # Where nothing was found, attention sees the padding, whatever that gives: what it reads there is not used.
     hidden = (missing & found.unsqueeze(-1))[:, :, None, None, :]
-    bias = torch.zeros(hidden.shape, device=items.device).masked_fill(hidden, -torch.inf)
+    bias = torch.zeros(hidden.shape, device=place.device).masked_fill(hidden, -torch.inf)
     answers = []
     for attention in attentions:
         key, value = attention.prepare(embedded)

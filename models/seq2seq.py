@@ -7,6 +7,7 @@ decoder generates the target's codes and looks, through cross-attention, only at
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 import torch
@@ -75,20 +76,25 @@ class RelativeBias(nn.Module):
         return self.table[:, distance.clamp(0, self.table.shape[1] - 1)].movedim(0, -3)
 
 
-class Attention(nn.Module):
-    """Multi-head attention whose keys and values can be prepared once and used by many queries."""
+class MultiHeadAttention(nn.Module, ABC):
+    """Multi-head attention whose keys and values can be prepared once and used by many queries.
 
-    def __init__(self, config: Seq2SeqConfig) -> None:
-        super().__init__()
-        self.heads = config.heads
-        self.query = nn.Linear(config.dim, config.dim, bias=False)
-        self.key_value = nn.Linear(config.dim, 2 * config.dim, bias=False)
-        self.out = nn.Linear(config.dim, config.dim, bias=False)
+    Attributes:
+        heads: Number of heads.
+        query, out: Projections; those of keys and values belong to `prepare`.
+        scale: Of the scores; None divides them by the square root of a head's width.
+        dropout: Of the attention weights, in training.
+    """
 
+    heads: int
+    query: nn.Linear
+    out: nn.Linear
+    scale: float | None = None
+    dropout = 0.0
+
+    @abstractmethod
     def prepare(self, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values `[..., heads, m, head_dim]` of `memory` `[..., m, dim]`."""
-        key, value = self.key_value(memory).chunk(2, -1)
-        return self._split(key), self._split(value)
 
     def forward(self, hidden: Tensor, key_value: tuple[Tensor, Tensor], bias: Tensor | None = None) -> Tensor:
         """Attends from `hidden` `[..., q, dim]` to prepared keys and values.
@@ -101,11 +107,30 @@ class Attention(nn.Module):
         Returns:
             `[..., q, dim]`.
         """
-        attended = F.scaled_dot_product_attention(self._split(self.query(hidden)), *key_value, attn_mask=bias)
+        query = self._split(self.query(hidden))
+        dropout = self.dropout if self.training else 0.0
+        attended = F.scaled_dot_product_attention(
+            query, *key_value, attn_mask=bias, dropout_p=dropout, scale=self.scale
+        )
         return self.out(attended.transpose(-2, -3).flatten(-2))
 
     def _split(self, states: Tensor) -> Tensor:
         return states.unflatten(-1, (self.heads, -1)).transpose(-2, -3)
+
+
+class Attention(MultiHeadAttention):
+    """As wide inside as outside; keys and values in one projection."""
+
+    def __init__(self, config: Seq2SeqConfig) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.query = nn.Linear(config.dim, config.dim, bias=False)
+        self.key_value = nn.Linear(config.dim, 2 * config.dim, bias=False)
+        self.out = nn.Linear(config.dim, config.dim, bias=False)
+
+    def prepare(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        key, value = self.key_value(memory).chunk(2, -1)
+        return self._split(key), self._split(value)
 
 
 class FeedForward(nn.Sequential):
@@ -120,14 +145,26 @@ class FeedForward(nn.Sequential):
 
 
 class EncoderLayer(nn.Module):
-    """Self-attention and feed-forward, RMS-normalised before, residual after."""
+    """Self-attention and feed-forward, RMS-normalised before, residual after.
 
-    def __init__(self, config: Seq2SeqConfig) -> None:
+    Args:
+        config: Size.
+        attention, feed_forward: The sub-layers.
+        epsilon: Of the normalisation; None takes PyTorch's.
+    """
+
+    def __init__(
+        self,
+        config: Seq2SeqConfig,
+        attention: MultiHeadAttention,
+        feed_forward: nn.Module,
+        epsilon: float | None = None,
+    ) -> None:
         super().__init__()
-        self.attention_norm = nn.RMSNorm(config.dim)
-        self.attention = Attention(config)
-        self.feed_forward_norm = nn.RMSNorm(config.dim)
-        self.feed_forward = FeedForward(config)
+        self.attention_norm = nn.RMSNorm(config.dim, eps=epsilon)
+        self.attention = attention
+        self.feed_forward_norm = nn.RMSNorm(config.dim, eps=epsilon)
+        self.feed_forward = feed_forward
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, hidden: Tensor, bias: Tensor) -> Tensor:
@@ -147,7 +184,9 @@ class Encoder(nn.Module):
         super().__init__()
         self.start = nn.Parameter(torch.randn(config.dim) / math.sqrt(config.dim))
         self.bias = RelativeBias(config.heads, length)
-        self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
+        self.layers = nn.ModuleList(
+            EncoderLayer(config, Attention(config), FeedForward(config)) for _ in range(config.encoder_layers)
+        )
         self.norm = nn.RMSNorm(config.dim)
         self.dropout = nn.Dropout(config.dropout)
 

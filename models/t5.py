@@ -11,11 +11,10 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from models.seq2seq import DecoderCache, Memory, Seq2SeqConfig
+from models.seq2seq import DecoderCache, EncoderLayer, Memory, MultiHeadAttention, Seq2SeqConfig
 
 _EPSILON = 1e-6
 
@@ -81,8 +80,10 @@ class T5RelativeBias(nn.Module):
         return self.table(self.bucket[first:last, :last]).movedim(-1, 0)
 
 
-class T5Attention(nn.Module):
-    """Multi-head attention without scaling, whose keys and values can be prepared once and used by many queries."""
+class T5Attention(MultiHeadAttention):
+    """Attention without scaling, of an inner width of its own, with dropout of its weights."""
+
+    scale = 1.0
 
     def __init__(self, config: T5Config) -> None:
         super().__init__()
@@ -95,27 +96,7 @@ class T5Attention(nn.Module):
         self.out = nn.Linear(inner, config.dim, bias=False)
 
     def prepare(self, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values `[..., heads, m, head_dim]` of `memory` `[..., m, dim]`."""
         return self._split(self.key(memory)), self._split(self.value(memory))
-
-    def forward(self, hidden: Tensor, key_value: tuple[Tensor, Tensor], bias: Tensor) -> Tensor:
-        """Attends from `hidden` `[..., q, dim]` to prepared keys and values.
-
-        Args:
-            hidden: Queries.
-            key_value: From `prepare`.
-            bias: Added to the scores, broadcast to `[..., heads, q, m]`; -inf hides. A query must see something.
-
-        Returns:
-            `[..., q, dim]`.
-        """
-        query = self._split(self.query(hidden))
-        dropout = self.dropout if self.training else 0.0
-        attended = F.scaled_dot_product_attention(query, *key_value, attn_mask=bias, dropout_p=dropout, scale=1.0)
-        return self.out(attended.transpose(-2, -3).flatten(-2))
-
-    def _split(self, states: Tensor) -> Tensor:
-        return states.unflatten(-1, (self.heads, -1)).transpose(-2, -3)
 
 
 class T5FeedForward(nn.Sequential):
@@ -130,23 +111,6 @@ class T5FeedForward(nn.Sequential):
         )
 
 
-class T5EncoderLayer(nn.Module):
-    """Self-attention and feed-forward, RMS-normalised before, residual after."""
-
-    def __init__(self, config: T5Config) -> None:
-        super().__init__()
-        self.attention_norm = nn.RMSNorm(config.dim, eps=_EPSILON)
-        self.attention = T5Attention(config)
-        self.feed_forward_norm = nn.RMSNorm(config.dim, eps=_EPSILON)
-        self.feed_forward = T5FeedForward(config)
-        self.dropout = nn.Dropout(config.dropout)
-
-    def forward(self, hidden: Tensor, bias: Tensor) -> Tensor:
-        normed = self.attention_norm(hidden)
-        hidden = hidden + self.dropout(self.attention(normed, self.attention.prepare(normed), bias))
-        return hidden + self.dropout(self.feed_forward(self.feed_forward_norm(hidden)))
-
-
 class T5Encoder(nn.Module):
     """Reads a sequence in both directions.
 
@@ -158,7 +122,10 @@ class T5Encoder(nn.Module):
     def __init__(self, config: T5Config, length: int) -> None:
         super().__init__()
         self.bias = T5RelativeBias(config, length)
-        self.layers = nn.ModuleList(T5EncoderLayer(config) for _ in range(config.encoder_layers))
+        self.layers = nn.ModuleList(
+            EncoderLayer(config, T5Attention(config), T5FeedForward(config), _EPSILON)
+            for _ in range(config.encoder_layers)
+        )
         self.norm = nn.RMSNorm(config.dim, eps=_EPSILON)
         self.dropout = nn.Dropout(config.dropout)
 

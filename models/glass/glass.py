@@ -14,10 +14,11 @@ from torch import Tensor
 from bench.data.dataset import TrainingData
 from bench.data.features import item_features
 from bench.recommender import Config, FitContext, Mechanism
-from models.generative import GenerativeConfig, GenerativeNetwork, GenerativeRecommender, LongTerm, RaggedItems
+from models.generative import GenerativeConfig, GenerativeNetwork, GenerativeRecommender
 from models.glass.gated_fusion import AdaptiveGatedFusion
 from models.glass.semantic_search import SemanticSearchIndex, nearest_codes
 from models.glass.sid_tier import SIDTier, code_prototypes, similarity_tiers, tier_edges
+from models.long_term import LongTerm, RaggedItems
 from models.retrieved_items import SearchIndexes, prepare_retrieved
 from models.semantic_ids.semantic_ids import SemanticIds
 from models.seq2seq import Attention, DecoderLayer, Retrieved
@@ -40,6 +41,11 @@ class SIDTierConfig(Config):
 
     enabled: bool = True
     tiers: Annotated[int, Field(ge=1, le=256)] | Annotated[tuple[float, ...], AfterValidator(_ascending)] = 20
+
+    @property
+    def edges(self) -> NDArray[np.float64]:
+        """Inner edges of the tiers, ascending, float64 `[n_tiers - 1]`."""
+        return tier_edges(self.tiers) if isinstance(self.tiers, int) else np.asarray(self.tiers)
 
 
 class SearchConfig(Config):
@@ -74,6 +80,22 @@ class GlassConfig(GenerativeConfig):
     search: SearchConfig = SearchConfig()
     gate_input: Literal["hidden", "short"] = "hidden"
     fixed_gate: float | None = Field(default=None, ge=0, le=1)
+
+
+def neighbours_of(
+    first_codes: NDArray[np.int64], prototypes: NDArray[np.float32], search: SearchConfig
+) -> Tensor | None:
+    """The codes that may join a search for each code, int64 `[codebook_size, n_neighbours]`; None where none may.
+
+    Args:
+        first_codes: int64 `[n_items]`.
+        prototypes: float32 `[codebook_size, dims]`.
+        search: How many.
+    """
+    if not search.neighbours:
+        return None
+    used = np.bincount(first_codes, minlength=len(prototypes)) > 0
+    return torch.from_numpy(nearest_codes(prototypes, search.neighbours, used))
 
 
 class GlassDecoderLayer(DecoderLayer):
@@ -114,17 +136,14 @@ class GlassNetwork(GenerativeNetwork):
         prototypes = code_prototypes(features, first_codes, self.codebook_size)
         self.sid_tier = None
         if config.sid_tier.enabled:
-            asked = config.sid_tier.tiers
-            edges = tier_edges(asked) if isinstance(asked, int) else np.asarray(asked)
+            edges = config.sid_tier.edges
             tiers = similarity_tiers(features, prototypes, edges)
             self.sid_tier = SIDTier(tiers, len(edges) + 1, config.network.dim, config.network.dropout)
         self.neighbours: Tensor | None
         self.register_buffer("neighbours", None, persistent=False)
         if config.search.enabled:
             self.project = torch.nn.Linear(config.network.dim, config.network.dim)
-            if config.search.neighbours:
-                used = np.bincount(first_codes, minlength=self.codebook_size) > 0
-                self.neighbours = torch.from_numpy(nearest_codes(prototypes, config.search.neighbours, used))
+            self.neighbours = neighbours_of(first_codes, prototypes, config.search)
 
     def decoder_layer(self, config: GenerativeConfig) -> DecoderLayer:
         assert isinstance(config, GlassConfig)

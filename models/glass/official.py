@@ -26,10 +26,9 @@ from bench.data.features import item_features
 from bench.data.interactions import PAD
 from bench.recommender import FitContext, Mechanism
 from models.glass.gated_fusion import AdaptiveGatedFusion
-from models.glass.glass import SearchConfig, SIDTierConfig
-from models.glass.semantic_search import nearest_codes
-from models.glass.sid_tier import CHUNK_ITEMS, SIDTier, code_prototypes, similarity_tiers, tier_counts, tier_edges
-from models.long_term import LongTerm
+from models.glass.glass import SearchConfig, SIDTierConfig, neighbours_of
+from models.glass.sid_tier import CHUNK_ITEMS, SIDTier, code_prototypes, similarity_tiers, tier_counts
+from models.long_term import LongTerm, look_up
 from models.retrieved_items import SearchIndexes
 from models.semantic_ids.semantic_ids import SemanticIds
 from models.t5 import RetrievedTokens, T5Attention, T5DecoderLayer
@@ -139,8 +138,7 @@ class GlassOfficialNetwork(T5Network):
         prototypes = code_prototypes(features, first_codes, ids.codebook_sizes[0])
         self.sid_tier = None
         if config.sid_tier.enabled:
-            asked = config.sid_tier.tiers
-            edges = tier_edges(asked) if isinstance(asked, int) else np.asarray(asked)
+            edges = config.sid_tier.edges
             tiers_of = dot_tiers if config.sid_tier.similarity == "dot" else similarity_tiers
             tiers = tiers_of(features, prototypes, edges)
             self.sid_tier = OfficialSIDTier(tiers, len(edges) + 1, dim, config.network.dropout)
@@ -148,9 +146,7 @@ class GlassOfficialNetwork(T5Network):
         self.register_buffer("neighbours", None, persistent=False)
         if config.search.enabled:
             self.project = nn.Linear(dim, dim)
-            if config.search.neighbours:
-                used = np.bincount(first_codes, minlength=ids.codebook_sizes[0]) > 0
-                self.neighbours = torch.from_numpy(nearest_codes(prototypes, config.search.neighbours, used))
+            self.neighbours = neighbours_of(first_codes, prototypes, config.search)
 
     def decoder_layer(self, config: T5GenerativeConfig) -> T5DecoderLayer:
         assert isinstance(config, GlassOfficialConfig)
@@ -168,7 +164,7 @@ class GlassOfficialNetwork(T5Network):
         if not self.search.enabled:
             return None
         events, place = long_term.events, self._find(long_term, first_codes)
-        items = events.items[place.clamp(min=0)].masked_fill(place == PAD, PAD) if len(events.items) else place
+        items = look_up(events.items, place).masked_fill(place == PAD, PAD)
         tokens = self.tokens[items].flatten(2)
         counts = torch.zeros((*first_codes.shape, self.vocabulary.used), device=tokens.device)
         counts.scatter_add_(2, tokens, torch.ones_like(tokens, dtype=counts.dtype))

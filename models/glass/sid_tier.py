@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.generative import LongTerm
+from models.long_term import LongTerm
 
 CHUNK_ITEMS = 1 << 16
 """Items of which temporary arrays are made at a time."""
@@ -71,13 +71,9 @@ def tier_counts(tiers: Tensor, n_tiers: int, long_term: LongTerm) -> Tensor:
         to 1, or to 0 where the history is empty.
     """
     codebook_size, batch, ends = tiers.shape[1], len(long_term.rows), long_term.ends
-    sequence = torch.repeat_interleave(torch.arange(batch, device=ends.device), ends)
-    begin = ends.cumsum(0) - ends
-    place = (
-        torch.arange(len(sequence), device=ends.device) + (long_term.events.offsets[long_term.rows] - begin)[sequence]
-    )
+    sequence, items = long_term.flattened()
     code = torch.arange(codebook_size, device=ends.device)
-    cell = (sequence[:, None] * codebook_size + code) * n_tiers + tiers[long_term.events.items[place]]
+    cell = (sequence[:, None] * codebook_size + code) * n_tiers + tiers[items]
     counts = torch.bincount(cell.flatten(), minlength=batch * codebook_size * n_tiers)
     return counts.view(batch, codebook_size, n_tiers) / ends.clamp(min=1)[:, None, None]
 

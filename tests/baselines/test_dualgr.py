@@ -21,7 +21,8 @@ from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import PAD, Histories, Interactions
 from bench.recommender import FitContext
 from models import generative
-from models.generative import GenerativeNetwork, GenerativeRecommender, LongTerm, RaggedItems
+from models.generative import GenerativeNetwork, GenerativeRecommender
+from models.long_term import LongTerm, RaggedItems
 from models.semantic_ids.semantic_ids import SemanticIds, with_disambiguation
 from models.semantic_ids.trie import PrefixTrie
 

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.generative import GenerativeNetwork, LongTerm, RaggedItems
+from models.generative import GenerativeNetwork
 from models.glass.glass import GlassNetwork
+from models.long_term import LongTerm, RaggedItems
 from models.seq2seq import Attention
 
 Vector = np.ndarray

@@ -19,8 +19,9 @@ from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import PAD, Histories, Interactions
 from bench.recommender import FitContext, Recommendations
 from models.beam_search import Beams
-from models.generative import GenerativeConfig, GenerativeNetwork, GenerativeRecommender, LongTerm
+from models.generative import GenerativeConfig, GenerativeNetwork, GenerativeRecommender
 from models.glass.glass import Glass, GlassConfig, GlassNetwork
+from models.long_term import LongTerm
 from models.semantic_ids.semantic_ids import SemanticIds, with_disambiguation
 from models.semantic_ids.trie import PrefixTrie
 

@@ -21,9 +21,10 @@ from bench.data.dataset import ItemTable, TrainingData
 from bench.data.features import item_features
 from bench.data.interactions import PAD, Histories, Interactions
 from bench.recommender import FitContext
-from models.generative import GenerativeRecommender, LongTerm
+from models.generative import GenerativeRecommender
 from models.glass.glass import Glass, GlassConfig, GlassNetwork
 from models.glass.sid_tier import code_prototypes, similarity_tiers
+from models.long_term import LongTerm
 from models.semantic_ids.semantic_ids import with_disambiguation
 from models.windows import TrainingWindows
 

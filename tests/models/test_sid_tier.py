@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_network import long_term_of, ragged
 
-from models.generative import LongTerm
 from models.glass.sid_tier import SIDTier, code_prototypes, similarity_tiers, tier_counts, tier_edges
+from models.long_term import LongTerm
 
 
 @settings(deadline=None)
