@@ -219,6 +219,7 @@ class DualGR(GenerativeRecommender):
 
     Config = DualGRConfig
     config: DualGRConfig
+    revision = 2
     summary = "re-implementation: TIGER's backbone, a router between short and long history, search in code buckets"
     fidelity = (
         Mechanism(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -74,6 +75,7 @@ class GenerativeNetwork(SIDGenerator):
     def __init__(self, ids: SemanticIds, config: GenerativeConfig) -> None:
         super().__init__()
         self.levels = ids.levels
+        self.short_term = config.short_term
         self.register_buffer("codes", torch.from_numpy(ids.codes), persistent=False)
         network = config.network
         length = 1 + self.n_prefix + config.short_term
@@ -94,11 +96,23 @@ class GenerativeNetwork(SIDGenerator):
         """What each decoder layer reads once the first code is known.
 
         Args:
-            long_term: Of the batch.
+            long_term: Of the batch; its `ends` are int64 `[batch]` or, one for each position, `[batch, positions or 1]`.
             first_codes: int64 `[batch, positions]`.
             first_token: The first of the decoder's tokens that knows the first code.
         """
         return None
+
+    def searchable(self, long_term: LongTerm, kept: Tensor) -> LongTerm:
+        """The events that a search for each position may find: all but the `short_term` ones before its target.
+
+        For a query these are the long-term history. A training window often begins later, and its first targets would
+        learn to find in a search what no query finds there.
+
+        Args:
+            long_term: Of the batch, with `ends` int64 `[batch]`.
+            kept: int64 `[batch or 1, positions]`, how many events of the window come before each target.
+        """
+        return replace(long_term, ends=(long_term.ends.unsqueeze(1) + kept - self.short_term).clamp(min=0))
 
     def events_read(self, long_term: LongTerm, first_codes: Tensor) -> Tensor | None:
         return events_read(self.retrieve(long_term, first_codes.unsqueeze(1), first_token=1))
@@ -149,7 +163,7 @@ class GenerativeNetwork(SIDGenerator):
         memory = self.decoder.read(self.encode(items, long_term), kept + self.n_prefix)
         begin = self.decoder.begin.expand(*codes.shape[:2], -1)
         known = [self.embedding.code(level, codes[..., level]) for level in range(self.levels - 1)]
-        retrieved = self.retrieve(long_term, codes[..., 0], first_token=1)
+        retrieved = self.retrieve(self.searchable(long_term, kept), codes[..., 0], first_token=1)
         return self.decoder(torch.stack([begin, *known], dim=2), memory, retrieved)
 
     def generate(
@@ -163,6 +177,7 @@ class GenerativeNetwork(SIDGenerator):
         observe: Callable[[BeamStep], None] | None = None,
     ) -> Beams:
         memory = self.decoder.read(self.encode(items, long_term), (kept + self.n_prefix).unsqueeze(1))
+        searchable = self.searchable(long_term, kept.unsqueeze(1))
         cache = DecoderCache()
 
         def step(level: int, codes: Tensor, parents: Tensor) -> Tensor:
@@ -171,7 +186,7 @@ class GenerativeNetwork(SIDGenerator):
             else:
                 cache.reorder(parents)
                 tokens = self.embedding.code(level - 1, codes[..., -1:])
-                retrieved = self.retrieve(long_term, codes[..., 0], first_token=0)
+                retrieved = self.retrieve(searchable, codes[..., 0], first_token=0)
             hidden = self.decoder(tokens, _for_beams(memory, codes.shape[1]), retrieved, cache)
             return self.embedding.logits(level, hidden[:, :, -1]).log_softmax(-1)
 

@@ -29,7 +29,8 @@ class LongTerm:
     Attributes:
         events: The ragged array; equal for all batches of a training, so that an index of it may be kept.
         rows: int64 `[batch]`, the row of each sequence.
-        ends: int64 `[batch]`; the long-term history is the first `ends` events of the row.
+        ends: int64 `[batch]`; the long-term history is the first `ends` events of the row. For a search, it may end
+            elsewhere for every position, `[batch, positions]`.
     """
 
     events: RaggedItems

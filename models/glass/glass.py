@@ -17,7 +17,7 @@ from bench.recommender import Config, FitContext, Mechanism
 from models.generative import GenerativeConfig, GenerativeNetwork, GenerativeRecommender
 from models.glass.gated_fusion import AdaptiveGatedFusion
 from models.glass.semantic_search import SemanticSearchIndex, nearest_codes
-from models.glass.sid_tier import SIDTier, code_prototypes, similarity_tiers, tier_edges
+from models.glass.sid_tier import MOST_TIERS, SIDTier, code_prototypes, similarity_tiers, tier_edges
 from models.long_term import LongTerm, RaggedItems
 from models.retrieved_items import SearchIndexes, prepare_retrieved
 from models.semantic_ids.semantic_ids import SemanticIds
@@ -25,8 +25,8 @@ from models.seq2seq import Attention, DecoderLayer, Retrieved
 
 
 def _ascending(edges: tuple[float, ...]) -> tuple[float, ...]:
-    if list(edges) != sorted(set(edges)) or len(edges) > 255:
-        raise ValueError("edges of tiers should ascend, and be at most 255")
+    if list(edges) != sorted(set(edges)) or len(edges) >= MOST_TIERS:
+        raise ValueError(f"edges of tiers should ascend, and be at most {MOST_TIERS - 1}")
     return edges
 
 
@@ -40,7 +40,7 @@ class SIDTierConfig(Config):
     """
 
     enabled: bool = True
-    tiers: Annotated[int, Field(ge=1, le=256)] | Annotated[tuple[float, ...], AfterValidator(_ascending)] = 20
+    tiers: Annotated[int, Field(ge=1, le=MOST_TIERS)] | Annotated[tuple[float, ...], AfterValidator(_ascending)] = 20
 
     @property
     def edges(self) -> NDArray[np.float64]:
@@ -179,6 +179,7 @@ class Glass(GenerativeRecommender):
 
     Config = GlassConfig
     config: GlassConfig
+    revision = 2
     summary = "TIGER's backbone plus the long history: SID-Tier token, semantic hard search per beam, gated fusion"
     fidelity = (
         Mechanism(
@@ -226,7 +227,8 @@ class Glass(GenerativeRecommender):
             "approximated",
             "official code",
             "causal encoder with one token per item; each window of up to 50 events is trained at every position "
-            "with everything before the window as its long-term history",
+            "with everything before the window as the long-term history of SID-Tier; as for a query, a search leaves out "
+            "the last 50 events before each target",
             test="tests/models/test_generative.py::test_one_pass_over_all_positions_equals_each_target_on_its_own",
         ),
         Mechanism(

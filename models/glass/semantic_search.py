@@ -61,7 +61,7 @@ class SemanticSearchIndex:
 
         Args:
             rows: int64 `[batch]`.
-            ends: int64 `[batch]`; only events before this position count.
+            ends: int64 `[batch]` or `[batch, positions or 1]`; only events before this position of the row count.
             codes: int64 `[batch, positions]`.
             limit: Most events to return.
             neighbours: int64 `[codebook_size, n_neighbours]`, similar codes, nearest first. None: never augment.
@@ -77,7 +77,8 @@ class SemanticSearchIndex:
         if neighbours is not None:
             asked = torch.cat([asked, neighbours[codes]], dim=-1)
         bucket = asked * self._span
-        low, high = self._bisect(rows, torch.stack([bucket, bucket + ends[:, None, None]])).unbind()
+        before = (ends.unsqueeze(1) if ends.ndim == 1 else ends).unsqueeze(-1)
+        low, high = self._bisect(rows, torch.stack([bucket, bucket + before])).unbind()
         count = high - low
         count[..., 1:] *= count[..., :1] < threshold
         # Place p of the answer lies in the first bucket whose running total exceeds p.

@@ -13,6 +13,9 @@ from models.long_term import LongTerm
 CHUNK_ITEMS = 1 << 16
 """Items of which temporary arrays are made at a time."""
 
+MOST_TIERS = 255
+"""A tier is kept in one byte for every item and code, and one value is left for what lies in none of them."""
+
 
 def code_prototypes(
     features: NDArray[np.float32], first_codes: NDArray[np.int64], codebook_size: int
@@ -45,7 +48,8 @@ def similarity_tiers(
     Args:
         features: float32 `[n_items, dims]`.
         prototypes: float32 `[codebook_size, dims]`.
-        edges: Inner edges of the tiers, ascending, float64 `[tiers - 1]`; a value on an edge belongs to the tier above.
+        edges: Inner edges of at most `MOST_TIERS` tiers, ascending, float64 `[tiers - 1]`; a value on an edge belongs
+            to the tier above.
 
     Returns:
         uint8 `[n_items, codebook_size]`, `0 .. tiers - 1`.

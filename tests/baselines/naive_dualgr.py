@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-from naive_network import _array, _attend, _bias, _encode, _feed_forward, _linear, _rms
+from naive_network import _array, _attend, _bias, _encode, _feed_forward, _linear, _rms, searchable
 from torch import nn
 
 from baselines.dualgr import DualGRNetwork
@@ -30,7 +30,8 @@ def log_likelihood(
     hidden = [_array(network.decoder.begin), *(table[code] for table, code in zip(tables, codes[:-1], strict=False))]
     short = _encode(network, recent, long_term)
     distance = [_bias(network.decoder.bias.table, len(short) - 1 - place) for place in range(len(short))]
-    long = [long_codes(network, long_term)] + [bucket(network, long_term, codes[0])] * (len(codes) - 1)
+    findable = searchable(network, recent, long_term)
+    long = [long_codes(network, long_term)] + [bucket(network, findable, codes[0])] * (len(codes) - 1)
     shares = []
     for layer in network.decoder.layers:
         normed = [_rms(layer.self_norm, state) for state in hidden]

@@ -56,8 +56,14 @@ def code_logits(
     encoded = _encode(network, recent, long_term)
     tokens = [_array(network.decoder.begin)]
     tokens += [_array(table)[code] for table, code in zip(network.embedding.tables, codes[:-1], strict=False)]
-    hidden = _decode(network, tokens, encoded, long_term, codes[0])
+    hidden = _decode(network, tokens, encoded, searchable(network, recent, long_term), codes[0])
     return [_array(table) @ state for table, state in zip(network.embedding.tables, hidden, strict=True)]
+
+
+def searchable(network: GenerativeNetwork, recent: Sequence[int], long_term: Sequence[int]) -> list[int]:
+    """All events but the last `short_term` ones, most of which may stand in `long_term`."""
+    everything = [*long_term, *recent]
+    return everything[: max(0, len(everything) - network.short_term)]
 
 
 def naive_search(network: GlassNetwork, long_term: Sequence[int], code: int) -> list[int]:

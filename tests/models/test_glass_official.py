@@ -24,7 +24,8 @@ from bench.data.interactions import Histories, Interactions
 from bench.evaluation.evaluator import _check
 from bench.recommender import FitContext
 from models.beam_search import Beams, beam_search
-from models.glass.official import GlassOfficial, GlassOfficialConfig, dot_tiers
+from models.glass.official import GlassOfficial, GlassOfficialConfig, OfficialSIDTier, dot_tiers
+from models.glass.sid_tier import MOST_TIERS, tier_edges
 from models.semantic_ids.semantic_ids import SemanticIds
 from models.semantic_ids.trie import PrefixTrie
 from models.t5_generative import T5Recommender
@@ -126,6 +127,18 @@ def test_inner_products_outside_minus_one_to_one_count_nowhere() -> None:
     expected = [np.searchsorted([-0.1, 0, 0.1], features[0] @ prototypes[1], side="right")]
     assert tiers[:, 0].tolist() == [3, 2, 0, 4]
     assert tiers[:, 1].tolist() == [expected[0], 4, tiers[2, 1], 3]
+
+
+def test_the_most_tiers_leave_a_value_for_what_counts_nowhere() -> None:
+    features, prototypes = np.array([[-3], [-1], [1], [3]], dtype=np.float32), np.ones((1, 1), dtype=np.float32)
+    tiers = dot_tiers(features, prototypes, tier_edges(MOST_TIERS))
+    assert tiers[:, 0].tolist() == [MOST_TIERS, 0, MOST_TIERS - 1, MOST_TIERS]
+    module = OfficialSIDTier(tiers, MOST_TIERS, dim=2, dropout=0.0)
+    seen: list[Tensor] = []
+    module.mlp.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    module(long_term_of([[0, 1, 2, 3]]))
+    assert seen[0].flatten().nonzero().flatten().tolist() == [0, MOST_TIERS - 1]
+    assert seen[0].sum() == pytest.approx(0.5)  # two of four events
 
 
 def test_a_user_whose_every_item_has_one_code_finds_the_most_recent_of_them() -> None:
@@ -340,6 +353,8 @@ def test_padding_of_the_history_is_read_by_nobody() -> None:
         {"sid_tier": {"place": "middle"}},
         {"sid_tier": {"similarity": "euclidean"}},
         {"sid_tier": {"tiers": (0.1, -0.1)}},
+        {"sid_tier": {"tiers": MOST_TIERS + 1}},
+        {"sid_tier": {"tiers": tuple(tier_edges(MOST_TIERS + 1).tolist())}},
         {"targets_per_epoch": 0},
         {"batch_targets": 0},
         {"network": {"head_dim": 0}},
