@@ -1,4 +1,4 @@
-"""From a matrix of scores over the whole catalogue to ranked lists, the same way for every model that has one."""
+"""From a matrix of scores to ranked lists, the same way for every model that has one."""
 
 from __future__ import annotations
 
@@ -24,11 +24,39 @@ def rank_catalogue(scores: NDArray[np.floating[Any]], histories: Histories, k: i
     Raises:
         ValueError: A score is NaN.
     """
-    if np.isnan(scores).any():
-        raise ValueError("a score is NaN: the model has probably diverged in training")
+    _refuse_nan(scores)
     if histories.exclude_seen:
         scores = np.where(histories.seen(), -np.inf, scores)
-    items, best = top_k(scores, k)
+    return _ranked(scores, None, k)
+
+
+def rank_candidates(scores: NDArray[np.floating[Any]], candidates: NDArray[np.integer[Any]], k: int) -> Recommendations:
+    """The `k` best of each query's own candidates; ties go to the lower item, as in `rank_catalogue`.
+
+    Args:
+        scores: Float `[n_queries, n]`; what stands where a candidate is `PAD` does not matter.
+        candidates: Int `[n_queries, n]`, distinct items, padded with `PAD`.
+        k: Length of the lists; padded where a query has fewer candidates.
+
+    Raises:
+        ValueError: A score is NaN.
+    """
+    _refuse_nan(scores)
+    order = candidates.argsort(axis=1)
+    candidates = np.take_along_axis(candidates, order, axis=1)
+    scores = np.where(candidates == PAD, -np.inf, np.take_along_axis(scores, order, axis=1))
+    return _ranked(scores, candidates, k)
+
+
+def _refuse_nan(scores: NDArray[np.floating[Any]]) -> None:
+    if np.isnan(scores).any():
+        raise ValueError("a score is NaN: the model has probably diverged in training")
+
+
+def _ranked(scores: NDArray[np.floating[Any]], candidates: NDArray[np.integer[Any]] | None, k: int) -> Recommendations:
+    """Lists from scores whose columns are candidates, or the items themselves; -inf is no candidate."""
+    columns, best = top_k(scores, k)
+    items = columns if candidates is None else np.take_along_axis(candidates, columns, axis=1)
     items = np.where(np.isneginf(best), PAD, items)
     missing = ((0, 0), (0, k - items.shape[1]))
     return Recommendations(

@@ -47,9 +47,8 @@ class GRU4RecNetwork(NextItemNetwork):
         output: Tensor = layers.dense(hidden)
         return output
 
-    def scores(self, hidden: Tensor) -> Tensor:
-        scores: Tensor = hidden @ self.recbole.item_embedding.weight[1:].T
-        return scores
+    def compared(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        return hidden, self.recbole.item_embedding.weight[1:]
 
 
 class GRU4Rec(NextItemModel):

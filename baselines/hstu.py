@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -43,6 +43,19 @@ class HSTUConfig(NextItemConfig):
     training: TrainingConfig = TrainingConfig(epochs=30, batch_events=2048, average=0.999)
 
 
+class HSTULargeConfig(HSTUConfig):
+    """Configuration of the official code's HSTU-large on MovieLens 1M, its loss, batches and epochs included."""
+
+    length: int = Field(default=200, ge=1)
+    loss: Literal["ce", "bce", "sampled"] = "sampled"
+    dim: int = Field(default=50, ge=1)
+    blocks: int = Field(default=8, ge=1)
+    heads: int = Field(default=2, ge=1)
+    head_dim: int = Field(default=25, ge=1)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    training: TrainingConfig = TrainingConfig(epochs=101, batch_events=128 * 200, weight_decay=0.0, warmup_steps=0)
+
+
 class RelativeBias(nn.Module):
     """Relative attention bias rab^{p,t} (eq. 3): one learned scalar per position gap plus one per bucket of time gap.
 
@@ -57,15 +70,20 @@ class RelativeBias(nn.Module):
         self.by_position = nn.Parameter(torch.zeros(length)) if kind in ("position", "both") else None
         self.by_time = nn.Parameter(torch.zeros(TIME_BUCKETS + 1)) if kind in ("time", "both") else None
 
-    def forward(self, timestamps: Tensor) -> Tensor:
-        """Bias float32 `[batch or 1, length, length]` from timestamps int64 `[batch, length]`."""
-        length = timestamps.shape[1]
-        bias = timestamps.new_zeros((1, length, length), dtype=torch.float32)
+    def forward(self, gaps: Tensor) -> Tensor:
+        """Bias float32 `[batch or 1, length, length]` from buckets of time gaps int64 `[batch, length, length]`."""
+        length = gaps.shape[1]
+        bias = gaps.new_zeros((1, length, length), dtype=torch.float32)
         if self.by_position is not None:
             bias = bias + self.by_position[self.position_gap[:length, :length]]
         if self.by_time is not None:
-            bias = bias + self.by_time[time_bucket(timestamps[:, :, None] - timestamps[:, None, :])]
+            bias = bias + self.by_time[gaps]
         return bias
+
+
+def pairwise_gaps(timestamps: Tensor) -> Tensor:
+    """Buckets int64 `[batch, length, length]` of the gaps between all timestamps int64 `[batch, length]`."""
+    return time_bucket(timestamps[:, :, None] - timestamps[:, None, :])
 
 
 def time_bucket(gap: Tensor) -> Tensor:
@@ -90,12 +108,12 @@ class HSTULayer(nn.Module):
         nn.init.normal_(self.uvqk.weight, std=0.02)
         nn.init.xavier_uniform_(self.out.weight)
 
-    def forward(self, hidden: Tensor, timestamps: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, gaps: Tensor, mask: Tensor) -> Tensor:
         """Next hidden states.
 
         Args:
             hidden: float32 `[batch, length, d]`.
-            timestamps: int64 `[batch, length]`.
+            gaps: Buckets of time gaps int64 `[batch, length, length]`.
             mask: float32 `[batch, length, length]`, 1 where position i may look at position j.
 
         Returns:
@@ -104,7 +122,7 @@ class HSTULayer(nn.Module):
         gate, value, query, key = F.silu(self.uvqk(self.input_norm(hidden))).chunk(4, -1)
         query, key, value = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (query, key, value))
         # No softmax: the weights keep the intensity of a preference. The fixed divisor is the longest length.
-        weights = F.silu(query @ key.transpose(-1, -2) + self.bias(timestamps).unsqueeze(1)) / self.length
+        weights = F.silu(query @ key.transpose(-1, -2) + self.bias(gaps).unsqueeze(1)) / self.length
         attended = ((weights * mask.unsqueeze(1)) @ value).transpose(1, 2).flatten(-2)
         return hidden + self.out(self.dropout(gate * self.output_norm(attended)))
 
@@ -128,21 +146,38 @@ class HSTUNetwork(NextItemNetwork):
         hidden = self.items(items.clamp(min=0)) * self.scale + self.positions.weight[: items.shape[1]]
         hidden = self.dropout(hidden) * present.unsqueeze(-1)
         mask = torch.tril(present.new_ones(items.shape[1], items.shape[1])) & present[:, None, :]
+        gaps, looks = pairwise_gaps(timestamps), mask.float()
         for layer in self.layers:
-            hidden = layer(hidden, timestamps, mask.float())
+            hidden = layer(hidden, gaps, looks)
         return hidden
 
-    def scores(self, hidden: Tensor) -> Tensor:
-        return F.normalize(hidden, dim=-1) @ F.normalize(self.items.weight, dim=-1).T / self.temperature
+    def compared(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        return F.normalize(hidden, dim=-1) / self.temperature, F.normalize(self.items.weight, dim=-1)
+
+
+LOSS_OVER_THE_CATALOGUE = Mechanism(
+    "sampled softmax over L2-normalised items",
+    "approximated",
+    "section 4.1",
+    "softmax over the whole catalogue, which the catalogues here allow; normalisation and temperature kept. "
+    "`loss: sampled` draws negatives as the official code does",
+    test="tests/baselines/test_hstu.py::test_scores_are_cosines_over_the_temperature",
+)
+LOSS_OF_THE_PAPER = Mechanism(
+    "sampled softmax over L2-normalised items",
+    "faithful",
+    "section 4.1; official code",
+    test="tests/baselines/test_next_item.py::test_sampled_softmax_has_negatives_of_its_own_for_every_target",
+)
 
 
 class HSTU(NextItemModel):
-    """HSTU trained with full-catalogue cross-entropy at all positions."""
+    """HSTU trained with full-catalogue cross-entropy at all positions: the registered name `hstu`."""
 
     Config = HSTUConfig
     config: HSTUConfig
     summary = "pointwise SiLU attention, gated output, relative position and time bias"
-    fidelity = (
+    fidelity: ClassVar[tuple[Mechanism, ...]] = (
         Mechanism(
             "pointwise aggregated attention: SiLU instead of softmax, divided by length",
             "faithful",
@@ -163,15 +198,26 @@ class HSTU(NextItemModel):
             "is that of the last event, as for every other model",
             test="tests/baselines/test_hstu.py::test_the_bias_is_a_scalar_per_gap_in_position_and_bucket_of_time",
         ),
-        Mechanism(
-            "sampled softmax over L2-normalised items",
-            "approximated",
-            "section 4.1",
-            "softmax over the whole catalogue, which the catalogues here allow; normalisation and temperature kept",
-            test="tests/baselines/test_hstu.py::test_scores_are_cosines_over_the_temperature",
-        ),
+        LOSS_OVER_THE_CATALOGUE,
         Mechanism("stochastic length, ragged fused kernels", "omitted", "section 3.2, 3.3", "speed only at this scale"),
     )
 
     def build(self, train: TrainingData) -> NextItemNetwork:
         return HSTUNetwork(train.n_items, self.config)
+
+
+class HSTULarge(HSTU):
+    """HSTU in the size and with the loss of the official MovieLens configuration: the registered name `hstu-large`."""
+
+    Config = HSTULargeConfig
+    summary = "HSTU with 8 blocks and sampled softmax, as in the official MovieLens configuration"
+    fidelity = (
+        *(LOSS_OF_THE_PAPER if part is LOSS_OVER_THE_CATALOGUE else part for part in HSTU.fidelity),
+        Mechanism(
+            "optimiser of the official MovieLens configuration",
+            "approximated",
+            "official code, configs/ml-1m/hstu-sampled-softmax-n128-large-final.gin",
+            "learning rate, batch and epochs are the official ones; cosine decay, gradient clipping and early stopping "
+            "are those of every model here",
+        ),
+    )

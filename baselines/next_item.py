@@ -18,6 +18,9 @@ from bench.recommender import Config, FitContext, Recommendations, Recommender
 from models.training import TrainingConfig, fit_network, parameter_count
 from models.windows import TrainingWindows, WindowBatch, recent_window
 
+ANSWERED_EVENTS = 1 << 14
+"""Padded events that are read at a time when queries are answered: attention of long histories is large."""
+
 
 class NextItemConfig(Config):
     """Configuration shared by the models that score the whole catalogue from one hidden state.
@@ -25,11 +28,14 @@ class NextItemConfig(Config):
     Attributes:
         length: Most recent events that the network reads.
         loss: "ce": cross-entropy over the whole catalogue. "bce": one random negative per target (the original SASRec).
+            "sampled": softmax over the target and uniform negatives of its own (HSTU's official code).
+        negatives: Negatives of each target; only of the loss "sampled".
         training: Schedule and stopping.
     """
 
     length: int = Field(default=200, ge=1)
-    loss: Literal["ce", "bce"] = "ce"
+    loss: Literal["ce", "bce", "sampled"] = "ce"
+    negatives: int = Field(default=128, ge=1)
     training: TrainingConfig = TrainingConfig()
 
 
@@ -49,8 +55,24 @@ class NextItemNetwork(nn.Module):
         """
 
     @abstractmethod
+    def compared(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Two sides whose inner products are the scores: of hidden states `[..., d]`, and of the catalogue.
+
+        Returns:
+            float32 `[..., e]` and `[n_items, e]`.
+        """
+
     def scores(self, hidden: Tensor) -> Tensor:
         """Scores float32 `[..., n_items]` of the whole catalogue for hidden states `[..., d]`."""
+        states, catalogue = self.compared(hidden)
+        return states @ catalogue.T
+
+    def scores_of(self, hidden: Tensor, items: Tensor) -> Tensor:
+        """Scores float32 `[n, k]` of items int64 `[n, k]` for hidden states `[n, d]`."""
+        states, catalogue = self.compared(hidden)
+        if items.shape[-1] * states.shape[-1] > len(catalogue):  # scoring all of a small catalogue is less work
+            return (states @ catalogue.T).gather(-1, items)
+        return (F.embedding(items, catalogue) @ states.unsqueeze(-1)).squeeze(-1)
 
 
 class NextItemModel(Recommender):
@@ -81,32 +103,48 @@ class NextItemModel(Recommender):
             wanted = batch.targets != PAD
             hidden = network(batch.items, batch.timestamps)
             row, _ = wanted.nonzero(as_tuple=True)
-            scores = network.scores(hidden[row, batch.kept[wanted] - 1])
+            states = hidden[row, batch.kept[wanted] - 1]
             targets = batch.targets[wanted]
             if self.config.loss == "ce":
-                return F.cross_entropy(scores, targets)
-            return _bce(scores, targets, negatives)
+                return F.cross_entropy(network.scores(states), targets)
+            n_drawn = 1 if self.config.loss == "bce" else self.config.negatives
+            drawn = torch.randint(train.n_items, (len(targets), n_drawn), generator=negatives, device=targets.device)
+            scores = network.scores_of(states, torch.cat([targets.unsqueeze(1), drawn], 1))
+            repeated = drawn == targets.unsqueeze(1)
+            return (_bce if self.config.loss == "bce" else _sampled_softmax)(scores, repeated)
 
         fit_network(self, network, windows.epoch, loss, self.config.training, context)
 
     def recommend(self, histories: Histories, k: int) -> Recommendations:
         assert self.network is not None, "recommend before fit"
-        items, timestamps, kept = recent_window(histories, self.config.length, self._device)
+        scores = np.empty((len(histories), histories.n_items), dtype=np.float32)
+        step = max(1, ANSWERED_EVENTS // self.config.length)
         with torch.inference_mode():
-            hidden = self.network(items, timestamps)
-            last = hidden[torch.arange(len(kept), device=hidden.device), (kept - 1).clamp(min=0)]
-            scores = self.network.scores(last).float().cpu().numpy()
-        return rank_catalogue(scores.astype(np.float32), histories, k)
+            for start in range(0, len(histories), step):
+                some = histories.batch(start, start + step)
+                items, timestamps, kept = recent_window(some, self.config.length, self._device)
+                hidden = self.network(items, timestamps)
+                last = hidden[torch.arange(len(kept), device=hidden.device), (kept - 1).clamp(min=0)]
+                scores[start : start + step] = self.network.scores(last).cpu().numpy()
+        return rank_catalogue(scores, histories, k)
 
     def parameter_count(self) -> int:
         return parameter_count(self.network)
 
 
-def _bce(scores: Tensor, targets: Tensor, generator: torch.Generator) -> Tensor:
-    """Binary cross-entropy with one uniform negative per target (Kang & McAuley 2018, eq. 7)."""
-    negatives = torch.randint(scores.shape[1], targets.shape, generator=generator, device=targets.device)
-    chosen = scores.gather(1, torch.stack([targets, negatives], 1))
-    labels = torch.zeros_like(chosen)
+def _bce(scores: Tensor, repeated: Tensor) -> Tensor:
+    """Binary cross-entropy of targets and their negatives (Kang & McAuley 2018, eq. 7).
+
+    Args:
+        scores: float32 `[n, 1 + n_negatives]`, the target's first.
+        repeated: bool `[n, n_negatives]`, True where a negative is the target; it counts for nothing.
+    """
+    labels = torch.zeros_like(scores)
     labels[:, 0] = 1
-    usable = torch.stack([torch.ones_like(targets, dtype=torch.bool), negatives != targets], 1)
-    return F.binary_cross_entropy_with_logits(chosen, labels, weight=usable.float())
+    usable = F.pad(~repeated, (1, 0), value=True)
+    return F.binary_cross_entropy_with_logits(scores, labels, weight=usable.float())
+
+
+def _sampled_softmax(scores: Tensor, repeated: Tensor) -> Tensor:
+    """Cross-entropy over each target and its negatives (Zhai et al. 2024, section 4.1); arguments as for `_bce`."""
+    return -scores.masked_fill(F.pad(repeated, (1, 0)), -torch.inf).log_softmax(1)[:, 0].mean()

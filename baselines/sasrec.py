@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar, Literal
 
 import torch.nn.functional as F
 from pydantic import Field
@@ -16,7 +17,7 @@ from models.training import TrainingConfig
 
 
 class SASRecConfig(NextItemConfig):
-    """Configuration of SASRec; `loss` names the variant (cross-entropy, or the paper's one negative per target).
+    """Configuration of SASRec.
 
     Attributes:
         dim: Width.
@@ -31,6 +32,13 @@ class SASRecConfig(NextItemConfig):
     heads: int = Field(default=2, ge=1)
     dropout: float = Field(default=0.4, ge=0, lt=1)
     training: TrainingConfig = TrainingConfig(epochs=40, batch_events=1024, learning_rate=2e-3, average=0.999)
+
+
+class SASRecBCEConfig(SASRecConfig):
+    """Configuration of SASRec with the paper's loss, which learns less from an epoch and needs more of them."""
+
+    loss: Literal["ce", "bce", "sampled"] = "bce"
+    training: TrainingConfig = TrainingConfig(epochs=100, batch_events=1024, learning_rate=2e-3, average=0.999)
 
 
 class SASRecNetwork(NextItemNetwork):
@@ -53,8 +61,8 @@ class SASRecNetwork(NextItemNetwork):
             hidden = block(hidden)
         return self.norm(hidden)
 
-    def scores(self, hidden: Tensor) -> Tensor:
-        return hidden @ self.items.weight.T
+    def compared(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        return hidden, self.items.weight
 
 
 class SASRecBlock(nn.Module):
@@ -89,13 +97,29 @@ class SASRecBlock(nn.Module):
         return hidden + self.feed_forward(hidden)
 
 
+LOSS_OVER_THE_CATALOGUE = Mechanism(
+    "loss at every position",
+    "approximated",
+    "eq. 7",
+    "cross-entropy over the whole catalogue, since one negative per target is known to under-train; `sasrec-bce` has "
+    "the paper's",
+    test="tests/baselines/test_next_item.py::test_cross_entropy_is_the_mean_over_targets_without_padding",
+)
+LOSS_OF_THE_PAPER = Mechanism(
+    "loss at every position: binary cross-entropy with one negative per target",
+    "faithful",
+    "eq. 7",
+    test="tests/baselines/test_next_item.py::test_binary_cross_entropy_has_one_drawn_negative_per_target",
+)
+
+
 class SASRec(NextItemModel):
-    """SASRec with cross-entropy (default) or binary cross-entropy."""
+    """SASRec with cross-entropy over the catalogue: the registered name `sasrec-ce`."""
 
     Config = SASRecConfig
     config: SASRecConfig
-    summary = "causal self-attention over item ids, cross-entropy over the catalogue (loss: bce for the original)"
-    fidelity = (
+    summary = "causal self-attention over item ids, cross-entropy over the catalogue"
+    fidelity: ClassVar[tuple[Mechanism, ...]] = (
         Mechanism(
             "causal self-attention blocks with learned positions",
             "faithful",
@@ -108,14 +132,7 @@ class SASRec(NextItemModel):
             "eq. 6",
             test="tests/baselines/test_sasrec.py::test_items_are_scored_by_the_table_that_reads_them",
         ),
-        Mechanism(
-            "loss at every position",
-            "approximated",
-            "eq. 7",
-            "cross-entropy over the whole catalogue by default, since one negative per target is known to under-train; "
-            "`loss: bce` is the paper's",
-            test="tests/baselines/test_next_item.py::test_binary_cross_entropy_has_one_drawn_negative_per_target",
-        ),
+        LOSS_OVER_THE_CATALOGUE,
         Mechanism(
             "layer normalisation",
             "approximated",
@@ -130,3 +147,11 @@ class SASRec(NextItemModel):
 
     def build(self, train: TrainingData) -> NextItemNetwork:
         return SASRecNetwork(train.n_items, self.config)
+
+
+class SASRecBCE(SASRec):
+    """SASRec with the paper's binary cross-entropy: the registered name `sasrec-bce`."""
+
+    Config = SASRecBCEConfig
+    summary = "causal self-attention over item ids, the paper's binary cross-entropy with one negative per target"
+    fidelity = tuple(LOSS_OF_THE_PAPER if part is LOSS_OVER_THE_CATALOGUE else part for part in SASRec.fidelity)

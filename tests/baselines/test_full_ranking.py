@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baselines.full_ranking import rank_catalogue, top_k
-from bench.data.interactions import Histories
+from baselines.full_ranking import rank_candidates, rank_catalogue, top_k
+from bench.data.interactions import PAD, Histories
 
 
 def histories_of(rows: list[list[int]], n_items: int, exclude_seen: bool) -> Histories:
@@ -62,3 +62,31 @@ def test_scores_of_the_caller_stay_as_they_are() -> None:
 def test_a_diverged_model_is_told() -> None:
     with pytest.raises(ValueError, match="NaN"):
         rank_catalogue(np.array([[np.nan, 1.0]]), histories_of([[]], 2, False), k=1)
+
+
+@given(
+    rows=st.integers(1, 4),
+    n=st.integers(1, 8),
+    k=st.integers(1, 10),
+    levels=st.integers(1, 4),
+    seed=st.integers(0, 2**31),
+)
+def test_own_candidates_are_ranked_as_they_are_among_all(rows: int, n: int, k: int, levels: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n_items = 9
+    catalogue = rng.integers(0, levels, (rows, n_items)).astype(np.float32)
+    candidates = np.stack([rng.permutation(n_items)[:n] for _ in range(rows)])
+    candidates[:, rng.permutation(n)[: n // 3]] = PAD
+    scores = np.take_along_axis(catalogue, candidates.clip(min=0), axis=1)
+    masked = np.full_like(catalogue, -np.inf)
+    for row, own in enumerate(candidates):
+        masked[row, own[own != PAD]] = catalogue[row, own[own != PAD]]
+    answer = rank_candidates(scores, candidates, k)
+    expected = rank_catalogue(masked, histories_of([[]] * rows, n_items, False), k)
+    np.testing.assert_array_equal(answer.items, expected.items)
+    np.testing.assert_array_equal(answer.scores, expected.scores)
+
+
+def test_a_candidate_without_a_number_is_an_error() -> None:
+    with pytest.raises(ValueError, match="NaN"):
+        rank_candidates(np.array([[1.0, np.nan]]), np.array([[3, 1]]), k=1)

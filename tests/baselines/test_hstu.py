@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from baselines.hstu import TIME_BUCKETS, HSTUConfig, HSTULayer, HSTUNetwork, RelativeBias, time_bucket
+from baselines.hstu import TIME_BUCKETS, HSTUConfig, HSTULayer, HSTUNetwork, RelativeBias, pairwise_gaps, time_bucket
 from bench.data.interactions import PAD
 
 N_ITEMS, LENGTH = 10, 6
@@ -66,7 +66,7 @@ def test_a_layer_computes_the_papers_equations(bias: str) -> None:
         parameter.add_(0.5 * torch.randn(parameter.shape))
     hidden = torch.randn(1, LENGTH, 8)
     mask = torch.ones(LENGTH, LENGTH).tril()
-    answer = layer(hidden, torch.tensor(TIMES[:1]), mask[None])
+    answer = layer(hidden, pairwise_gaps(torch.tensor(TIMES[:1])), mask[None])
     expected = naive_layer(layer, list(_array(hidden[0])), TIMES[0])
     np.testing.assert_allclose(answer[0].numpy(), expected, atol=1e-5)
 
@@ -95,12 +95,14 @@ def test_the_bias_is_a_scalar_per_gap_in_position_and_bucket_of_time() -> None:
     with torch.no_grad():
         both.by_position.copy_(torch.tensor([1.0, 2.0, 3.0]))
         both.by_time.copy_(torch.arange(TIME_BUCKETS + 1) / 10)
-    bias = both(torch.tensor([[0, 10, 10]]))[0]
+    gaps = pairwise_gaps(torch.tensor([[0, 10, 10]]))
+    assert gaps.tolist() == [[[0, 7, 7], [7, 0, 0], [7, 0, 0]]]
+    bias = both(gaps)[0]
     assert bias[1, 0].item() == pytest.approx(2.0 + 0.7)
     assert bias[2, 0].item() == pytest.approx(3.0 + 0.7)
     assert bias[2, 1].item() == pytest.approx(2.0 + 0.0)
     assert bias.diagonal().tolist() == pytest.approx([1.0] * 3)
-    assert RelativeBias(3, "none")(torch.tensor([[0, 10, 10]])).tolist() == torch.zeros(1, 3, 3).tolist()
+    assert RelativeBias(3, "none")(gaps).tolist() == torch.zeros(1, 3, 3).tolist()
     names = {kind: [name for name, _ in RelativeBias(3, kind).named_parameters()] for kind in ("position", "time")}
     assert names == {"position": ["by_position"], "time": ["by_time"]}
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from baselines import next_item
-from baselines.hstu import HSTU
+from baselines.hstu import HSTU, HSTULarge
 from baselines.next_item import NextItemModel, NextItemNetwork
-from baselines.sasrec import SASRec
+from baselines.sasrec import SASRec, SASRecBCE
 from bench.data.cache import ArtifactCache
 from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import PAD, Histories, Interactions
@@ -35,8 +35,8 @@ class Echo(NextItemNetwork):
     def forward(self, items: Tensor, timestamps: Tensor) -> Tensor:
         return items.clamp(min=0).float().unsqueeze(-1)
 
-    def scores(self, hidden: Tensor) -> Tensor:
-        return self.table[hidden[..., 0].long()]
+    def compared(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        return self.table[hidden[..., 0].long()], torch.eye(len(self.table))
 
 
 class EchoModel(NextItemModel):
@@ -63,13 +63,13 @@ def context(tmp_path: Path, seed: int = 5) -> FitContext:
 
 
 @pytest.fixture
-def loss_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tuple[Echo, Callable]]:
+def loss_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Echo, Callable]]:
     """The untrained network and the loss that a model hands to the training loop."""
 
-    def caught(loss: str) -> tuple[Echo, Callable]:
+    def caught(loss: str, **config: Any) -> tuple[Echo, Callable]:
         handed: list[Any] = []
         monkeypatch.setattr(next_item, "fit_network", lambda *args: handed.extend(args))
-        EchoModel({"loss": loss}).fit(cycles(), context(tmp_path))
+        EchoModel({"loss": loss, **config}).fit(cycles(), context(tmp_path))
         return handed[1], handed[3]
 
     return caught
@@ -117,11 +117,39 @@ def test_binary_cross_entropy_has_one_drawn_negative_per_target(loss_of: Callabl
         assert loss(BATCH).item() == pytest.approx(np.mean(terms), abs=1e-5)
 
 
-def test_a_negative_that_is_the_target_counts_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    scores = torch.tensor([[0.3, 2.0, -1.0]])
-    monkeypatch.setattr(torch, "randint", lambda *_, **__: torch.tensor([1]))
-    value = next_item._bce(scores, torch.tensor([1]), torch.Generator())
+def test_a_negative_that_is_the_target_counts_for_nothing() -> None:
+    value = next_item._bce(torch.tensor([[2.0, 2.0]]), torch.tensor([[True]]))
     assert value.item() == pytest.approx(np.log1p(np.exp(-2.0)) / 2)
+    value = next_item._sampled_softmax(torch.tensor([[2.0, 2.0, 1.0]]), torch.tensor([[True, False]]))
+    assert value.item() == pytest.approx(np.log1p(np.exp(-1.0)))
+
+
+def test_sampled_softmax_has_negatives_of_its_own_for_every_target(loss_of: Callable) -> None:
+    network, loss = loss_of("sampled", negatives=4)
+    table = network.table.detach().double().numpy()
+    generator = torch.Generator().manual_seed(5)
+    hits = 0
+    for _ in range(6):  # among them draws that hit the target, and items drawn twice
+        drawn = torch.randint(N_ITEMS, (len(PAIRS), 4), generator=generator).tolist()
+        terms = []
+        for (item, target), negatives in zip(PAIRS, drawn, strict=True):
+            others = [negative for negative in negatives if negative != target]
+            hits += 4 - len(others)
+            total = sum(np.exp(table[item, other]) for other in [target, *others])
+            terms.append(np.log(total) - table[item, target])
+        assert loss(BATCH).item() == pytest.approx(np.mean(terms), abs=1e-5)
+    assert hits
+
+
+@pytest.mark.parametrize("n_items", [4, 50])  # fewer and more than the numbers that a gather would read
+def test_scores_of_some_items_are_those_among_all(n_items: int) -> None:
+    class Table(Echo):
+        def compared(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+            return hidden, self.table[:, :3]
+
+    network, hidden = Table(n_items), torch.randn(7, 3)
+    items = torch.randint(n_items, (7, 5))
+    torch.testing.assert_close(network.scores_of(hidden, items), network.scores(hidden).gather(1, items))
 
 
 def test_the_last_event_decides_and_the_window_is_cut_to_length(tmp_path: Path) -> None:
@@ -138,8 +166,8 @@ both = pytest.mark.parametrize("model", [SASRec, HSTU])
 
 
 @both
-@pytest.mark.parametrize("loss", ["ce", "bce"])
-def test_either_loss_learns_a_cycle(tmp_path: Path, model: type[NextItemModel], loss: str) -> None:
+@pytest.mark.parametrize("loss", ["ce", "bce", "sampled"])
+def test_every_loss_learns_a_cycle(tmp_path: Path, model: type[NextItemModel], loss: str) -> None:
     training = {"epochs": 25, "learning_rate": 0.02, "batch_events": 36, "warmup_steps": 0, "validate_every": 25}
     training["average"] = 0.0
     fitted = model(SMALL | {"dim": 16, "dropout": 0.0, "loss": loss, "training": training})
@@ -161,6 +189,25 @@ def test_lists_do_not_depend_on_the_batch_and_leave_seen_items_out(tmp_path: Pat
         np.testing.assert_array_equal(alone.items[0], together.items[query])
         np.testing.assert_allclose(alone.scores[0], together.scores[query], rtol=1e-5)
         assert not set(together.items[query].tolist()) & set(row)
+
+
+@both
+def test_lists_are_the_same_however_many_histories_are_read_at_a_time(
+    tmp_path: Path, model: type[NextItemModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted = model(SMALL | {"training": {"epochs": 1}})
+    fitted.fit(cycles(), context(tmp_path))
+    asked = histories_of([[], [4], [3, 1, 4, 1, 5], [2, 7, 1], [8]])
+    together = fitted.recommend(asked, k=9)
+    read: list[int] = []
+    fitted.network.register_forward_pre_hook(lambda _, inputs: read.append(len(inputs[0])))
+    for events, steps in ((13, [2, 2, 1]), (1, [1] * 5)):  # the window of these models holds 6
+        monkeypatch.setattr(next_item, "ANSWERED_EVENTS", events)
+        apart = fitted.recommend(asked, k=9)
+        assert read == steps
+        read.clear()
+        np.testing.assert_array_equal(apart.items, together.items)
+        np.testing.assert_allclose(apart.scores, together.scores, rtol=1e-5)
 
 
 @both
@@ -187,7 +234,7 @@ def test_the_same_seed_gives_the_same_weights(tmp_path: Path, model: type[NextIt
         fitted.fit(cycles(), context(tmp_path, seed))
         return torch.cat([p.detach().flatten() for p in fitted.network.parameters()])
 
-    for loss in ("ce", "bce"):
+    for loss in ("ce", "bce", "sampled"):
         assert torch.equal(weights(0, loss), weights(0, loss))
         assert not torch.equal(weights(0, loss), weights(1, loss))
 
@@ -200,3 +247,27 @@ def test_parameters_are_counted_and_the_curve_is_filled(tmp_path: Path, model: t
     fitted.fit(cycles(), seen)
     assert fitted.parameter_count() == sum(p.numel() for p in fitted.network.parameters())
     assert [point.epoch for point in seen.curve] == [2, 3]
+
+
+@pytest.mark.parametrize(("variant", "plain", "loss"), [(SASRecBCE, SASRec, "bce"), (HSTULarge, HSTU, "sampled")])
+def test_a_variant_by_name_is_the_plain_model_with_other_defaults(
+    tmp_path: Path, variant: type[NextItemModel], plain: type[NextItemModel], loss: str
+) -> None:
+    assert variant({}).config.loss == loss != plain({}).config.loss
+    training = {"epochs": 1, "batch_events": 36, "learning_rate": 1e-3, "weight_decay": 0.01, "warmup_steps": 3}
+    same = SMALL | {"loss": loss, "training": training | {"average": 0.0, "validate_every": 1}, "heads": 2, "blocks": 1}
+    answers = []
+    for model in (variant, plain):
+        fitted = model(same | ({"head_dim": 4} if plain is HSTU else {}))
+        fitted.fit(cycles(), context(tmp_path))
+        answers.append(fitted.recommend(histories_of([[0, 1, 2], [7, 8]]), k=9).scores)
+    np.testing.assert_array_equal(*answers)
+    faithful = [part for part in variant.fidelity if part.status == "faithful"]
+    assert len(faithful) == sum(part.status == "faithful" for part in plain.fidelity) + 1
+    assert len({part.name for part in variant.fidelity}) == len(variant.fidelity)
+
+
+def test_hstu_large_is_the_official_size() -> None:
+    config = HSTULarge({}).config
+    assert (config.blocks, config.heads, config.dim, config.head_dim, config.length) == (8, 2, 50, 25, 200)
+    assert (config.negatives, config.temperature, config.dropout, config.bias) == (128, 0.05, 0.2, "both")

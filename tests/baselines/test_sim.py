@@ -12,12 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from baselines import sim
-from baselines.sim import SIM, Events, Moments, SIMConfig, SIMNetwork, TargetAttention
+from baselines import sim, sim_events
+from baselines.sim import SIM, SIMSoft
+from baselines.sim_events import Events, Moments
+from baselines.sim_network import FeatureDropout, SIMConfig, SIMNetwork, TargetAttention, newest_of_the_largest
 from bench.data.cache import ArtifactCache
 from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import PAD, Histories, Interactions
+from bench.errors import BenchError
 from bench.recommender import FitContext
+from bench.registry import model_class
 from models.glass.semantic_search import SemanticSearchIndex
 from models.sampled_targets import Targets
 
@@ -105,7 +109,8 @@ def test_scores_are_those_of_the_naive_walk_for_shared_and_for_own_candidates(se
     # Without repeats in the long term the soft search has no ties to break.
     rows = [0, 1, 3] if search == "soft" else [0, 1, 2, 3]
     moments = Moments(everyone().events, torch.tensor(rows), torch.tensor([len(ROWS[row]) for row in rows]))
-    candidates = torch.tensor([[5, 0, 11, 3, 8, 1, 2, 10, 4, 9, 7, 6]])
+    candidates = torch.tensor([[5, 0, 11, 3, 8, 1, 2, 10, 4, 9, 7, 6, 5, 11, 9, 0]])  # enough to share their searches
+    assert ours._few_categories(candidates[0]) is not None
     expected = [[naive_score(ours, ROWS[row], TIMES[row], c) for c in candidates[0].tolist()] for row in rows]
     assert np.std(expected) > 0.1
     np.testing.assert_allclose(ours(moments, candidates).numpy(), expected, atol=1e-4)
@@ -128,8 +133,9 @@ def test_each_user_may_have_candidates_of_their_own(search: str) -> None:
 def test_few_shared_candidates_score_as_they_do_among_all(search: str) -> None:
     ours = network(search)
     moments = everyone()
-    every = ours(moments, torch.arange(N_ITEMS).unsqueeze(0))
+    every = ours(moments, torch.arange(N_ITEMS).repeat(2).unsqueeze(0))
     few = torch.tensor([[7, 0, 4]])
+    assert ours._few_categories(few[0]) is None
     torch.testing.assert_close(ours(moments, few), every[:, few[0]], rtol=1e-4, atol=1e-5)
 
 
@@ -150,7 +156,7 @@ def test_hard_search_keeps_long_term_events_of_the_candidates_category_only(seed
     ours = network("hard")
     moments, rows = random_world(seed)
     candidates = torch.arange(N_ITEMS).unsqueeze(0)
-    place = ours.general_search(moments, candidates, ours.table())
+    place = moments.of_categories(ours.category[candidates], LIMIT, SHORT_TERM)
     for query, row in enumerate(rows):
         first = int(moments.events.offsets[moments.rows[query]])
         for candidate in range(N_ITEMS):
@@ -166,12 +172,28 @@ def test_hard_search_keeps_long_term_events_of_the_candidates_category_only(seed
 def test_soft_search_keeps_the_largest_inner_products(seed: int) -> None:
     ours = network("soft")
     moments, rows = random_world(seed)
-    place = ours.general_search(moments, torch.arange(N_ITEMS).unsqueeze(0), ours.table())
-    for query, row in enumerate(rows):
-        first = int(moments.events.offsets[moments.rows[query]])
-        for candidate in range(N_ITEMS):
-            found = [p - first for p in place[query, candidate].tolist() if p != PAD]
-            assert found == naive_search(ours, row, candidate)
+    memory = ours.read(moments)
+    assert sorted(user for part in memory.long for user in part.users.tolist()) == list(range(len(rows)))
+    for part in memory.long:
+        kept = ours.soft_search(part, ours.table()[None], ours.table())
+        for query, masks in zip(part.users.tolist(), kept, strict=True):
+            newest = len(rows[query]) - SHORT_TERM - 1
+            for candidate, mask in enumerate(masks):
+                found = [newest - column for column in mask.nonzero()[:, 0].tolist()]
+                assert sorted(found) == sorted(naive_search(ours, rows[query], candidate))
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    rows=st.lists(st.lists(st.sampled_from([-1.0, 0.0, 0.5, 2.0, -float("inf")]), min_size=7, max_size=7), min_size=1),
+    limit=st.integers(1, 9),
+)
+def test_of_equal_values_the_first_are_kept(rows: list[list[float]], limit: int) -> None:
+    kept = newest_of_the_largest(torch.tensor(rows), limit)
+    for row, mask in zip(rows, kept, strict=True):
+        present = [place for place, value in enumerate(row) if value > -float("inf")]
+        best = sorted(present, key=lambda place: -row[place])[:limit]
+        assert mask.nonzero()[:, 0].tolist() == sorted(best)
 
 
 @torch.no_grad()
@@ -231,12 +253,33 @@ def test_recent_events_come_most_recent_first_and_now_is_the_last_one() -> None:
 
 
 def test_gaps_fall_into_buckets_by_hand() -> None:
-    found = SIMNetwork._events(everyone(), torch.tensor([[[PAD]], [[0]], [[2]], [[14]]]))
-    assert found.items[1:, 0, 0].tolist() == [4, 1, 0]
-    assert found.present[:, 0, 0].tolist() == [False, True, True, True]
-    assert found.time_gaps[1:, 0, 0].tolist() == [0, 16, 29], "0 s, 90,000 s (2^16 to 2^17), 10^9 s (2^29 to 2^30)"
-    assert found.order_gaps[1:, 0, 0].tolist() == [4, 14, 13], "1, 11 and 10 events: floor(4 log2(2, 12, 11))"
-    assert sim._log_bucket(torch.tensor([-5, 0, 1, 3, 2**40]), 1, 32).tolist() == [0, 0, 1, 2, 31]
+    found = everyone().found(torch.tensor([[PAD, PAD], [0, PAD], [PAD, 2], [14, 2]]))
+    assert found.slots.tolist() == [[0, 0], [1, 0], [0, 2], [3, 4]], "each event once, in order; 0 is an empty place"
+    assert found.items.tolist() == [4, 1, 0, 1]
+    assert found.time_gaps[:3].tolist() == [0, 16, 29], "0 s, 90,000 s (2^16 to 2^17), 10^9 s (2^29 to 2^30)"
+    assert found.order_gaps[:3].tolist() == [4, 14, 13], "1, 11 and 10 events: floor(4 log2(2, 12, 11))"
+    assert sim_events._log_bucket(torch.tensor([-5, 0, 1, 3, 2**40]), 1, 32).tolist() == [0, 0, 1, 2, 31]
+
+
+def test_recent_events_may_skip_the_most_recent_ones() -> None:
+    assert everyone().recent(2, skipped=3).tolist() == [[PAD] * 2, [PAD] * 2, [10, 9], [21, 20]]
+    assert everyone([0, 1, 4, 0]).recent(2, skipped=3).tolist() == [[PAD] * 2, [PAD] * 2, [2, PAD], [PAD] * 2]
+
+
+def test_dropout_drops_its_share_and_scales_the_rest() -> None:
+    dropout, features = FeatureDropout(0.2), torch.full((301, 333), 3.0)
+    torch.manual_seed(0)
+    dropped = dropout(features)
+    assert dropped.unique().tolist() == [0.0, 3.75]
+    shares = (dropped == 0).double()
+    assert abs(shares.mean() - 0.2) < 0.005
+    assert (shares.mean(0) - 0.2).abs().max() < 0.12, "no column is favoured: 5 standard deviations"
+    assert (shares.mean(1) - 0.2).abs().max() < 0.12
+    torch.manual_seed(0)
+    assert torch.equal(dropout(features), dropped)
+    assert not torch.equal(dropout(features), dropped)
+    assert torch.equal(dropout.eval()(features), features)
+    assert torch.equal(FeatureDropout(0.0)(features), features)
 
 
 def training_data(category: list[int] | None = None) -> TrainingData:
@@ -311,6 +354,83 @@ def test_lists_rank_the_whole_catalogue_whatever_the_batch(tmp_path: Path, searc
     excluded = model.recommend(histories(exclude_seen=True), k=N_ITEMS)
     assert not set(excluded.items[3].tolist()) & set(ROWS[3])
     assert model.parameter_count() == sum(p.numel() for p in model.network.parameters())
+
+
+@both_searches
+def test_lists_are_the_same_however_many_users_are_scored_at_a_time(
+    tmp_path: Path, search: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = SIM(SMALL | {"search": search, "training": {"epochs": 1}})
+    model.fit(training_data(CATEGORY), context(tmp_path))
+    together = model.recommend(histories(), k=N_ITEMS)
+    read: list[int] = []
+    model.network.short.register_forward_hook(lambda *part: read.append(len(part[-1])))
+    for numbers, users in ((3 * 40 * N_ITEMS, 3), (1, 1)):  # 40 numbers a user and candidate: 5 features of width 8
+        monkeypatch.setattr(sim, "ANSWERED_NUMBERS", {"cpu": numbers})
+        apart = model.recommend(histories(), k=N_ITEMS)
+        assert set(read) <= {users, 44 % users}
+        read.clear()
+        np.testing.assert_array_equal(apart.items, together.items)
+        np.testing.assert_allclose(apart.scores, together.scores, atol=1e-5)
+
+
+FIRST_STAGES: dict[str, dict[str, Any]] = {
+    "popularity": {},
+    "sasrec-ce": {"dim": 8, "length": 4, "training": {"epochs": 2, "validate_every": 1}},
+}
+
+
+@pytest.mark.parametrize("first_stage", FIRST_STAGES)
+def test_a_first_stage_chooses_what_is_ranked(tmp_path: Path, first_stage: str) -> None:
+    train, asked = training_data(CATEGORY), histories()
+    config = SMALL | {"training": {"epochs": 2}}
+    everything = SIM(config)
+    everything.fit(train, context(tmp_path))
+    first = model_class(first_stage)(FIRST_STAGES[first_stage])
+    first.fit(train, context(tmp_path))
+    seen = context(tmp_path)
+    two_stage = {"first_stage": first_stage, "first_stage_config": FIRST_STAGES[first_stage], "candidates": 5}
+    model = SIM(config | two_stage)
+    model.fit(train, seen)
+
+    answer, all_items = model.recommend(asked, k=7), everything.recommend(asked, k=N_ITEMS)
+    candidates = first.recommend(asked, k=5).items
+    for row, chosen, ranked in zip(answer.items, candidates, all_items.items, strict=True):
+        assert row.tolist() == [item for item in ranked if item in set(chosen)] + [PAD, PAD]
+    assert np.isneginf(answer.scores[:, 5:]).all()
+    assert (np.diff(answer.scores[:, :5]) <= 0).all()
+
+    assert [point.epoch for point in seen.curve] == [2], "of the ranking network alone"
+    assert seen.diagnostics["first_stage"]["model"] == first_stage
+    assert seen.diagnostics["first_stage"]["candidates"] == 5
+    assert seen.diagnostics["first_stage"]["parameters"] == first.parameter_count()
+    assert model.parameter_count() == first.parameter_count() + everything.parameter_count()
+
+
+def test_candidates_of_a_first_stage_leave_seen_items_out_and_may_be_fewer_than_asked_for(tmp_path: Path) -> None:
+    model = SIM(SMALL | {"first_stage": "popularity", "candidates": 10, "training": {"epochs": 1}})
+    model.fit(training_data(CATEGORY), context(tmp_path))
+    answer = model.recommend(histories(exclude_seen=True), k=N_ITEMS)
+    row = answer.items[3]  # has seen 11 of the 12 items
+    assert row[0] == 11
+    assert set(row[1:].tolist()) == {PAD}
+
+
+def test_an_unknown_first_stage_is_an_error_before_anything_is_trained() -> None:
+    with pytest.raises(BenchError, match="unknown model 'sasrec': did you mean sasrec-ce"):
+        SIM({"first_stage": "sasrec"})
+
+
+def test_soft_search_by_name_is_the_plain_model_with_that_search(tmp_path: Path) -> None:
+    scores = []
+    for model in (
+        SIMSoft(SMALL | {"training": {"epochs": 1}}),
+        SIM(SMALL | {"search": "soft", "training": {"epochs": 1}}),
+    ):
+        model.fit(training_data(CATEGORY), context(tmp_path))
+        scores.append(model.recommend(histories(), k=N_ITEMS).scores)
+    np.testing.assert_array_equal(*scores)
+    assert SIM({}).config.search == "hard"
 
 
 def test_it_learns_from_the_long_term_what_the_short_term_hides(tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +13,13 @@ import pandas as pd
 import pytest
 
 from bench.cli import main
+from bench.data import catalog
+from bench.data.synthetic import WorldConfig, planted_dataset
 from bench.execution.store import ResultStore
 from bench.execution.worker import execute
 from bench.plan import expand
 from bench.registry import BUILT_IN
-from bench.spec import DatasetSpec, Entry, RunSpec, Suite
+from bench.spec import DatasetSpec, Entry, RunResult, RunSpec, Suite
 
 TRAINING = {"epochs": 2, "validate_every": 1, "batch_events": 64, "warmup_steps": 2}
 GENERATIVE = {
@@ -30,9 +35,12 @@ T5 = {
 }
 SMALL: dict[str, dict[str, Any]] = {
     "gru4rec": {"training": TRAINING, "embedding_size": 8, "hidden_size": 8},
-    "sasrec": {"training": TRAINING, "dim": 8, "length": 8},
+    "sasrec-ce": {"training": TRAINING, "dim": 8, "length": 8},
+    "sasrec-bce": {"training": TRAINING, "dim": 8, "length": 8},
     "hstu": {"training": TRAINING, "dim": 8, "length": 8, "head_dim": 4},
+    "hstu-large": {"training": TRAINING, "dim": 8, "length": 8, "head_dim": 4, "negatives": 5},
     "sim": {"training": TRAINING, "dim": 8, "short_term": 4, "negatives": 8, "targets_per_epoch": 0.5},
+    "sim-soft": {"training": TRAINING, "dim": 8, "short_term": 4, "negatives": 8, "targets_per_epoch": 0.5},
     "tiger": GENERATIVE,
     "dualgr": GENERATIVE,
     "tiger-t5": {**T5, "trie": True},
@@ -43,27 +51,36 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 
 
-def spec_of(model: str) -> RunSpec:
+TINY_WORLD = WorldConfig(topics=4, subtopics=2, items=5, users=30, events=14, reach=3)
+
+
+@pytest.fixture
+def tiny_planted_long(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Puts 30 users with 14 events of 40 items each in the place of planted-long, for this process."""
+    load = partial(planted_dataset, "planted-long", TINY_WORLD)
+    monkeypatch.setitem(catalog.CATALOG, "planted-long", replace(catalog.CATALOG["planted-long"], load=load))
+    catalog.load_dataset.cache_clear()
+    yield
+    catalog.load_dataset.cache_clear()
+
+
+def spec_of(model: str, dataset: str) -> RunSpec:
+    """The run of a model in its small configuration; skips the test where its package is not installed."""
+    if ("gru4rec" in model or "recbole" in model) and importlib.util.find_spec("recbole") is None:
+        pytest.skip("needs RecBole")
     suite = Suite(
         name="small",
         description="",
-        datasets=(DatasetSpec(name="ml-100k"),),
+        datasets=(DatasetSpec(name=dataset),),
         models=(Entry(model=model, config=SMALL.get(model, {})),),
         seeds=(0,),
     )
     return expand(suite)[0]
 
 
-@pytest.mark.parametrize("model", [name for name in BUILT_IN if name != "oracle"])  # it needs a generated world
-def test_the_same_spec_gives_the_same_bytes_and_valid_lists(model: str, tiny_ml_100k: None, tmp_path: Path) -> None:
-    if ("gru4rec" in model or "recbole" in model) and importlib.util.find_spec("recbole") is None:
-        pytest.skip("needs RecBole")
-    spec, stored = spec_of(model), []
-    for name in ("first", "second"):
-        result = execute(spec, tmp_path / name, "cpu", threads=1)
-        assert result.status == "complete", result.reason
-        stored.append((ResultStore(tmp_path / name).folder(spec) / "queries.parquet").read_bytes())
-    assert stored[0] == stored[1]
+def check(result: RunResult) -> None:
+    """Fails where a run did not end well or one of its lists breaks a rule."""
+    assert result.status == "complete", result.reason
     queries = result.queries
     assert isinstance(queries, pd.DataFrame)
     assert len(queries) == 30
@@ -73,11 +90,28 @@ def test_the_same_spec_gives_the_same_bytes_and_valid_lists(model: str, tiny_ml_
     if "sid_health" in result.diagnostics:
         decoding = result.diagnostics["decoding"]
         assert 0 < decoding["valid"] <= decoding["generated"]
-        if model != "glass-official":  # the one that generates without a trie
+        if result.spec.model != "glass-official":  # the one that generates without a trie
             assert decoding["valid"] == decoding["generated"]
         assert isinstance(result.decoding, pd.DataFrame)
         assert len(result.decoding) == len(queries)
         assert len(result.diagnostics["training_accuracy"]) == len(result.curve)
+
+
+@pytest.mark.parametrize("model", [name for name in BUILT_IN if name != "oracle"])  # it needs a generated world
+def test_the_same_spec_gives_the_same_bytes_and_valid_lists(model: str, tiny_ml_100k: None, tmp_path: Path) -> None:
+    spec, stored = spec_of(model, "ml-100k"), []
+    for name in ("first", "second"):
+        check(execute(spec, tmp_path / name, "cpu", threads=1))
+        stored.append((ResultStore(tmp_path / name).folder(spec) / "queries.parquet").read_bytes())
+    assert stored[0] == stored[1]
+
+
+@pytest.mark.parametrize("model", BUILT_IN)
+def test_every_model_runs_on_a_generated_world(model: str, tiny_planted_long: None, tmp_path: Path) -> None:
+    result = execute(spec_of(model, "planted-long"), tmp_path, "cpu", threads=1)
+    check(result)
+    if model == "oracle":
+        assert 0 < result.diagnostics["exact"]["ndcg@10"] < 1
 
 
 @pytest.mark.slow
@@ -85,6 +119,6 @@ def test_the_smoke_suite_runs_every_model_on_the_real_data(tmp_path: Path) -> No
     code = main(["run", "--suite", "smoke", "--results", str(tmp_path / "results"), "--reports", str(tmp_path)])
     assert code == 0
     leaderboard = pd.read_csv(tmp_path / "results" / "smoke" / "ml-100k" / "leaderboard.csv")
-    assert len(leaderboard) == 9
+    assert len(leaderboard) == 10
     page = (tmp_path / "smoke" / "report.md").read_text(encoding="utf-8")
     assert "100 %" in page

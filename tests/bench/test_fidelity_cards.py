@@ -11,7 +11,7 @@ from bench.errors import SkippedRun
 from bench.registry import BUILT_IN, model_class
 
 ROOT = Path(__file__).parents[2]
-NEURAL = ("glass", "glass-official", "tiger", "tiger-t5", "hstu", "sim", "sasrec")
+NEURAL = ("glass", "glass-official", "tiger", "tiger-t5", "hstu", "hstu-large", "sim", "sim-soft", "sasrec-ce", "sasrec-bce")
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
