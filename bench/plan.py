@@ -83,7 +83,8 @@ def select(
 
     Args:
         suite: As loaded.
-        models: Row labels or model names of the suite; a registered model outside it runs with its defaults.
+        models: Rows of the suite. A model's name that is no row of its own stands for every row of that model; a
+            registered model outside the suite runs with its defaults.
         datasets: Labels or names of the suite's data sets; others are taken with their defaults.
         seeds: Replace the suite's.
         own: Data sets from the command line; with those of `datasets` they take the place of the suite's.
@@ -234,7 +235,8 @@ def _nobody_has(setting: _Setting, suite: Suite) -> BenchError:
 
 
 def _entries(suite: Suite, name: str) -> list[Entry]:
-    found = [entry for entry in suite.models if name in (entry.row, entry.model)]
+    rows = [entry for entry in suite.models if entry.row == name]
+    found = rows or [entry for entry in suite.models if entry.model == name]
     if not found and name not in model_names():
         raise unknown_name("model", name, {*model_names(), *(entry.row for entry in suite.models)})
     return found or [Entry(model=name)]

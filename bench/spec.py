@@ -77,16 +77,26 @@ class Published(_Strict):
     Attributes:
         metric: A metric of the leaderboard, e.g. "recall@10".
         value: The published value.
-        tolerance: Largest relative difference that still counts as reproduced.
+        tolerance: Largest relative difference that still counts as reproduced. None for a trend.
         source: Where it was published.
         level: Whether items were to be found, or their semantic IDs.
+        why: What differs from the published set-up, so that the figures may differ; printed unless they agree.
+        trend: Whether the figure is from other data or another system: the order of rows may agree, but not the values.
     """
 
     metric: str
     value: float
-    tolerance: float
+    tolerance: float | None = None
     source: str
     level: Literal["item", "sid"] = "item"
+    why: str = ""
+    trend: bool = False
+
+    @model_validator(mode="after")
+    def _has_a_tolerance_or_is_a_trend(self) -> Published:
+        if (self.tolerance is None) != self.trend:
+            raise ValueError("should have either a tolerance or 'trend: true'")
+        return self
 
 
 class Entry(_Strict):
@@ -99,7 +109,8 @@ class Entry(_Strict):
         per_dataset: Further differences by data-set name.
         datasets: Only on these data sets. None: on all of the suite.
         published: Published figures that this row should reproduce, per data-set label.
-        note: What a reader of its figures should know; printed under the main table.
+        note: What a reader of its figures should know, one text for all data sets or texts by data-set name; printed
+            under the main table.
     """
 
     model: str
@@ -108,11 +119,17 @@ class Entry(_Strict):
     per_dataset: dict[str, dict[str, Any]] = Field(default_factory=dict)
     datasets: tuple[str, ...] | None = None
     published: dict[str, tuple[Published, ...]] = Field(default_factory=dict)
-    note: str = ""
+    note: str | dict[str, str] = ""
 
     @property
     def row(self) -> str:
         return self.label or self.model
+
+    def note_on(self, dataset: DatasetSpec) -> str:
+        """What the suite says of this row on a data set; "" where it says nothing."""
+        if isinstance(self.note, str):
+            return self.note
+        return self.note.get(dataset.label, self.note.get(dataset.name, ""))
 
 
 class Comparison(_Strict):

@@ -6,7 +6,7 @@ A model may be a plain name or a mapping, a data set likewise, and `seeds: 3` me
     datasets: [ml-100k, {name: ml-100k, seen_items: keep}, {path: my/events.csv, user: reader, item: article}]
     models:
       - popularity
-      - {model: sasrec, label: sasrec-wide, config: {dim: 128}}
+      - {model: sasrec-ce, label: sasrec-wide, config: {dim: 128}}
     seeds: 3
 
 Paths are relative to the file's folder.
@@ -142,7 +142,8 @@ def _check_names(suite: Suite) -> None:
         if entry.row in rows:
             raise BenchError(f"two rows are named '{entry.row}': give one of them a 'label'")
         rows.add(entry.row)
-        for name in [*(entry.datasets or ()), *entry.per_dataset, *entry.published]:
+        noted = entry.note if isinstance(entry.note, dict) else ()
+        for name in [*(entry.datasets or ()), *entry.per_dataset, *entry.published, *noted]:
             if name not in names:
                 raise BenchError(f"row '{entry.row}': {unknown_name('data set of this suite', name, names)}")
     for finding in suite.paper:

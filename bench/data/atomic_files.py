@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.data.interactions import Interactions
+from bench.data.interactions import Interactions, chronological
 from bench.errors import BenchError
 
 FIELD_TYPES = ("token", "token_seq", "float", "float_seq")
@@ -73,16 +73,10 @@ def read_atomic_dataset(folder: Path, name: str) -> AtomicDataset:
     text = [field for field in side_information if side_information[field].dtype != np.float64]
     side_information[text] = side_information[text].fillna("")
 
-    # np.lexsort is stable: events of one user at one time keep the order of the file.
-    order = np.lexsort((timestamps, user_codes))
-    interactions = Interactions(
-        items=item_ids.get_indexer(events["item_id"])[order].astype(np.int32),
-        timestamps=timestamps[order].astype(np.int64),
-        offsets=np.concatenate([[0], np.cumsum(np.bincount(user_codes))]).astype(np.int64),
-        n_items=len(item_ids),
-    )
+    items = item_ids.get_indexer(events["item_id"])
+    order = chronological(user_codes, timestamps)
     return AtomicDataset(
-        interactions=interactions,
+        interactions=Interactions.from_rows(order, user_codes, items, timestamps, len(item_ids)),
         items=side_information,
         item_ids=item_ids.to_numpy(dtype=np.str_),
         user_ids=user_ids.to_numpy(dtype=np.str_),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
-from bench.data import amazon, complete_journey, kuairec, movielens, sequences, synthetic, taobao_mm
+from bench.data import amazon, complete_journey, kuairec, movielens, ordered, sequences, synthetic, taobao_mm
 from bench.data.dataset import Dataset
 from bench.data.own import DataFiles, load_own
 from bench.errors import unknown_name
@@ -56,6 +56,10 @@ CATALOG: dict[str, CatalogEntry] = {
     **{
         name: CatalogEntry(summary, amazon.LICENCE, sequences.SOURCE, partial(sequences.load_release, name))
         for name, summary in sequences.RELEASES.items()
+    },
+    **{
+        name: CatalogEntry(release.summary, release.licence, release.source, partial(ordered.load_release, name))
+        for name, release in ordered.RELEASES.items()
     },
     "kuairec-big": CatalogEntry(kuairec.BIG_SUMMARY, kuairec.LICENCE, kuairec.SOURCE, kuairec.load_kuairec_big),
     "kuairec-small": CatalogEntry(kuairec.SMALL_SUMMARY, kuairec.LICENCE, kuairec.SOURCE, kuairec.load_kuairec_small),

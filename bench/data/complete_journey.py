@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from bench.data.dataset import Dataset, ItemTable, SeenItems
 from bench.data.filters import Filter, HistoryLength, MinimumEvents, UserSample, apply_filters
 from bench.data.fingerprint import dataset_hash
-from bench.data.interactions import Interactions
+from bench.data.interactions import Interactions, chronological
 from bench.data.recbole_wheel import DATA_FOLDER_VARIABLE, data_folder
 from bench.errors import BenchError, MissingDataError
 
@@ -94,14 +94,9 @@ def _dataset(
 ) -> Dataset:
     user_codes, user_ids = pd.factorize(purchases["user"], sort=True)
     seconds = purchases["timestamp"].to_numpy(dtype="datetime64[s]").astype(np.int64)
-    # np.lexsort is stable: lines of one household at one time keep the order of the file.
-    order = np.lexsort((seconds, user_codes))
-    interactions = Interactions(
-        items=np.searchsorted(catalogue, purchases["item"].to_numpy())[order].astype(np.int32),
-        timestamps=seconds[order],
-        offsets=np.concatenate([[0], np.cumsum(np.bincount(user_codes))]).astype(np.int64),
-        n_items=len(catalogue),
-    )
+    items = np.searchsorted(catalogue, purchases["item"].to_numpy())
+    order = chronological(user_codes, seconds)
+    interactions = Interactions.from_rows(order, user_codes, items, seconds, len(catalogue))
     products = _read("products", ["product_id", *_TEXT_COLUMNS]).set_index("product_id")
     columns = products.reindex(catalogue).fillna("").reset_index(drop=True)
     category, _ = pd.factorize(columns["product_category"].replace("", None), sort=True)

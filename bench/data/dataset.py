@@ -135,6 +135,9 @@ class TrainingData:
         The rule is that of the queries: a history ends before its target, or before its target's basket. Whoever learns
         the rest of a basket from its beginning learns another task than the one that the test sets.
 
+        Every call makes it anew. It costs 4 bytes an event, as much as the items do, and while it is made 8 bytes an
+        event, or 21 with baskets.
+
         Returns:
             int32 `[n_events]`; 0 for events that are no targets, since nothing comes before them or the data set's own
             split does not name them. None: the history of every event is what comes before it.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bench.data.dataset import Dataset, ItemTable, SeenItems
 from bench.data.filters import Filter, apply_filters
 from bench.data.fingerprint import dataset_hash
-from bench.data.interactions import Interactions
+from bench.data.interactions import Interactions, chronological
 from bench.errors import BenchError
 
 _BLOCK = 5_000_000
@@ -108,14 +108,9 @@ def assemble(
     item_codes = pd.Index(item_ids).get_indexer(log.item_ids)[log.items]
 
     times: Times = np.arange(len(log), dtype=np.int64) if log.times is None else log.times
-    # np.lexsort is stable: events of one user at one time keep the order of the file.
-    order = np.lexsort((times, user_codes))
-    interactions = Interactions(
-        items=item_codes[order].astype(np.int32),
-        timestamps=(times[order] // (1 if log.times is None else log.ticks)).astype(np.int64),
-        offsets=np.concatenate([[0], np.cumsum(np.bincount(user_codes))]).astype(np.int64),
-        n_items=len(item_ids),
-    )
+    order = chronological(user_codes, times)
+    seconds = times // (1 if log.times is None else log.ticks)
+    interactions = Interactions.from_rows(order, user_codes, item_codes, seconds, len(item_ids))
     notes = [*log.notes, *_disorder(order, interactions.lengths), *sentences]
     table, unknown = _item_table(item_ids, facts)
     if facts is not None and unknown:

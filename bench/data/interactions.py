@@ -39,6 +39,30 @@ class Interactions:
         if self.offsets[0] != 0 or self.offsets[-1] != len(self.items) or len(self.items) != len(self.timestamps):
             raise ValueError("offsets, items and timestamps of Interactions don't fit together")
 
+    @classmethod
+    def from_rows(
+        cls,
+        order: NDArray[np.int64],
+        users: NDArray[np.integer],
+        items: NDArray[np.integer],
+        times: NDArray[np.int64] | NDArray[np.float64],
+        n_items: int,
+    ) -> Interactions:
+        """From the rows of a file.
+
+        Args:
+            order: int64 `[n_events]`, from `chronological`.
+            users, items, times: `[n_events]`, in file order. Users are `0 .. n_users - 1`, each with an event;
+                fractions of a second are dropped.
+            n_items: Size of the catalogue.
+        """
+        return cls(
+            items=items[order].astype(np.int32),
+            timestamps=times[order].astype(np.int64),
+            offsets=np.concatenate([[0], np.cumsum(np.bincount(users))]).astype(np.int64),
+            n_items=n_items,
+        )
+
     @property
     def n_users(self) -> int:
         return len(self.offsets) - 1
@@ -97,6 +121,11 @@ class Interactions:
             if timed:
                 timestamps[target] = self.timestamps[events][keep]
         return replace(self, items=items, timestamps=timestamps, offsets=offsets)
+
+
+def chronological(users: NDArray[np.integer], times: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.int64]:
+    """The places of the rows of a file user by user and, there, by time; ties keep the order of the file."""
+    return np.lexsort((times, users))  # a stable sort
 
 
 def untimed(n_events: int) -> NDArray[np.int64]:

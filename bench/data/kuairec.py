@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bench.data.dataset import Dataset, ItemTable, SeenItems, ShippedSplit
 from bench.data.fingerprint import dataset_hash
-from bench.data.interactions import Interactions
+from bench.data.interactions import Interactions, chronological
 from bench.data.recbole_wheel import DATA_FOLDER_VARIABLE, data_folder
 from bench.errors import BenchError, MissingDataError
 
@@ -93,14 +93,9 @@ def load_kuairec(name: str, matrix: str) -> Dataset:
     folder = _folder(matrix)
     views = _read_matrix(folder / matrix)
     user_ids, user_codes = np.unique(views.users, return_inverse=True)
-    # np.lexsort is stable: views of one user at one time keep the order of the file.
-    order = np.lexsort((views.timestamps, user_codes))
-    interactions = Interactions(
-        items=np.searchsorted(views.catalogue, views.videos)[order].astype(np.int32),
-        timestamps=views.timestamps[order].astype(np.int64),
-        offsets=np.concatenate([[0], np.cumsum(np.bincount(user_codes))]).astype(np.int64),
-        n_items=len(views.catalogue),
-    )
+    items = np.searchsorted(views.catalogue, views.videos)
+    order = chronological(user_codes, views.timestamps)
+    interactions = Interactions.from_rows(order, user_codes, items, views.timestamps, len(views.catalogue))
     category = _read_categories(folder / _CATEGORIES, views.catalogue)
     item_table = ItemTable(_read_captions(folder / _CAPTIONS, views.catalogue), _TEXT_COLUMNS, category)
     shipped = glass_split(interactions)

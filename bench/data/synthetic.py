@@ -265,6 +265,7 @@ def planted_dataset(name: str, config: WorldConfig) -> Dataset:
         licence=LICENCE,
         source=SOURCE,
         content_hash=dataset_hash(name, interactions, item_table, item_ids, user_ids, _SEEN_ITEMS, False),
+        has_time=False,
         world=world,
     )
 

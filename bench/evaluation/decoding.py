@@ -104,15 +104,18 @@ def rank_progression(table: pd.DataFrame) -> Levels:
 
     It is taken over the queries whose path is in the beam after both levels; NaN at level 1 and where there are none.
     """
-    ranks, kept = _per_level(table, "path_rank"), _per_level(table, "in_beam")
-    lost = np.diff(ranks, axis=1, prepend=0)
-    both = kept & np.column_stack([np.zeros(len(kept), dtype=bool), kept[:, :-1]])
-    return _means(lost, both)
+    lost = np.diff(_per_level(table, "path_rank"), axis=1, prepend=0)
+    return _means(lost, _in_beam_at_both(table))
 
 
 def conditional_sizes(table: pd.DataFrame) -> NDArray[np.int64]:
     """Queries behind each value of `conditional_rank`."""
     return (_per_level(table, "path_rank") >= 0).sum(axis=0)
+
+
+def progression_sizes(table: pd.DataFrame) -> NDArray[np.int64]:
+    """Queries behind each value of `rank_progression`."""
+    return _in_beam_at_both(table).sum(axis=0)
 
 
 def wrong_first_code(table: pd.DataFrame) -> pd.DataFrame:
@@ -200,6 +203,12 @@ def _as_table(trace: DecodingTrace) -> pd.DataFrame:
 def _per_level(table: pd.DataFrame, name: str) -> NDArray[Any]:
     """`[n, levels]`, one column of `table` per level."""
     return np.column_stack([table[f"{name}_{level}"].to_numpy() for level in range(1, n_levels(table) + 1)])
+
+
+def _in_beam_at_both(table: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whether the target's path is in the beam after a level and after the one before, bool `[n, levels]`."""
+    kept = _per_level(table, "in_beam")
+    return kept & np.column_stack([np.zeros(len(kept), dtype=bool), kept[:, :-1]])
 
 
 def _means(values: NDArray[Any], chosen: NDArray[np.bool_]) -> Levels:

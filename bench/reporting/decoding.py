@@ -22,7 +22,7 @@ from bench.evaluation.decoding import (
 )
 from bench.reporting.grid import Grid
 from bench.reporting.markdown import NONE, number, percent, plus_minus, table
-from bench.reporting.summary import questions
+from bench.reporting.questions import questions
 from bench.spec import RunResult
 
 Measure = Callable[[RunResult], "Levels | None"]
@@ -113,7 +113,8 @@ def retrieval_table(grid: Grid) -> str | None:
         results = [result for result in grid.of_model(model) if "retrieved" in decoding_of(result)]
         if results:
             found = [decoding_of(result)["retrieved"] for result in results]
-            gates = [float(gate[gate > 0].mean()) for r in results if (gate := decoding_of(r).get("gate")) is not None]
+            some = [trace[trace["retrieved"] > 0] for trace in map(decoding_of, results)]
+            gates = [float(trace["gate"].mean()) for trace in some if "gate" in trace]
             correlation, deviation = over_seeds(results, gate_correlation)
             rows.append(
                 [
@@ -252,5 +253,5 @@ def _gate_sentence(grid: Grid, model: str) -> str | None:
     text = f"**{model}**: gate and number of retrieved events have a rank correlation of {correlation:+.2f} (n = {n:,})"
     # Without any relation Spearman's coefficient has a standard deviation of 1 / sqrt(n - 1).
     if abs(correlation) * np.sqrt(n - 1) < 1.96:
-        return f"{text}, which chance alone explains."
+        return f"{text}, no more than chance may bring about."
     return f"{text}: the more is retrieved, the {'wider' if correlation > 0 else 'less'} the gate opens."

@@ -17,7 +17,7 @@ from bench.reporting.files import replaced
 from bench.reporting.grid import Grid, Run, has_semantic_ids
 from bench.spec import RunResult
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the columns of the CSV files and of the names in them; raise it when one changes its meaning or goes."""
 
 METRICS = ("hit@1", "recall@5", "recall@10", "recall@20", "ndcg@5", "ndcg@10", "ndcg@20")
@@ -49,12 +49,13 @@ TIDY_COLUMNS = ("schema", "suite", "dataset", "model", "seed", "status", "reason
 `level` is "run" for what belongs to a run as a whole: its costs; "complete", which is 1 or 0 and exists for every
 planned run, so that a failed, skipped or pending run has exactly one row, with its status and reason; "best_epoch",
 "validation" and "peak_memory_mib" where known; "coverage@10", the share of the catalogue among anybody's first ten
-items; and for models with semantic IDs "collision_rate", "unique_sids", "catalogue_items", "valid_share" and
-"item_hits_without_sid_hit", and on slice "code:D" how the codebook of level D is used ("codebook_size", "used",
-"utilisation", "perplexity", "entropy", "max_share").
+items; of a row that knows the process behind generated data "best-possible-METRIC", what no model can exceed in
+expectation on these queries; and for models with semantic IDs "collision_rate", "unique_sids", "catalogue_items",
+"valid_share" and "item_hits_without_sid_hit", and on slice "code:D" how the codebook of level D is used
+("codebook_size", "used", "utilisation", "perplexity", "entropy", "max_share").
 
 Schema 1 had no column `schema`, only the first three parts and those by reach, and of level "run" only the costs and
-"complete".
+"complete". Schema 2 had nothing of what is best possible.
 """
 
 STATUSES = ("complete", "failed", "skipped", "pending")
@@ -230,9 +231,21 @@ def _run_values(result: RunResult) -> Iterator[tuple[str, str, float]]:
     for metric, value in values.items():
         if value is not None:
             yield "overall", metric, float(value)
+    for metric, value in best_possible(result).items():
+        yield "overall", f"best-possible-{metric}", value
     for level in result.diagnostics.get("sid_health", ()):
         for metric in ("codebook_size", "used", "utilisation", "perplexity", "entropy", "max_share"):
             yield f"code:{level['level']}", metric, float(level[metric])
+
+
+def best_possible(result: RunResult) -> dict[str, float]:
+    """Metric -> the highest expectation of any model on these queries, from a row that knows how they were generated.
+
+    Empty for all other rows.
+    """
+    exact = result.diagnostics.get("exact", {})
+    names = {metric: "recall@1" if metric == "hit@1" else metric for metric in METRICS}
+    return {metric: float(exact[name]) for metric, name in names.items() if name in exact}
 
 
 def _coverage(result: RunResult) -> float | None:

@@ -6,7 +6,7 @@ The comparisons are also written as `RESULTS/SUITE/DATASET/pairs.csv`; every tab
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
 from bench.registry import BUILT_IN
-from bench.reporting.files import replaced
 from bench.reporting.grid import Grid
 from bench.reporting.leaderboard import SCHEMA
 from bench.reporting.markdown import number, p_cell, table
@@ -89,25 +88,6 @@ def pairs(grid: Grid, wide: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(PAIR_COLUMNS))
 
 
-def write_pairs(grid: Grid, tables: Mapping[str, pd.DataFrame], results_dir: Path) -> dict[str, pd.DataFrame]:
-    """Writes `RESULTS/SUITE/DATASET/pairs.csv` for each data set.
-
-    Args:
-        grid: The whole suite.
-        tables: The leaderboard of each data set, by label.
-        results_dir: Where results live.
-
-    Returns:
-        `pairs` of each data set, by label.
-    """
-    found = {}
-    for dataset, wide in tables.items():
-        found[dataset] = pairs(grid.on(dataset), wide)
-        with replaced(results_dir / grid.suite.name / dataset / "pairs.csv") as path:
-            found[dataset].to_csv(path, index=False)
-    return found
-
-
 def best_baseline(grid: Grid, wide: pd.DataFrame) -> str | None:
     """The row that a new model has to beat: the best one among the models of the package `baselines`."""
     known = {name for name, place in BUILT_IN.items() if place.startswith("baselines.") and name not in _CEILING}
@@ -123,6 +103,19 @@ def verdicts(compared: pd.DataFrame, reference: str) -> dict[str, int]:
             other, sign = (row["second"], -1) if row["first"] == reference else (row["first"], 1)
             found[str(other)] = sign * int(np.sign(row["difference"])) if row["p_holm"] < ALPHA else 0
     return found
+
+
+def pair_of(compared: pd.DataFrame, one: str, other: str) -> dict[str, Any] | None:
+    """The comparison of two models, as `one` against `other`. None where they can't be paired.
+
+    Returns:
+        difference (of `one`), p_holm and n_queries.
+    """
+    for row in compared.to_dict("records"):
+        if {one, other} == {row["first"], row["second"]}:
+            difference = row["difference"] if row["first"] == one else -row["difference"]
+            return {"difference": difference, "p_holm": row["p_holm"], "n_queries": row["n_queries"]}
+    return None
 
 
 def against_best(compared: pd.DataFrame) -> str | None:

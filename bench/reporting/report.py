@@ -19,15 +19,17 @@ from bench.reporting import (
     html,
     pairwise,
     provenance,
+    published,
+    published_figures,
+    questions,
     sections,
     style,
     summary,
 )
-from bench.reporting.comparisons import Answer
+from bench.reporting.dataset_tables import DatasetTables, write_tables
 from bench.reporting.drawn import Drawn
 from bench.reporting.files import replaced
 from bench.reporting.grid import Grid
-from bench.reporting.leaderboard import write_leaderboards
 from bench.spec import RunResult, RunSpec, Suite
 
 
@@ -47,7 +49,7 @@ def write_report(
         suite: What was asked for.
         planned: Every run of it, in order.
         results: Those that have ended, in any order, failed and skipped ones included.
-        results_dir: `SUITE/DATASET/leaderboard.csv`, `metrics.csv` and `pairs.csv` go in here.
+        results_dir: The CSV files go in here, see `bench.reporting.dataset_tables.write_tables`.
         reports_dir: `SUITE/report.md`, `SUITE/report.html` and `SUITE/figures/` go in here.
         command: How to run it again.
         processes: Data sets whose figures are drawn at a time.
@@ -57,36 +59,26 @@ def write_report(
         The path of `report.md`.
     """
     grid = Grid.of(suite, planned, results)
-    tables = write_leaderboards(grid, results_dir)
-    compared = pairwise.write_pairs(grid, tables, results_dir)
-    answers = {dataset: comparisons.answers(grid.on(dataset), tables[dataset]) for dataset in grid.datasets}
+    tables = write_tables(grid, results_dir)
     page = reports_dir / suite.name / "report.md"
     looks = style.model_styles(grid.models)
     grids = [grid.on(dataset) for dataset in grid.datasets]
+    overview = summary.overview(grids, tables)
     parts = [
         f"# {suite.name}: {suite.description}",
         provenance.progress(grid) + (" **Preliminary.**" if len(grid.results) < len(grid.runs) else ""),
         "## Summary",
-        *filter(None, [summary.overview(grids, tables)]),
-        *(_summary(grid.on(dataset), dataset, tables[dataset], answers[dataset]) for dataset in grid.datasets),
+        *filter(None, [overview]),
+        *(_summary(part, tables[part.datasets[0]], told=overview is not None) for part in grids),
         "## What was run, and how to run it again",
         provenance.how_to_repeat(grid, command),
         *(provenance.dataset_card(grid.on(dataset)) for dataset in grid.datasets),
     ]
-    arguments = [
-        (
-            grid.on(dataset),
-            dataset,
-            tables[dataset],
-            compared[dataset],
-            answers[dataset],
-            looks,
-            page.parent / "figures",
-        )
-        for dataset in grid.datasets
-    ]
+    arguments = [(part, tables[part.datasets[0]], looks, page.parent / "figures") for part in grids]
     parts += chain.from_iterable((drawn or Drawn()).sections(grids, _dataset_sections, arguments, processes))
-    parts += _over_datasets(pairwise.average_ranks(tables), page.parent / "figures")
+    parts += _over_datasets(
+        pairwise.average_ranks({name: found.wide for name, found in tables.items()}), page.parent / "figures"
+    )
     cards = {
         r.spec.label: r.diagnostics["fidelity"]
         for run in grid.runs
@@ -107,10 +99,10 @@ def write_report(
     return page
 
 
-def _summary(grid: Grid, dataset: str, wide: pd.DataFrame, answers: Sequence[Answer]) -> str:
-    sentences = summary.findings(grid, wide)
-    sentences += [f"**{answer.comparison.title}**: {comparisons.sentence(answer)}" for answer in answers]
-    return f"**{dataset}**\n\n" + "\n".join(f"- {sentence}" for sentence in sentences)
+def _summary(grid: Grid, found: DatasetTables, told: bool) -> str:
+    sentences = summary.findings(grid, found, told)
+    sentences += [f"**{answer.comparison.title}**: {comparisons.sentence(answer)}" for answer in found.answers]
+    return f"**{grid.datasets[0]}**\n\n" + "\n".join(f"- {sentence}" for sentence in sentences)
 
 
 def _over_datasets(ranks: pd.DataFrame | None, folder: Path) -> list[str]:
@@ -127,16 +119,9 @@ def _over_datasets(ranks: pd.DataFrame | None, folder: Path) -> list[str]:
     )
 
 
-def _dataset_sections(
-    grid: Grid,
-    dataset: str,
-    wide: pd.DataFrame,
-    compared: pd.DataFrame,
-    answers: Sequence[Answer],
-    looks: figures.Styles,
-    folder: Path,
-) -> list[str]:
+def _dataset_sections(grid: Grid, found: DatasetTables, looks: figures.Styles, folder: Path) -> list[str]:
     """All tables and figures of one data set, possibly in a process of its own."""
+    dataset, wide, compared = grid.datasets[0], found.wide, found.compared
     style.use_style()
 
     def picture(name: str, alternative: str, figure: Figure | None) -> str | None:
@@ -150,6 +135,7 @@ def _dataset_sections(
         "Item level, mean ± standard deviation over seeds. Best **bold**, second <u>underlined</u>. "
         "With one target a query, Hit@K equals Recall@K.",
         sections.main_table(wide, grid, compared),
+        sections.best_possible_table(grid),
         sections.notes(grid),
         picture("quality", "NDCG@10 of every model", figures.quality(wide, grid, looks)),
     )
@@ -171,14 +157,15 @@ def _dataset_sections(
         pairwise.beats_table(compared),
         picture("pairs", "Differences in NDCG@10 between every two models", pairwise.pairwise_figure(compared)),
     )
-    for pair in summary.questions(grid):
+    for pair in questions.questions(grid):
         parts += _section(
             f"### {' against '.join(pair)}, part by part ({dataset})",
-            "Recall@10 with the same test. The p-values are not corrected for the number of lines: one small value "
-            "among many is expected by chance.",
-            summary.question_table(grid, pair),
+            "Recall@10 with the same test. Holm's correction is for the parts of one kind (head and tail, history "
+            "lengths, halves, the target's reach, its category's), and of all queries for the suite's questions; "
+            "between the kinds nothing is corrected.",
+            questions.question_table(found.tests, pair),
         )
-    for number, answer in enumerate(answers):
+    for number, answer in enumerate(found.answers):
         comparison = answer.comparison
         parts += _section(
             f"## {dataset}: {comparison.title}",
@@ -248,7 +235,32 @@ def _dataset_sections(
         sections.cost_table(grid, wide),
         picture("cost", "NDCG@10 against training time, answering time and size", figures.cost(wide, grid, looks)),
     )
-    return parts + _section(f"## {dataset}: published against measured", "", sections.published_table(grid, dataset))
+    return parts + _published(grid, dataset, looks, picture)
+
+
+def _published(
+    grid: Grid, dataset: str, looks: figures.Styles, picture: Callable[[str, str, Figure | None], str | None]
+) -> list[str]:
+    """What others published of these rows; nothing where the suite names nothing."""
+    found = published.replications(grid, dataset)
+    figure = published_figures.published(found, grid, looks)
+    parts = _section(
+        f"## {dataset}: published against measured",
+        "Reproduced: the mean over seeds is within the tolerance that the suite sets. Trend only: the figure is from "
+        "other data or another system, so that its size says nothing about this one.",
+        published.published_table(found),
+        picture("published", "Published values and measured ones", figure),
+    )
+    parts += _section(
+        f"### Where the set-up differs ({dataset})",
+        "Of every figure that was not reproduced. A difference named here may be the cause; none was tested alone.",
+        published.reasons(found),
+    )
+    return parts + _section(
+        f"### Are the trends the same? ({dataset})",
+        "The rows whose figures show a trend only, from the lowest to the highest.",
+        published.order_of_trends(found),
+    )
 
 
 def _decoding(

@@ -9,9 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.errors import BenchError
-from bench.evaluation.evaluator import K_MAX
-from bench.evaluation.metrics import compute
 from bench.evaluation.slices import (
     ReachOf,
     Slices,
@@ -23,10 +20,9 @@ from bench.evaluation.slices import (
     reach_slices,
 )
 from bench.reporting.grid import Grid, has_semantic_ids
-from bench.reporting.leaderboard import METRICS, PART_METRICS, by_slice, hits_beyond_sid_level
+from bench.reporting.leaderboard import METRICS, PART_METRICS, best_possible, by_slice, hits_beyond_sid_level
 from bench.reporting.markdown import NONE, marked, number, percent, plus_minus, table
 from bench.reporting.pairwise import best_baseline, verdicts
-from bench.spec import Published, RunResult
 
 NAMES = {
     "hit@1": "Hit@1",
@@ -123,10 +119,21 @@ def beyond_accuracy_table(wide: pd.DataFrame) -> str | None:
     return table(["Model", *columns.values()], list(zip(known["model"], *cells, strict=True)))
 
 
+def best_possible_table(grid: Grid) -> str | None:
+    """The highest expectation of any model, where the data were generated and a row knows how. None elsewhere."""
+    rows = []
+    for model in grid.complete_models:
+        known = [scores for result in grid.of_model(model) if (scores := best_possible(result))]
+        if known:
+            rows.append([model, *(_mean([scores.get(metric) for scores in known], 4) for metric in METRICS)])
+    return table(["Best possible in expectation, known to", *NAMES.values()], rows) if rows else None
+
+
 def notes(grid: Grid) -> str | None:
-    """What the suite says of its rows, one line each."""
-    written = {entry.row: entry.note for entry in grid.suite.models if entry.note}
-    return "\n".join(f"- **{row}**: {written[row]}" for row in grid.models if row in written) or None
+    """What the suite says of its rows on the one data set of the grid, one line each."""
+    dataset = grid.runs[0].spec.dataset
+    written = {entry.row: entry.note_on(dataset) for entry in grid.suite.models}
+    return "\n".join(f"- **{row}**: {written[row]}" for row in grid.models if written.get(row)) or None
 
 
 def level_table(grid: Grid, wide: pd.DataFrame) -> str | None:
@@ -216,19 +223,6 @@ def cost_table(grid: Grid, wide: pd.DataFrame) -> str:
     return table(headers, rows)
 
 
-def published_table(grid: Grid, dataset: str) -> str | None:
-    """Published figures beside the measured ones, with a verdict. None where the suite names none."""
-    rows = []
-    for entry in grid.suite.models:
-        for figure in entry.published.get(dataset, ()):
-            metric = figure.metric + (" (SID level)" if figure.level == "sid" else "")
-            rows.append([entry.row, metric, *_against(figure, grid.of_model(entry.row)), figure.source])
-    if not rows:
-        return None
-    headers = ["Model", "Metric", "Published", "Measured", "Difference", "Tolerance", "Verdict", "Source"]
-    return table(headers, rows, left=2)
-
-
 def fidelity_cards(cards: Mapping[str, Sequence[Mapping[str, Any]]]) -> str | None:
     """Each model's mechanisms: how near they are to their source, and the test that pins each.
 
@@ -314,29 +308,6 @@ def _health_line(level: Mapping[str, Any]) -> tuple[str, ...]:
         number(level["entropy"], 2),
         percent(level["max_share"]),
     )
-
-
-def _against(figure: Published, results: Sequence[RunResult]) -> list[str]:
-    """Cells: published, measured, difference, tolerance, verdict."""
-    published, tolerance = number(figure.value), f"{figure.tolerance:.0%}"
-    try:
-        seeds = [compute(figure.metric, _ranks(result, figure.level), K_MAX).mean() for result in results]
-    except BenchError as error:
-        return [published, NONE, NONE, tolerance, f"can't be computed: {error}"]
-    if not seeds:
-        return [published, NONE, NONE, tolerance, "not measured"]
-    deviation = float(np.std(seeds, ddof=1)) if len(seeds) > 1 else np.nan
-    relative = float(np.mean(seeds)) / figure.value - 1
-    if abs(relative) <= figure.tolerance:
-        verdict = "reproduced"
-    else:
-        verdict = "higher than published" if relative > 0 else "lower than published"
-    return [published, plus_minus(float(np.mean(seeds)), deviation), f"{relative:+.1%}", tolerance, verdict]
-
-
-def _ranks(result: RunResult, level: str) -> Any:
-    assert result.queries is not None  # a complete result has its queries
-    return result.queries[f"{level}_rank"].to_numpy()
 
 
 def _mean(values: Sequence[float | None], digits: int) -> str:

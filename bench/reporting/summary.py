@@ -2,162 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
-from bench.evaluation.slices import (
-    REACH_WINDOW,
-    ReachOf,
-    Slices,
-    category_reach_slices,
-    history_length_bins,
-    history_length_quarters,
-    popularity_slices,
-    reach_parts,
-    reach_slices,
-)
+from bench.evaluation.slices import REACH_WINDOW, popularity_slices
+from bench.reporting.dataset_tables import DatasetTables
 from bench.reporting.grid import Grid, has_semantic_ids
 from bench.reporting.leaderboard import by_slice
 from bench.reporting.markdown import NONE, number, p_cell, p_value, plus_minus, table
-from bench.reporting.significance import ALPHA, PairedComparison, compare, holm
+from bench.reporting.pairwise import pair_of, verdicts
+from bench.reporting.questions import OVERALL, PartTest, compared_cells, of_question, questions, row_of
+from bench.reporting.significance import ALPHA
 
 MEAN = "item.overall.ndcg@10.mean"
 STD = "item.overall.ndcg@10.std"
-FAR = "far"
-"""The part of `reach_parts` that only a model with a long history has in sight."""
+OF_ALL_PAIRS = "Holm's correction over all pairs of models"
+FAR = ("reach", "far")
+"""The part of the queries that only a model with a long history has in sight."""
 
 
-def findings(grid: Grid, wide: pd.DataFrame) -> list[str]:
+def findings(grid: Grid, found: DatasetTables, told: bool = False) -> list[str]:
     """Sentences on one data set: the suite's first question (who is better, for whom, at what cost), then the rest.
 
     Args:
         grid: Runs on one data set.
-        wide: Its leaderboard.
+        found: What was computed of it. Models that the figures themselves picked are tested with the correction over
+            all pairs.
+        told: Whether `overview` has answered the first question already.
     """
+    wide, compared, tests = found.wide, found.compared, found.tests
     ranked = wide[wide[MEAN].notna()]
     if ranked.empty:
         return ["No run is complete yet."]
     asked = questions(grid)
+    first = [] if told else asked[:1]
     sentences = [
-        *(_question(grid, pair) for pair in asked[:1]),
-        *(_for_whom(grid, pair) for pair in asked[:1]),
-        *(_at_what_cost(grid, wide, pair) for pair in asked[:1]),
-        _leader(grid, ranked),
-        *(_question(grid, pair) for pair in asked[1:]),
-        _families(grid, ranked),
+        *(_question(tests, pair) for pair in first),
+        *(_for_whom(tests, pair) for pair in first),
+        *(_at_what_cost(grid, wide, pair) for pair in first),
+        _leader(ranked, compared),
+        *(_question(tests, pair) for pair in asked[1:]),
+        _families(grid, ranked, compared),
         _parts(grid),
-        _floor(grid, ranked),
+        _floor(grid, ranked, compared),
     ]
     return [sentence for sentence in sentences if sentence]
 
 
-def overview(grids: Sequence[Grid], tables: Mapping[str, pd.DataFrame]) -> str | None:
-    """The suite's first question on every data set, a line each.
+def overview(grids: Sequence[Grid], tables: Mapping[str, DatasetTables]) -> str | None:
+    """The suite's first question on every data set: a line each, and for whom.
 
     Args:
         grids: Runs of one data set each.
-        tables: The leaderboard of each data set, by label.
+        tables: What was computed of each, by label.
 
     Returns:
         A markdown table and how to read it, or None with fewer than two data sets to answer it on.
     """
-    rows, names = [], ("", "")
+    rows, whom, names = [], [], ("", "")
     for grid in grids:
         dataset = grid.datasets[0]
         for labels in questions(grid)[:1]:
-            found = compare(grid.of_model(labels[0]), grid.of_model(labels[1]), "recall@10")
+            found = of_question(tables[dataset].tests, labels)
             if found:
-                names = labels
-                far = next((part.test for part in _reach_tests(grid, labels) if part.name == FAR), None)
-                wide = tables[dataset]
+                names, overall = labels, found[OVERALL, OVERALL]
+                far, wide = found.get(FAR), tables[dataset].wide
                 columns = ("fit_seconds", "milliseconds_per_user") if _same_hardware(grid, labels) else ()
                 ratios = [_ratio(*_costs(wide, column, labels)) or NONE for column in columns] or [NONE, NONE]
                 rows.append(
                     [
                         dataset,
                         str(wide["model"].iloc[0]),
-                        *_compared(found),
-                        f"{far.difference:+.4f}" if far else NONE,
+                        *compared_cells(overall.test),
+                        p_cell(overall.p_holm),
+                        "yes" if overall.p_holm < ALPHA else "no",
+                        f"{far.test.difference:+.4f}" if far else NONE,
                         *ratios,
                     ]
                 )
+                whom.append(_for_whom(tables[dataset].tests, labels, f" ({dataset})"))
     if len(rows) < 2:
         return None
-    headers = ["Data set", "Best by NDCG@10", *names, "Difference", "95 % interval", "p", "Difference on far targets"]
-    return (
-        f"**{names[0]} against {names[1]}**, Recall@10 on each data set. The p-values are not corrected for the number "
-        f"of data sets. Far: last seen more than {REACH_WINDOW} events ago. The last two columns are times of "
-        f"{names[0]} over those of {names[1]}.\n\n" + table([*headers, "Training time", "Time per user"], rows, left=2)
+    headers = ["Data set", "Best by NDCG@10", *names, "Difference", "95 % interval", "p", "Significant"]
+    headers += ["On far targets", "Training time", "Time per user"]
+    how_to_read = (
+        f"**{names[0]} against {names[1]}**, Recall@10 on each data set. The p-values are corrected over the questions "
+        f"asked of a data set (Holm), not for the number of data sets. Far: last seen more than {REACH_WINDOW} events "
+        f"ago. The last two columns are times of {names[0]} over those of {names[1]}."
     )
+    lines = "\n".join(f"- {sentence}" for sentence in whom if sentence)
+    return "\n\n".join(filter(None, [how_to_read, table(headers, rows, left=2), lines]))
 
 
-def questions(grid: Grid) -> list[tuple[str, str]]:
-    """Pairs of rows that the suite asks about (`Suite.questions`), without those of which a model isn't there."""
-    pairs = [(row_of(grid, first), row_of(grid, second)) for first, second in grid.suite.questions]
-    return [(first, second) for first, second in pairs if first and second]
-
-
-def question_table(grid: Grid, labels: tuple[str, str]) -> str | None:
-    """One of the suite's questions, answered on each part of the test queries: Recall@10, difference, p-value.
-
-    Returns:
-        A markdown table, or None where the two models can't be compared.
-    """
-    left, right = (grid.of_model(label) for label in labels)
-    assert left[0].queries is not None  # a complete result has its queries
-    rows = []
-    cuts: tuple[tuple[str, Callable[[pd.DataFrame], Slices]], ...] = (
-        ("", popularity_slices),
-        ("history of ", history_bins(grid)),
-        ("", _halves),
-        ("target in the history: ", reach_slices),
-        ("its category in the history: ", category_reach_slices),
-    )
-    for kind, slicer in cuts:
-        for name, mask in slicer(left[0].queries).items():
-            found = compare(left, right, "recall@10", mask)
-            if found:
-                rows.append([f"{kind}{name}", f"{found.n_queries:,}", *_compared(found)])
-    if not rows:
-        return None
-    return table(["Test queries", "n", *labels, "Difference", "95 % interval", "p"], rows)
-
-
-def row_of(grid: Grid, model: str) -> str | None:
-    """The label of the row with complete runs that stands for a model: the one named like it, else the first."""
-    labels = [result.spec.label for result in grid.results if result.spec.model == model]
-    return model if model in labels else (labels[0] if labels else None)
-
-
-def history_bins(grid: Grid) -> Callable[[pd.DataFrame], Slices]:
-    """The cut by history length that tells most on this data set: fixed bins, or quarters where these are few."""
-    queries = next((result.queries for result in grid.results if result.queries is not None), None)
-    few = queries is None or len(history_length_bins(queries)) < 3
-    return history_length_quarters if few else history_length_bins
-
-
-def _halves(queries: pd.DataFrame) -> Slices:
-    """Shorter and longer histories, in halves: large enough parts for a test where the bins are not."""
-    lengths = queries["history_length"].to_numpy()
-    middle = int(np.median(lengths))
-    return {f"shorter half (history <= {middle})": lengths <= middle, f"longer half (> {middle})": lengths > middle}
-
-
-def _compared(found: PairedComparison) -> list[str]:
-    """Cells: first, second, difference, interval, p."""
-    return [
-        number(found.first),
-        number(found.second),
-        f"{found.difference:+.4f}",
-        f"{found.low:+.4f} .. {found.high:+.4f}",
-        p_cell(found.p_value),
-    ]
-
-
-def _leader(grid: Grid, ranked: pd.DataFrame) -> str:
+def _leader(ranked: pd.DataFrame, compared: pd.DataFrame) -> str:
     best = ranked.iloc[0]
     seeds = int(best["complete"])
     text = f"**{best['model']}** has the highest mean NDCG@10: {plus_minus(best[MEAN], best[STD])}"
@@ -166,74 +104,60 @@ def _leader(grid: Grid, ranked: pd.DataFrame) -> str:
         return f"{text}. No other model has a complete run to compare it with."
     second = ranked.iloc[1]
     text += f"; {second['model']} follows with {plus_minus(second[MEAN], second[STD])}"
-    found = compare(grid.of_model(best["model"]), grid.of_model(second["model"]), "ndcg@10")
+    found = pair_of(compared, best["model"], second["model"])
     if found is None:
         return f"{text}. The two can't be compared query by query, so no test was made."
-    verdict = "a significant difference" if found.significant else "no significant difference"
-    return f"{text}: {verdict} ({p_value(found.p_value)}, paired over {found.n_queries:,} queries)."
+    verdict = "a significant difference" if found["p_holm"] < ALPHA else "no significant difference"
+    basis = f"paired over {found['n_queries']:,} queries, {OF_ALL_PAIRS}"
+    return f"{text}: {verdict} ({p_value(found['p_holm'])}, {basis})."
 
 
-def _question(grid: Grid, labels: tuple[str, str]) -> str:
-    found = compare(grid.of_model(labels[0]), grid.of_model(labels[1]), "recall@10")
-    if found is None:
+def _question(tests: list[PartTest], labels: tuple[str, str]) -> str:
+    asked = of_question(tests, labels)
+    if not asked:
         return ""
+    part = asked[OVERALL, OVERALL]
+    found = part.test
     text = f"**{labels[0]} against {labels[1]}**, Recall@10: {number(found.first)} against {number(found.second)}"
     text += f", a difference of {found.difference:+.4f} (95 % interval {found.low:+.4f} to {found.high:+.4f}"
-    text += f", {p_value(found.p_value)})"
-    if not found.significant:
+    n_questions = sum(test.family == OVERALL for test in tests)
+    corrected = f" with Holm's correction over {n_questions} questions" if n_questions > 1 else ""
+    text += f", {p_value(part.p_holm)}{corrected})"
+    if part.p_holm >= ALPHA:
         return f"{text}: no significant difference."
     winner, loser = labels if found.difference > 0 else (labels[1], labels[0])
     only = " (one seed)" if len(found.seeds) == 1 else ""
     return f"{text}: {winner} is significantly better than {loser}{only}."
 
 
-@dataclass(frozen=True)
-class _Part:
-    """A test on the queries of one reach: its key in `reach_parts`, and the p-value with Holm's correction."""
-
-    name: str
-    test: PairedComparison
-    p_value: float
-
-
-def _reach_tests(grid: Grid, labels: tuple[str, str], of: ReachOf = "item") -> list[_Part]:
-    """The two models on targets near, far and never seen, as one family of tests; empty where there are no parts."""
-    left, right = (grid.of_model(label) for label in labels)
-    assert left[0].queries is not None  # a complete result has its queries
-    masks = reach_parts(left[0].queries, of=of)
-    tests = {name: test for name, mask in masks.items() if (test := compare(left, right, "recall@10", mask))}
-    corrected = holm([test.p_value for test in tests.values()])
-    return [_Part(name, test, p) for (name, test), p in zip(tests.items(), corrected, strict=True)]
-
-
-def _for_whom(grid: Grid, labels: tuple[str, str]) -> str:
+def _for_whom(tests: list[PartTest], labels: tuple[str, str], place: str = "") -> str:
     """Where the difference is: by reach of the target, or of its category where users never take an item twice."""
-    parts, subject = _reach_tests(grid, labels), "targets"
+    parts, subject = of_question(tests, labels, "reach"), "targets"
     if not parts:
-        parts, subject = _reach_tests(grid, labels, "category"), "targets whose category was"
+        parts, subject = of_question(tests, labels, "category-reach"), "targets whose category was"
     meanings = {
-        FAR: f"last seen more than {REACH_WINDOW} events ago",
+        "far": f"last seen more than {REACH_WINDOW} events ago",
         "recent": "seen since then",
         "never": "never seen",
     }
-    found = {part.name: part for part in parts}
+    found = {part.part: part for part in parts.values()}
     words = [
         f"{meaning} ({part.test.n_queries:,} queries) {number(part.test.first)} against {number(part.test.second)}, "
-        f"{_verdict(part, labels)}"
+        f"{_verdict(part)}"
         for name, meaning in meanings.items()
         if (part := found.get(name))
     ]
     if not words:
         return ""
     start = f"Recall@10 of {labels[0]} against {labels[1]} on {subject}"
-    return f"**For whom**: {start} {'; '.join(words)} (Holm's correction over these parts)."
+    return f"**For whom**{place}: {start} {'; '.join(words)} (Holm's correction over these parts)."
 
 
-def _verdict(part: _Part, labels: tuple[str, str]) -> str:
-    if part.p_value >= ALPHA:
-        return f"no significant difference ({p_value(part.p_value)})"
-    winner = labels[0] if part.test.difference > 0 else labels[1]
-    return f"{winner} is significantly better ({p_value(part.p_value)})"
+def _verdict(part: PartTest) -> str:
+    if part.p_holm >= ALPHA:
+        return f"no significant difference ({p_value(part.p_holm)})"
+    winner = part.labels[0] if part.test.difference > 0 else part.labels[1]
+    return f"{winner} is significantly better ({p_value(part.p_holm)})"
 
 
 def _at_what_cost(grid: Grid, wide: pd.DataFrame, labels: tuple[str, str]) -> str:
@@ -268,7 +192,7 @@ def _ratio(first: float, second: float) -> str:
     return f"x {first / second:.2g}" if second > 0 else ""
 
 
-def _families(grid: Grid, ranked: pd.DataFrame) -> str:
+def _families(grid: Grid, ranked: pd.DataFrame, compared: pd.DataFrame) -> str:
     """The best with and the best without semantic IDs."""
     with_ids = {result.spec.label for result in grid.results if has_semantic_ids(result)}
     groups = [ranked[ranked["model"].isin(with_ids)], ranked[~ranked["model"].isin(with_ids)]]
@@ -278,13 +202,14 @@ def _families(grid: Grid, ranked: pd.DataFrame) -> str:
     kind = "" if plain["parameters.mean"] > 0 else " (it has no learned parameters)"
     text = f"The best model with semantic IDs is {generative['model']} (NDCG@10 {number(generative[MEAN])}), the best "
     text += f"without is {plain['model']}{kind} ({number(plain[MEAN])})"
-    found = compare(grid.of_model(generative["model"]), grid.of_model(plain["model"]), "ndcg@10")
+    found = pair_of(compared, generative["model"], plain["model"])
     if found is None:
         return f"{text}."
-    if not found.significant:
-        return f"{text}: no significant difference ({p_value(found.p_value)})."
-    winner = generative if found.difference > 0 else plain
-    return f"{text}: {winner['model']} is significantly better ({p_value(found.p_value)})."
+    p = f"{p_value(found['p_holm'])}, {OF_ALL_PAIRS}"
+    if found["p_holm"] >= ALPHA:
+        return f"{text}: no significant difference ({p})."
+    winner = generative if found["difference"] > 0 else plain
+    return f"{text}: {winner['model']} is significantly better ({p})."
 
 
 def _parts(grid: Grid) -> str:
@@ -298,20 +223,25 @@ def _parts(grid: Grid) -> str:
             words.append(
                 f"on {meaning}, {best['queries']:,} queries) it is {best['model']} with {number(best['mean'])}"
             )
-    return f"Highest mean NDCG@10 by part: {'; '.join(words)}." if words and len(grid.complete_models) > 1 else ""
+    if not words or len(grid.complete_models) < 2:
+        return ""
+    return f"Highest mean NDCG@10 by part: {'; '.join(words)}. The lead in these parts was not tested."
 
 
-def _floor(grid: Grid, ranked: pd.DataFrame) -> str:
-    """What stays below recommending the same popular items to everybody."""
+def _floor(grid: Grid, ranked: pd.DataFrame, compared: pd.DataFrame) -> str:
+    """What stays below recommending the same popular items to everybody, and whether that is more than chance."""
     floor = row_of(grid, grid.suite.floor) if grid.suite.floor else None
     if floor is None or len(ranked) < 2:
         return ""
     value = float(ranked.loc[ranked["model"] == floor, MEAN].iloc[0])
     below = ranked[(ranked[MEAN] < value) & (ranked["model"] != floor)]
     if below.empty:
-        return f"No model with complete runs is below {floor} ({number(value)})."
-    worst = [
-        f"{row['model']} ({number(row[MEAN])}" + (f", {1 - row[MEAN] / value:.0%} lower)" if value else ")")
+        return f"No model with complete runs has a lower mean than {floor} (NDCG@10 {number(value)})."
+    shown = verdicts(compared, floor)
+    words = [
+        f"{row['model']} ({number(row[MEAN])}, {1 - row[MEAN] / value:.0%} lower"
+        + ("" if shown.get(row["model"]) == -1 else ", not significantly")
+        + ")"
         for row in below.to_dict("records")
     ]
-    return f"**Below {floor}** (NDCG@10 {number(value)}): {', '.join(worst)}."
+    return f"**Below {floor}** (NDCG@10 {number(value)}): {', '.join(words)}."

@@ -156,6 +156,16 @@ def test_select_narrows_a_suite_and_lets_other_models_join() -> None:
         select(rows, datasets=["ml-10k"])
 
 
+def test_a_row_of_that_very_name_is_selected_alone_and_a_model_without_one_with_all_its_rows() -> None:
+    labelled = [Entry(model="outside", label=label, config={"order": "reverse"}) for label in ("a", "b")]
+    variants = suite(labelled[0], Entry(model="outside"), labelled[1])
+    assert [entry.row for entry in select(variants, models=["outside"]).models] == ["outside"]
+    assert [entry.row for entry in select(variants, models=["b", "outside"]).models] == ["b", "outside"]
+    assert [entry.row for entry in select(suite(*labelled), models=["outside"]).models] == ["a", "b"]
+    named_after_another = suite(Entry(model="popularity", label="outside"), *labelled)
+    assert [entry.model for entry in select(named_after_another, models=["outside"]).models] == ["popularity"]
+
+
 def test_comparisons_survive_a_selection_and_the_disk(tmp_path: Path) -> None:
     asked = Comparison(title="Order", question="Does it matter?", rows=("a", "popularity"), against="a")
     rows = suite(Entry(model="outside", label="a"), Entry(model="popularity"), comparisons=(asked,))

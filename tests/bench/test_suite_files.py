@@ -14,7 +14,7 @@ datasets:
   - {name: ml-100k, seen_items: keep}
 models:
   - popularity
-  - {model: sasrec, label: wide, config: {dim: 128}, datasets: [ml-100k+keep]}
+  - {model: sasrec-ce, label: wide, config: {dim: 128}, datasets: [ml-100k+keep]}
 seeds: 2
 """
 
@@ -55,7 +55,7 @@ def test_plain_names_and_a_count_of_seeds_are_enough(tmp_path: Path) -> None:
         ("label: wide", "label: popularity", "two rows are named 'popularity'"),
         ("models:\n", "models: 7\nname:\n", "mine.yaml: key 'models' should be a list"),
         ("description: Two models.", "name: ../up", "names a folder"),
-        ("model: sasrec, ", "", r"key 'models\[1\].model' is missing"),
+        ("model: sasrec-ce, ", "", r"key 'models\[1\].model' is missing"),
     ],
 )
 def test_a_mistake_is_told_in_one_line_that_names_the_file(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -64,6 +64,18 @@ def test_a_mistake_is_told_in_one_line_that_names_the_file(tmp_path: Path, old: 
         load_suite(write(tmp_path, GOOD.replace(old, new)))
     assert "mine.yaml" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_note_is_for_all_data_sets_or_for_some_of_them_by_name_or_label(tmp_path: Path) -> None:
+    noted = GOOD.replace("label: wide", "label: wide, note: {ml-100k: by name, ml-100k+keep: by label}")
+    plain, wide = load_suite(write(tmp_path, noted.replace("- popularity", "- {model: popularity, note: all}"))).models
+    usual, keep = DatasetSpec(name="ml-100k"), DatasetSpec(name="ml-100k", seen_items="keep")
+    temporal = DatasetSpec(name="ml-100k", protocol="temporal")
+    assert [plain.note_on(dataset) for dataset in (usual, keep)] == ["all", "all"]
+    assert [wide.note_on(dataset) for dataset in (usual, keep, temporal)] == ["by name", "by label", "by name"]
+    assert wide.note_on(DatasetSpec(name="ml-1m")) == ""
+    with pytest.raises(BenchError, match=r"mine.yaml: row 'wide': unknown data set of this suite 'ml-1m'"):
+        load_suite(write(tmp_path, GOOD.replace("label: wide", "label: wide, note: {ml-1m: elsewhere}")))
 
 
 COMPARED = (
@@ -90,7 +102,7 @@ def test_comparisons_name_rows(tmp_path: Path) -> None:
             "rows: [popularity, wyde]",
             "'Width': unknown row of this suite 'wyde': did you mean wide",
         ),
-        ("rows: [popularity, wide]", "rows: [popularity, sasrec]", "'Width': unknown row of this suite 'sasrec'"),
+        ("rows: [popularity, wide]", "rows: [popularity, sasrec-ce]", "'Width': unknown row of this suite 'sasrec-ce'"),
         ("rows: [popularity, wide]", "rows: [wide]", "'Width': 'rows' should list at least two rows"),
         ("rows: [popularity, wide]", "rows: [wide, popularity, wide]", "each of them once"),
         ("against: wide", "against: tiger", "'Width': unknown row of its own 'tiger': known: popularity, wide"),

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.data import interactions
-from bench.data.interactions import Interactions, is_untimed, row_chunks, untimed
+from bench.data.interactions import Interactions, chronological, is_untimed, row_chunks, untimed
 
 LENGTHS = st.lists(st.integers(0, 7), min_size=1, max_size=8)
 
@@ -20,6 +20,21 @@ def events_of(lengths: list[int], timed: bool) -> Interactions:
         offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         n_items=9,
     )
+
+
+@settings(deadline=None, max_examples=50)
+@given(rows=st.lists(st.tuples(st.integers(0, 3), st.sampled_from([0.0, 0.25, 0.75, 7.5])), min_size=1, max_size=20))
+def test_rows_of_a_file_become_those_of_a_stable_sort_and_fractions_of_a_second_count(
+    rows: list[tuple[int, float]],
+) -> None:
+    users = np.unique([user for user, _ in rows], return_inverse=True)[1]
+    times = np.array([time for _, time in rows])
+    log = Interactions.from_rows(chronological(users, times), users, np.arange(len(rows)), times, len(rows))
+    expected = sorted(range(len(rows)), key=lambda row: (users[row], times[row]))  # Python's sort is stable
+    assert log.items.tolist() == expected
+    assert log.timestamps.tolist() == [int(times[row]) for row in expected]
+    assert log.lengths.tolist() == [int((users == user).sum()) for user in range(users.max() + 1)]
+    assert (log.items.dtype, log.timestamps.dtype, log.offsets.dtype) == (np.int32, np.int64, np.int64)
 
 
 @settings(deadline=None, max_examples=50)

@@ -24,6 +24,7 @@ from bench.evaluation.decoding import (
     gate_by_retrieved,
     n_levels,
     prefix_precision,
+    progression_sizes,
     rank_progression,
     retrieved_histogram,
     survival,
@@ -67,6 +68,7 @@ def test_aggregates_by_hand() -> None:
 def test_the_progression_counts_only_paths_that_stay_in_the_beam() -> None:
     progression = rank_progression(BY_HAND)
     assert math.isnan(progression[0]), "nothing can be lost before the first level"
+    assert progression_sizes(BY_HAND).tolist() == [0, 2, 2]
     np.testing.assert_allclose(
         progression[1:], [(0 + 1) / 2, 0], err_msg="the path that falls from 2 to 9 left the beam"
     )
@@ -141,6 +143,7 @@ def test_both_readings_of_the_progression_equal_loops_over_queries(table: pd.Dat
             expected = np.mean(values) if values else np.nan
             np.testing.assert_allclose(measured[level - 1], expected)
         assert conditional_sizes(table)[level - 1] == len(ranks)
+        assert progression_sizes(table)[level - 1] == len(lost)
     assert (np.diff(survival(table)) <= 0).all()
 
 

@@ -1,4 +1,4 @@
-"""The made-up results with every column that `judge` writes; the conftest's own are like those of older code."""
+"""The made-up results with every column that `judge` writes; `made_up`'s own are like those of older code."""
 
 from __future__ import annotations
 

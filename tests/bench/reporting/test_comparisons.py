@@ -94,7 +94,7 @@ def glass_mean(answer: Answer) -> float:
 
 
 def test_rows_without_semantic_ids_have_no_column_for_them(full_grid: Grid) -> None:
-    plain = PARTS.model_copy(update={"rows": ("sasrec", "hstu"), "against": "hstu"})
+    plain = PARTS.model_copy(update={"rows": ("sasrec-ce", "hstu"), "against": "hstu"})
     assert "NDCG@10 SID" not in comparison_table(only(asking(full_grid, plain)))
 
 
@@ -187,7 +187,7 @@ def test_the_figure_marks_what_is_significant(full_grid: Grid, cost: bool) -> No
 def test_the_report_has_a_section_and_a_figure_for_each(
     suite: Suite, planned: list[RunSpec], results: list[RunResult], tmp_path: Path
 ) -> None:
-    second = Comparison(title="ID-based: SASRec / HSTU", question="Which?", rows=("sasrec", "hstu"), against="hstu")
+    second = Comparison(title="ID-based: SASRec / HSTU", question="Which?", rows=("sasrec-ce", "hstu"), against="hstu")
     asked = suite.model_copy(update={"comparisons": (PARTS, second)})
     chosen = [spec for spec in planned if spec.label in {*PARTS.rows, *second.rows}]
     page = write_report(asked, chosen, results, tmp_path / "results", tmp_path / "reports", "command")

@@ -74,7 +74,9 @@ def test_a_report_with_and_without_memory_is_the_same(
     results = [result for result in complete if result.spec.label == "popularity"]
     drawn, pages, times = Drawn(), {}, []
     original = report._dataset_sections
-    monkeypatch.setattr(report, "_dataset_sections", lambda *given: times.append(given[1]) or original(*given))
+    monkeypatch.setattr(
+        report, "_dataset_sections", lambda *given: times.append(given[0].datasets[0]) or original(*given)
+    )
     for name, found, memory in (("a", results[:1], drawn), ("a", results, drawn), ("b", results, None)):
         pages[name] = report.write_report(suite, planned, found, tmp_path, tmp_path / name, "command", drawn=memory)
     assert times == ["ml-100k", "beauty", "beauty", "ml-100k", "beauty"]

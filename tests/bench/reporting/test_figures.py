@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
 from bench.reporting import figures, style
 from bench.reporting.files import replaced
@@ -62,6 +65,30 @@ def test_equal_figures_are_equal_files(full_grid: Grid, tmp_path: Path) -> None:
         style.save(figure, tmp_path / name)
     for suffix in (".png", ".svg"):
         assert (tmp_path / f"one{suffix}").read_bytes() == (tmp_path / f"two{suffix}").read_bytes()
+
+
+def test_a_compact_drawing_keeps_its_factors_and_its_coordinates_to_a_hundredth() -> None:
+    drawing = """<svg>
+      <metadata> <a/>
+      </metadata><!-- 0.0625 -->
+      <path d="M 108.140001 -306.231975
+L 0.5 12.999999
+" transform="translate(63.625 0) scale(0.015625)"/>
+    </svg>"""
+    path = '<path d="M 108.14 -306.23 L 0.5 13 " transform="translate(63.62 0) scale(0.015625)"/>'
+    assert style.compact_svg(drawing) == f"<svg>{path}</svg>"
+
+
+def test_files_are_small_and_their_colours_true(tmp_path: Path) -> None:
+    figure = Figure(figsize=(2, 1))
+    figure.subplots().bar(range(len(style.COLORS)), 1.0, width=1.0, color=style.COLORS)
+    style.save(figure, tmp_path / "bars")
+    image = Image.open(tmp_path / "bars.png")
+    assert image.mode == "P"
+    found = np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0).astype(int)
+    for color in style.COLORS:
+        wanted = [int(color[place : place + 2], 16) for place in (1, 3, 5)]
+        assert np.abs(found - wanted).max(axis=1).min() <= 8
 
 
 def test_a_file_is_replaced_only_when_complete(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from bench.reporting import pairwise, style
+from bench.reporting.dataset_tables import write_tables
 from bench.reporting.grid import Grid
 from bench.reporting.leaderboard import leaderboard, tidy_metrics
 from bench.reporting.pairwise import PAIR_COLUMNS, average_ranks, beats_table, critical_difference, indifferent, pairs
@@ -54,8 +55,8 @@ def test_every_two_models_are_compared_and_corrected_together(
     assert row["seeds"] == 3
 
 
-def test_the_file_holds_the_comparisons(full_grid: Grid, wide: pd.DataFrame, tmp_path: Path) -> None:
-    found = pairwise.write_pairs(full_grid, {"ml-100k": wide}, tmp_path)["ml-100k"]
+def test_the_file_holds_the_comparisons(full_grid: Grid, tmp_path: Path) -> None:
+    found = write_tables(full_grid, tmp_path)["ml-100k"].compared
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "made-up" / "ml-100k" / "pairs.csv"), found)
 
 

@@ -12,9 +12,9 @@ import pytest
 from bench.reporting import figures, style
 from bench.reporting.grid import Grid
 from bench.reporting.leaderboard import LEADERBOARD_COLUMNS, leaderboard, tidy_metrics
+from bench.reporting.questions import question_table, question_tests
 from bench.reporting.report import write_report
 from bench.reporting.sections import reach_table
-from bench.reporting.summary import question_table
 from bench.spec import RunResult
 
 N_QUERIES = 943
@@ -69,18 +69,18 @@ def test_the_figure_has_a_panel_a_part_with_every_model(grid: Grid) -> None:
 
 
 def test_questions_are_answered_part_by_part(grid: Grid, full_grid: Grid) -> None:
-    text = question_table(grid, ("glass", "tiger"))
+    text = question_table(question_tests(grid), ("glass", "tiger"))
     assert text is not None
     assert "target in the history: only before the last 50" in text
     assert "its category" not in text
-    assert "in the history" not in str(question_table(full_grid, ("glass", "tiger")))
+    assert "in the history" not in str(question_table(question_tests(full_grid), ("glass", "tiger")))
 
 
 def test_the_tidy_table_has_the_parts_and_the_wide_one_does_not(grid: Grid, full_grid: Grid) -> None:
     tidy = tidy_metrics(grid)
     found = tidy[tidy["slice"].str.startswith("reach:")]
     assert set(found["slice"]) == {"reach:recent", "reach:far", "reach:never"}
-    assert set(found[found["model"] == "sasrec"]["level"]) == {"item"}
+    assert set(found[found["model"] == "sasrec-ce"]["level"]) == {"item"}
     result = grid.of_model("tiger")[0]
     assert result.queries is not None
     value = found.query("model == 'tiger' and seed == 0 and level == 'sid' and slice == 'reach:far'")

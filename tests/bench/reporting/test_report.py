@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.reporting.dataset_tables import DatasetTables
 from bench.reporting.grid import Grid
 from bench.reporting.leaderboard import leaderboard, tidy_metrics
 from bench.reporting.report import write_report
-from bench.reporting.sections import fidelity_cards, level_table, published_table
+from bench.reporting.sections import fidelity_cards, level_table, notes
 from bench.reporting.summary import findings
-from bench.spec import Published, RunResult, RunSpec, Suite
+from bench.spec import RunResult, RunSpec, Suite
 
 COMMAND = "python -m bench run --suite made-up"
 
@@ -32,7 +33,7 @@ def page(
 
 
 def said(grid: Grid) -> str:
-    return "\n".join(findings(grid, leaderboard(tidy_metrics(grid))))
+    return "\n".join(findings(grid, DatasetTables.of(grid, leaderboard(tidy_metrics(grid)))))
 
 
 def with_ranks(result: RunResult, ranks: np.ndarray) -> RunResult:
@@ -61,7 +62,7 @@ def test_sections_in_order(page: Path) -> None:
 
 def test_every_figure_is_beside_the_page(page: Path) -> None:
     figures = re.findall(r"!\[.+?\]\((.+?)\)", page.read_text())
-    assert len(figures) == 7
+    assert len(figures) == 8
     for figure in figures:
         assert (page.parent / figure).stat().st_size > 10_000
         assert (page.parent / figure).with_suffix(".svg").exists()
@@ -125,6 +126,18 @@ def test_two_data_sets_have_their_own_tables_and_figures(
         assert (tmp_path / f"results/made-up/{dataset}/leaderboard.csv").exists()
 
 
+def test_a_note_stands_under_the_table_of_its_data_set_only(
+    two_datasets: tuple[Suite, list[RunSpec], list[RunResult]],
+) -> None:
+    suite, planned, results = two_datasets
+    texts: dict[str, str | dict[str, str]] = {"glass": "everywhere", "tiger": {"beauty": "short histories"}}
+    models = tuple(entry.model_copy(update={"note": texts.get(entry.row, "")}) for entry in suite.models)
+    grid = Grid.of(suite.model_copy(update={"models": models}), planned, results)
+    shown = {dataset: (notes(grid.on(dataset)) or "").splitlines() for dataset in grid.datasets}
+    assert shown["ml-100k"] == ["- **glass**: everywhere"]
+    assert sorted(shown["beauty"]) == ["- **glass**: everywhere", "- **tiger**: short histories"]
+
+
 def test_significance_is_claimed_only_where_there_is_one(full_grid: Grid) -> None:
     """GLASS with TIGER's own ranks, then with every target found first."""
     tiger = full_grid.of_model("tiger")
@@ -135,13 +148,14 @@ def test_significance_is_claimed_only_where_there_is_one(full_grid: Grid) -> Non
         return [with_ranks(g, ranks(t)) for g, t in zip(full_grid.of_model("glass"), tiger, strict=True)]
 
     equal = said(Grid.of(full_grid.suite, plan, rest + glass(lambda t: t.queries["item_rank"].to_numpy())))  # type: ignore[index]
+    corrected = " with Holm's correction over 2 questions)"
     assert "**glass against tiger**" in equal
     assert "+0.0000" in equal
-    assert "p = 1.000): no significant difference." in equal
+    assert f"p = 1.000{corrected}: no significant difference." in equal
     perfect = said(Grid.of(full_grid.suite, plan, rest + glass(lambda t: np.ones(len(t.queries), np.int16))))  # type: ignore[arg-type]
-    assert "p < 0.001): glass is significantly better than tiger." in perfect
+    assert f"p < 0.001{corrected}: glass is significantly better than tiger." in perfect
     hopeless = said(Grid.of(full_grid.suite, plan, rest + glass(lambda t: np.zeros(len(t.queries), np.int16))))  # type: ignore[arg-type]
-    assert "p < 0.001): tiger is significantly better than glass." in hopeless
+    assert f"p < 0.001{corrected}: tiger is significantly better than glass." in hopeless
     assert re.search(r"\*\*Below popularity\*\*.*glass \(0.0000, 100% lower\)", hopeless)
 
 
@@ -168,44 +182,6 @@ def test_an_item_hit_without_a_sid_hit_is_counted(full_grid: Grid) -> None:
     assert text is not None
     counts = {line.split("|")[1].strip(): line.split("|")[-2].strip() for line in text.splitlines()[2:]}
     assert counts == {"tiger": str(hits), "glass": "0", "glass-no-sid-tier": "0"}
-
-
-def test_published_against_measured(full_grid: Grid) -> None:
-    text = published_table(full_grid, "ml-100k")
-    assert text is not None
-    assert "lower than published" in text
-    plan = [run.spec for run in full_grid.runs]
-    by_chance = np.arange(943)
-    near = [
-        with_ranks(result, np.where(by_chance < 104, 10, 0)) if result.spec.label == "gru4rec-recbole" else result
-        for result in full_grid.results
-    ]
-    assert "| reproduced |" in re.sub(" +", " ", str(published_table(Grid.of(full_grid.suite, plan, near), "ml-100k")))
-    assert "not measured" in str(published_table(Grid.of(full_grid.suite, plan, []), "ml-100k"))
-    assert published_table(full_grid, "elsewhere") is None
-
-
-def test_a_published_figure_of_semantic_ids_is_compared_with_those(full_grid: Grid) -> None:
-    entry = next(entry for entry in full_grid.suite.models if entry.model == "tiger")
-    figures = [
-        Published(metric="hit@20", value=0.5, tolerance=0.1, source="", level=level) for level in ("item", "sid")
-    ]
-    changed = entry.model_copy(update={"published": {"ml-100k": tuple(figures)}})
-    text = str(
-        published_table(Grid(full_grid.suite.model_copy(update={"models": (changed,)}), full_grid.runs), "ml-100k")
-    )
-    item, sid = (line for line in text.splitlines() if "hit@20" in line)
-    assert "hit@20 (SID level)" in sid
-    measured = [float(line.split("|")[4].split("±")[0].strip("* ")) for line in (item, sid)]
-    assert measured[1] > measured[0]
-
-
-def test_a_published_metric_that_cannot_be_computed_spoils_nothing(full_grid: Grid) -> None:
-    entry = full_grid.suite.models[-1]
-    figure = entry.published["ml-100k"][0].model_copy(update={"metric": "hr@50"})
-    changed = entry.model_copy(update={"published": {"ml-100k": (figure,)}})
-    suite = full_grid.suite.model_copy(update={"models": (*full_grid.suite.models[:-1], changed)})
-    assert "can't be computed: unknown metric 'hr'" in str(published_table(Grid(suite, full_grid.runs), "ml-100k"))
 
 
 def test_equal_fidelity_cards_are_printed_once() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.reporting.dataset_tables import DatasetTables, write_tables
 from bench.reporting.grid import Grid
 from bench.reporting.leaderboard import leaderboard, tidy_metrics
 from bench.reporting.report import write_report
@@ -43,7 +44,7 @@ def far_only(result: RunResult) -> np.ndarray:
 
 def said(grid: Grid, results: Sequence[RunResult]) -> list[str]:
     changed = Grid.of(grid.suite, [run.spec for run in grid.runs], results)
-    return findings(changed, leaderboard(tidy_metrics(changed)))
+    return findings(changed, DatasetTables.of(changed, leaderboard(tidy_metrics(changed))))
 
 
 def test_the_first_question_comes_first_with_whom_and_cost(full_grid: Grid) -> None:
@@ -124,14 +125,14 @@ def test_several_data_sets_have_a_table_of_the_first_question(
     complete = ranked(complete, far_only)
     grid = Grid.of(suite, planned, complete)
     grids = [grid.on(dataset) for dataset in grid.datasets]
-    tables = {part.datasets[0]: leaderboard(tidy_metrics(part)) for part in grids}
+    tables = write_tables(grid, tmp_path)
     text = overview(grids, tables)
     assert text is not None
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
     assert [line[0] for line in lines[2:]] == ["ml-100k", "beauty"]
     row = dict(zip(lines[0], lines[2], strict=True))
     assert row["Best by NDCG@10"] == "glass"
-    assert row["Difference on far targets"] == "+0.6667"
+    assert row["On far targets"] == "+0.6667"
     assert row["p"] == "< 0.001"
     assert overview(grids[:1], tables) is None
     page = write_report(suite, planned, complete, tmp_path, tmp_path, "command").read_text()

@@ -1,0 +1,78 @@
+"""What is computed of each data set once, and its CSV files: everything that the report's tables can be made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from bench.reporting import comparisons, pairwise
+from bench.reporting.comparisons import Answer
+from bench.reporting.decoding_csv import decoding_table
+from bench.reporting.files import replaced
+from bench.reporting.grid import Grid
+from bench.reporting.leaderboard import write_leaderboards
+from bench.reporting.published import replications
+from bench.reporting.published_csv import published_frame
+from bench.reporting.questions import PartTest, question_tests
+from bench.reporting.tests_csv import tests_table
+
+
+@dataclass(frozen=True)
+class DatasetTables:
+    """The figures of one data set.
+
+    Attributes:
+        wide: Its leaderboard (`bench.reporting.leaderboard.LEADERBOARD_COLUMNS`).
+        compared: Every two models (`bench.reporting.pairwise.PAIR_COLUMNS`).
+        tests: The suite's questions, part by part.
+        answers: The suite's comparisons.
+    """
+
+    wide: pd.DataFrame
+    compared: pd.DataFrame
+    tests: list[PartTest]
+    answers: list[Answer]
+
+    @classmethod
+    def of(cls, grid: Grid, wide: pd.DataFrame) -> DatasetTables:
+        """Tests what there is to test in the runs on one data set with this leaderboard."""
+        return cls(wide, pairwise.pairs(grid, wide), question_tests(grid), comparisons.answers(grid, wide))
+
+
+def write_tables(grid: Grid, results_dir: Path) -> dict[str, DatasetTables]:
+    """Writes the CSV files of each data set to `RESULTS/SUITE/DATASET/`.
+
+    Always `leaderboard.csv` and `metrics.csv` (`bench.reporting.leaderboard`) and `pairs.csv` (`pairwise`), and where
+    there is something to tell `tests.csv` (`tests_csv`), `decoding.csv` (`decoding_csv`) and `published.csv`
+    (`published_csv`).
+
+    Args:
+        grid: The whole suite.
+        results_dir: Where results live.
+
+    Returns:
+        The tables of each data set, by label.
+    """
+    tables = {}
+    for dataset, wide in write_leaderboards(grid, results_dir).items():
+        runs = grid.on(dataset)
+        found = DatasetTables.of(runs, wide)
+        folder = results_dir / grid.suite.name / dataset
+        with replaced(folder / "pairs.csv") as path:
+            found.compared.to_csv(path, index=False)
+        _write(tests_table(runs, found.tests, found.answers), folder / "tests.csv")
+        _write(decoding_table(runs), folder / "decoding.csv")
+        _write(published_frame(runs, replications(runs, dataset)), folder / "published.csv")
+        tables[dataset] = found
+    return tables
+
+
+def _write(frame: pd.DataFrame, path: Path) -> None:
+    """Writes a table, or takes away the file of an earlier report where there is nothing to write."""
+    if frame.empty:
+        path.unlink(missing_ok=True)
+        return
+    with replaced(path) as temporary:
+        frame.to_csv(temporary, index=False)
