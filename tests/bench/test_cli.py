@@ -63,7 +63,8 @@ def test_models_from_outside_run_in_worker_processes_and_a_failure_sets_the_exit
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folders = ["--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]
-    options = ["--models", "outside-raising,popularity,outside", "--seeds", "1", "--set", "schedule.epochs=2"]
+    options = ["--models", "outside-raising,popularity,outside", "--datasets", "ml-100k", "--seeds", "1"]
+    options += ["--set", "schedule.epochs=2"]
     first = bench("run", *options, *folders)
     assert (first.returncode, first.stderr) == (1, "")
     assert "2 complete, 1 failed, 0 skipped" in first.stdout
