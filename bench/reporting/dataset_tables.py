@@ -16,7 +16,7 @@ from bench.reporting.leaderboard import write_leaderboards
 from bench.reporting.published import replications
 from bench.reporting.published_csv import published_frame
 from bench.reporting.questions import PartTest, question_tests
-from bench.reporting.tests_csv import tests_table
+from bench.reporting.tests_csv import table_of_tests
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def write_tables(grid: Grid, results_dir: Path) -> dict[str, DatasetTables]:
         folder = results_dir / grid.suite.name / dataset
         with replaced(folder / "pairs.csv") as path:
             found.compared.to_csv(path, index=False)
-        _write(tests_table(runs, found.tests, found.answers), folder / "tests.csv")
+        _write(table_of_tests(runs, found.tests, found.answers), folder / "tests.csv")
         _write(decoding_table(runs), folder / "decoding.csv")
         _write(published_frame(runs, replications(runs, dataset)), folder / "published.csv")
         tables[dataset] = found

@@ -103,9 +103,11 @@ def _parser() -> MarkdownIt:
 
 
 def _underline(state: StateInline, silent: bool) -> bool:
-    """Reads `<u>` and `</u>`, the one pair of tags that the report writes."""
-    for tag, nesting in (("<u>", 1), ("</u>", -1)):
-        if state.src.startswith(tag, state.pos):
+    """Reads `<u>` and `</u>`, the one pair of tags that the report writes; a lone one is text."""
+    opened = next((token.type for token in reversed(state.tokens) if token.nesting), "") == "u_open"
+    paired = "</u>" in state.src[state.pos : state.posMax]
+    for tag, nesting, counts in (("<u>", 1, paired), ("</u>", -1, opened)):
+        if counts and state.src.startswith(tag, state.pos):
             if not silent:
                 state.push("u_open" if nesting == 1 else "u_close", "u", nesting)  # type: ignore[arg-type]
             state.pos += len(tag)

@@ -45,13 +45,14 @@ def published_frame(grid: Grid, found: Sequence[Replication]) -> pd.DataFrame:
         )
         for line in found
     ]
-    rows += [
-        (
-            *(*place, finding.row, finding.metric, "decoding", finding.value, None),
-            *(np.nan, np.nan, len(grid.of_model(finding.row)), np.nan, TREND),
-            f"{finding.system} on {finding.dataset}: {finding.source}",
-        )
-        for finding in grid.suite.paper
-        if finding.row in grid.models
-    ]
+    for finding in grid.suite.paper:
+        if finding.row in grid.models:
+            seeds = len(grid.of_model(finding.row))
+            rows.append(
+                (
+                    *(*place, finding.row, finding.metric, "decoding", finding.value, None),
+                    *(np.nan, np.nan, seeds, np.nan, TREND if seeds else "not measured"),
+                    f"{finding.system} on {finding.dataset}: {finding.source}",
+                )
+            )
     return pd.DataFrame(rows, columns=list(PUBLISHED_COLUMNS))

@@ -49,8 +49,11 @@ def published(found: Sequence[Replication], grid: Grid, styles: Styles) -> Figur
                 capsize=3,
                 zorder=3,
             )
-        ends = [max(line.mean + np.nan_to_num(line.deviation), line.figure.value) for line in lines]
-        axes.set_xlim(0, 1.15 * max(ends))
+        ends = [
+            max(line.mean + np.nan_to_num(line.deviation), line.figure.value * (1 + (line.figure.tolerance or 0)))
+            for line in lines
+        ]
+        axes.set_xlim(0, 1.05 * max(ends))
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.set_xlabel(metric)
         model_axis(axes, rows)

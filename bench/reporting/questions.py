@@ -26,6 +26,12 @@ from bench.reporting.significance import PairedComparison, compare, holm
 METRIC = "recall@10"
 """Of the questions, at item level: whether the target is found is what a long history decides first."""
 
+HOW_TO_READ = (
+    "In this and the next questions, Recall@10 with the same test. Holm's correction is for the parts of one kind "
+    "(head and tail, history lengths, halves, the target's reach, its category's), and on all queries for the suite's "
+    "questions; between the kinds nothing is corrected."
+)
+
 OVERALL = "overall"
 
 FAMILIES = {

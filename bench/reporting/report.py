@@ -157,12 +157,10 @@ def _dataset_sections(grid: Grid, found: DatasetTables, looks: figures.Styles, f
         pairwise.beats_table(compared),
         picture("pairs", "Differences in NDCG@10 between every two models", pairwise.pairwise_figure(compared)),
     )
-    for pair in questions.questions(grid):
+    for number, pair in enumerate(questions.questions(grid)):
         parts += _section(
             f"### {' against '.join(pair)}, part by part ({dataset})",
-            "Recall@10 with the same test. Holm's correction is for the parts of one kind (head and tail, history "
-            "lengths, halves, the target's reach, its category's), and of all queries for the suite's questions; "
-            "between the kinds nothing is corrected.",
+            questions.HOW_TO_READ if number == 0 else "",
             questions.question_table(found.tests, pair),
         )
     for number, answer in enumerate(found.answers):

@@ -73,7 +73,6 @@ def overview(grids: Sequence[Grid], tables: Mapping[str, DatasetTables]) -> str 
                 rows.append(
                     [
                         dataset,
-                        str(wide["model"].iloc[0]),
                         *compared_cells(overall.test),
                         p_cell(overall.p_holm),
                         "yes" if overall.p_holm < ALPHA else "no",
@@ -84,7 +83,7 @@ def overview(grids: Sequence[Grid], tables: Mapping[str, DatasetTables]) -> str 
                 whom.append(_for_whom(tables[dataset].tests, labels, f" ({dataset})"))
     if len(rows) < 2:
         return None
-    headers = ["Data set", "Best by NDCG@10", *names, "Difference", "95 % interval", "p", "Significant"]
+    headers = ["Data set", *names, "Difference", "95 % interval", "p", "Significant"]
     headers += ["On far targets", "Training time", "Time per user"]
     how_to_read = (
         f"**{names[0]} against {names[1]}**, Recall@10 on each data set. The p-values are corrected over the questions "
@@ -92,7 +91,7 @@ def overview(grids: Sequence[Grid], tables: Mapping[str, DatasetTables]) -> str 
         f"ago. The last two columns are times of {names[0]} over those of {names[1]}."
     )
     lines = "\n".join(f"- {sentence}" for sentence in whom if sentence)
-    return "\n\n".join(filter(None, [how_to_read, table(headers, rows, left=2), lines]))
+    return "\n\n".join(filter(None, [how_to_read, table(headers, rows), lines]))
 
 
 def _leader(ranked: pd.DataFrame, compared: pd.DataFrame) -> str:

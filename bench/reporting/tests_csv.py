@@ -38,7 +38,7 @@ TEST_COLUMNS = {
 """Columns of `tests.csv`, one row a test. Every two models are compared in `pairs.csv`."""
 
 
-def tests_table(grid: Grid, questions: Sequence[PartTest], answers: Sequence[Answer]) -> pd.DataFrame:
+def table_of_tests(grid: Grid, questions: Sequence[PartTest], answers: Sequence[Answer]) -> pd.DataFrame:
     """All tests of one data set, questions first, with the columns `TEST_COLUMNS`.
 
     Args:

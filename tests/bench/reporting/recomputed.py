@@ -78,7 +78,7 @@ class Files:
         return self.frames[name]
 
     def values(self, model: str, metric: str, part: str = "overall", level: str = "item") -> pd.Series:
-        return _where(self.read("metrics"), model=model, metric=metric, slice=part, level=level)["value"]
+        return where(self.read("metrics"), model=model, metric=metric, slice=part, level=level)["value"]
 
     def cell(self, model: str, metric: str, part: str = "overall", level: str = "item", digits: int = 4) -> str:
         return over_seeds(self.values(model, metric, part, level), digits)
@@ -92,13 +92,13 @@ class Files:
         return wide.loc[wide["complete"] > 0, "model"].tolist()
 
     def decoding(self, model: str, metric: str, part: str = "overall") -> pd.DataFrame:
-        return _where(self.read("decoding"), model=model, metric=metric, part=part)
+        return where(self.read("decoding"), model=model, metric=metric, part=part)
 
     def traced(self) -> list[str]:
         return self.read("decoding")["model"].drop_duplicates().tolist()
 
     def levels(self, model: str, metric: str) -> list[int]:
-        parts = _where(self.read("decoding"), model=model, metric=metric)["part"].drop_duplicates()
+        parts = where(self.read("decoding"), model=model, metric=metric)["part"].drop_duplicates()
         return [int(part.removeprefix("level:")) for part in parts if part.startswith("level:")]
 
 
@@ -106,7 +106,7 @@ def over_seeds(values: pd.Series, digits: int) -> str:
     return plus_minus(values.mean(), values.std(ddof=1), digits)
 
 
-def _where(frame: pd.DataFrame, **wanted: str) -> pd.DataFrame:
+def where(frame: pd.DataFrame, **wanted: str) -> pd.DataFrame:
     for column, value in wanted.items():
         frame = frame[frame[column] == value]
     return frame
@@ -114,7 +114,7 @@ def _where(frame: pd.DataFrame, **wanted: str) -> pd.DataFrame:
 
 def main(files: Files, table: Table) -> Cells:
     cells = {}
-    for model, runs in _where(files.read("metrics"), metric="complete").groupby("model"):
+    for model, runs in where(files.read("metrics"), metric="complete").groupby("model"):
         counts = runs["status"].value_counts()
         others = ", ".join(f"{counts[s]} {s}" for s in ("failed", "skipped", "pending") if s in counts)
         complete = counts.get("complete", 0)
@@ -124,7 +124,7 @@ def main(files: Files, table: Table) -> Cells:
 
 
 def best_possible(files: Files, table: Table) -> Cells:
-    known = _where(files.read("metrics"), metric="best-possible-ndcg@10")["model"].unique()
+    known = where(files.read("metrics"), metric="best-possible-ndcg@10")["model"].unique()
     return {(m, NAMES[x]): number(files.mean(m, f"best-possible-{x}")) for m in known for x in METRICS}
 
 
@@ -170,7 +170,7 @@ def part_by_part(files: Files, table: Table) -> Cells:
     reach = {"recent": "last 50 events", "far": "only before the last 50", "never": "never"}
     before = {"reach": "target in the history: ", "category-reach": "its category in the history: "}
     before |= {"history": "history of ", "history-quarter": "history of "}
-    tests = _where(files.read("tests"), kind="question", title=f"{first} against {second}")
+    tests = where(files.read("tests"), kind="question", title=f"{first} against {second}")
     return {
         (before.get(row["family"], "") + reach.get(row["part"], row["part"]), column): cell
         for row in tests.to_dict("records")
@@ -187,7 +187,7 @@ def part_by_part(files: Files, table: Table) -> Cells:
 
 
 def comparison(files: Files, table: Table) -> Cells:
-    tests = _where(files.read("tests"), kind="comparison", title=table.section).set_index("first").to_dict("index")
+    tests = where(files.read("tests"), kind="comparison", title=table.section).set_index("first").to_dict("index")
     against = next(iter(tests.values()))["second"]
     sid = {"NDCG@10 SID": ("ndcg@10", "sid")} if "NDCG@10 SID" in table.headers else {}
     cells = {}
@@ -292,79 +292,6 @@ def cost(files: Files, table: Table) -> Cells:
     return cells
 
 
-def accuracy(files: Files, table: Table) -> Cells:
-    return _by_level(files, {"training-accuracy": "acc_{}, training", "accuracy": "acc_{}, test"}, 3)
-
-
-def prefixes(files: Files, table: Table) -> Cells:
-    found = _by_level(files, {"prefix-precision": "P_{}", "survival": "In beam after level {}"}, 3)
-    codes = {f"P_{level}": f"P_{'123456789'[:level]}" for level in range(1, 10)}
-    return {(model, codes.get(column, column)): cell for (model, column), cell in found.items()}
-
-
-def progression(files: Files, table: Table) -> Cells:
-    metrics = {"conditional-rank": "Mean rank at level {}", "rank-progression": "Places lost at level {}"}
-    cells = _by_level(files, metrics, 2)
-    for model in files.traced():
-        cells.pop((model, "Places lost at level 1"))
-        for level in files.levels(model, "conditional-rank"):
-            n = files.decoding(model, "conditional-rank", f"level:{level}")["n"].mean()
-            cells[model, f"n at level {level}"] = f"{n:,.0f}"
-    return cells
-
-
-def wrong_first(files: Files, table: Table) -> Cells:
-    cells = {}
-    for model in files.traced():
-        for level in files.levels(model, "rank-after-true-first"):
-            row = f"{model} {level}"
-            for words, code in (("true first code", "true"), ("wrong one", "wrong")):
-                rank = files.decoding(model, f"rank-after-{code}-first", f"level:{level}")
-                share = files.decoding(model, f"accuracy-after-{code}-first", f"level:{level}")
-                cells[row, f"Mean rank, {words}"] = number(rank["value"].mean(), 2)
-                cells[row, f"Accuracy, {words}"] = percent(share["value"].mean())
-                cells[row, "n"] = f"{rank['n'].mean():,.0f}"
-    return cells
-
-
-def retrieval(files: Files, table: Table) -> Cells:
-    cells = {}
-    for model in _where(files.read("decoding"), metric="nothing-retrieved")["model"].unique():
-        median, gate = (files.decoding(model, metric) for metric in ("median-retrieved", "gate"))
-        cells[model, "Nothing found"] = percent(files.decoding(model, "nothing-retrieved")["value"].mean())
-        cells[model, "Median events, where any"] = number(median["value"].mean(), 1)
-        cells[model, "Mean gate, where any"] = number(gate["value"].mean(), 3)
-        correlation = files.decoding(model, "gate-correlation")["value"]
-        cells[model, "Rank correlation of gate and events"] = over_seeds(correlation, 2)
-        cells[model, "n, where any"] = f"{median['n'].mean():,.0f}"
-    return cells
-
-
-def papers(files: Files, table: Table) -> Cells:
-    """Compared with `decoding.csv`: training accuracy (or that of the test), and places lost (or the mean rank)."""
-    readings = {
-        "acc": ("training-accuracy", "accuracy"),
-        "p": ("prefix-precision", ""),
-        "gate": ("gate-correlation", ""),
-    }
-    readings["crp"] = "rank-progression", "conditional-rank"
-    cells = {}
-    traced = files.read("decoding")["model"].unique()
-    figures = [
-        row for row in _where(files.read("published"), level="decoding").to_dict("records") if row["model"] in traced
-    ]
-    for row, figure in zip(table.rows, figures, strict=True):
-        kind, _, level = figure["metric"].partition("@")
-        part = f"level:{level}" if level else "overall"
-        value = f"{figure['published']:g}" if level else ("rises" if figure["published"] > 0 else "falls")
-        cells[" ".join(row[:4]), "Paper"] = value
-        for column, metric in zip(("Measured here", "Other reading"), readings[kind], strict=True):
-            found = files.decoding(figure["model"], metric, part)["value"]
-            cells[" ".join(row[:4]), column] = over_seeds(found, 3) if len(found) else "-"
-        assert row[3] == figure["model"]
-    return cells
-
-
 def published(files: Files, table: Table) -> Cells:
     return {
         (f"{row['model']} {row['metric']}", column): cell
@@ -381,7 +308,7 @@ def published(files: Files, table: Table) -> Cells:
 
 
 def unfinished(files: Files, table: Table) -> Cells:
-    runs = _where(files.read("metrics"), metric="complete")
+    runs = where(files.read("metrics"), metric="complete")
     runs = runs[runs["status"] != "complete"]
     cells = {}
     for (model, status, reason), seeds in runs.groupby(["model", "status", "reason"], dropna=False):
@@ -393,14 +320,13 @@ def unfinished(files: Files, table: Table) -> Cells:
 
 
 def overview(every: dict[str, Files], table: Table) -> Cells:
-    first, second = table.headers[2:4]
+    first, second = table.headers[1:3]
     cells = {}
     for dataset, files in every.items():
-        tests = _where(files.read("tests"), kind="question", title=f"{first} against {second}")
-        overall = _where(tests, family="overall").to_dict("records")[0]
-        far = _where(tests, family="reach", part="far").to_dict("records")[0]
+        tests = where(files.read("tests"), kind="question", title=f"{first} against {second}")
+        overall = where(tests, family="overall").to_dict("records")[0]
+        far = where(tests, family="reach", part="far").to_dict("records")[0]
         wide = files.read("leaderboard").set_index("model")
-        cells[dataset, "Best by NDCG@10"] = wide.index[0]
         cells[dataset, first], cells[dataset, second] = number(overall["first_mean"]), number(overall["second_mean"])
         cells[dataset, "Difference"] = f"{overall['difference']:+.4f}"
         cells[dataset, "95 % interval"] = _interval(overall)
@@ -419,15 +345,6 @@ def ranks(every: dict[str, Files], table: Table) -> Cells:
     places = scores.rank(ascending=False)
     cells = {(m, dataset): f"{places.loc[m, dataset]:g}" for m in places.index for dataset in every}
     return cells | {(m, "Mean rank"): number(place, 2) for m, place in places.mean(axis=1).items()}
-
-
-def _by_level(files: Files, columns: dict[str, str], digits: int) -> Cells:
-    return {
-        (model, name.format(level)): over_seeds(files.decoding(model, metric, f"level:{level}")["value"], digits)
-        for model in files.traced()
-        for metric, name in columns.items()
-        for level in files.levels(model, metric)
-    }
 
 
 def _times(files: Files, model: str) -> Cells:

@@ -13,7 +13,7 @@ from bench.reporting.dataset_tables import DatasetTables, write_tables
 from bench.reporting.grid import Grid
 from bench.reporting.leaderboard import leaderboard, tidy_metrics
 from bench.reporting.report import write_report
-from bench.reporting.summary import findings, overview
+from bench.reporting.summary import MEAN, findings, overview
 from bench.spec import RunResult, RunSpec, Suite
 
 N_QUERIES = 943
@@ -115,6 +115,28 @@ def test_cost_is_told_in_seconds_and_as_a_ratio(full_grid: Grid) -> None:
     assert "x 1.5" not in elsewhere
 
 
+def test_models_that_the_figures_picked_are_tested_with_the_correction_over_all_pairs(full_grid: Grid) -> None:
+    found = DatasetTables.of(full_grid, leaderboard(tidy_metrics(full_grid)))
+    for p_value, p_holm, verdict in ((0.01, 0.2, "no significant difference"), (0.01, 0.04, "significant")):
+        changed = found.compared.assign(p_value=p_value, p_holm=p_holm)
+        sentences = findings(full_grid, dataclasses.replace(found, compared=changed))
+        for start in ("has the highest mean", "The best model with semantic IDs"):
+            (sentence,) = [sentence for sentence in sentences if start in sentence]
+            assert verdict in sentence
+            assert f"p = {p_holm:.3f}, " in sentence.replace("paired over 943 queries, ", "")
+            assert "Holm's correction over all pairs of models" in sentence
+            assert ("no significant" in sentence) == (p_holm > 0.05)
+
+
+def test_what_stays_below_the_floor_is_said_to_be_so_by_a_test(full_grid: Grid) -> None:
+    found = DatasetTables.of(full_grid, leaderboard(tidy_metrics(full_grid)))
+    for p_holm, words in ((0.2, "lower, not significantly)"), (0.01, "lower)")):
+        changed = dataclasses.replace(found, compared=found.compared.assign(p_holm=p_holm))
+        (sentence,) = [said for said in findings(full_grid, changed) if said.startswith("**Below popularity**")]
+        assert f"personal-popularity ({found.wide.iloc[-1][MEAN]:.4f}, " in sentence
+        assert sentence.endswith(f"{words}.")
+
+
 def test_several_data_sets_have_a_table_of_the_first_question(
     two_datasets: tuple[Suite, list[RunSpec], list[RunResult]], results: list[RunResult], tmp_path: Path
 ) -> None:
@@ -131,9 +153,13 @@ def test_several_data_sets_have_a_table_of_the_first_question(
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
     assert [line[0] for line in lines[2:]] == ["ml-100k", "beauty"]
     row = dict(zip(lines[0], lines[2], strict=True))
-    assert row["Best by NDCG@10"] == "glass"
+    assert row["Significant"] == "yes"
+    assert "- **For whom** (beauty): Recall@10 of glass against tiger on targets last seen" in text
     assert row["On far targets"] == "+0.6667"
     assert row["p"] == "< 0.001"
     assert overview(grids[:1], tables) is None
     page = write_report(suite, planned, complete, tmp_path, tmp_path, "command").read_text()
     assert page.index(text) < page.index("**ml-100k**")
+    rest = page.partition(text)[2]
+    assert "**For whom**" not in rest, "what the overview tells is not told again"
+    assert "**glass against tiger**, Recall@10: " not in rest

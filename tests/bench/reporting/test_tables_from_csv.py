@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import recomputed
+import recomputed_decoding
 from enriched import enriched
 from made_up import MODELS, failed_result, make_result, make_suite, plan
 from recomputed import Cells, Files, Table, tables_of
@@ -47,12 +48,12 @@ OF_A_DATASET: dict[tuple[str, str], tuple[int, Callable[[Files, Table], Cells]]]
     ("reach", "Target last occurred in:"): (1, recomputed.parts("reach")),
     ("reach", "Target's category last occurred in:"): (1, recomputed.parts("category-reach")),
     ("semantic-ID health", "Models"): (2, recomputed.sid_health),
-    ("Accuracy of each level", "Model"): (1, recomputed.accuracy),
-    ("Prefix precision", "Model"): (1, recomputed.prefixes),
-    ("Conditional Rank Progression", "Model"): (1, recomputed.progression),
-    ("What the paper found", "Metric"): (4, recomputed.papers),
-    ("What a wrong first code costs", "Model"): (2, recomputed.wrong_first),
-    ("Gate and retrieved events", "Model"): (1, recomputed.retrieval),
+    ("Accuracy of each level", "Model"): (1, recomputed_decoding.accuracy),
+    ("Prefix precision", "Model"): (1, recomputed_decoding.prefixes),
+    ("Conditional Rank Progression", "Model"): (1, recomputed_decoding.progression),
+    ("What the paper found", "Metric"): (4, recomputed_decoding.papers),
+    ("What a wrong first code costs", "Model"): (2, recomputed_decoding.wrong_first),
+    ("Gate and retrieved events", "Model"): (1, recomputed_decoding.retrieval),
     ("cost", "Model"): (1, recomputed.cost),
     ("published against measured", "Model"): (2, recomputed.published),
 }

@@ -1,0 +1,78 @@
+"""The suite's questions are tested on all queries and part by part, each family with its own correction."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from enriched import enriched
+
+from bench.reporting.grid import Grid
+from bench.reporting.questions import (
+    FAMILIES,
+    OVERALL,
+    PartTest,
+    of_question,
+    question_table,
+    question_tests,
+    questions,
+)
+from bench.reporting.significance import compare, holm
+from bench.reporting.tests_csv import TEST_COLUMNS, table_of_tests
+
+ASKED = [("glass", "tiger"), ("sim", "item-knn")]
+
+
+@pytest.fixture(scope="module")
+def grid(full_grid: Grid) -> Grid:
+    return enriched(full_grid)
+
+
+@pytest.fixture(scope="module")
+def tests(grid: Grid) -> list[PartTest]:
+    return question_tests(grid)
+
+
+def test_a_question_is_answered_as_alone(grid: Grid, tests: list[PartTest]) -> None:
+    assert questions(grid) == ASKED
+    for labels in ASKED:
+        found = of_question(tests, labels)[OVERALL, OVERALL].test
+        assert found == compare(grid.of_model(labels[0]), grid.of_model(labels[1]), "recall@10")
+
+
+def test_on_all_queries_the_correction_is_over_the_questions(tests: list[PartTest]) -> None:
+    overall = [test for test in tests if test.family == OVERALL]
+    assert [test.p_holm for test in overall] == holm([test.test.p_value for test in overall])
+
+
+@pytest.mark.parametrize("labels", ASKED)
+def test_on_parts_the_correction_is_over_the_parts_of_a_family(labels: tuple[str, str], tests: list[PartTest]) -> None:
+    families = {test.family for test in of_question(tests, labels).values()}
+    assert families == set(FAMILIES) - {"history-quarter"}
+    for family in families - {OVERALL}:
+        parts = list(of_question(tests, labels, family).values())
+        assert len(parts) > 1
+        assert [part.p_holm for part in parts] == holm([part.test.p_value for part in parts])
+
+
+def test_a_part_is_tested_on_its_own_queries(grid: Grid, tests: list[PartTest]) -> None:
+    results = grid.of_model("glass")
+    assert results[0].queries is not None
+    far = results[0].queries["item_gap"].to_numpy() > 50
+    found = of_question(tests, ("glass", "tiger"))["reach", "far"].test
+    expected = np.mean([r.queries["item_rank"][far].between(1, 10).mean() for r in results if r.queries is not None])
+    assert found.n_queries == far.sum()
+    assert found.first == pytest.approx(expected)
+
+
+def test_a_question_without_one_of_its_models_is_not_asked(grid: Grid) -> None:
+    rest = [result for result in grid.results if result.spec.label != "tiger"]
+    without = Grid.of(grid.suite, [run.spec for run in grid.runs], rest)
+    assert questions(without) == ASKED[1:]
+    assert {test.labels for test in question_tests(without)} == {ASKED[1]}
+    assert question_table(question_tests(without), ASKED[0]) is None
+
+
+def test_the_table_for_the_file_has_its_columns_with_and_without_tests(grid: Grid, tests: list[PartTest]) -> None:
+    assert len(table_of_tests(grid, tests, [])) == len(tests)
+    for frame in (table_of_tests(grid, tests, []), table_of_tests(grid, [], [])):
+        assert list(frame.columns) == list(TEST_COLUMNS)
