@@ -38,7 +38,8 @@ class SASRecBCEConfig(SASRecConfig):
     """Configuration of SASRec with the paper's loss, which learns less from an epoch and needs more of them."""
 
     loss: Literal["ce", "bce", "sampled"] = "bce"
-    training: TrainingConfig = TrainingConfig(epochs=100, batch_events=1024, learning_rate=2e-3, average=0.999)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    training: TrainingConfig = TrainingConfig(epochs=60, batch_events=1024, learning_rate=4e-3, average=0.999)
 
 
 class SASRecNetwork(NextItemNetwork):
