@@ -35,6 +35,7 @@ Styles = Mapping[str, ModelStyle]
 METRIC = "ndcg@10"
 METRIC_NAME = "NDCG@10 on test queries, item level"
 _SHIFT = 0.15  # places the first of a model's two dots above the second, so that their error bars don't overlap
+_MOST_IN_ONE_PANEL = 6  # of models whose learning curves can be told apart where they cross
 _FEW = 30  # a part with fewer queries is too noisy to set the scale of a figure
 
 
@@ -135,13 +136,10 @@ def history_length(grid: Grid, styles: Styles) -> Figure | None:
     sizes = scores.groupby("slice")["queries"].first()
     models = scores["model"].unique().tolist()
     tops = (scores["mean"] + scores["std"].fillna(0)).where(scores["queries"] >= _FEW, scores["mean"])
-    columns = min(3 if len(models) <= 12 else 4, len(models))
-    lines = -(-len(models) // columns)
-    figure = _figure(3.1 * columns + 0.6, 2.1 * lines + 0.7)
-    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+    figure, panels = _panel_per_model(models)
     series = {model: scores[scores["model"] == model].set_index("slice").reindex(parts) for model in models}
     places = np.arange(len(parts))
-    for axes, model in zip(panels.flat, models, strict=False):
+    for axes, model in zip(panels, models, strict=True):
         others = [list(zip(places, series[other]["mean"], strict=True)) for other in models if other != model]
         axes.add_collection(LineCollection(others, colors="#cccccc", linewidths=1, zorder=1))
         own, style = series[model], styles[model]
@@ -154,15 +152,9 @@ def history_length(grid: Grid, styles: Styles) -> Figure | None:
             capsize=3,
             linewidth=2,
         )
-        axes.set_title(model)
         axes.set_xticks(range(len(parts)), [f"{part}\nn={sizes[part]:,}" for part in parts], fontsize="small")
         axes.set_ylim(0, 1.08 * max(tops.max(), 1e-4))
         axes.margins(x=0.12)
-    for axes in panels.flat[len(models) :]:
-        axes.set_visible(False)
-    for index, axes in enumerate(panels.flat):  # the lowest visible panel of each column carries the ticks
-        if index < len(models) <= index + columns:
-            axes.xaxis.set_tick_params(labelbottom=True)
     figure.supxlabel("Events in the history before the target (n: test queries)", fontsize="medium")
     figure.supylabel("NDCG@10, item level", fontsize="medium")
     headline(figure, f"Does a longer history help? ({dataset_name(grid)})", basis(grid) + "; grey: the other models")
@@ -224,37 +216,54 @@ def comparison(answer: Answer, grid: Grid, styles: Styles) -> Figure:
 
 
 def learning_curves(grid: Grid, styles: Styles) -> Figure | None:
-    """Validation quality against epochs and against seconds, one line per run."""
+    """Validation quality by time: one line per run, and a panel per model where these are many."""
     curves = [
         (result, [point for point in result.curve if np.isfinite(point["validation"])]) for result in grid.results
     ]
     curves = [(result, curve) for result, curve in curves if len(curve) > 1]
     if not curves:
         return None
-    figure = _figure(10.5, 4.6)
-    panels = figure.subplots(1, 2, sharey=True)
-    for result, curve in curves:
-        style = styles[result.spec.label]
-        heights = [point["validation"] for point in curve]
-        best = int(np.argmax(heights))
-        for axes, unit in zip(panels, ("epoch", "seconds"), strict=True):
-            places = [point[unit] for point in curve]
-            axes.plot(places, heights, color=style.color, linestyle=style.line, linewidth=1.3, alpha=0.75)
-            axes.plot(places[best], heights[best], **_marker(style), zorder=3)
-    panels[0].set_xlabel("Epochs of training (log scale)")
-    panels[1].set_xlabel("Seconds since the fit began (log scale)")
-    panels[0].set_ylabel("NDCG@10 on validation queries")
+    drawn = {result.spec.label for result, _ in curves}
+    models = [model for model in grid.models if model in drawn]
+    told = "one line per run (seed); its marker is the best validation, whose state is tested"
+    if len(models) > _MOST_IN_ONE_PANEL:
+        figure, panels = _panel_per_model(models)
+        for axes, model in zip(panels, models, strict=True):
+            others = [_points(curve, "seconds") for result, curve in curves if result.spec.label != model]
+            axes.add_collection(LineCollection(others, colors="#cccccc", linewidths=0.8, zorder=1))
+            for curve in (curve for result, curve in curves if result.spec.label == model):
+                _draw_curve(axes, curve, "seconds", styles[model])
+            axes.autoscale_view()
+        figure.supxlabel("Seconds since the fit began (log scale)", fontsize="medium")
+        figure.supylabel("NDCG@10 on validation queries", fontsize="medium")
+        told += "; grey: the other models"
+    else:
+        figure = _figure(10.5, 4.6)
+        panels = list(figure.subplots(1, 2, sharey=True))
+        for result, curve in curves:
+            for axes, unit in zip(panels, ("epoch", "seconds"), strict=True):
+                _draw_curve(axes, curve, unit, styles[result.spec.label])
+        panels[0].set_xlabel("Epochs of training (log scale)")
+        panels[1].set_xlabel("Seconds since the fit began (log scale)")
+        panels[0].set_ylabel("NDCG@10 on validation queries")
+        _models_legend(figure, {model: styles[model] for model in models})
+    top = max(point["validation"] for _, curve in curves for point in curve)
     for axes in panels:
         log_axis(axes)
-        axes.set_ylim(0, 1.05 * max(float(axes.dataLim.y1), 1e-4))
-    drawn = {result.spec.label for result, _ in curves}
-    _models_legend(figure, {model: styles[model] for model in grid.models if model in drawn})
-    headline(
-        figure,
-        f"How quickly each model learns ({dataset_name(grid)})",
-        "one line per run (seed); its marker is the best validation, whose state is tested",
-    )
+        axes.set_ylim(0, 1.08 * max(top, 1e-4))
+    headline(figure, f"How quickly each model learns ({dataset_name(grid)})", told)
     return figure
+
+
+def _points(curve: list[dict[str, float]], unit: str) -> list[tuple[float, float]]:
+    return [(point[unit], point["validation"]) for point in curve]
+
+
+def _draw_curve(axes: Axes, curve: list[dict[str, float]], unit: str, style: ModelStyle) -> None:
+    """The learning curve of one run, with a marker at its best validation."""
+    points = _points(curve, unit)
+    axes.plot(*zip(*points, strict=True), color=style.color, linestyle=style.line, linewidth=1.3, alpha=0.75)
+    axes.plot(*max(points, key=lambda point: point[1]), **_marker(style), zorder=3)
 
 
 def cost(wide: pd.DataFrame, grid: Grid, styles: Styles) -> Figure | None:
@@ -291,6 +300,22 @@ def cost(wide: pd.DataFrame, grid: Grid, styles: Styles) -> Figure | None:
     _models_legend(figure, {model: styles[model] for model in grid.models if model in set(rows["model"])})
     headline(figure, f"What quality costs ({dataset_name(grid)})", basis(grid) + "; upper left is best")
     return figure
+
+
+def _panel_per_model(models: Sequence[str]) -> tuple[Figure, list[Axes]]:
+    """A grid of panels with common axes, each titled with its model; the lowest of each column carries the ticks."""
+    columns = min(3 if len(models) <= 12 else 4, len(models))
+    lines = -(-len(models) // columns)
+    figure = _figure(3.1 * columns + 0.6, 2.1 * lines + 0.7)
+    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+    for index, axes in enumerate(panels.flat):
+        axes.set_visible(index < len(models))
+        if index < len(models) <= index + columns:
+            axes.xaxis.set_tick_params(labelbottom=True)
+    shown = list(panels.flat)[: len(models)]
+    for axes, model in zip(shown, models, strict=True):
+        axes.set_title(model)
+    return figure, shown
 
 
 def _figure(width: float, height: float) -> Figure:

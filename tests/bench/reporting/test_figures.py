@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,9 +54,29 @@ def test_models_are_ordered_and_named(full_grid: Grid) -> None:
 def test_only_models_that_train_have_curves(full_grid: Grid) -> None:
     figure = figures.learning_curves(full_grid, style.model_styles(full_grid.models))
     assert figure is not None
-    shown = {text.get_text() for text in figure.legends[0].get_texts()}
+    shown = {axes.get_title(loc="left") for axes in figure.axes if axes.get_visible()}
     assert "glass" in shown
     assert "popularity" not in shown
+    few = tuple(run for run in full_grid.runs if run.spec.label in ("glass", "tiger", "popularity"))
+    some = replace(full_grid, runs=few)
+    figure = figures.learning_curves(some, style.model_styles(full_grid.models))
+    assert figure is not None
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["tiger", "glass"]
+
+
+def test_a_file_keeps_the_colours_of_the_models(tmp_path: Path) -> None:
+    style.use_style()
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    for shift in range(60):  # much grey, whose shades would crowd out what covers few pixels
+        axes.plot([0, 1, 2], [shift, 60 - shift, shift / 2], color="#cccccc", linewidth=0.8)
+    for place, color in enumerate(style.COLORS):
+        axes.plot(place / 5, 10, marker="s", color=color, markersize=5, zorder=3)
+    style.save(figure, tmp_path / "figure")
+    drawn = np.asarray(Image.open(tmp_path / "figure.png").convert("RGB")).reshape(-1, 3).astype(int)
+    for color in style.COLORS:
+        wanted = np.array([int(color[place : place + 2], 16) for place in (1, 3, 5)])
+        assert (np.abs(drawn - wanted).max(axis=1) <= 8).sum() >= 20, color
 
 
 def test_equal_figures_are_equal_files(full_grid: Grid, tmp_path: Path) -> None:
