@@ -1,177 +1,32 @@
-"""RecBole's GRU4Rec and SASRec as RecBole trains them: its model, its examples, its trainer."""
+"""RecBole's sequential models as RecBole trains them: its networks, its examples, its trainer, its defaults."""
 
 from __future__ import annotations
 
-import tempfile
-import time
-import warnings
-from pathlib import Path
-from typing import Any, ClassVar
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from pydantic import Field
-from torch import nn
+from pydantic import Field, model_validator
 
-from baselines.full_ranking import rank_catalogue
-from baselines.recbole_adapter import (
-    load_recbole,
-    make_config,
-    make_dataset,
-    training_loader,
-    write_atomic_files,
-)
-from bench.data.dataset import TrainingData
-from bench.data.interactions import Histories
-from bench.recommender import Config, CurvePoint, FitContext, Mechanism, Recommendations, Recommender
-from models.training import parameter_count
+from baselines.recbole_base import RecBoleConfig, RecBoleModel
+from bench.data.dataset import ItemTable
+from bench.errors import BenchError, SkippedRun, unknown_name
+from bench.recommender import Mechanism
 
 _TESTS = "tests/baselines/test_recbole_models.py::"
-_PARITY = _TESTS + "test_rankings_and_metrics_equal_recboles_own_evaluation"
-_STOPPING = _TESTS + "test_recboles_trainer_stops_by_our_validation_and_keeps_the_best_weights"
+_EXAMPLES = "tests/baselines/test_recbole_examples.py::"
+_USERS = Mechanism(
+    "vector of each user",
+    "approximated",
+    "RecBole 1.2.1, USER_ID of a query",
+    "a query's user is recognised by the training events that its history begins with; a stranger gets the vector of "
+    "RecBole's padding user",
+    test="tests/baselines/test_known_users.py::test_a_user_is_recognised_by_all_training_events",
+)
 
-
-class RecBoleConfig(Config):
-    """RecBole's settings by RecBole's names (`max_item_list_length` is its MAX_ITEM_LIST_LENGTH).
-
-    Attributes:
-        epochs: Most epochs.
-        train_batch_size: Prefixes of one optimiser step.
-        learning_rate: Of Adam, constant.
-        stopping_step: Validations in a row below the best that are forgiven; the next one stops training.
-        max_item_list_length: Most recent events that the model reads.
-    """
-
-    epochs: int = Field(default=300, ge=1)
-    train_batch_size: int = Field(default=2048, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0)
-    stopping_step: int = Field(default=10, ge=0)
-    max_item_list_length: int = Field(default=50, ge=1)
-
-    def settings(self) -> dict[str, Any]:
-        """The keys of a RecBole configuration."""
-        settings = self.model_dump()
-        settings["MAX_ITEM_LIST_LENGTH"] = settings.pop("max_item_list_length")
-        return settings
-
-
-class RecBoleModel(Recommender):
-    """A sequential model of RecBole with RecBole's trainer.
-
-    RecBole gets our training events and nothing else. Its dataset class makes the examples (every prefix of a history
-    on its own), its `Trainer.fit` runs the epochs, decides when to stop and keeps the best checkpoint. One
-    hook is ours: where the trainer would judge its own validation split, it asks `FitContext.validate`, so that early
-    stopping goes by NDCG@10 on the same queries as for every other model (RecBole's documented run: MRR@10).
-
-    An empty history is given to the model as a single padding item.
-
-    Attributes:
-        network: RecBole's model, after `fit`.
-        item_ids: RecBole's ids by item, see `recbole_adapter.make_dataset`.
-    """
-
-    Config = RecBoleConfig
-    config: RecBoleConfig
-    recbole_name: ClassVar[str]
-    fidelity = (
-        Mechanism(
-            "model, examples, trainer, early-stopping rule",
-            "faithful",
-            "RecBole 1.2.1, imported as it is",
-            test=_PARITY,
-        ),
-        Mechanism(
-            "validation metric",
-            "approximated",
-            "RecBole documentation, sequential.rst",
-            "NDCG@10 on our validation queries; RecBole's documented run uses MRR@10",
-            test=_STOPPING,
-        ),
-        Mechanism(
-            "order of a history",
-            "approximated",
-            "recbole/data/dataset/sequential_dataset.py",
-            "exact order of events; RecBole sorts by float32 seconds, which tie within about a minute",
-        ),
-    )
-    network: nn.Module | None = None
-    item_ids: NDArray[np.int64]
-
-    def fit(self, train: TrainingData, context: FitContext) -> None:
-        devices = [torch.cuda.current_device()] if context.device == "cuda" else []
-        with (
-            tempfile.TemporaryDirectory() as name,
-            torch.random.fork_rng(devices=devices),
-            warnings.catch_warnings(),
-        ):
-            warnings.simplefilter("ignore", FutureWarning)
-            self._fit_in(Path(name), train, context)
-
-    def _fit_in(self, folder: Path, train: TrainingData, context: FitContext) -> None:
-        recbole = load_recbole()
-        config = make_config(self.recbole_name, self.config.settings(), context.device, context.seed, folder)
-        write_atomic_files(train.interactions, folder)
-        context.report_progress(0.0, "RecBole copies every prefix")
-        dataset, self.item_ids = make_dataset(config)
-        examples = training_loader(config, dataset)
-        torch.manual_seed(context.seed)
-        network = recbole.models[self.recbole_name](config, dataset).to(config["device"])
-        self.network = network
-        trainer = _validated_by(self, examples, context)(config, network)
-        # The trainer only asks whether there is validation data; the data themselves stay behind the hook.
-        trainer.fit(examples, valid_data=True, verbose=False, saved=True)
-        best = torch.load(trainer.saved_model_file, map_location=config["device"], weights_only=False)
-        network.load_state_dict(best["state_dict"])
-        network.eval()
-
-    def recommend(self, histories: Histories, k: int) -> Recommendations:
-        items, _, lengths = histories.last(self.config.max_item_list_length)
-        scores = full_sort_scores(self.network, self.item_ids[items], np.maximum(lengths, 1))
-        return rank_catalogue(scores[:, self.item_ids[:-1]], histories, k)
-
-    def parameter_count(self) -> int:
-        return parameter_count(self.network)
-
-
-def full_sort_scores(network: Any, item_ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Scores by a RecBole model's own `full_sort_predict`.
-
-    Args:
-        network: A sequential model of RecBole, in evaluation mode.
-        item_ids: int64 `[batch, length]`, RecBole's ids, left-aligned, padded with 0.
-        lengths: int64 `[batch]`, at least 1.
-
-    Returns:
-        float32 `[batch, vocabulary]`, a column for each of RecBole's ids, padding included.
-    """
-    device = next(network.parameters()).device
-    query = {
-        network.ITEM_SEQ: torch.from_numpy(item_ids).to(device),
-        network.ITEM_SEQ_LEN: torch.from_numpy(lengths).to(device),
-    }
-    with torch.inference_mode():
-        scores: NDArray[np.float32] = network.full_sort_predict(query).float().cpu().numpy()
-    return scores
-
-
-def _validated_by(recommender: RecBoleModel, examples: Any, context: FitContext) -> type[Any]:
-    """RecBole's trainer, with the validation hook alone replaced."""
-    trainer_class: Any = load_recbole().Trainer
-    started = time.perf_counter()
-
-    class Trainer(trainer_class):
-        def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> tuple[float, dict[str, float]]:
-            self.model.eval()
-            validation = context.validate(recommender)
-            epoch = len(self.train_loss_dict)
-            loss = self.train_loss_dict[epoch - 1] / len(examples)
-            seconds = time.perf_counter() - started
-            context.curve.append(CurvePoint(epoch, epoch * len(examples), loss, validation, seconds))
-            context.report_progress(epoch / self.epochs, f"epoch {epoch}/{self.epochs} NDCG@10 {validation:.4f}")
-            return validation, {"ndcg@10": validation}
-
-    return Trainer
+Share = Annotated[float, Field(ge=0, lt=1)]
+"""A dropout rate."""
 
 
 class RecBoleGRU4RecConfig(RecBoleConfig):
@@ -189,7 +44,7 @@ class RecBoleGRU4RecConfig(RecBoleConfig):
     embedding_size: int = Field(default=64, ge=1)
     hidden_size: int = Field(default=128, ge=1)
     num_layers: int = Field(default=1, ge=1)
-    dropout_prob: float = Field(default=0.3, ge=0, lt=1)
+    dropout_prob: Share = 0.3
 
 
 class RecBoleGRU4Rec(RecBoleModel):
@@ -200,8 +55,8 @@ class RecBoleGRU4Rec(RecBoleModel):
     summary = "RecBole's GRU4Rec with RecBole's trainer, as its documentation runs it"
 
 
-class RecBoleSASRecConfig(RecBoleConfig):
-    """RecBole's own defaults for SASRec.
+class RecBoleTransformerConfig(RecBoleConfig):
+    """RecBole's own defaults for its Transformers.
 
     Attributes:
         n_layers: Transformer blocks.
@@ -216,13 +71,278 @@ class RecBoleSASRecConfig(RecBoleConfig):
     n_heads: int = Field(default=2, ge=1)
     hidden_size: int = Field(default=64, ge=1)
     inner_size: int = Field(default=256, ge=1)
-    hidden_dropout_prob: float = Field(default=0.5, ge=0, lt=1)
-    attn_dropout_prob: float = Field(default=0.5, ge=0, lt=1)
+    hidden_dropout_prob: Share = 0.5
+    attn_dropout_prob: Share = 0.5
 
 
 class RecBoleSASRec(RecBoleModel):
     """SASRec (Kang & McAuley, ICDM 2018) by RecBole, with cross-entropy."""
 
-    Config = RecBoleSASRecConfig
+    Config = RecBoleTransformerConfig
     recbole_name = "SASRec"
     summary = "RecBole's SASRec with RecBole's trainer and defaults (cross-entropy)"
+
+
+class RecBoleLightSANsConfig(RecBoleTransformerConfig):
+    """RecBole's own defaults for LightSANs.
+
+    Attributes:
+        k_interests: Latent interests that the items of a history are pooled into; RecBole suggests a tenth of
+            `max_item_list_length`.
+    """
+
+    k_interests: int = Field(default=5, ge=1)
+
+
+class RecBoleLightSANs(RecBoleModel):
+    """LightSANs (Fan et al., SIGIR 2021) by RecBole, whose authors are the paper's."""
+
+    Config = RecBoleLightSANsConfig
+    recbole_name = "LightSANs"
+    summary = "RecBole's LightSANs with RecBole's trainer and defaults: self-attention over a few pooled interests"
+
+
+class RecBoleBERT4RecConfig(RecBoleTransformerConfig):
+    """RecBole's own defaults for BERT4Rec.
+
+    Attributes:
+        mask_ratio: Probability that an event of a history is hidden and to be found.
+        ft_ratio: Share of the batches in which the last event alone is hidden, as when the model is asked.
+    """
+
+    hidden_dropout_prob: Share = 0.2
+    attn_dropout_prob: Share = 0.2
+    mask_ratio: float = Field(default=0.2, gt=0, lt=1)
+    ft_ratio: float = Field(default=0.5, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _hides_an_event(self) -> RecBoleBERT4RecConfig:
+        if int(self.mask_ratio * self.max_item_list_length) == 0:
+            raise ValueError("mask_ratio times max_item_list_length is below 1: no event would ever be hidden")
+        return self
+
+
+class RecBoleBERT4Rec(RecBoleModel):
+    """BERT4Rec (Sun et al., CIKM 2019) by RecBole.
+
+    Asked for the next event, RecBole's `full_sort_predict` appends the hidden event itself, and drops the oldest of the
+    `max_item_list_length` places for it, even where that was not needed.
+    """
+
+    Config = RecBoleBERT4RecConfig
+    recbole_name = "BERT4Rec"
+    learns_targets = False
+    summary = "RecBole's BERT4Rec with RecBole's trainer and defaults: hidden events found from both sides"
+    fidelity = (
+        *RecBoleModel.fidelity,
+        Mechanism(
+            "batches in which no event is hidden",
+            "approximated",
+            "recbole/model/sequential_recommender/bert4rec.py",
+            "they teach nothing; RecBole divides by their number of hidden events, 0, and gives up",
+            test=_TESTS + "test_a_batch_in_which_no_event_is_hidden_teaches_nothing",
+        ),
+        Mechanism(
+            "histories in training",
+            "approximated",
+            "Sun et al., CIKM 2019, model learning",
+            "RecBole hides events of every prefix of a history; the paper of the whole history, several times over",
+        ),
+    )
+
+    def loss(self, examples: Any) -> torch.Tensor:
+        network: Any = self.network
+        if not (examples[network.MASK_INDEX] > 0).any():  # RecBole counts no event in the first place of a history
+            nothing: torch.Tensor = 0 * network.output_bias.sum()
+            return nothing
+        return super().loss(examples)
+
+
+class RecBoleCaserConfig(RecBoleConfig):
+    """RecBole's own defaults for Caser, with the short histories that its code asks for.
+
+    Attributes:
+        embedding_size: Width of the vectors of items and users.
+        nv: Vertical filters.
+        nh: Horizontal filters of each height.
+        dropout_prob: Dropout of what the filters give.
+        reg_weight: Weight of the L2 norms of the parameters in the loss.
+    """
+
+    max_item_list_length: int = Field(default=10, ge=1)
+    embedding_size: int = Field(default=64, ge=1)
+    nv: int = Field(default=4, ge=1)
+    nh: int = Field(default=8, ge=1)
+    dropout_prob: Share = 0.4
+    reg_weight: float = Field(default=1e-4, ge=0)
+
+
+class RecBoleCaser(RecBoleModel):
+    """Caser (Tang & Wang, WSDM 2018) by RecBole."""
+
+    Config = RecBoleCaserConfig
+    recbole_name = "Caser"
+    reads_users = True
+    summary = "RecBole's Caser with RecBole's trainer and defaults: convolutions over the last ten events"
+    fidelity = (
+        *RecBoleModel.fidelity,
+        _USERS,
+        Mechanism(
+            "training examples",
+            "approximated",
+            "recbole/model/sequential_recommender/caser.py",
+            "RecBole asks for the next event alone (the paper's T = 1), with cross-entropy over the whole catalogue",
+        ),
+    )
+
+
+class RecBoleHGNConfig(RecBoleConfig):
+    """RecBole's own defaults for HGN.
+
+    Attributes:
+        embedding_size: Width of the vectors of items and users.
+        pooling_type: How the events that pass the gates become one vector.
+        reg_weight: Weights of the L2 norms of the gates and of the vectors in the loss.
+    """
+
+    embedding_size: int = Field(default=64, ge=1)
+    pooling_type: Literal["average", "max"] = "average"
+    reg_weight: tuple[float, float] = (0.0, 0.0)
+
+
+class RecBoleHGN(RecBoleModel):
+    """HGN (Ma et al., KDD 2019) by RecBole."""
+
+    Config = RecBoleHGNConfig
+    recbole_name = "HGN"
+    reads_users = True
+    summary = "RecBole's HGN with RecBole's trainer and defaults: gates over features and over events"
+    fidelity = (
+        *RecBoleModel.fidelity,
+        _USERS,
+        Mechanism(
+            "loss",
+            "approximated",
+            "Ma et al., KDD 2019, objective",
+            "RecBole's default is cross-entropy over the whole catalogue; the paper's is BPR",
+        ),
+    )
+
+
+class RecBoleNARMConfig(RecBoleConfig):
+    """RecBole's own defaults for NARM.
+
+    Attributes:
+        embedding_size: Width of the item embeddings.
+        hidden_size: Width of the GRU.
+        n_layers: Layers of the GRU.
+        dropout_probs: Dropout of the embeddings, and of what the two encoders give.
+    """
+
+    embedding_size: int = Field(default=64, ge=1)
+    hidden_size: int = Field(default=128, ge=1)
+    n_layers: int = Field(default=1, ge=1)
+    dropout_probs: tuple[Share, Share] = (0.25, 0.5)
+
+
+class RecBoleNARM(RecBoleModel):
+    """NARM (Li et al., CIKM 2017) by RecBole."""
+
+    Config = RecBoleNARMConfig
+    recbole_name = "NARM"
+    summary = "RecBole's NARM with RecBole's trainer and defaults: a GRU, and attention over its states"
+
+
+class RecBoleSTAMPConfig(RecBoleConfig):
+    """RecBole's own defaults for STAMP.
+
+    Attributes:
+        embedding_size: Width of the item embeddings.
+    """
+
+    embedding_size: int = Field(default=64, ge=1)
+
+
+class RecBoleSTAMP(RecBoleModel):
+    """STAMP (Liu et al., KDD 2018) by RecBole."""
+
+    Config = RecBoleSTAMPConfig
+    recbole_name = "STAMP"
+    summary = "RecBole's STAMP with RecBole's trainer and defaults: attention led by the last event"
+    fidelity = (
+        *RecBoleModel.fidelity,
+        Mechanism(
+            "score",
+            "approximated",
+            "recbole/model/sequential_recommender/stamp.py",
+            "RecBole leaves out the paper's sigmoid in front of the softmax",
+        ),
+    )
+
+
+class RecBoleFDSAConfig(RecBoleTransformerConfig):
+    """RecBole's own defaults for FDSA.
+
+    Attributes:
+        features: Columns of the item table that are read, word by word. None: all that describe an item in words, or
+            its category where there are none.
+        feature_words: Most words of a column that are read; their vectors take memory for every event of a history.
+        pooling_mode: How the words of a column become one vector.
+    """
+
+    features: tuple[str, ...] | None = None
+    feature_words: int = Field(default=16, ge=1)
+    pooling_mode: Literal["mean", "max", "sum"] = "mean"
+
+    def settings(self) -> dict[str, object]:
+        return {name: value for name, value in super().settings().items() if name not in ("features", "feature_words")}
+
+
+class RecBoleFDSA(RecBoleModel):
+    """FDSA (Zhang et al., IJCAI 2019) by RecBole."""
+
+    Config = RecBoleFDSAConfig
+    config: RecBoleFDSAConfig
+    recbole_name = "FDSA"
+    summary = "RecBole's FDSA with RecBole's trainer and defaults: self-attention over items and over their words"
+    fidelity = (
+        *RecBoleModel.fidelity,
+        Mechanism(
+            "features of items",
+            "approximated",
+            "Zhang et al., IJCAI 2019, features",
+            "the words of every text column, where RecBole's default is one column named class; the paper reads "
+            "categories, brands and topics of the text",
+            test=_EXAMPLES + "test_fdsa_reads_the_words_of_the_text_columns",
+        ),
+    )
+
+    def item_features(self, items: ItemTable) -> Mapping[str, Sequence[str]]:
+        """Words by field `feature_<number>`, since a column's own name may be anything.
+
+        Raises:
+            BenchError: A feature of the configuration is no column of the item table.
+            SkippedRun: The items have neither words nor categories.
+        """
+        wanted = items.text_columns if self.config.features is None else self.config.features
+        for name in wanted:
+            if name not in items.columns:
+                raise _unknown_feature(name, items)
+        columns = [[self._words(text) for text in items.columns[name]] for name in wanted]
+        if not wanted and items.category is not None:
+            columns = [["" if category < 0 else str(category) for category in items.category]]
+        columns = [column for column in columns if any(column)]
+        if not columns:
+            raise SkippedRun(
+                "FDSA reads about items, and these data have neither text nor categories: choose another model"
+            )
+        return {f"feature_{number}": column for number, column in enumerate(columns)}
+
+    def _words(self, text: object) -> str:
+        return " ".join(re.findall(r"\w+", str(text).lower())[: self.config.feature_words])
+
+
+def _unknown_feature(name: str, items: ItemTable) -> BenchError:
+    if not len(items.columns.columns):
+        return BenchError(f"features: these items have no columns, so none is called '{name}'; leave it out")
+    return unknown_name("column of the item table, in features,", name, items.columns.columns)

@@ -31,11 +31,19 @@ BUILT_IN = {
     "sim-soft": "baselines.sim:SIMSoft",
     "tiger": "baselines.tiger:Tiger",
     "dualgr": "baselines.dualgr:DualGR",
+    "h2rec": "baselines.h2rec:H2Rec",
     "tiger-t5": "baselines.tiger_t5:TigerT5",
     "glass": "models.glass.glass:Glass",
     "glass-official": "models.glass.official:GlassOfficial",
     "gru4rec-recbole": "baselines.recbole_models:RecBoleGRU4Rec",
     "sasrec-recbole": "baselines.recbole_models:RecBoleSASRec",
+    "lightsans-recbole": "baselines.recbole_models:RecBoleLightSANs",
+    "bert4rec-recbole": "baselines.recbole_models:RecBoleBERT4Rec",
+    "caser-recbole": "baselines.recbole_models:RecBoleCaser",
+    "hgn-recbole": "baselines.recbole_models:RecBoleHGN",
+    "narm-recbole": "baselines.recbole_models:RecBoleNARM",
+    "stamp-recbole": "baselines.recbole_models:RecBoleSTAMP",
+    "fdsa-recbole": "baselines.recbole_models:RecBoleFDSA",
 }
 
 _OWN_PACKAGES = {"bench", "models", "baselines"}

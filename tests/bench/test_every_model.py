@@ -43,11 +43,19 @@ SMALL: dict[str, dict[str, Any]] = {
     "sim-soft": {"training": TRAINING, "dim": 8, "short_term": 4, "negatives": 8, "targets_per_epoch": 0.5},
     "tiger": GENERATIVE,
     "dualgr": GENERATIVE,
+    "h2rec": {"training": TRAINING, "dim": 8, "length": 8, "tokenizer": GENERATIVE["tokenizer"]},
     "tiger-t5": {**T5, "trie": True},
     "glass": {**GENERATIVE, "search": {"neighbours": 2}},
     "glass-official": {**T5, "search": {"neighbours": 2}},
     "gru4rec-recbole": {"epochs": 1, "embedding_size": 8, "hidden_size": 8, "train_batch_size": 64},
     "sasrec-recbole": {"epochs": 1, "hidden_size": 8, "inner_size": 8, "train_batch_size": 64},
+    "lightsans-recbole": {"epochs": 1, "hidden_size": 8, "inner_size": 8, "train_batch_size": 64},
+    "bert4rec-recbole": {"epochs": 1, "hidden_size": 8, "inner_size": 8, "train_batch_size": 64},
+    "caser-recbole": {"epochs": 1, "embedding_size": 8, "train_batch_size": 64},
+    "hgn-recbole": {"epochs": 1, "embedding_size": 8, "train_batch_size": 64},
+    "narm-recbole": {"epochs": 1, "embedding_size": 8, "hidden_size": 8, "train_batch_size": 64},
+    "stamp-recbole": {"epochs": 1, "embedding_size": 8, "train_batch_size": 64},
+    "fdsa-recbole": {"epochs": 1, "hidden_size": 8, "inner_size": 8, "train_batch_size": 64},
 }
 
 
@@ -119,6 +127,6 @@ def test_the_smoke_suite_runs_every_model_on_the_real_data(tmp_path: Path) -> No
     code = main(["run", "--suite", "smoke", "--results", str(tmp_path / "results"), "--reports", str(tmp_path)])
     assert code == 0
     leaderboard = pd.read_csv(tmp_path / "results" / "smoke" / "ml-100k" / "leaderboard.csv")
-    assert len(leaderboard) == 10
+    assert len(leaderboard) == 11
     page = (tmp_path / "smoke" / "report.md").read_text(encoding="utf-8")
     assert "100 %" in page

@@ -11,7 +11,20 @@ from bench.errors import SkippedRun
 from bench.registry import BUILT_IN, model_class
 
 ROOT = Path(__file__).parents[2]
-NEURAL = ("glass", "glass-official", "tiger", "tiger-t5", "hstu", "hstu-large", "sim", "sim-soft", "sasrec-ce", "sasrec-bce")
+NEURAL = (
+    "glass",
+    "glass-official",
+    "tiger",
+    "tiger-t5",
+    "hstu",
+    "hstu-large",
+    "sim",
+    "sim-soft",
+    "sasrec-ce",
+    "sasrec-bce",
+    "h2rec",
+    *(name for name in BUILT_IN if name.endswith("-recbole")),
+)
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
