@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from bench.data.dataset import TrainingData
 from bench.recommender import FitContext, Mechanism
+from bench.search_space import Choice, SearchSpace
 from models.decoding_trace import Gate
 from models.generative import GenerativeConfig, GenerativeNetwork, GenerativeRecommender
 from models.long_term import LongTerm
@@ -219,6 +220,7 @@ class DualGR(GenerativeRecommender):
 
     Config = DualGRConfig
     config: DualGRConfig
+    search_space: ClassVar[SearchSpace] = {**GenerativeRecommender.search_space, "bucket_limit": Choice(10, 20, 50)}
     revision = 2
     summary = "re-implementation: TIGER's backbone, a router between short and long history, search in code buckets"
     fidelity = (

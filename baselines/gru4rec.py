@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 from torch import Tensor
@@ -11,6 +11,7 @@ from baselines.next_item import NextItemConfig, NextItemModel, NextItemNetwork
 from baselines.recbole_adapter import build_network
 from bench.data.dataset import TrainingData
 from bench.recommender import Mechanism
+from bench.search_space import Choice, SearchSpace
 from models.training import TrainingConfig
 
 
@@ -56,6 +57,7 @@ class GRU4Rec(NextItemModel):
 
     Config = GRU4RecConfig
     config: GRU4RecConfig
+    search_space: ClassVar[SearchSpace] = {"hidden_size": Choice(64, 128, 256), "length": Choice(50, 100, 200)}
     summary = "RecBole's GRU4Rec network, trained at all positions by our loop"
     fidelity = (
         Mechanism(

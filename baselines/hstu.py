@@ -14,6 +14,7 @@ from baselines.next_item import NextItemConfig, NextItemModel, NextItemNetwork
 from bench.data.dataset import TrainingData
 from bench.data.interactions import PAD
 from bench.recommender import Mechanism
+from bench.search_space import Choice, SearchSpace
 from models.training import TrainingConfig
 
 TIME_BUCKETS = 128
@@ -176,6 +177,11 @@ class HSTU(NextItemModel):
 
     Config = HSTUConfig
     config: HSTUConfig
+    search_space: ClassVar[SearchSpace] = {
+        "dim": Choice(32, 64, 128),
+        "length": Choice(50, 100, 200),
+        "training.average": Choice(0.0, 0.99, 0.999),
+    }
     summary = "pointwise SiLU attention, gated output, relative position and time bias"
     fidelity: ClassVar[tuple[Mechanism, ...]] = (
         Mechanism(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import scipy.sparse as sp
 from pydantic import Field
@@ -12,6 +14,7 @@ from baselines.popularity import fill_with_popularity
 from bench.data.dataset import TrainingData
 from bench.data.interactions import Histories, Interactions
 from bench.recommender import Config, FitContext, Recommendations, Recommender
+from bench.search_space import Choice, LogUniform, SearchSpace
 
 _BLOCK = 256
 """Rows of the similarity matrix that are dense at one time."""
@@ -40,6 +43,11 @@ class ItemKNN(Recommender):
 
     Config = ItemKNNConfig
     config: ItemKNNConfig
+    search_space: ClassVar[SearchSpace] = {
+        "neighbours": Choice(20, 50, 100, 200),
+        "shrinkage": LogUniform(0.5, 50.0),
+        "half_life": LogUniform(0.5, 50.0),
+    }
     summary = "shrunk cosine of item co-occurrence, summed over a decayed history"
 
     def fit(self, train: TrainingData, context: FitContext) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import scipy.sparse as sp
 from pydantic import Field
@@ -11,6 +13,7 @@ from baselines.popularity import fill_with_popularity
 from bench.data.dataset import TrainingData
 from bench.data.interactions import Histories
 from bench.recommender import Config, FitContext, Recommendations, Recommender
+from bench.search_space import LogUniform, SearchSpace
 
 
 class PersonalPopularityConfig(Config):
@@ -32,6 +35,7 @@ class PersonalPopularity(Recommender):
 
     Config = PersonalPopularityConfig
     config: PersonalPopularityConfig
+    search_space: ClassVar[SearchSpace] = {"half_life": LogUniform(1.0, 1000.0)}
     summary = "decayed counts of the user's own past items, filled up by popularity"
 
     def fit(self, train: TrainingData, context: FitContext) -> None:

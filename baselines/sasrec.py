@@ -13,6 +13,7 @@ from baselines.next_item import NextItemConfig, NextItemModel, NextItemNetwork
 from bench.data.dataset import TrainingData
 from bench.data.interactions import PAD
 from bench.recommender import Mechanism
+from bench.search_space import Choice, SearchSpace
 from models.training import TrainingConfig
 
 
@@ -119,6 +120,11 @@ class SASRec(NextItemModel):
 
     Config = SASRecConfig
     config: SASRecConfig
+    search_space: ClassVar[SearchSpace] = {
+        "dim": Choice(32, 64, 128),
+        "length": Choice(50, 100, 200),
+        "training.average": Choice(0.0, 0.99, 0.999),
+    }
     summary = "causal self-attention over item ids, cross-entropy over the catalogue"
     fidelity: ClassVar[tuple[Mechanism, ...]] = (
         Mechanism(

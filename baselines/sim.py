@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from bench.data.dataset import TrainingData
 from bench.data.interactions import Histories, Interactions
 from bench.recommender import FitContext, Mechanism, Recommendations, Recommender
 from bench.registry import model_class
+from bench.search_space import Choice, SearchSpace
 from models.glass.semantic_search import SemanticSearchIndex
 from models.sampled_targets import TargetPool, Targets
 from models.training import fit_network, parameter_count
@@ -34,6 +36,11 @@ class SIM(Recommender):
 
     Config = SIMConfig
     config: SIMConfig
+    search_space: ClassVar[SearchSpace] = {
+        "dim": Choice(32, 64),
+        "limit": Choice(10, 20, 50),
+        "negatives": Choice(64, 128, 256),
+    }
     revision = 2
     network: SIMNetwork | None = None
     first_stage: Recommender | None = None

@@ -1,4 +1,4 @@
-"""The command line: `python -m bench run | report | compare | export | list | data`."""
+"""The command line: `python -m bench run | tune | report | compare | export | list | data`."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from bench import data_cli, results_cli
+from bench import data_cli, results_cli, tune_cli
 from bench.console import table_console
 from bench.dataset_options import DATASET_HELP, as_arguments, chosen_dataset, takes_dataset_options
 from bench.errors import BenchError, unknown_name
 from bench.execution.job import run_plan, say, stored_results
 from bench.listing import list_datasets, list_models, list_suites
 from bench.plan import Plan, expand, select
+from bench.run_options import Device, listed, usable
 from bench.spec import RunResult
 from bench.suite_files import load_suite, seeds_from, suite_path
+from bench.tuning.study import tuned_runs
 
 app = typer.Typer(
     add_completion=False,
@@ -31,15 +32,7 @@ app = typer.Typer(
 )
 app.add_typer(data_cli.app, name="data")
 results_cli.register(app)
-
-
-class Device(str, Enum):
-    """Where models are trained."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
+tune_cli.register(app)
 
 SuiteOption = Annotated[str, typer.Option(help="Name of a suite, or path to a .yaml file.")]
 ResultsOption = Annotated[Path, typer.Option(help="Folder of the results.")]
@@ -91,14 +84,17 @@ def run(
             "--set", metavar="KEY=VALUE", help="Change a configuration: model.key=value, or key=value for all."
         ),
     ] = None,
+    tuned: Annotated[
+        bool, typer.Option("--tuned", help="With the best configurations that `bench tune` has found.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Make complete runs again.")] = False,
 ) -> None:
     """Train and judge every model of a suite, then report. Complete results are re-used."""
     selection = {"--models": models, "--datasets": datasets, "--seeds": seeds}
     chosen = select(
         load_suite(suite),
-        models=_names(models, "--models"),
-        datasets=_names(datasets, "--datasets"),
+        models=listed(models, "--models"),
+        datasets=listed(datasets, "--datasets"),
         seeds=None if seeds is None else seeds_from(_parsed_seeds(seeds), "--seeds"),
         own=[chosen_dataset(place, reading) for place in dataset or ()],
     )
@@ -109,10 +105,15 @@ def run(
     command = f"python -m bench run --suite {shlex.quote(suite)}"
     command += "".join(f" {name} {shlex.quote(value)}" for name, value in options) + as_arguments(reading)
     runs = expand(chosen, set_ or (), where=str(suite_path(suite)))
+    console = Console()
+    if tuned:
+        runs, told = tuned_runs(runs, results)
+        command += " --tuned"
+        for line in told:
+            say(console, line)
     plan = Plan(suite=chosen, runs=tuple(runs), command=command)
 
-    console = Console()
-    outcome = run_plan(plan, results, reports, console, _usable(device), jobs, force)
+    outcome = run_plan(plan, results, reports, console, usable(device), jobs, force)
     _summarise(outcome, reports / chosen.name / "report.md", console)
     raise typer.Exit(1 if any(result.status == "failed" for result in outcome) else 0)
 
@@ -155,15 +156,6 @@ def list_(
     listings[what](table_console())
 
 
-def _names(text: str | None, option: str) -> list[str] | None:
-    if text is None:
-        return None
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
-        raise BenchError(f"{option}: give at least one name")
-    return names
-
-
 def _parsed_seeds(text: str) -> Any:
     """`3` as a count, `0,2` as a list; anything else as it is, to be complained about."""
     parts = [part.strip() for part in text.split(",")]
@@ -171,14 +163,6 @@ def _parsed_seeds(text: str) -> Any:
         return int(text) if text.strip().isdecimal() else text
     numbers = [part for part in parts if part]
     return [int(part) for part in numbers] if all(part.isdecimal() for part in numbers) else text
-
-
-def _usable(device: Device) -> str:
-    import torch  # only here: `report` and `list` do without
-
-    if device is Device.cuda and not torch.cuda.is_available():
-        raise BenchError("--device cuda: torch finds no GPU on this machine: use --device auto or cpu")
-    return "cuda" if device is not Device.cpu and torch.cuda.is_available() else "cpu"
 
 
 def _summarise(results: Sequence[RunResult], report_path: Path, console: Console) -> None:

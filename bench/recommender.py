@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from bench.data.cache import ArtifactCache
 from bench.data.dataset import TrainingData
 from bench.data.interactions import Histories
+from bench.search_space import SearchSpace
 
 
 class Config(BaseModel):
@@ -165,6 +166,8 @@ class Recommender(ABC):
         revision: Raise it whenever a change of code changes results, so that old results are not re-used.
         summary: One line for `bench list models`.
         fidelity: The fidelity card; empty for baselines without a paper of their own to be faithful to.
+        search_space: What `bench tune` may try, by dotted key of the configuration; learning rate, weight decay and
+            dropout need no mention (`bench.tuning.spaces.USUAL`).
         sid_of_item: int32 `[n_items]` after `fit`, the semantic ID of each item by number; items that share
             a semantic ID share the number. None for models without semantic IDs.
     """
@@ -173,6 +176,7 @@ class Recommender(ABC):
     revision: ClassVar[int] = 1
     summary: ClassVar[str] = ""
     fidelity: ClassVar[tuple[Mechanism, ...]] = ()
+    search_space: ClassVar[SearchSpace] = {}
     sid_of_item: NDArray[np.int32] | None = None
 
     def __init__(self, config: BaseModel | Mapping[str, Any] | None = None) -> None:

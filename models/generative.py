@@ -16,6 +16,7 @@ from torch import Tensor
 from bench.data.dataset import TrainingData
 from bench.data.interactions import PAD, Histories
 from bench.recommender import Config, DecodingTrace, FitContext, Recommendations, Recommender
+from bench.search_space import Choice, SearchSpace
 from models.beam_search import Beams, BeamStep, beam_search
 from models.decoding_trace import (
     TargetTracker,
@@ -96,7 +97,7 @@ class GenerativeNetwork(SIDGenerator):
         """What each decoder layer reads once the first code is known.
 
         Args:
-            long_term: Of the batch; its `ends` are int64 `[batch]` or, one for each position, `[batch, positions or 1]`.
+            long_term: Of the batch; `ends` int64 `[batch]` or, one for each position, `[batch, positions or 1]`.
             first_codes: int64 `[batch, positions]`.
             first_token: The first of the decoder's tokens that knows the first code.
         """
@@ -207,6 +208,10 @@ class GenerativeRecommender(Recommender):
 
     Config: ClassVar[type[Config]] = GenerativeConfig
     config: GenerativeConfig
+    search_space: ClassVar[SearchSpace] = {
+        "network.dim": Choice(64, 96, 128),
+        "training.average": Choice(0.0, 0.99, 0.999),
+    }
     network: SIDGenerator | None = None
 
     def build(self, train: TrainingData, ids: SemanticIds, context: FitContext) -> SIDGenerator:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from bench.data.dataset import TrainingData
 from bench.data.interactions import PAD
 from bench.recommender import FitContext
+from bench.search_space import Choice, SearchSpace
 from models.beam_search import Beams, BeamStep, beam_search
 from models.generative import GenerativeConfig, GenerativeRecommender
 from models.level_accuracy import LevelAccuracy
@@ -262,6 +263,10 @@ class T5Recommender(GenerativeRecommender):
 
     Config = T5GenerativeConfig
     config: T5GenerativeConfig
+    search_space: ClassVar[SearchSpace] = {
+        **GenerativeRecommender.search_space,
+        "network.dim": Choice(48, 96, 192),  # multiples of its six heads
+    }
 
     def build(self, train: TrainingData, ids: SemanticIds, context: FitContext) -> T5Network:
         return T5Network(ids, self.config)

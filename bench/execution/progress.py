@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -28,11 +28,21 @@ class Progress:
         todo: The runs that will be made.
         jobs: Runs at a time.
         known: Earlier results, whose durations tell how long runs of the same model take.
+        name: What a run is called.
+        outcome: What is said of a run that has ended, its name included; by default the test's figures.
     """
 
     def __init__(
-        self, console: Console, results_dir: Path, todo: Sequence[RunSpec], jobs: int, known: Sequence[RunResult] = ()
+        self,
+        console: Console,
+        results_dir: Path,
+        todo: Sequence[RunSpec],
+        jobs: int,
+        known: Sequence[RunResult] = (),
+        name: Callable[[RunSpec], str] | None = None,
+        outcome: Callable[[RunResult], str] | None = None,
     ) -> None:
+        self._name, self._outcome = name or _name, outcome or _outcome
         self._console, self._results_dir, self._jobs = console, results_dir, jobs
         self._todo = {spec.key: spec for spec in todo}
         self._total = len(self._todo)
@@ -59,7 +69,7 @@ class Progress:
         self._learn(result)
         done = self._total - len(self._todo)
         ending = f"{done} of {self._total}" + (f", ETA {clock(self.remaining([]))}" if self._todo else "")
-        self._console.print(f"{_outcome(result)}  ({ending})", markup=False, highlight=False, soft_wrap=True)
+        self._console.print(f"{self._outcome(result)}  ({ending})", markup=False, highlight=False, soft_wrap=True)
 
     def tick(self, running: Sequence[RunSpec]) -> None:
         """Refreshes the bars, or prints a status line now and then."""
@@ -68,7 +78,9 @@ class Progress:
         elif time.monotonic() - self._last_status >= _SECONDS_BETWEEN_STATUS_LINES:
             self._last_status = time.monotonic()
             beats = [(spec, read_heartbeat(self._results_dir, spec)) for spec in running]
-            words = ", ".join(f"{_name(spec)} {b.fraction:.0%} ({b.words})" if b else _name(spec) for spec, b in beats)
+            words = ", ".join(
+                f"{self._name(spec)} {b.fraction:.0%} ({b.words})" if b else self._name(spec) for spec, b in beats
+            )
             self._console.print(
                 f"running: {words}; ETA {clock(self.remaining(running))}", markup=False, highlight=False, soft_wrap=True
             )
@@ -118,7 +130,7 @@ class Progress:
             beat = beats[spec.key]
             bar = ProgressBar(total=1.0, completed=beat.fraction if beat else 0.0, width=30)
             left = self._left(spec, beat, [])
-            table.add_row(_name(spec), bar, f"ETA {clock(left)}", beat.words if beat else "")
+            table.add_row(self._name(spec), bar, f"ETA {clock(left)}", beat.words if beat else "")
         return table
 
 

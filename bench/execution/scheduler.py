@@ -22,6 +22,9 @@ from bench.spec import RunResult, RunSpec
 DIED = "worker process died (out of memory?)"
 _SECONDS_BETWEEN_TICKS = 0.5
 _MOST_RUNS_PER_GPU = 8
+Job = Callable[[RunSpec, Path, str, int], RunResult]
+"""What a worker process does for a run; gets it with the results folder, the device and its number of threads."""
+
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -55,6 +58,7 @@ def run_all(
     workers: Workers,
     on_result: Callable[[RunResult], None],
     on_tick: Callable[[Sequence[RunSpec]], None],
+    job_of: Callable[[RunSpec], Job] = lambda spec: execute,
 ) -> None:
     """Makes all runs, starting them in the given order.
 
@@ -67,6 +71,8 @@ def run_all(
         workers: How many at a time, with how many threads.
         on_result: Called in this process after each run, when its result is stored.
         on_tick: Called about twice a second with the runs under way.
+        job_of: Called in this process when a run starts, for what its worker process is to do: a job may depend on
+            the results of runs that have ended by then.
     """
     waiting, suspects = deque(specs), deque[RunSpec]()
     running: dict[Future[RunResult], RunSpec] = {}
@@ -76,7 +82,7 @@ def run_all(
             pool = pool or _new_pool(workers)
             while not _full(running, suspects, workers) and (suspects or waiting):
                 spec = (suspects or waiting).popleft()
-                running[pool.submit(execute, spec, results_dir, workers.device, workers.threads)] = spec
+                running[pool.submit(job_of(spec), spec, results_dir, workers.device, workers.threads)] = spec
             on_tick(list(running.values()))
             done, _ = wait(running, timeout=_SECONDS_BETWEEN_TICKS, return_when=FIRST_COMPLETED)
             died = []

@@ -11,8 +11,8 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import numpy as np
 from bench.data import catalog
 from bench.data.cache import ArtifactCache
 from bench.data.dataset import Dataset
-from bench.data.protocols import split
+from bench.data.protocols import Queries, Split, split
 from bench.errors import BenchError, SkippedRun
 from bench.evaluation.decoding import trace_queries
 from bench.evaluation.evaluator import Catalogue, judge, validation_ndcg
@@ -54,11 +54,29 @@ def execute(spec: RunSpec, results_dir: Path, device: str, threads: int) -> RunR
         can't run a skipped one.
     """
     result = RunResult(spec=spec, status="complete")
-    pulse = heartbeat.Pulse(results_dir, spec)
-    log = heartbeat.log_path(results_dir, spec)
+    cache = ArtifactCache(results_dir / "cache")
+    log = supervised(result, results_dir, lambda pulse: _run(result, pulse, cache, device, threads))
+    ResultStore(results_dir).save(result, log)
+    heartbeat.clear(results_dir, spec)
+    return result
+
+
+def supervised(result: RunResult, results_dir: Path, work: Callable[[heartbeat.Pulse], None]) -> str:
+    """Does the work of a run: what it prints is kept, how it ends is noted, and no exception gets out.
+
+    Args:
+        result: Of the run; gets the status and the reason.
+        results_dir: Where the heartbeat and the log are until the caller clears them.
+        work: Gets the heartbeat to be kept going.
+
+    Returns:
+        The log.
+    """
+    pulse = heartbeat.Pulse(results_dir, result.spec)
+    log = heartbeat.log_path(results_dir, result.spec)
     with _captured(log):
         try:
-            _run(result, pulse, ArtifactCache(results_dir / "cache"), device, threads)
+            work(pulse)
         except SkippedRun as skipped:
             result.status, result.reason = "skipped", str(skipped)
         except (Exception, SystemExit) as error:
@@ -68,9 +86,7 @@ def execute(spec: RunSpec, results_dir: Path, device: str, threads: int) -> RunR
                 result.status, result.reason = "skipped", how_to_install(package)
             else:
                 result.status, result.reason = "failed", one_line(error)
-    ResultStore(results_dir).save(result, log.read_text(encoding="utf-8", errors="replace"))
-    heartbeat.clear(results_dir, spec)
-    return result
+    return log.read_text(encoding="utf-8", errors="replace")
 
 
 def one_line(error: BaseException) -> str:
@@ -79,7 +95,33 @@ def one_line(error: BaseException) -> str:
     return text if len(text) <= 300 else f"{text[:297]}..."
 
 
-def _run(result: RunResult, pulse: heartbeat.Pulse, cache: ArtifactCache, device: str, threads: int) -> None:
+@dataclass(frozen=True)
+class Fitted:
+    """What a fit leaves behind: the recommender, and the data that it is judged on."""
+
+    recommender: Recommender
+    dataset: Dataset
+    parts: Split
+
+
+def fit(
+    result: RunResult,
+    cache: ArtifactCache,
+    device: str,
+    threads: int,
+    report_progress: Callable[[float, str], None],
+    validate: Callable[[Recommender, Queries], float] = validation_ndcg,
+) -> Fitted:
+    """Trains the model of a run in this process, and notes in `result` all that the training tells.
+
+    Args:
+        result: Gets environment, diagnostics, curve, time and size.
+        cache: Shared by all runs.
+        device: "cpu" or "cuda".
+        threads: For this process.
+        report_progress: See `FitContext`.
+        validate: Scores a recommender on the validation queries.
+    """
     spec = result.spec
     seed = seed_for(spec.model, spec.dataset.label, spec.seed)
     _prepare_process(seed, device, threads)
@@ -101,16 +143,13 @@ def _run(result: RunResult, pulse: heartbeat.Pulse, cache: ArtifactCache, device
     result.environment["excluded"] = parts.excluded
     result.environment["cold_targets"] = parts.cold_targets
 
-    def validate(candidate: Recommender) -> float:
-        return validation_ndcg(candidate, parts.validation)
-
     recommender = model(model.Config.model_validate(spec.config))
     context = FitContext(
         seed=seed,
         device=device,
         cache=cache,
-        validate=validate,
-        report_progress=lambda fraction, words: pulse(_FIT_SHARE * fraction, words),
+        validate=lambda candidate: validate(candidate, parts.validation),
+        report_progress=report_progress,
         diagnostics=result.diagnostics,
     )
     try:
@@ -120,7 +159,16 @@ def _run(result: RunResult, pulse: heartbeat.Pulse, cache: ArtifactCache, device
     finally:  # a diverged fit is explained by its curve
         result.curve = [asdict(point) for point in context.curve]
     result.parameters = recommender.parameter_count()
+    judged = [point for point in context.curve if not math.isnan(point.validation)]
+    if judged:
+        best = max(judged, key=lambda point: point.validation)
+        result.best_epoch, result.validation = best.epoch, best.validation
+    return Fitted(recommender, dataset, parts)
 
+
+def _run(result: RunResult, pulse: heartbeat.Pulse, cache: ArtifactCache, device: str, threads: int) -> None:
+    fitted = fit(result, cache, device, threads, lambda fraction, words: pulse(_FIT_SHARE * fraction, words))
+    recommender, dataset, parts = fitted.recommender, fitted.dataset, fitted.parts
     started = time.perf_counter()
     result.queries = judge(
         recommender,
@@ -132,10 +180,6 @@ def _run(result: RunResult, pulse: heartbeat.Pulse, cache: ArtifactCache, device
     )
     result.recommend_seconds = time.perf_counter() - started
     result.milliseconds_per_user = 1000 * result.recommend_seconds / len(parts.test)
-    judged = [point for point in context.curve if not math.isnan(point.validation)]
-    if judged:
-        best = max(judged, key=lambda point: point.validation)
-        result.best_epoch, result.validation = best.epoch, best.validation
     result.environment.update(environment.peak_memory(device))
     # Last, so that neither a ranking nor a cost can depend on the diagnosis, which is told the targets.
     result.decoding = trace_queries(recommender, parts.test)

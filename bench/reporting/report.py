@@ -25,6 +25,7 @@ from bench.reporting import (
     sections,
     style,
     summary,
+    tuning,
 )
 from bench.reporting.dataset_tables import DatasetTables, write_tables
 from bench.reporting.drawn import Drawn
@@ -73,6 +74,8 @@ def write_report(
         "## What was run, and how to run it again",
         provenance.how_to_repeat(grid, command),
         *(provenance.dataset_card(grid.on(dataset)) for dataset in grid.datasets),
+        "## Tuning budget",
+        tuning.budget_section(grid, results_dir),
     ]
     arguments = [(part, tables[part.datasets[0]], looks, page.parent / "figures") for part in grids]
     parts += chain.from_iterable((drawn or Drawn()).sections(grids, _dataset_sections, arguments, processes))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from bench.data.dataset import TrainingData
 from bench.data.features import item_features
 from bench.recommender import Config, FitContext, Mechanism
+from bench.search_space import Choice, SearchSpace
 from models.generative import GenerativeConfig, GenerativeNetwork, GenerativeRecommender
 from models.glass.gated_fusion import AdaptiveGatedFusion
 from models.glass.semantic_search import SemanticSearchIndex, nearest_codes
@@ -64,6 +65,10 @@ class SearchConfig(Config):
     neighbours: int = Field(default=0, ge=0)
     threshold: int = Field(default=5, ge=0)
     stop_gradient: bool = False
+
+
+SEARCHED: SearchSpace = {"search.limit": Choice(10, 20, 50), "search.neighbours": Choice(0, 1, 3)}
+"""What `bench tune` tries of semantic hard search."""
 
 
 class GlassConfig(GenerativeConfig):
@@ -179,6 +184,7 @@ class Glass(GenerativeRecommender):
 
     Config = GlassConfig
     config: GlassConfig
+    search_space: ClassVar[SearchSpace] = {**GenerativeRecommender.search_space, **SEARCHED}
     revision = 2
     summary = "TIGER's backbone plus the long history: SID-Tier token, semantic hard search per beam, gated fusion"
     fidelity = (
@@ -227,8 +233,8 @@ class Glass(GenerativeRecommender):
             "approximated",
             "official code",
             "causal encoder with one token per item; each window of up to 50 events is trained at every position "
-            "with everything before the window as the long-term history of SID-Tier; as for a query, a search leaves out "
-            "the last 50 events before each target",
+            "with everything before the window as the long-term history of SID-Tier; as for a query, a search leaves "
+            "out the last 50 events before each target",
             test="tests/models/test_generative.py::test_one_pass_over_all_positions_equals_each_target_on_its_own",
         ),
         Mechanism(

@@ -13,7 +13,7 @@ long-term histories of all rows of a user are poured together, the test rows int
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -25,8 +25,9 @@ from bench.data.dataset import TrainingData
 from bench.data.features import item_features
 from bench.data.interactions import PAD
 from bench.recommender import FitContext, Mechanism
+from bench.search_space import SearchSpace
 from models.glass.gated_fusion import AdaptiveGatedFusion
-from models.glass.glass import SearchConfig, SIDTierConfig, neighbours_of
+from models.glass.glass import SEARCHED, SearchConfig, SIDTierConfig, neighbours_of
 from models.glass.sid_tier import CHUNK_ITEMS, SIDTier, code_prototypes, similarity_tiers, tier_counts
 from models.long_term import LongTerm, look_up
 from models.retrieved_items import SearchIndexes
@@ -198,6 +199,7 @@ class GlassOfficial(T5Recommender):
 
     Config = GlassOfficialConfig
     config: GlassOfficialConfig
+    search_space: ClassVar[SearchSpace] = {**T5Recommender.search_space, **SEARCHED}
     summary = "GLASS as in its official code: bidirectional T5 over code tokens, no trie, one target per example"
     fidelity = (
         Mechanism(

@@ -85,7 +85,7 @@ def test_models_from_outside_run_in_worker_processes_and_a_failure_sets_the_exit
 @pytest.mark.usefixtures("tiny_ml_100k", "outside_models")
 def test_a_report_needs_results_only_and_no_torch(tmp_path: Path) -> None:
     folders = ["--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]
-    assert main(["run", "--models", "popularity", "--seeds", "1", *folders]) == 0
+    assert main(["run", "--models", "popularity", "--datasets", "ml-100k", "--seeds", "1", *folders]) == 0
     page = tmp_path / "reports" / "full" / "report.md"
     before = page.read_text()
     page.unlink()
@@ -102,9 +102,9 @@ def test_a_report_needs_results_only_and_no_torch(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("tiny_ml_100k", "outside_models")
 def test_ctrl_c_keeps_what_is_complete(tmp_path: Path) -> None:
     results = tmp_path / "results"
-    command = [sys.executable, "-m", "bench", "run", "--models", "outside,outside-slow", "--seeds", "1", "--jobs", "1"]
+    command = [sys.executable, "-m", "bench", "run", "--models", "outside,outside-slow", "--datasets", "ml-100k"]
     process = subprocess.Popen(
-        [*command, "--results", str(results), "--reports", str(tmp_path / "reports")],
+        [*command, "--seeds", "1", "--jobs", "1", "--results", str(results), "--reports", str(tmp_path / "reports")],
         cwd=ROOT,
         stderr=subprocess.PIPE,
         text=True,

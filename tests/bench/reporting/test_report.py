@@ -46,6 +46,7 @@ def test_sections_in_order(page: Path) -> None:
     assert headings == [
         "Summary",
         "What was run, and how to run it again",
+        "Tuning budget",
         "results",
         "item level and SID level",
         "head and tail",

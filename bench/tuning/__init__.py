@@ -1,0 +1,1 @@
+"""Hyper-parameter search: the same number of trials for every model, judged by validation NDCG@10 alone."""

@@ -1,0 +1,133 @@
+"""What to try next and what to give up: Optuna's TPE sampler and median pruner over the trials of a study.
+
+Optuna's own study is rebuilt from ours for each question, and its sampler is seeded by the number of the trial. So a
+search that was interrupted goes on just as it would have gone on, and nothing but `study.json` has to be kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import BenchError
+from bench.search_space import Choice, LogUniform, SearchSpace
+from bench.seeds import seed_for
+from bench.tuning.study import Study, Trial
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.distributions import BaseDistribution
+
+RANDOM_TRIALS = 8
+"""Trials drawn at random, the row as it is among them, before the sampler learns from them."""
+COMPLETE_BEFORE_PRUNING = 4
+"""Trials that have to be complete before another one can be given up."""
+VALIDATIONS_BEFORE_PRUNING = 2
+"""Validations that every trial gets before it can be given up."""
+_DIGITS = 3
+_ATTEMPTS = 50
+
+
+def require_optuna() -> None:
+    """Raises BenchError where the optional package is not installed."""
+    try:
+        import optuna
+    except ImportError:
+        raise BenchError("bench tune needs the package 'optuna': pip install -e '.[tune]'") from None
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def next_values(study: Study, space: SearchSpace, number: int, under_way: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What trial `number` tries.
+
+    Equal studies give equal values, in whatever process, with one version of Optuna. What was tried before is not tried
+    again, unless the space seems to hold nothing else.
+
+    Args:
+        study: With the trials that have ended.
+        space: What may be tried.
+        number: Of the trial; 0 is the row as it is and asks nobody.
+        under_way: What the trials that have not ended try.
+    """
+    known = [*(trial.values for trial in study.trials), *under_way]
+    values: dict[str, Any] = {}
+    for attempt in range(_ATTEMPTS):
+        values = _sampled(study, space, seed_for("tune", study.base.model, study.base.dataset.label, number, attempt))
+        if values not in known:
+            break
+    return values
+
+
+def hopeless(study: Study) -> Callable[[Sequence[float]], bool]:
+    """Tells from a trial's validations so far whether it is to be given up, given the complete trials."""
+    return partial(_hopeless, [trial.validations for trial in study.trials if trial.state == "complete"])
+
+
+def _hopeless(complete: Sequence[Sequence[float]], validations: Sequence[float]) -> bool:
+    """Whether the best validation so far is below the median of the complete trials' validations at the same place.
+
+    That is Optuna's median pruner (after Golovin et al., KDD 2017), asked within the worker process.
+    """
+    import optuna
+
+    pruner = optuna.pruners.MedianPruner(
+        n_startup_trials=COMPLETE_BEFORE_PRUNING, n_warmup_steps=VALIDATIONS_BEFORE_PRUNING - 1
+    )
+    study = optuna.create_study(direction="maximize", pruner=pruner)
+    for reached in complete:
+        study.add_trial(optuna.trial.create_trial(value=max(reached), intermediate_values=dict(enumerate(reached))))
+    trial = study.ask()
+    for step, value in enumerate(validations):
+        trial.report(value, step)
+    return bool(trial.should_prune())
+
+
+def _sampled(study: Study, space: SearchSpace, seed: int) -> dict[str, Any]:
+    import optuna
+
+    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=RANDOM_TRIALS)
+    asked = optuna.create_study(direction="maximize", sampler=sampler)
+    distributions = {key: _distribution(dimension) for key, dimension in space.items()}
+    for trial in study.trials:
+        asked.add_trial(_as_optuna(trial, space, distributions))
+    found = asked.ask(distributions).params
+    return {key: _value(dimension, found[key]) for key, dimension in space.items()}
+
+
+def _as_optuna(
+    trial: Trial, space: SearchSpace, distributions: dict[str, BaseDistribution]
+) -> optuna.trial.FrozenTrial:
+    import optuna
+
+    states = {
+        "complete": optuna.trial.TrialState.COMPLETE,
+        "pruned": optuna.trial.TrialState.PRUNED,
+        "failed": optuna.trial.TrialState.FAIL,
+    }
+    params = {
+        key: dimension.options.index(trial.values[key]) if isinstance(dimension, Choice) else trial.values[key]
+        for key, dimension in space.items()
+    }
+    return optuna.trial.create_trial(
+        state=states[trial.state],
+        value=trial.validation,
+        params=params,
+        distributions=distributions,
+        intermediate_values=dict(enumerate(trial.validations)),
+    )
+
+
+def _distribution(dimension: Any) -> BaseDistribution:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    if isinstance(dimension, Choice):
+        return CategoricalDistribution(range(len(dimension.options)))  # options may be lists, which Optuna won't take
+    return FloatDistribution(dimension.low, dimension.high, log=isinstance(dimension, LogUniform))
+
+
+def _value(dimension: Any, found: Any) -> Any:
+    """A sampled value as it is tried: floats with three digits, since more of them only look exact."""
+    if isinstance(dimension, Choice):
+        return dimension.options[found]
+    return min(max(float(f"{found:.{_DIGITS}g}"), dimension.low), dimension.high)

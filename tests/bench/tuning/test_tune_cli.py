@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import searched_models
+from searching import base_of
+
+from bench.cli import main
+from bench.plan import Plan
+from bench.reporting.tuning import TRIAL_COLUMNS
+from bench.search_space import Choice
+from bench.tuning.study import Study
+
+ARGUMENTS = ["tune", "--dataset", "ml-100k"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--models", "tigr"], "unknown model 'tigr': did you mean tiger"),
+        (["--models", ","], "--models: give at least one name"),
+        (["--models", "popularity"], "model 'popularity' has nothing to tune: leave it out"),
+        (["--models", "misspelt"], "search space of model 'misspelt': unknown key 'qualty': did you mean quality?"),
+        (["--models", "searched", "--trials", "0"], "--trials"),
+        (["--models", "searched", "--set", "searched.qualty=1"], "unknown key 'qualty': did you mean quality?"),
+        (["--models", "searched", "--suite", "ful"], "unknown suite 'ful': did you mean full?"),
+        (["--models", "searched", "--protocol", "temporary"], "protocol"),
+        ([], "--models"),
+    ],
+)
+@pytest.mark.usefixtures("searched")
+def test_bad_input_is_one_line_and_exit_code_2(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*ARGUMENTS, *arguments]) == 2
+    complaint = capsys.readouterr().err
+    assert complaint.startswith("error: ")
+    assert message in complaint
+    assert complaint.count("\n") == 1
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.usefixtures("searched")
+def test_an_unknown_data_set_is_an_error_of_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tune", "--models", "searched", "--dataset", "ml-10k"]) == 2
+    assert capsys.readouterr().err.startswith("error: unknown data set 'ml-10k': did you mean ml-100k")
+
+
+@pytest.mark.usefixtures("searched")
+def test_a_row_that_the_suite_does_not_run_there_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suite = tmp_path / "mine.yaml"
+    suite.write_text(
+        "datasets: [ml-100k, {name: ml-100k, protocol: temporal}]\n"
+        "models: [searched, {model: searched, label: late, datasets: [ml-100k@temporal]}]\n"
+    )
+    assert main([*ARGUMENTS, "--suite", str(suite), "--models", "searched,late", "--protocol", "shipped"]) == 2
+    assert "does not run late on ml-100k: choose others with --models" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("searched")
+def test_a_search_ends_with_a_table_settings_a_csv_and_a_figure_and_a_run_can_use_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = ["--results", str(tmp_path / "results")]
+    assert main([*ARGUMENTS, "--models", "searched,moody", "--trials", "7", "--jobs", "1", *folders]) == 0
+    said = capsys.readouterr().out
+    study = Study.read(tmp_path / "results", base_of("searched"))
+    assert study is not None
+    assert study.best is not None
+    assert study.best.number > 0
+    assert f"{study.best.validation:.4f} (trial {study.best.number})" in said
+    assert "0.2000" in said
+    settings = " ".join(f"--set {shlex.quote(setting)}" for setting in study.as_settings())
+    assert f"searched on ml-100k: {settings}" in said
+    assert f"searched.quality={study.best.values['quality']}" in settings
+    assert "`bench run --tuned` takes them all" in said
+
+    place = tmp_path / "results" / "tuning" / "ml-100k"
+    trials = pd.read_csv(place / "trials.csv")
+    assert tuple(trials.columns) == TRIAL_COLUMNS
+    assert trials["model"].value_counts().to_dict() == {"searched": 7, "moody": 7}
+    assert trials.loc[trials["model"] == "searched", "validation_ndcg@10"].max() == study.best.validation
+    assert (place / "best_so_far.png").stat().st_size > 1000
+
+    asked: list[Plan] = []
+    monkeypatch.setattr("bench.cli.run_plan", lambda plan, *_: asked.append(plan) or [])
+    assert main(["run", "--dataset", "ml-100k", "--models", "searched,popularity", "--tuned", *folders]) == 0
+    assert {run.label: run.config for run in asked[0].runs}["searched"] == study.best_config
+    assert asked[0].command.endswith(" --tuned")
+    said = capsys.readouterr().out
+    assert f"tuned: searched on ml-100k, trial {study.best.number} of 7" in said
+    assert "not tuned: popularity on ml-100k" in said
+    # The settings that were printed give the very same runs.
+    given = [part for setting in study.as_settings() for part in ("--set", setting)]
+    assert main(["run", "--dataset", "ml-100k", "--models", "searched,popularity", *given, *folders]) == 0
+    assert [run.key for run in asked[1].runs] == [run.key for run in asked[0].runs]
+
+
+@pytest.mark.usefixtures("searched")
+def test_a_model_without_a_complete_trial_sets_the_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(searched_models.Moody, "search_space", {"mood": Choice("angry")})
+    command = [*ARGUMENTS, "--models", "searched,moody", "--trials", "2", "--set", "moody.mood=angry"]
+    assert main([*command, "--results", str(tmp_path)]) == 1
+    assert "moody on ml-100k: no trial is complete: RuntimeError: not now" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("searched")
+def test_tuned_runs_without_any_search_are_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = ["--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]
+    assert main(["run", "--dataset", "ml-100k", "--models", "popularity", "--tuned", *folders]) == 2
+    assert "error: --tuned: no search for any of these runs" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tiny_ml_100k")
+def test_trials_are_made_in_worker_processes_and_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = ["--results", str(tmp_path / "results")]
+    command = [
+        *ARGUMENTS,
+        "--models",
+        "item-knn,sasrec-ce",
+        "--trials",
+        "3",
+        "--jobs",
+        "2",
+        "--set",
+        "training.epochs=1",
+    ]
+    assert main([*command, *folders]) == 0
+    assert "(6 of 6)" in capsys.readouterr().out
+    options = ["--dataset", "ml-100k", "--models", "item-knn,popularity", "--seeds", "1", "--tuned"]
+    assert main(["run", *options, *folders, "--reports", str(tmp_path / "reports")]) == 0
+    report = (tmp_path / "reports" / "full" / "report.md").read_text()
+    budget = report.partition("## Tuning budget")[2].partition("\n## ")[0]
+    assert "3 (3 complete)" in budget
+    assert "as it was, no search" in budget
