@@ -38,7 +38,7 @@ def tune(
     ] = None,
     suite: Annotated[str, typer.Option(help="Where the rows to start from stand: a name, or a .yaml file.")] = "full",
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Trials at a time. 1 gives the same trials every time.")
+        int | None, typer.Option(min=1, help="Trials at a time. On a CPU, 1 gives the same ones every time.")
     ] = None,
     device: Annotated[Device, typer.Option(help="auto takes a GPU when there is one.")] = Device.auto,
     results: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),

@@ -33,8 +33,8 @@ def tune(
 ) -> list[Study]:
     """Gives every row the same number of trials; those that have ended before count.
 
-    One at a time, the same search gives the same trials. Several at a time, a trial knows of those only that have ended
-    when it starts, and that depends on the machine.
+    One at a time, on a CPU and without a time limit, the same search gives the same trials. Several at a time, a trial
+    knows of those only that have ended when it starts, and that depends on the machine.
 
     Args:
         bases: The rows' own runs with seed 0, which every fit uses.

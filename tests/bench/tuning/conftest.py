@@ -11,7 +11,6 @@ from searching import in_this_process
 from bench.registry import BUILT_IN
 from bench.tuning import trial, tuner
 
-
 collect_ignore = (
     ["test_sampler.py", "test_tuner.py", "test_tune_cli.py"] if not importlib.util.find_spec("optuna") else []
 )
