@@ -9,19 +9,12 @@ add up.
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
-
 from baselines.h2rec_network import H2RecConfig, H2RecNetwork
 from baselines.next_item import NextItemModel
 from bench.data.dataset import TrainingData
-from bench.data.interactions import PAD
 from bench.recommender import FitContext, Mechanism
 from models.semantic_ids.semantic_ids import SemanticIds
-from models.semantic_ids.tokenizer import sid_summary, tokenize
-from models.training import fit_network
-from models.windows import TrainingWindows, WindowBatch
+from models.semantic_ids.tokenizer import record_health, tokenize
 
 
 class H2Rec(NextItemModel):
@@ -79,7 +72,7 @@ class H2Rec(NextItemModel):
             "loss at every position",
             "approximated",
             "official code",
-            "cross-entropy over the catalogue as in `sasrec-ce`, in the place of one negative per target",
+            "cross-entropy over the catalogue as in `sasrec-ce`; `loss: bce` is the official code's",
             test="tests/baselines/test_h2rec.py::test_the_loss_is_cross_entropy_plus_the_weighted_alignments",
         ),
         Mechanism(
@@ -94,25 +87,7 @@ class H2Rec(NextItemModel):
         return H2RecNetwork(train.n_items, self._ids, self.config)
 
     def fit(self, train: TrainingData, context: FitContext) -> None:
-        config, self._device = self.config, context.device
-        if config.sid_branch:
-            self._ids = tokenize(train, config.tokenizer, context.cache)
-            context.diagnostics["sid"] = sid_summary(self._ids, config.tokenizer)
-        torch.manual_seed(context.seed)
-        network = self.network = self.build(train).to(context.device)
-        events = config.training.batch_events
-        windows = TrainingWindows(train.interactions, config.length, events, context.device, train.history_ends())
-
-        def loss(batch: WindowBatch) -> Tensor:
-            wanted = batch.targets != PAD
-            targets = batch.targets[wanted]
-            hidden = network(batch.items, batch.timestamps)
-            row, _ = wanted.nonzero(as_tuple=True)
-            total = F.cross_entropy(network.scores(hidden[row, batch.kept[wanted] - 1]), targets)
-            if config.sid_branch and config.hash_branch and config.item_alignment:
-                total = total + config.item_alignment * network.item_alignment(targets.unique(), config.temperature)
-            if config.sid_branch and config.user_alignment:
-                total = total + config.user_alignment * network.user_alignment(batch, hidden, config.temperature)
-            return total
-
-        fit_network(self, network, windows.epoch, loss, config.training, context)
+        if self.config.sid_branch:
+            self._ids = tokenize(train, self.config.tokenizer, context.cache)
+            record_health(self._ids, self.config.tokenizer, context)
+        super().fit(train, context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +24,7 @@ COARSE_TO_FINE = (1.0, 0.2)
 
 
 class H2RecConfig(SASRecConfig):
-    """Configuration of H2Rec; without the SID branch it is `sasrec-ce`. The only loss is "ce".
+    """Configuration of H2Rec; without the SID branch it is `sasrec-ce`.
 
     Attributes:
         sid_branch: Whether items are read and scored by their codes. Without it there are no alignments.
@@ -43,8 +44,6 @@ class H2RecConfig(SASRecConfig):
 
     @model_validator(mode="after")
     def _fits_together(self) -> H2RecConfig:
-        if self.loss != "ce":
-            raise ValueError(f"loss '{self.loss}' is not offered here: use 'ce'")
         if not (self.sid_branch or self.hash_branch):
             raise ValueError("sid_branch and hash_branch are both off: leave one of them on")
         return self
@@ -126,6 +125,7 @@ class H2RecNetwork(NextItemNetwork):
 
     def __init__(self, n_items: int, ids: SemanticIds | None, config: H2RecConfig) -> None:
         super().__init__()
+        self.config = config
         self.items = nn.Embedding(n_items, config.dim) if config.hash_branch else None
         self.positions = nn.Embedding(config.length, config.dim)
         for table in (self.items, self.positions):
@@ -167,6 +167,15 @@ class H2RecNetwork(NextItemNetwork):
         """Fused code vectors `[..., dim]` of items int64 `[...]`."""
         assert self.semantic is not None
         return _fused(self.semantic.levels(items), self.semantic.weights(items, self.items))
+
+    def auxiliary_losses(self, batch: WindowBatch, hidden: Tensor) -> Iterator[Tensor]:
+        """The weighted alignments that the configuration leaves in."""
+        config = self.config
+        if config.sid_branch and config.hash_branch and config.item_alignment:
+            targets = batch.targets[batch.targets != PAD].unique()
+            yield config.item_alignment * self.item_alignment(targets, config.temperature)
+        if config.sid_branch and config.user_alignment:
+            yield config.user_alignment * self.user_alignment(batch, hidden, config.temperature)
 
     def item_alignment(self, items: Tensor, temperature: float) -> Tensor:
         """Draws hash vectors and fused code vectors of the same item, or of items with common codes, together.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -74,6 +75,10 @@ class NextItemNetwork(nn.Module):
             return (states @ catalogue.T).gather(-1, items)
         return (F.embedding(items, catalogue) @ states.unsqueeze(-1)).squeeze(-1)
 
+    def auxiliary_losses(self, batch: WindowBatch, hidden: Tensor) -> Iterable[Tensor]:
+        """What is added to the loss of the targets, given the `hidden` states of the batch; nothing by default."""
+        return ()
+
 
 class NextItemModel(Recommender):
     """Trains a `NextItemNetwork` at all positions and ranks the catalogue by its last hidden state."""
@@ -99,12 +104,7 @@ class NextItemModel(Recommender):
             train.history_ends(),
         )
 
-        def loss(batch: WindowBatch) -> Tensor:
-            wanted = batch.targets != PAD
-            hidden = network(batch.items, batch.timestamps)
-            row, _ = wanted.nonzero(as_tuple=True)
-            states = hidden[row, batch.kept[wanted] - 1]
-            targets = batch.targets[wanted]
+        def of_targets(states: Tensor, targets: Tensor) -> Tensor:
             if self.config.loss == "ce":
                 return F.cross_entropy(network.scores(states), targets)
             n_drawn = 1 if self.config.loss == "bce" else self.config.negatives
@@ -112,6 +112,15 @@ class NextItemModel(Recommender):
             scores = network.scores_of(states, torch.cat([targets.unsqueeze(1), drawn], 1))
             repeated = drawn == targets.unsqueeze(1)
             return (_bce if self.config.loss == "bce" else _sampled_softmax)(scores, repeated)
+
+        def loss(batch: WindowBatch) -> Tensor:
+            wanted = batch.targets != PAD
+            hidden = network(batch.items, batch.timestamps)
+            row, _ = wanted.nonzero(as_tuple=True)
+            total = of_targets(hidden[row, batch.kept[wanted] - 1], batch.targets[wanted])
+            for extra in network.auxiliary_losses(batch, hidden):
+                total = total + extra
+            return total
 
         fit_network(self, network, windows.epoch, loss, self.config.training, context)
 

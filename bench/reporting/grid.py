@@ -74,6 +74,6 @@ class Grid:
         return sorted((result for result in self.results if result.spec.label == model), key=lambda r: r.spec.seed)
 
 
-def has_semantic_ids(result: RunResult) -> bool:
+def generates_semantic_ids(result: RunResult) -> bool:
     """Whether the model generates semantic IDs, so that SID level and item level are two things."""
-    return "sid_health" in result.diagnostics
+    return "decoding" in result.diagnostics

@@ -14,7 +14,7 @@ from bench.evaluation.evaluator import K_MAX
 from bench.evaluation.metrics import compute, expected
 from bench.evaluation.slices import Slices, named_slices
 from bench.reporting.files import replaced
-from bench.reporting.grid import Grid, Run, has_semantic_ids
+from bench.reporting.grid import Grid, Run, generates_semantic_ids
 from bench.spec import RunResult
 
 SCHEMA = 3
@@ -182,7 +182,7 @@ def _values(run: Run, columns: tuple[str, ...]) -> Iterator[tuple[str, str, str,
     yield from (("run", part, metric, value) for part, metric, value in _run_values(result))
     slices = named_slices(result.queries, columns)
     masks = np.column_stack(list(slices.values())).astype(np.float64)
-    for level in LEVELS if has_semantic_ids(result) else LEVELS[:1]:
+    for level in LEVELS if generates_semantic_ids(result) else LEVELS[:1]:
         ranks = result.queries[f"{level}_rank"].to_numpy()
         scores = {metric: compute(metric, ranks, K_MAX) for metric in METRICS}
         if level == "item":
@@ -226,7 +226,7 @@ def _run_values(result: RunResult) -> Iterator[tuple[str, str, float]]:
         "unique_sids": sid.get("unique_sids"),
         "catalogue_items": sid.get("n_items"),
         "valid_share": decoding.get("valid_share"),
-        "item_hits_without_sid_hit": hits_beyond_sid_level(result) if has_semantic_ids(result) else None,
+        "item_hits_without_sid_hit": hits_beyond_sid_level(result) if generates_semantic_ids(result) else None,
     }
     for metric, value in values.items():
         if value is not None:

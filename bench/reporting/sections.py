@@ -19,7 +19,7 @@ from bench.evaluation.slices import (
     history_length_quarters,
     reach_slices,
 )
-from bench.reporting.grid import Grid, has_semantic_ids
+from bench.reporting.grid import Grid
 from bench.reporting.leaderboard import METRICS, PART_METRICS, best_possible, by_slice, hits_beyond_sid_level
 from bench.reporting.markdown import NONE, marked, number, percent, plus_minus, table
 from bench.reporting.pairwise import best_baseline, verdicts
@@ -173,7 +173,7 @@ def sid_health_table(grid: Grid) -> str | None:
     models_of: dict[tuple[tuple[str, ...], ...], list[str]] = {}
     for model in grid.complete_models:
         for result in grid.of_model(model):
-            if has_semantic_ids(result):
+            if "sid_health" in result.diagnostics:
                 lines = tuple(_health_line(level) for level in result.diagnostics["sid_health"])
                 models = models_of.setdefault(lines, [])
                 if model not in models:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from bench.evaluation.slices import REACH_WINDOW, popularity_slices
 from bench.reporting.dataset_tables import DatasetTables
-from bench.reporting.grid import Grid, has_semantic_ids
+from bench.reporting.grid import Grid, generates_semantic_ids
 from bench.reporting.leaderboard import by_slice
 from bench.reporting.markdown import NONE, number, p_cell, p_value, plus_minus, table
 from bench.reporting.pairwise import pair_of, verdicts
@@ -193,7 +193,7 @@ def _ratio(first: float, second: float) -> str:
 
 def _families(grid: Grid, ranked: pd.DataFrame, compared: pd.DataFrame) -> str:
     """The best with and the best without semantic IDs."""
-    with_ids = {result.spec.label for result in grid.results if has_semantic_ids(result)}
+    with_ids = {result.spec.label for result in grid.results if generates_semantic_ids(result)}
     groups = [ranked[ranked["model"].isin(with_ids)], ranked[~ranked["model"].isin(with_ids)]]
     if any(group.empty for group in groups):
         return ""

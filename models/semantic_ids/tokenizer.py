@@ -78,14 +78,9 @@ def tokenize(train: TrainingData, config: TokenizerConfig, cache: ArtifactCache)
 
 
 def record_health(ids: SemanticIds, config: TokenizerConfig, context: FitContext) -> None:
-    """Writes the health table and the collision rate into the run's diagnostics; for models that generate IDs."""
+    """Writes the health table and the collision rate into the run's diagnostics."""
     context.diagnostics["sid_health"] = level_health(ids)
-    context.diagnostics["sid"] = sid_summary(ids, config)
-
-
-def sid_summary(ids: SemanticIds, config: TokenizerConfig) -> dict[str, Any]:
-    """The tokenizer, the number of items and of distinct semantic IDs, and the share of items that collide."""
-    return {
+    context.diagnostics["sid"] = {
         "tokenizer": config.method,
         "n_items": ids.n_items,
         "unique_sids": int(ids.sid_of_item.max()) + 1,

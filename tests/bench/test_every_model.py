@@ -95,7 +95,7 @@ def check(result: RunResult) -> None:
     found = queries["item_rank"] > 0
     assert (queries["sid_rank"][found] > 0).all()
     assert (queries["sid_rank"][found] <= queries["item_rank"][found]).all()
-    if "sid_health" in result.diagnostics:
+    if "decoding" in result.diagnostics:
         decoding = result.diagnostics["decoding"]
         assert 0 < decoding["valid"] <= decoding["generated"]
         if result.spec.model != "glass-official":  # the one that generates without a trie
