@@ -11,4 +11,4 @@ from PIL import Image
 def is_drawn(path: Path) -> bool:
     """Whether a picture is of a figure's size, and neither next to blank nor next to black."""
     picture = np.asarray(Image.open(path).convert("L"))
-    return min(picture.shape) > 200 and 0.01 < (picture < 250).mean() < 0.5
+    return min(picture.shape) > 200 and 0.01 < (picture < 250).mean() < 0.9
