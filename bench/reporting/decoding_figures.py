@@ -118,7 +118,7 @@ def retrieved(grid: Grid) -> Figure | None:
     for axes, (shares, models) in zip(panels, models_of.items(), strict=True):
         bars = axes.bar(range(len(shares)), shares, width=0.85, color="#31688e")
         bars[0].set(facecolor="white", edgecolor="#31688e", hatch="////")
-        axes.set_title(models[0] if len(models) == 1 else f"{models[0]} and {len(models) - 1} like it")
+        axes.set_title(" and ".join(models) if len(models) < 3 else f"{models[0]} and {len(models) - 1} like it")
         axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
         axes.grid(axis="x", visible=False)
     figure.supxlabel(

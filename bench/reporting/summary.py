@@ -61,6 +61,7 @@ def overview(grids: Sequence[Grid], tables: Mapping[str, DatasetTables]) -> str 
         A markdown table and how to read it, or None with fewer than two data sets to answer it on.
     """
     rows, whom, names = [], [], ("", "")
+    better, worse = [], []
     for grid in grids:
         dataset = grid.datasets[0]
         for labels in questions(grid)[:1]:
@@ -80,13 +81,18 @@ def overview(grids: Sequence[Grid], tables: Mapping[str, DatasetTables]) -> str 
                         *ratios,
                     ]
                 )
+                if overall.p_holm < ALPHA:
+                    (better if overall.test.difference > 0 else worse).append(dataset)
                 whom.append(_for_whom(tables[dataset].tests, labels, f" ({dataset})"))
     if len(rows) < 2:
         return None
     headers = ["Data set", *names, "Difference", "95 % interval", "p", "Significant"]
     headers += ["On far targets", "Training time", "Time per user"]
+    verdict = f"**{names[0]} against {names[1]}**: significantly better on {len(better)} of {len(rows)} data sets"
+    verdict += "".join(f", {dataset}" for dataset in better)
+    verdict += f"; significantly worse on {', '.join(worse)}." if worse else "."
     how_to_read = (
-        f"**{names[0]} against {names[1]}**, Recall@10 on each data set. The p-values are corrected over the questions "
+        f"{verdict} Recall@10 on each data set; the p-values are corrected over the questions "
         f"asked of a data set (Holm), not for the number of data sets. Far: last seen more than {REACH_WINDOW} events "
         f"ago. The last two columns are times of {names[0]} over those of {names[1]}."
     )

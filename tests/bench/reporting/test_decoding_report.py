@@ -186,7 +186,7 @@ def test_models_that_retrieve_alike_share_a_histogram(grid: Grid) -> None:
     figure = decoding_figures.retrieved(Grid(grid.suite, tuple(alike)))
     assert figure is not None
     visible = [axes for axes in figure.axes if axes.get_visible()]
-    assert [axes.get_title(loc="left") for axes in visible] == ["glass and 1 like it"]
+    assert [axes.get_title(loc="left") for axes in visible] == ["glass and glass-no-sid-tier"]
     assert sum(bar.get_height() for bar in visible[0].patches) == pytest.approx(1)
 
 
