@@ -61,7 +61,8 @@ def overview(grids: Sequence[Grid], tables: Mapping[str, DatasetTables]) -> str 
         A markdown table and how to read it, or None with fewer than two data sets to answer it on.
     """
     rows, whom, names = [], [], ("", "")
-    better, worse = [], []
+    better: list[str] = []
+    worse: list[str] = []
     for grid in grids:
         dataset = grid.datasets[0]
         for labels in questions(grid)[:1]:

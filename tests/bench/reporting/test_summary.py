@@ -154,7 +154,7 @@ def test_several_data_sets_have_a_table_of_the_first_question(
     assert [line[0] for line in lines[2:]] == ["ml-100k", "beauty"]
     row = dict(zip(lines[0], lines[2], strict=True))
     assert row["Significant"] == "yes"
-    assert text.startswith("**glass against tiger**: significantly better on 2 of 2 data sets, ml-100k, beauty. Recall@10")
+    assert text.startswith("**glass against tiger**: significantly better on 2 of 2 data sets, ml-100k, beauty. ")
     assert "- **For whom** (beauty): Recall@10 of glass against tiger on targets last seen" in text
     assert row["On far targets"] == "+0.6667"
     assert row["p"] == "< 0.001"
