@@ -15,6 +15,7 @@ from bench.config_errors import explain, key_paths
 from bench.data import catalog
 from bench.data.protocols import split
 from bench.errors import BenchError, MissingDataError, SkippedRun, unknown_name
+from bench.files import replaced
 from bench.recommender import Recommender
 from bench.registry import model_class, model_names
 from bench.spec import DatasetSpec, Entry, RunSpec, Suite
@@ -47,11 +48,9 @@ class Plan(BaseModel):
             BenchError: The folder can't be written to.
         """
         path = self.path(results_dir, self.suite.name)
-        temporary = path.with_suffix(".tmp")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(self.model_dump_json(indent=1), encoding="utf-8")
-            temporary.replace(path)
+            with replaced(path) as temporary:
+                temporary.write_text(self.model_dump_json(indent=1), encoding="utf-8")
         except OSError as error:
             raise BenchError(f"can't write results to '{results_dir}': {error.strerror}: choose --results") from None
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +13,8 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
+
+from bench.files import replaced
 
 _CHUNK = 1 << 22
 """Entries of an array that are hashed at a time: a memory-mapped array larger than memory can be hashed, too."""
@@ -71,8 +71,6 @@ class ArtifactCache:
                 except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
                     path.unlink()
             arrays = dict(make())
-            handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".npz")
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy's stub takes the names for flags
-            Path(temporary).replace(path)
+            with replaced(path) as temporary:
+                np.savez(temporary, **arrays)  # type: ignore[arg-type]  # numpy's stub takes the names for flags
             return arrays

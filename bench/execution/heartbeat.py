@@ -7,6 +7,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bench.files import replaced
 from bench.spec import RunSpec
 
 _SECONDS_BETWEEN_WRITES = 0.5
@@ -44,10 +45,9 @@ class Pulse:
     def __call__(self, fraction: float, words: str) -> None:
         if time.monotonic() - self._last_write >= _SECONDS_BETWEEN_WRITES:
             self._last_write = time.monotonic()
-            temporary = self.path.with_suffix(".tmp")
             beat = Heartbeat(fraction=float(fraction), words=words, started=self._started)
-            temporary.write_text(json.dumps(asdict(beat)), encoding="utf-8")
-            temporary.replace(self.path)
+            with replaced(self.path) as temporary:
+                temporary.write_text(json.dumps(asdict(beat)), encoding="utf-8")
 
 
 def heartbeat_path(results_dir: Path, spec: RunSpec) -> Path:

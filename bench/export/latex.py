@@ -10,7 +10,7 @@ import pandas as pd
 
 from bench.errors import BenchError, unknown_name
 from bench.export.runs import ended, made_folder
-from bench.reporting.files import replaced
+from bench.files import replaced
 from bench.reporting.grid import Grid
 from bench.reporting.leaderboard import METRICS, leaderboard, tidy_metrics
 from bench.reporting.markdown import NONE, marked, plus_minus

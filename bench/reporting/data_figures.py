@@ -14,7 +14,7 @@ from matplotlib.ticker import EngFormatter, PercentFormatter
 
 from bench.data.card import WINDOW, DataCard, Reach
 from bench.data.dataset import Dataset
-from bench.reporting.files import replaced
+from bench.files import replaced
 from bench.reporting.style import COLORS, GREY, headline, log_axis, use_style
 
 _TIME_BINS = 60

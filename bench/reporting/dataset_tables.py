@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from bench.files import replaced
 from bench.reporting import comparisons, pairwise
 from bench.reporting.comparisons import Answer
 from bench.reporting.decoding_csv import decoding_table
-from bench.reporting.files import replaced
 from bench.reporting.grid import Grid
 from bench.reporting.leaderboard import write_leaderboards
 from bench.reporting.published import replications

@@ -23,7 +23,7 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
-from bench.reporting.files import replaced
+from bench.files import replaced
 from bench.reporting.markdown import NONE
 
 LARGEST_SVG = 300_000

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bench.evaluation.evaluator import K_MAX
 from bench.evaluation.metrics import compute, expected
 from bench.evaluation.slices import Slices, named_slices
-from bench.reporting.files import replaced
+from bench.files import replaced
 from bench.reporting.grid import Grid, Run, generates_semantic_ids
 from bench.spec import RunResult
 

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bench.evaluation.slices import REACH_WINDOW
+from bench.files import replaced
 from bench.reporting import (
     comparisons,
     decoding,
@@ -29,7 +30,6 @@ from bench.reporting import (
 )
 from bench.reporting.dataset_tables import DatasetTables, write_tables
 from bench.reporting.drawn import Drawn
-from bench.reporting.files import replaced
 from bench.reporting.grid import Grid
 from bench.spec import RunResult, RunSpec, Suite
 

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, LogLocator, NullLocator
 from PIL import Image
 
-from bench.reporting.files import replaced
+from bench.files import replaced
 
 # Okabe and Ito's colour-blind safe palette without its yellow, which is too pale for lines on white, then three of
 # Paul Tol's "muted".

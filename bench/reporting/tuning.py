@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from bench.files import replaced
 from bench.reporting import style
-from bench.reporting.files import replaced
 from bench.reporting.grid import Grid
 from bench.reporting.markdown import NONE, number, table
 from bench.spec import RunSpec

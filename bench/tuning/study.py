@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from bench.errors import BenchError
+from bench.files import replaced
 from bench.spec import RunSpec
 from bench.tuning.spaces import with_values
 
@@ -95,11 +96,9 @@ class Study(BaseModel):
             BenchError: The folder can't be written to.
         """
         path = self.folder(results_dir, self.base) / "study.json"
-        temporary = path.with_suffix(".tmp")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(self.model_dump_json(indent=1), encoding="utf-8")
-            temporary.replace(path)
+            with replaced(path) as temporary:
+                temporary.write_text(self.model_dump_json(indent=1), encoding="utf-8")
         except OSError as error:
             raise BenchError(f"can't write to '{path.parent}': {error.strerror}: choose --results") from None
 

@@ -10,8 +10,8 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from bench.files import replaced
 from bench.reporting import figures, style
-from bench.reporting.files import replaced
 from bench.reporting.grid import Grid
 from bench.reporting.leaderboard import leaderboard, tidy_metrics
 
