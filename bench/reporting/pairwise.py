@@ -18,7 +18,7 @@ from bench.registry import BUILT_IN
 from bench.reporting.grid import Grid
 from bench.reporting.leaderboard import SCHEMA
 from bench.reporting.markdown import number, p_cell, table
-from bench.reporting.significance import ALPHA, compare_all, holm
+from bench.reporting.significance import ALPHA, PairedComparison, compare_all, holm
 from bench.reporting.style import GREY, headline
 
 METRIC = "ndcg@10"
@@ -66,26 +66,29 @@ def pairs(grid: Grid, wide: pd.DataFrame) -> pd.DataFrame:
     found = compare_all({model: grid.of_model(model) for model in _ranked(wide)}, METRIC)
     corrected = holm([comparison.p_value for comparison in found.values()])
     rows = [
-        (
-            SCHEMA,
-            grid.suite.name,
-            grid.datasets[0],
-            METRIC,
-            *names,
-            comparison.first,
-            comparison.second,
-            comparison.difference,
-            comparison.low,
-            comparison.high,
-            comparison.effect_size,
-            comparison.p_value,
-            p_holm,
-            comparison.n_queries,
-            len(comparison.seeds),
-        )
+        (SCHEMA, grid.suite.name, grid.datasets[0], *compared_figures(*names, comparison, p_holm))
         for (names, comparison), p_holm in zip(found.items(), corrected, strict=True)
     ]
     return pd.DataFrame(rows, columns=list(PAIR_COLUMNS))
+
+
+def compared_figures(first: str, second: str, test: PairedComparison, p_holm: float) -> tuple[object, ...]:
+    """One test as the cells of `PAIR_COLUMNS` from `metric` on."""
+    return (
+        test.metric,
+        first,
+        second,
+        test.first,
+        test.second,
+        test.difference,
+        test.low,
+        test.high,
+        test.effect_size,
+        test.p_value,
+        p_holm,
+        test.n_queries,
+        len(test.seeds),
+    )
 
 
 def best_baseline(grid: Grid, wide: pd.DataFrame) -> str | None:

@@ -9,31 +9,23 @@ import pandas as pd
 from bench.reporting.comparisons import Answer
 from bench.reporting.grid import Grid
 from bench.reporting.leaderboard import SCHEMA
+from bench.reporting.pairwise import PAIR_COLUMNS, compared_figures
 from bench.reporting.questions import OVERALL, PartTest
-from bench.reporting.significance import PairedComparison
+
+_PLACE = ("schema", "suite", "dataset")
 
 TEST_COLUMNS = {
-    "schema": "version of these columns, that of `metrics.csv`",
-    "suite": "name of the suite",
-    "dataset": "label of the data set",
+    **{name: PAIR_COLUMNS[name] for name in _PLACE},
     "kind": "'question' (`Suite.questions`) or 'comparison' (`Suite.comparisons`)",
     "title": "what is asked: 'A against B', or the comparison's title",
     "family": "the parts of the queries that Holm's correction is over, see `bench.reporting.questions.FAMILIES`; of "
     "'overall' it is over the suite's questions, or over the rows of a comparison",
     "part": "of the queries; where `metrics.csv` has it, its slice there is 'FAMILY:PART', or the part alone",
-    "metric": "what is compared, at item level",
+    **{name: meaning for name, meaning in PAIR_COLUMNS.items() if name not in _PLACE},
     "first": "label of the row that is tested",
     "second": "label of the row that it is tested against",
-    "first_mean": "mean of the first over queries and the seeds that both have completed",
-    "second_mean": "likewise",
-    "difference": "first_mean - second_mean",
-    "low": "lower end of the 95 % interval of the difference",
-    "high": "upper end",
-    "effect_size": "the difference in standard deviations of the queries' differences",
-    "p_value": "two-sided, see `bench.reporting.significance.PairedComparison`",
     "p_holm": "with Holm's correction over the family",
     "n_queries": "test queries in the part",
-    "seeds": "number of seeds that both have completed",
 }
 """Columns of `tests.csv`, one row a test. Every two models are compared in `pairs.csv`."""
 
@@ -50,35 +42,16 @@ def table_of_tests(grid: Grid, questions: Sequence[PartTest], answers: Sequence[
     rows = [
         (
             *(*place, "question", " against ".join(asked.labels), asked.family, asked.part),
-            *_figures(*asked.labels, asked.test, asked.p_holm),
+            *compared_figures(*asked.labels, asked.test, asked.p_holm),
         )
         for asked in questions
     ]
     rows += [
         (
             *(*place, "comparison", answer.comparison.title, OVERALL, OVERALL),
-            *_figures(row.label, answer.comparison.against, test, row.p_value),
+            *compared_figures(row.label, answer.comparison.against, test, row.p_value),
         )
         for answer in answers
         for row, test in answer.tested
     ]
     return pd.DataFrame(rows, columns=list(TEST_COLUMNS))
-
-
-def _figures(first: str, second: str, test: PairedComparison, p_holm: float) -> tuple[object, ...]:
-    """The columns from `metric` on."""
-    return (
-        test.metric,
-        first,
-        second,
-        test.first,
-        test.second,
-        test.difference,
-        test.low,
-        test.high,
-        test.effect_size,
-        test.p_value,
-        p_holm,
-        test.n_queries,
-        len(test.seeds),
-    )
