@@ -71,13 +71,18 @@ class RelativeBias(nn.Module):
         self.by_position = nn.Parameter(torch.zeros(length)) if kind in ("position", "both") else None
         self.by_time = nn.Parameter(torch.zeros(TIME_BUCKETS + 1)) if kind in ("time", "both") else None
 
-    def forward(self, gaps: Tensor) -> Tensor:
-        """Bias float32 `[batch or 1, length, length]` from buckets of time gaps int64 `[batch, length, length]`."""
-        length = gaps.shape[1]
-        bias = gaps.new_zeros((1, length, length), dtype=torch.float32)
+    def forward(self, length: int, gaps: Tensor | None) -> Tensor:
+        """Bias float32 `[batch or 1, length, length]`.
+
+        Args:
+            length: Of the sequences.
+            gaps: Buckets of time gaps int64 `[batch, length, length]`; None where the bias is none of time.
+        """
+        bias = self.position_gap.new_zeros((1, length, length), dtype=torch.float32)
         if self.by_position is not None:
             bias = bias + self.by_position[self.position_gap[:length, :length]]
         if self.by_time is not None:
+            assert gaps is not None
             bias = bias + self.by_time[gaps]
         return bias
 
@@ -109,12 +114,12 @@ class HSTULayer(nn.Module):
         nn.init.normal_(self.uvqk.weight, std=0.02)
         nn.init.xavier_uniform_(self.out.weight)
 
-    def forward(self, hidden: Tensor, gaps: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, gaps: Tensor | None, mask: Tensor) -> Tensor:
         """Next hidden states.
 
         Args:
             hidden: float32 `[batch, length, d]`.
-            gaps: Buckets of time gaps int64 `[batch, length, length]`.
+            gaps: See `RelativeBias`.
             mask: float32 `[batch, length, length]`, 1 where position i may look at position j.
 
         Returns:
@@ -123,7 +128,7 @@ class HSTULayer(nn.Module):
         gate, value, query, key = F.silu(self.uvqk(self.input_norm(hidden))).chunk(4, -1)
         query, key, value = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (query, key, value))
         # No softmax: the weights keep the intensity of a preference. The fixed divisor is the longest length.
-        weights = F.silu(query @ key.transpose(-1, -2) + self.bias(gaps).unsqueeze(1)) / self.length
+        weights = F.silu(query @ key.transpose(-1, -2) + self.bias(hidden.shape[1], gaps).unsqueeze(1)) / self.length
         attended = ((weights * mask.unsqueeze(1)) @ value).transpose(1, 2).flatten(-2)
         return hidden + self.out(self.dropout(gate * self.output_norm(attended)))
 
@@ -139,6 +144,7 @@ class HSTUNetwork(NextItemNetwork):
         nn.init.normal_(self.items.weight, std=0.02)
         nn.init.normal_(self.positions.weight, std=math.sqrt(1 / config.dim))
         self.scale = math.sqrt(config.dim)
+        self.reads_time = config.bias in ("time", "both")
         self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList(HSTULayer(config) for _ in range(config.blocks))
 
@@ -147,7 +153,7 @@ class HSTUNetwork(NextItemNetwork):
         hidden = self.items(items.clamp(min=0)) * self.scale + self.positions.weight[: items.shape[1]]
         hidden = self.dropout(hidden) * present.unsqueeze(-1)
         mask = torch.tril(present.new_ones(items.shape[1], items.shape[1])) & present[:, None, :]
-        gaps, looks = pairwise_gaps(timestamps), mask.float()
+        gaps, looks = pairwise_gaps(timestamps) if self.reads_time else None, mask.float()
         for layer in self.layers:
             hidden = layer(hidden, gaps, looks)
         return hidden

@@ -97,12 +97,12 @@ def test_the_bias_is_a_scalar_per_gap_in_position_and_bucket_of_time() -> None:
         both.by_time.copy_(torch.arange(TIME_BUCKETS + 1) / 10)
     gaps = pairwise_gaps(torch.tensor([[0, 10, 10]]))
     assert gaps.tolist() == [[[0, 7, 7], [7, 0, 0], [7, 0, 0]]]
-    bias = both(gaps)[0]
+    bias = both(3, gaps)[0]
     assert bias[1, 0].item() == pytest.approx(2.0 + 0.7)
     assert bias[2, 0].item() == pytest.approx(3.0 + 0.7)
     assert bias[2, 1].item() == pytest.approx(2.0 + 0.0)
     assert bias.diagonal().tolist() == pytest.approx([1.0] * 3)
-    assert RelativeBias(3, "none")(gaps).tolist() == torch.zeros(1, 3, 3).tolist()
+    assert RelativeBias(3, "none")(3, None).tolist() == torch.zeros(1, 3, 3).tolist()
     names = {kind: [name for name, _ in RelativeBias(3, kind).named_parameters()] for kind in ("position", "time")}
     assert names == {"position": ["by_position"], "time": ["by_time"]}
 
