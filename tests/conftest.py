@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bench.cli import main
 from bench.data import catalog
 
 OUTSIDE = Path(__file__).parent / "bench" / "outside"
@@ -59,3 +60,20 @@ def outside_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(str(OUTSIDE))
     monkeypatch.syspath_prepend(str(installed))
     return declared / "entry_points.txt"
+
+
+@pytest.fixture
+def refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[list[str]], str]:
+    """Runs a command in `tmp_path` that has to end with exit code 2 and one line that says why; returns the line."""
+    monkeypatch.chdir(tmp_path)
+
+    def complaint_of(arguments: list[str]) -> str:
+        assert main(arguments) == 2
+        complaint = capsys.readouterr().err
+        assert complaint.startswith("error: ")
+        assert complaint.count("\n") == 1
+        return complaint
+
+    return complaint_of

@@ -7,84 +7,44 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from dualgr_world import (
+    CODEBOOK,
+    CONFIGS,
+    LONG_TERM,
+    N_ITEMS,
+    POSITIONS,
+    RECENT,
+    SHORT_TERM,
+    SMALL,
+    TARGETS,
+    WORLDS,
+    network_of,
+    one_target,
+    padded,
+    semantic_ids,
+    training_long_term,
+    trie_of,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_dualgr import bucket, log_likelihood, long_codes
-from naive_network import long_term_of, ragged, randomise
+from naive_network import long_term_of, ragged
 from pydantic import ValidationError
 from torch import Tensor
 
-from baselines.dualgr import FREQUENCIES, BranchRouter, DualGR, DualGRConfig, DualGRNetwork, code_counts
+from baselines.dualgr import FREQUENCIES, BranchRouter, DualGR, DualGRConfig, code_counts
 from baselines.tiger import Tiger
 from bench.data.cache import ArtifactCache
 from bench.data.dataset import ItemTable, TrainingData
-from bench.data.interactions import PAD, Histories, Interactions
+from bench.data.interactions import Histories, Interactions
 from bench.recommender import FitContext
 from models import generative
 from models.generative import GenerativeNetwork, GenerativeRecommender
 from models.long_term import LongTerm, RaggedItems
-from models.semantic_ids.semantic_ids import SemanticIds, with_disambiguation
-from models.semantic_ids.trie import PrefixTrie
-
-N_ITEMS, SHORT_TERM, CODEBOOK = 12, 5, 4
-SMALL: dict[str, Any] = {
-    "short_term": SHORT_TERM,
-    "network": {"dim": 8, "heads": 2, "feed_forward": 12, "encoder_layers": 2, "decoder_layers": 2, "dropout": 0.0},
-}
-CONFIGS: dict[str, dict[str, Any]] = {
-    "hard": {"router": "hard"},
-    "soft": {"router": "soft"},
-    "soft, short buckets": {"router": "soft", "bucket_limit": 2},
-}
-WORLDS = {
-    "a first code without items": lambda first: np.where(first == CODEBOOK - 1, 0, first),
-    "one first code for all items": lambda first: np.zeros_like(first),
-}
-# Two windows of training: their items, their targets, and the long-term history before each.
-RECENT = [[3, 7, 3, 1, 9], [8, 2, 11]]
-TARGETS = [[7, 3, 1, 9, 4], [2, 11, 0]]
-LONG_TERM = [[0, 5, 6, 10, 4, 4, 2, 1], []]
-POSITIONS = [(row, column) for row in range(2) for column in range(len(RECENT[row]))]
+from models.semantic_ids.semantic_ids import with_disambiguation
 
 each_config = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 each_world = pytest.mark.parametrize("world", WORLDS)
-
-
-def semantic_ids(world: str = "a first code without items") -> SemanticIds:
-    codes = np.random.default_rng(3).integers(0, (CODEBOOK, 3), (N_ITEMS, 2))
-    codes[:, 0] = WORLDS[world](codes[:, 0])
-    return with_disambiguation(codes, (CODEBOOK, 3))
-
-
-def network_of(ids: SemanticIds | None = None, **config: Any) -> DualGRNetwork:
-    torch.manual_seed(0)
-    network = DualGRNetwork(ids or semantic_ids(), DualGRConfig.model_validate(SMALL | config))
-    randomise(network)
-    return network.eval()
-
-
-def trie_of(ids: SemanticIds) -> PrefixTrie:
-    return PrefixTrie(ids, np.zeros(N_ITEMS, dtype=np.int64), "cpu")
-
-
-def padded(rows: list[list[int]], width: int = SHORT_TERM) -> Tensor:
-    return torch.tensor([row + [PAD] * (width - len(row)) for row in rows])
-
-
-def training_long_term() -> LongTerm:
-    """The long-term histories as training has them: the starts of rows that go on with the window itself."""
-    rows = [[9, 9]] + [
-        LONG_TERM[row] + RECENT[row] + TARGETS[row][-1:] + later for row, later in ((0, [5, 0]), (1, []))
-    ]
-    return LongTerm(ragged(rows), torch.tensor([1, 2]), torch.tensor([len(row) for row in LONG_TERM]))
-
-
-def one_target(position: tuple[int, int], item: int | None = None) -> Tensor:
-    """The targets with all but one left out; `item` stands in its place."""
-    row, column = position
-    targets = torch.full((2, SHORT_TERM), PAD)
-    targets[row, column] = TARGETS[row][column] if item is None else item
-    return targets
 
 
 @each_world

@@ -10,94 +10,33 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from naive_sim import (
+    CATEGORY,
+    LIMIT,
+    N_ITEMS,
+    ROWS,
+    SHORT_TERM,
+    SMALL,
+    TIMES,
+    events_of,
+    everyone,
+    naive_score,
+    naive_search,
+    network,
+)
+from torch import Tensor
 
 from baselines import sim, sim_events
 from baselines.sim import SIM, SIMSoft
-from baselines.sim_events import Events, Moments
-from baselines.sim_network import FeatureDropout, SIMConfig, SIMNetwork, TargetAttention, newest_of_the_largest
+from baselines.sim_events import Moments
+from baselines.sim_network import FeatureDropout, newest_of_the_largest
 from bench.data.cache import ArtifactCache
 from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import PAD, Histories, Interactions
 from bench.errors import BenchError
 from bench.recommender import FitContext
 from bench.registry import model_class
-from models.glass.semantic_search import SemanticSearchIndex
 from models.sampled_targets import Targets
-
-N_ITEMS, SHORT_TERM, LIMIT = 12, 3, 4
-CATEGORY = [0, 1, 2, 1, 2, 3, 1, 1, 2, 0, 3, 2]
-SMALL: dict[str, Any] = {"short_term": SHORT_TERM, "limit": LIMIT, "dim": 8, "heads": 2, "hidden": 6, "dropout": 0.3}
-# One user of each kind: no event, fewer events than the short term, a long history, one without repeats.
-ROWS = [[], [4, 4], [1, 3, 0, 6, 7, 1, 3, 2, 9, 5, 5, 1], list(range(11))]
-TIMES = [
-    [],
-    [10, 10],
-    [0, 0, 5, 9, 200, 201, 5000, 5000, 80_000, 80_000, 80_100, 90_000],
-    [0, 1, 3, 7, 8, 100, 1000, 2000, 4000, 10**6, 10**9],
-]
-
-
-def network(search: str = "hard", **config: Any) -> SIMNetwork:
-    torch.manual_seed(0)
-    network = SIMNetwork(N_ITEMS, np.array(CATEGORY), SIMConfig.model_validate(SMALL | {"search": search} | config))
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(0.4 * torch.randn(parameter.shape))
-    return network.eval()
-
-
-def events_of(rows: list[list[int]], times: list[list[int]]) -> Events:
-    items = torch.tensor([item for row in rows for item in row], dtype=torch.long)
-    seconds = torch.tensor([second for row in times for second in row], dtype=torch.long)
-    offsets = torch.tensor([0, *np.cumsum([len(row) for row in rows])], dtype=torch.long)
-    index = SemanticSearchIndex(items, offsets, torch.tensor(CATEGORY), max(CATEGORY) + 1)
-    return Events(items, seconds, offsets, index)
-
-
-def everyone(ends: list[int] | None = None) -> Moments:
-    ends = [len(row) for row in ROWS] if ends is None else ends
-    return Moments(events_of(ROWS, TIMES), torch.arange(len(ROWS)), torch.tensor(ends))
-
-
-def naive_search(network: SIMNetwork, row: list[int], candidate: int) -> list[int]:
-    """Positions of the long-term events that the general search unit keeps."""
-    long_term = range(max(0, len(row) - SHORT_TERM))
-    if network.config.search == "hard":
-        return [p for p in long_term if CATEGORY[row[p]] == CATEGORY[candidate]][-LIMIT:]
-    table = _table(network)
-    return sorted(long_term, key=lambda p: -float(table[row[p]] @ table[candidate]))[:LIMIT]
-
-
-def naive_score(network: SIMNetwork, row: list[int], times: list[int], candidate: int) -> float:
-    table = _table(network)
-
-    def read(attention: TargetAttention, positions: list[int]) -> np.ndarray:
-        if not positions:
-            return np.zeros(8)
-        query = _array(attention.query.weight) @ table[candidate]
-        key_value = []
-        for p in positions:
-            seconds = min(31, int(np.floor(np.log2(1 + times[-1] - times[p]))))
-            steps = min(63, int(np.floor(4 * np.log2(1 + len(row) - 1 - p))))
-            gap = _array(attention.time_gap.weight)[seconds] + _array(attention.order_gap.weight)[steps]
-            key_value.append(_array(attention.key_value.weight) @ table[row[p]] + gap)
-        answer = []
-        for head in (slice(0, 4), slice(4, 8)):
-            weights = np.exp([query[head] @ kv[:8][head] / 2 for kv in key_value])
-            weights /= weights.sum()
-            answer.append(sum(w * kv[8:][head] for w, kv in zip(weights, key_value, strict=True)))
-        return np.concatenate(answer)
-
-    own = table[candidate]
-    short = read(network.short, list(range(max(0, len(row) - SHORT_TERM), len(row))))
-    long = read(network.long, naive_search(network, row, candidate))
-    features = np.concatenate([own, short, long, own * short, own * long])
-    _, inner, prelu, outer = network.rank
-    hidden = _linear(inner, features)
-    hidden = np.where(hidden > 0, hidden, _array(prelu.weight) * hidden)
-    return float(_linear(outer, hidden)[0]) + float(network.popularity.weight[candidate, 0])
-
 
 both_searches = pytest.mark.parametrize("search", ["hard", "soft"])
 
@@ -451,15 +390,3 @@ def test_it_learns_from_the_long_term_what_the_short_term_hides(tmp_path: Path) 
         Histories(asked, 60 * np.arange(24, dtype=np.int64), np.arange(0, 25, 4), N_ITEMS, exclude_seen=False), k=1
     )
     assert answer.items[:, 0].tolist() == [1, 2, 3, 4, 5, 0]
-
-
-def _table(network: SIMNetwork) -> np.ndarray:
-    return _array(network.items.weight) + _array(network.categories.weight)[CATEGORY]
-
-
-def _linear(layer: nn.Linear, state: np.ndarray) -> np.ndarray:
-    return _array(layer.weight) @ state + _array(layer.bias)
-
-
-def _array(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().double().numpy()
