@@ -101,6 +101,8 @@ def test_ctrl_c_keeps_what_is_complete(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # What a shell starts in the background ignores Ctrl-C, and so would everything that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 240  # a busy machine is no failure
     while not list(results.glob("runs/ml-100k/outside/*/result.json")) and time.monotonic() < deadline:
