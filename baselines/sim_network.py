@@ -100,8 +100,16 @@ class TargetAttention(nn.Module):
         """Keys and values float32 `[batch, ..., n, 2 dim]` of events, 0 at empty places; table `[n_items, dim]`."""
         # Projecting the table once is cheaper than projecting every event.
         rows = F.embedding(found.items, self.key_value(table))
-        rows = rows + self.time_gap(found.time_gaps) + self.order_gap(found.order_gaps)
+        rows = rows + self._gap_embeddings(found)
         return F.embedding(found.slots, F.pad(rows, (0, 0, 1, 0)), padding_idx=0)
+
+    def _gap_embeddings(self, found: FoundEvents) -> Tensor:
+        """Sum of the embeddings of each event's gaps, float32 `[n_found, 2 dim]`."""
+        if not found.items.is_cuda:
+            return self.time_gap(found.time_gaps) + self.order_gap(found.order_gaps)
+        # A GPU adds up the gradient of a bucket's many events one after the other: more buckets have fewer each.
+        pairs = (self.time_gap.weight.unsqueeze(1) + self.order_gap.weight).flatten(0, 1)
+        return F.embedding(found.time_gaps * ORDER_BUCKETS + found.order_gaps, pairs)
 
     def forward(self, candidates: Tensor, memory: Tensor, hidden: Tensor) -> Tensor:
         """What each candidate reads.

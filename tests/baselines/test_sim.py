@@ -1,8 +1,10 @@
 """SIM against a walk over each user's own history, one candidate at a time."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -28,8 +30,8 @@ from torch import Tensor
 
 from baselines import sim, sim_events
 from baselines.sim import SIM, SIMSoft
-from baselines.sim_events import Moments
-from baselines.sim_network import FeatureDropout, newest_of_the_largest
+from baselines.sim_events import GAP_BUCKETS, ORDER_BUCKETS, FoundEvents, Moments
+from baselines.sim_network import FeatureDropout, SIMConfig, TargetAttention, newest_of_the_largest
 from bench.data.cache import ArtifactCache
 from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import PAD, Histories, Interactions
@@ -390,3 +392,11 @@ def test_it_learns_from_the_long_term_what_the_short_term_hides(tmp_path: Path) 
         Histories(asked, 60 * np.arange(24, dtype=np.int64), np.arange(0, 25, 4), N_ITEMS, exclude_seen=False), k=1
     )
     assert answer.items[:, 0].tolist() == [1, 2, 3, 4, 5, 0]
+
+
+def test_gaps_are_embedded_alike_on_a_gpu() -> None:
+    attention = TargetAttention(SIMConfig(dim=4))
+    time_gaps, order_gaps = torch.meshgrid(torch.arange(GAP_BUCKETS), torch.arange(ORDER_BUCKETS), indexing="ij")
+    here = FoundEvents(torch.empty(0), time_gaps, order_gaps, torch.empty(0))
+    there = replace(here, items=cast(Tensor, SimpleNamespace(is_cuda=True)))
+    torch.testing.assert_close(attention._gap_embeddings(there), attention._gap_embeddings(here))
