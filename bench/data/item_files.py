@@ -101,7 +101,7 @@ def _column(cells: pa.ChunkedArray) -> tuple[pd.Series, bool]:
     values = cells.to_pandas()
     if pa.types.is_list(cells.type) or pa.types.is_large_list(cells.type):
         return values.map(lambda words: "" if words is None else " ".join(map(str, words))), False
-    texts = values.map(lambda value: "" if value is None or value is pd.NaT else str(value))
+    texts = values.map(lambda value: "" if pd.isna(value) else str(value))  # pandas 3 has NaN for a missing text
     filled = texts[texts.str.strip() != ""]
     return texts, bool(len(filled)) and bool(pd.to_numeric(filled, errors="coerce").notna().all())
 

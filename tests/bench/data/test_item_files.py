@@ -32,6 +32,16 @@ def test_columns_of_words_are_text_and_the_first_genre_is_the_category(items: Pa
     assert facts.categories.tolist() == ["Nature", "Drama"]
 
 
+@pytest.mark.parametrize("as_in_pandas_3", [False, True])
+def test_a_missing_text_is_empty_whatever_pandas_makes_of_it(tmp_path: Path, as_in_pandas_3: bool) -> None:
+    path = tmp_path / "items.parquet"
+    pq.write_table(pa.table({"item_id": ["b", "a"], "title": ["Bee", None]}), path)
+    with pd.option_context("future.infer_string", as_in_pandas_3):
+        facts = read_item_facts(path, None)
+    assert facts is not None
+    assert facts.columns["title"].tolist() == ["Bee", ""]
+
+
 def test_text_category_and_the_column_of_ids_can_be_told(items: Path) -> None:
     facts = read_item_facts(items, None, "title", text=("year", "note"), category="note")
     assert facts is not None
