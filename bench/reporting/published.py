@@ -109,13 +109,13 @@ def reasons(found: Sequence[Replication]) -> str | None:
 def order_of_trends(found: Sequence[Replication]) -> str | None:
     """Whether the rows of figures that only show a trend stand in the published order, a line for each metric.
 
-    None where no metric has two such rows with complete runs.
+    None where no metric has two such rows with complete runs and different published values.
     """
     trends = sorted((line for line in found if line.verdict == TREND), key=lambda line: line.metric)
     lines = []
     for metric, group in groupby(trends, key=lambda line: line.metric):
         members = list(group)
-        if len(members) < 2:
+        if len({line.figure.value for line in members}) < 2:
             continue
         published = _ordered(members, lambda line: line.figure.value)
         measured = _ordered(members, lambda line: line.mean)

@@ -93,6 +93,7 @@ def test_trends_are_compared_by_their_order_metric_by_metric() -> None:
         "- recall@10: published a < b < c; in the same order here.",
     ]
     assert order_of_trends([trend("a", 0.1, 0.1), line((0.1,), "b")]) is None
+    assert order_of_trends([trend("a", 0.1, 0.1), trend("b", 0.1, 0.2)]) is None  # one published figure has no order
 
 
 def test_measured_values_are_those_of_the_runs(full_grid: Grid) -> None:
