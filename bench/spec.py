@@ -187,7 +187,8 @@ class Suite(_Strict):
         name: The file's stem.
         description: One line.
         datasets, models, seeds: The grid.
-        questions: Pairs of models; the report says of each whether the first is better than the second, and where.
+        questions: Pairs of rows, or of models whose first row is meant; the report says of each whether the first is
+            better than the second, and where.
         floor: The model that every other one should beat.
         comparisons: Questions that several rows answer together. Rows that a selection left out are passed over.
         paper: Decoding diagnostics that a paper published.

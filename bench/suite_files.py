@@ -149,10 +149,10 @@ def _check_names(suite: Suite) -> None:
     for finding in suite.paper:
         if finding.row not in rows:
             raise BenchError(f"paper, {finding.metric}: {unknown_name('row of this suite', finding.row, rows)}")
-    models = {entry.model for entry in suite.models}
+    meant = rows | {entry.model for entry in suite.models}
     for name in [*(name for pair in suite.questions for name in pair), *([suite.floor] if suite.floor else [])]:
-        if name not in models:
-            raise unknown_name("model of this suite", name, models)
+        if name not in meant:
+            raise unknown_name("row or model of this suite", name, meant)
     _check_comparisons(suite, rows)
 
 

@@ -69,15 +69,16 @@ class PartTest:
 
 
 def questions(grid: Grid) -> list[tuple[str, str]]:
-    """Pairs of rows that the suite asks about (`Suite.questions`), without those of which a model isn't there."""
+    """Pairs of rows that the suite asks about (`Suite.questions`), without those of which one isn't there."""
     pairs = [(row_of(grid, first), row_of(grid, second)) for first, second in grid.suite.questions]
     return [(first, second) for first, second in pairs if first and second]
 
 
-def row_of(grid: Grid, model: str) -> str | None:
-    """The label of the row with complete runs that stands for a model: the one named like it, else the first."""
-    labels = [result.spec.label for result in grid.results if result.spec.model == model]
-    return model if model in labels else (labels[0] if labels else None)
+def row_of(grid: Grid, name: str) -> str | None:
+    """The label of the row with complete runs that a name means: the row named so, else the first row of that model."""
+    if any(result.spec.label == name for result in grid.results):
+        return name
+    return next((result.spec.label for result in grid.results if result.spec.model == name), None)
 
 
 def question_tests(grid: Grid) -> list[PartTest]:
