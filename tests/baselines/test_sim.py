@@ -1,10 +1,8 @@
 """SIM against a walk over each user's own history, one candidate at a time."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,8 +28,7 @@ from torch import Tensor
 
 from baselines import sim, sim_events
 from baselines.sim import SIM, SIMSoft
-from baselines.sim_events import GAP_BUCKETS, ORDER_BUCKETS, FoundEvents, Moments
-from baselines.sim_network import FeatureDropout, SIMConfig, TargetAttention, newest_of_the_largest
+from baselines.sim_events import Moments
 from bench.data.cache import ArtifactCache
 from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import PAD, Histories, Interactions
@@ -124,19 +121,6 @@ def test_soft_search_keeps_the_largest_inner_products(seed: int) -> None:
                 assert sorted(found) == sorted(naive_search(ours, rows[query], candidate))
 
 
-@settings(deadline=None, max_examples=50)
-@given(
-    rows=st.lists(st.lists(st.sampled_from([-1.0, 0.0, 0.5, 2.0, -float("inf")]), min_size=7, max_size=7), min_size=1),
-    limit=st.integers(1, 9),
-)
-def test_of_equal_values_the_first_are_kept(rows: list[list[float]], limit: int) -> None:
-    kept = newest_of_the_largest(torch.tensor(rows), limit)
-    for row, mask in zip(rows, kept, strict=True):
-        present = [place for place, value in enumerate(row) if value > -float("inf")]
-        best = sorted(present, key=lambda place: -row[place])[:limit]
-        assert mask.nonzero()[:, 0].tolist() == sorted(best)
-
-
 @torch.no_grad()
 def test_repeated_items_are_kept_alike_whatever_the_batch() -> None:
     """Events of one item tie in the soft search; which of them are kept must not depend on the other users."""
@@ -205,22 +189,6 @@ def test_gaps_fall_into_buckets_by_hand() -> None:
 def test_recent_events_may_skip_the_most_recent_ones() -> None:
     assert everyone().recent(2, skipped=3).tolist() == [[PAD] * 2, [PAD] * 2, [10, 9], [21, 20]]
     assert everyone([0, 1, 4, 0]).recent(2, skipped=3).tolist() == [[PAD] * 2, [PAD] * 2, [2, PAD], [PAD] * 2]
-
-
-def test_dropout_drops_its_share_and_scales_the_rest() -> None:
-    dropout, features = FeatureDropout(0.2), torch.full((301, 333), 3.0)
-    torch.manual_seed(0)
-    dropped = dropout(features)
-    assert dropped.unique().tolist() == [0.0, 3.75]
-    shares = (dropped == 0).double()
-    assert abs(shares.mean() - 0.2) < 0.005
-    assert (shares.mean(0) - 0.2).abs().max() < 0.12, "no column is favoured: 5 standard deviations"
-    assert (shares.mean(1) - 0.2).abs().max() < 0.12
-    torch.manual_seed(0)
-    assert torch.equal(dropout(features), dropped)
-    assert not torch.equal(dropout(features), dropped)
-    assert torch.equal(dropout.eval()(features), features)
-    assert torch.equal(FeatureDropout(0.0)(features), features)
 
 
 def training_data(category: list[int] | None = None) -> TrainingData:
@@ -392,11 +360,3 @@ def test_it_learns_from_the_long_term_what_the_short_term_hides(tmp_path: Path) 
         Histories(asked, 60 * np.arange(24, dtype=np.int64), np.arange(0, 25, 4), N_ITEMS, exclude_seen=False), k=1
     )
     assert answer.items[:, 0].tolist() == [1, 2, 3, 4, 5, 0]
-
-
-def test_gaps_are_embedded_alike_on_a_gpu() -> None:
-    attention = TargetAttention(SIMConfig(dim=4))
-    time_gaps, order_gaps = torch.meshgrid(torch.arange(GAP_BUCKETS), torch.arange(ORDER_BUCKETS), indexing="ij")
-    here = FoundEvents(torch.empty(0), time_gaps, order_gaps, torch.empty(0))
-    there = replace(here, items=cast(Tensor, SimpleNamespace(is_cuda=True)))
-    torch.testing.assert_close(attention._gap_embeddings(there), attention._gap_embeddings(here))

@@ -76,14 +76,14 @@ def test_a_question_without_one_of_its_models_is_not_asked(grid: Grid) -> None:
 
 def test_a_question_may_name_a_row_by_its_label(grid: Grid) -> None:
     relabelled = [
-        replace(result, spec=result.spec.model_copy(update={"label": "tiger-wide"}))
+        replace(result, spec=result.spec.model_copy(update={"label": "glass-wide"}))
         if result.spec.label == "glass"
         else result
         for result in grid.results
     ]
-    suite = grid.suite.model_copy(update={"questions": (("tiger-wide", "tiger"), ("glass", "tiger"))})
+    suite = grid.suite.model_copy(update={"questions": (("glass-wide", "tiger"), ("glass", "tiger"))})
     asked = questions(Grid.of(suite, [result.spec for result in relabelled], relabelled))
-    assert asked == [("tiger-wide", "tiger"), ("tiger-wide", "tiger")]  # glass: the first row of that model
+    assert asked == [("glass-wide", "tiger"), ("glass-wide", "tiger")]  # glass: the first row of that model
 
 
 def test_the_table_for_the_file_has_its_columns_with_and_without_tests(grid: Grid, tests: list[PartTest]) -> None:
