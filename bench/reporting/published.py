@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, permutations
 
 import numpy as np
 
@@ -115,11 +115,12 @@ def order_of_trends(found: Sequence[Replication]) -> str | None:
     lines = []
     for metric, group in groupby(trends, key=lambda line: line.metric):
         members = list(group)
-        if len({line.figure.value for line in members}) < 2:
+        rising = [(low, high) for low, high in permutations(members, 2) if low.figure.value < high.figure.value]
+        if not rising:
             continue
         published = _ordered(members, lambda line: line.figure.value)
-        measured = _ordered(members, lambda line: line.mean)
-        same = "in the same order here" if published == measured else f"here {measured}"
+        kept = all(low.mean < high.mean for low, high in rising)
+        same = "in the same order here" if kept else f"here {_ordered(members, lambda line: line.mean)}"
         lines.append(f"- {metric}: published {published}; {same}.")
     return "\n".join(lines) or None
 
@@ -139,4 +140,5 @@ def _ranks(result: RunResult, level: str) -> np.ndarray:
 
 def _ordered(members: Sequence[Replication], value: Callable[[Replication], float]) -> str:
     """Rows from the lowest value to the highest."""
-    return " < ".join(line.row for line in sorted(members, key=value))
+    equals = groupby(sorted(members, key=value), key=value)
+    return " < ".join(" = ".join(line.row for line in group) for _, group in equals)

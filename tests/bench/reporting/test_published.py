@@ -94,6 +94,11 @@ def test_trends_are_compared_by_their_order_metric_by_metric() -> None:
     ]
     assert order_of_trends([trend("a", 0.1, 0.1), line((0.1,), "b")]) is None
     assert order_of_trends([trend("a", 0.1, 0.1), trend("b", 0.1, 0.2)]) is None  # one published figure has no order
+    tied = [trend("b", 0.1, 0.2), trend("a", 0.1, 0.1), trend("c", 0.3, 0.2)]
+    assert order_of_trends(tied) == "- recall@10: published b = a < c; here a < b = c."
+    assert order_of_trends([*tied[:2], trend("c", 0.3, 0.4)]) == (
+        "- recall@10: published b = a < c; in the same order here."
+    )
 
 
 def test_measured_values_are_those_of_the_runs(full_grid: Grid) -> None:
