@@ -13,7 +13,7 @@ from baselines.popularity import fill_with_popularity
 from bench.data.dataset import TrainingData
 from bench.data.interactions import Histories
 from bench.recommender import Config, FitContext, Recommendations, Recommender
-from bench.search_space import LogUniform, SearchSpace
+from bench.search_space import Choice, LogUniform, SearchSpace
 
 
 class PersonalPopularityConfig(Config):
@@ -22,36 +22,49 @@ class PersonalPopularityConfig(Config):
     Attributes:
         half_life: Later events of the user after which an event counts half. Large values count all events
             alike, small ones rank by recency.
+        window: Only so many of the user's last events count. None: all.
+        smoothing: Events that everybody is taken to have beside their own, spread over the catalogue by popularity.
+            0 ranks every own item before all others.
     """
 
     half_life: float = Field(default=100.0, gt=0)
+    window: int | None = Field(default=None, ge=1)
+    smoothing: float = Field(default=0.0, ge=0)
 
 
 class PersonalPopularity(Recommender):
     """Ranks the items of the user's own history by exponentially decayed counts, then all others by popularity.
 
-    Where seen items are excluded nothing of the history is left to recommend, and this is `Popularity`.
+    With smoothing, popularity weighs in everywhere: a count is the sum of the item's own decayed events and its share
+    of the imagined ones. Where seen items are excluded nothing of the history is left to recommend, and this is
+    `Popularity`.
     """
 
     Config = PersonalPopularityConfig
     config: PersonalPopularityConfig
-    search_space: ClassVar[SearchSpace] = {"half_life": LogUniform(1.0, 1000.0)}
+    search_space: ClassVar[SearchSpace] = {
+        "half_life": LogUniform(1.0, 1000.0),
+        "smoothing": Choice(0, 50, 100, 200, 400),
+    }
     summary = "decayed counts of the user's own past items, filled up by popularity"
 
     def fit(self, train: TrainingData, context: FitContext) -> None:
         self._counts = train.interactions.item_counts()
 
     def recommend(self, histories: Histories, k: int) -> Recommendations:
-        own = decayed_counts(histories, self.config.half_life).toarray()
+        own = decayed_counts(histories, self.config.half_life, self.config.window).toarray()
+        if self.config.smoothing:
+            own += self.config.smoothing * self._counts / max(1, self._counts.sum())
         return rank_catalogue(fill_with_popularity(own, self._counts), histories, k)
 
 
-def decayed_counts(histories: Histories, half_life: float) -> sp.csr_array:
+def decayed_counts(histories: Histories, half_life: float, window: int | None = None) -> sp.csr_array:
     """How often and how lately each item occurs in each history.
 
     Args:
         histories: The queries.
         half_life: In events. The last event weighs 1, the event `half_life` events before it 1/2.
+        window: Only so many last events of each history count. None: all.
 
     Returns:
         float64 `[n_queries, n_items]`, sparse: the summed weights of an item's events.
@@ -60,5 +73,7 @@ def decayed_counts(histories: Histories, half_life: float) -> sp.csr_array:
     age = histories.offsets[query + 1] - 1 - np.arange(len(histories.items))
     # A very old event keeps a weight above zero, so that it still ranks before an item never used.
     weight = np.maximum(np.exp2(-age / half_life), np.finfo(np.float64).tiny)
+    counted = slice(None) if window is None else age < window
+    cells = (query[counted], histories.items[counted])
     shape = (len(histories), histories.n_items)
-    return sp.coo_array((weight, (query, histories.items)), shape=shape).tocsr()  # sums the events of an item
+    return sp.coo_array((weight[counted], cells), shape=shape).tocsr()  # sums the events of an item

@@ -57,6 +57,11 @@ def test_decayed_counts_never_vanish() -> None:
     assert counts[0, 3] > 0
 
 
+def test_a_window_counts_the_last_events_of_each_history_only() -> None:
+    counted = decayed_counts(histories_of([[4, 1, 2, 1], [], [5]]), half_life=2.0, window=2).toarray()
+    np.testing.assert_array_equal(counted, decayed_counts(histories_of([[2, 1], [], [5]]), half_life=2.0).toarray())
+
+
 def test_personal_popularity_ranks_own_items_first_and_fills_up_by_popularity(tmp_path: Path) -> None:
     model = fitted(PersonalPopularity({"half_life": 1.0}), tmp_path)
     answer = model.recommend(histories_of([[4, 4, 3], []]), k=6)
@@ -70,9 +75,18 @@ def test_a_long_half_life_counts_and_a_short_one_ranks_by_recency(tmp_path: Path
     assert fitted(PersonalPopularity({"half_life": 0.1}), tmp_path).recommend(history, k=2).items.tolist() == [[3, 4]]
 
 
-def test_personal_popularity_is_popularity_where_seen_items_are_excluded(tmp_path: Path) -> None:
+def test_smoothing_adds_events_that_everybody_shares(tmp_path: Path) -> None:
+    model = fitted(PersonalPopularity({"half_life": 1.0, "smoothing": 8}), tmp_path)
+    answer = model.recommend(histories_of([[3, 3], []]), k=6)
+    # Eight training events: the imagined ones are the training counts. Item 3 has 1 + 1/2 beside its one.
+    assert answer.items.tolist() == [[0, 3, 1, 2, 4, 5], [0, 1, 2, 3, 4, 5]]
+    np.testing.assert_allclose(answer.scores[0, :4], [3, 2.5, 2, 2])
+
+
+@pytest.mark.parametrize("smoothing", [0, 5])
+def test_personal_popularity_is_popularity_where_seen_items_are_excluded(tmp_path: Path, smoothing: float) -> None:
     history = histories_of([[4, 4, 3], [0], []], exclude_seen=True)
-    personal = fitted(PersonalPopularity(), tmp_path).recommend(history, k=6)
+    personal = fitted(PersonalPopularity({"smoothing": smoothing}), tmp_path).recommend(history, k=6)
     popular = fitted(Popularity(), tmp_path).recommend(history, k=6)
     np.testing.assert_array_equal(personal.items, popular.items)
 
