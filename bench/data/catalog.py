@@ -67,6 +67,9 @@ CATALOG: dict[str, CatalogEntry] = {
     "planted-long": CatalogEntry(
         synthetic.LONG_SUMMARY, synthetic.LICENCE, synthetic.SOURCE, synthetic.load_planted_long
     ),
+    "planted-mixed": CatalogEntry(
+        synthetic.MIXED_SUMMARY, synthetic.LICENCE, synthetic.SOURCE, synthetic.load_planted_mixed
+    ),
     "planted-recent": CatalogEntry(
         synthetic.RECENT_SUMMARY, synthetic.LICENCE, synthetic.SOURCE, synthetic.load_planted_recent
     ),

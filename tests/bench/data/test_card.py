@@ -101,7 +101,7 @@ PLANTED = {
     "excluded": {},
     "cold_targets": {},
 }
-"""What the cards of both planted worlds say."""
+"""What the cards of all planted worlds say."""
 
 GOLDEN = {
     "ml-100k": {
@@ -166,6 +166,15 @@ GOLDEN = {
         "reach": pytest.approx({"recent": 0.758, "further_back": 0.122, "never": 0.120}),
         "category_reach": pytest.approx({"recent": 0.968, "further_back": 0.015, "never": 0.017}),
         "content_hash": "4f473e289027ded2",
+    },
+    "planted-mixed": {
+        **PLANTED,
+        "item_counts": {0: 87, 10: 164, 25: 201, 50: 262, 75: 383, 90: 514, 99: 834, 100: 1334},
+        "head_share": 0.36522,
+        "repeat_share": 0.35081,
+        "reach": pytest.approx({"recent": 0.348, "further_back": 0.080, "never": 0.572}),
+        "category_reach": pytest.approx({"recent": 0.970, "further_back": 0.014, "never": 0.016}),
+        "content_hash": "4080621fab256b1d",
     },
     "planted-recent": {
         **PLANTED,

@@ -16,7 +16,14 @@ from bench.data.cache import ArtifactCache
 from bench.data.catalog import load_dataset
 from bench.data.interactions import Histories
 from bench.data.protocols import split
-from bench.data.synthetic import PLANTED_LONG, PLANTED_RECENT, PlantedWorld, WorldConfig, planted_dataset
+from bench.data.synthetic import (
+    PLANTED_LONG,
+    PLANTED_MIXED,
+    PLANTED_RECENT,
+    PlantedWorld,
+    WorldConfig,
+    planted_dataset,
+)
 from bench.suite_files import load_suite
 from models.generative import GenerativeConfig
 from models.semantic_ids.tokenizer import tokenize
@@ -47,6 +54,14 @@ def naive_probabilities(world: PlantedWorld, history: list[int]) -> list[float]:
         total = sum(weight.values())
         return {k: w / total for k, w in weight.items()} if total else None
 
+    def in_topic(item: int, topic: int) -> float:
+        popular = world.popularity[topic, item % size]
+        if not history or history[-1] // size != topic:
+            return float(popular)
+        siblings = [i for i in range(size) if i // c.items == history[-1] % size // c.items]
+        near = popular / world.popularity[topic, siblings].sum() if item % size in siblings else 0.0
+        return float((1 - c.coherence) * popular + c.coherence * near)
+
     returned = returning([i // size for i in recent], [i // size for i in memory], list(range(c.topics)))
     answer = []
     for item in range(c.n_items):
@@ -55,14 +70,14 @@ def naive_probabilities(world: PlantedWorld, history: list[int]) -> list[float]:
         share = c.back * back + (1 - c.back) * world.drift[topic]
         if history:
             share = c.stay * (history[-1] // size == topic) + (1 - c.stay) * share
-        popular = world.popularity[topic, item % size]
-        if history and history[-1] // size == topic:
-            siblings = [i for i in range(size) if i // c.items == history[-1] % size // c.items]
-            near = popular / world.popularity[topic, siblings].sum() if item % size in siblings else 0.0
-            popular = (1 - c.coherence) * popular + c.coherence * near
-        favourites = returning(recent, memory, [topic * size + i for i in range(size)])
-        favourite = popular if favourites is None else favourites[item]
-        answer.append(float(share * (c.favour * favourite + (1 - c.favour) * popular)))
+        siblings = [topic * size + i for i in range(size)]
+        likely = {i: in_topic(i, topic) for i in siblings}
+        if topic >= c.topics - round(c.fresh * c.topics):
+            new = {i: 0.0 if i in recent + memory else likely[i] for i in siblings}
+            favourites = {i: w / sum(new.values()) for i, w in new.items()} if sum(new.values()) else likely
+        else:
+            favourites = returning(recent, memory, siblings) or likely
+        answer.append(float(share * (c.favour * favourites[item] + (1 - c.favour) * likely[item])))
     return answer
 
 
@@ -80,6 +95,7 @@ def worlds_with_histories(draw: st.DrawFn) -> tuple[WorldConfig, list[list[int]]
         stay=draw(share),
         back=draw(share),
         favour=draw(share),
+        fresh=draw(st.sampled_from([0.0, 0.5, 1.0])),
         coherence=draw(share),
         sharpness=draw(st.sampled_from([0.5, 1.0, 2.0])),
         zipf=draw(st.sampled_from([0.0, 0.7])),
@@ -110,6 +126,21 @@ def test_a_world_of_four_items_gives_what_a_hand_computes() -> None:
     expected = [0.3 * 0.5, 0.3 * 0.5, 0.7 * 0.1, 0.7 * 0.9]
     np.testing.assert_allclose(probabilities(world, [3, 2])[0], expected, rtol=1e-12)
     np.testing.assert_allclose(probabilities(world, [])[0], 0.25, rtol=1e-12)
+
+
+def test_a_fresh_topic_comes_back_with_items_that_were_never_there() -> None:
+    config = WorldConfig(
+        topics=2, subtopics=1, items=3, reach=1, stay=0.4, back=0.5, favour=0.8, fresh=0.5, sharpness=1, zipf=0
+    )
+    world = PlantedWorld(config)
+    assert world.fresh.tolist() == [False, True]
+    # Items 3 to 5 are fresh. The memory is 3, 3, 0; topic 0 has the recent event, so R is topic 1 alone:
+    # T(1) = .6 * (.5 * 1 + .5 * .5) = .45. New there are 4 and 5. In topic 0, item 0 rests: it is the only favourite.
+    inside = [0.8 + 0.2 / 3, 0.2 / 3, 0.2 / 3, 0.2 / 3, 0.4 + 0.2 / 3, 0.4 + 0.2 / 3]
+    expected = np.array([0.55] * 3 + [0.45] * 3) * inside
+    np.testing.assert_allclose(probabilities(world, [3, 3, 0, 1])[0], expected, rtol=1e-12)
+    # Once all of a topic has been there, nothing is new: F is B.
+    np.testing.assert_allclose(probabilities(world, [3, 4, 5, 0, 1])[0, 3:], 0.45 / 3, rtol=1e-12)
 
 
 def test_the_order_of_the_recent_events_before_the_last_says_nothing() -> None:
@@ -147,9 +178,9 @@ def positions_of(config: WorldConfig) -> tuple[np.ndarray, np.ndarray]:
     return probabilities(world, *[history for history, _ in asked]), np.array([item for _, item in asked])
 
 
-@pytest.mark.parametrize("span", [None, 6])
-def test_generated_events_are_as_frequent_as_their_probabilities(span: int | None) -> None:
-    likely, drawn = positions_of(replace(SMALL, span=span))
+@pytest.mark.parametrize("dials", [{}, {"span": 6}, {"fresh": 0.5}])
+def test_generated_events_are_as_frequent_as_their_probabilities(dials: dict[str, Any]) -> None:
+    likely, drawn = positions_of(replace(SMALL, **dials))
     counts, expected = np.bincount(drawn, minlength=SMALL.n_items), likely.sum(axis=0)
     assert ((counts - expected) ** 2 / expected).sum() < chi2.ppf(0.999, SMALL.n_items - 1)
     # Calibration event by event: the mean log-likelihood is minus the mean entropy.
@@ -161,7 +192,7 @@ def test_generated_events_are_as_frequent_as_their_probabilities(span: int | Non
 
 
 def test_nothing_impossible_is_generated() -> None:
-    likely, drawn = positions_of(replace(SMALL, back=1.0, favour=1.0, users=50))
+    likely, drawn = positions_of(replace(SMALL, back=1.0, favour=1.0, fresh=0.5, users=50))
     assert (likely == 0).mean() > 0.5
     assert (likely[np.arange(len(drawn)), drawn] > 0).all()
 
@@ -184,7 +215,7 @@ def test_items_carry_their_hierarchy_in_words_and_category() -> None:
     np.testing.assert_array_equal(table.category, np.repeat(np.arange(4), 6))
 
 
-@pytest.mark.parametrize("name", ["planted-long", "planted-recent"])
+@pytest.mark.parametrize("name", ["planted-long", "planted-mixed", "planted-recent"])
 def test_in_the_suite_text_alone_gives_semantic_ids_that_follow_the_hierarchy(name: str, tmp_path: Path) -> None:
     written = next(entry.config for entry in load_suite("planted").models if entry.model == "tiger")
     tokenizer = GenerativeConfig.model_validate(written).tokenizer
@@ -194,7 +225,10 @@ def test_in_the_suite_text_alone_gives_semantic_ids_that_follow_the_hierarchy(na
     assert len(np.unique(np.column_stack([ids.codes[:, 0], topic]), axis=0)) == PLANTED_LONG.topics
 
 
-@pytest.mark.parametrize(("name", "config"), [("planted-long", PLANTED_LONG), ("planted-recent", PLANTED_RECENT)])
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [("planted-long", PLANTED_LONG), ("planted-mixed", PLANTED_MIXED), ("planted-recent", PLANTED_RECENT)],
+)
 def test_the_planted_data_sets_are_what_the_catalogue_says(name: str, config: WorldConfig) -> None:
     dataset = load_dataset(name)
     assert dataset.name == name
@@ -215,6 +249,7 @@ def test_the_planted_data_sets_are_what_the_catalogue_says(name: str, config: Wo
         ({"span": 0}, "at least 1"),
         ({"reach": -1}, "at least 0"),
         ({"stay": 1.1}, "should lie in"),
+        ({"fresh": -0.1}, "should lie in"),
         ({"sharpness": 0.0}, "above 0"),
     ],
 )
