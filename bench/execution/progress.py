@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ class Progress:
         known: Earlier results, whose durations tell how long runs of the same model take.
         name: What a run is called.
         outcome: What is said of a run that has ended, its name included; by default the test's figures.
+        seconds_per_run: What ends a run if nothing else does. None: nothing does.
     """
 
     def __init__(
@@ -41,7 +43,9 @@ class Progress:
         known: Sequence[RunResult] = (),
         name: Callable[[RunSpec], str] | None = None,
         outcome: Callable[[RunResult], str] | None = None,
+        seconds_per_run: float | None = None,
     ) -> None:
+        self._limit = math.inf if seconds_per_run is None else seconds_per_run
         self._name, self._outcome = name or _name, outcome or _outcome
         self._console, self._results_dir, self._jobs = console, results_dir, jobs
         self._todo = {spec.key: spec for spec in todo}
@@ -101,15 +105,17 @@ class Progress:
 
     def _left(self, spec: RunSpec, beat: Heartbeat | None, seen: Sequence[tuple[RunSpec, float]]) -> float | None:
         """Seconds that one run still needs: by its own speed, else by that of the model's other runs, else by any."""
+        elapsed = beat.elapsed if beat else 0.0
+        most = max(0.0, self._limit - elapsed)
         if beat and beat.remaining is not None:
-            return beat.remaining
+            return min(beat.remaining, most)
         same = self._durations.get((spec.dataset.label, spec.label)) or [
             seconds for other, seconds in seen if (other.dataset, other.label) == (spec.dataset, spec.label)
         ]
         pool = same or [s for ended in self._durations.values() for s in ended] + [seconds for _, seconds in seen]
         if not pool:
-            return None
-        return max(0.0, sum(pool) / len(pool) - (beat.elapsed if beat else 0.0))
+            return None if math.isinf(most) else most
+        return min(max(0.0, sum(pool) / len(pool) - elapsed), most)
 
     def _learn(self, result: RunResult) -> None:
         if result.status == "complete":

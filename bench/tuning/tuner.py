@@ -79,6 +79,7 @@ def tune(
         known,
         name=_name,
         outcome=lambda result: f"{_name(result.spec)}: {search_of[result.spec.key].told(result.spec.seed)}",
+        seconds_per_run=seconds_per_trial,
     ) as progress:
 
         def on_result(result: RunResult) -> None:

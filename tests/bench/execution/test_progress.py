@@ -48,6 +48,14 @@ def test_a_running_run_is_judged_by_its_own_speed(tmp_path: Path) -> None:
     assert progress(tmp_path, todo).remaining(todo[:1]) == pytest.approx(90 + 120, abs=1)
 
 
+def test_no_run_is_expected_to_outlast_its_limit(tmp_path: Path) -> None:
+    todo = [spec("a", 0), spec("a", 1)]
+    shown = Progress(Console(file=io.StringIO()), tmp_path, todo, 1, seconds_per_run=50)
+    assert shown.remaining([]) == 100
+    beat(tmp_path, todo[0], fraction=0.25, elapsed=30)
+    assert shown.remaining(todo[:1]) == pytest.approx(20 + 50, abs=1)
+
+
 def test_a_heartbeat_is_written_now_and_then(tmp_path: Path) -> None:
     pulse = Pulse(tmp_path, spec("a", 0))
     pulse(0.7, "too soon")
