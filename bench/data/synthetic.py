@@ -219,7 +219,8 @@ class PlantedWorld:
     def _topics(self, moment: _Moment) -> NDArray[np.float64]:
         """T, float64 `[n, topics]`."""
         config = self.config
-        returned = _rested_shares(moment.memory.sum(axis=2), moment.recent.sum(axis=2), config.sharpness, self.drift)
+        rested = _rested(moment.memory.sum(axis=2), moment.recent.sum(axis=2), config.sharpness)
+        returned = _shares(rested, self.drift)
         begun = config.back * returned + (1 - config.back) * self.drift
         same = (moment.last // config.items_per_topic)[:, None] == np.arange(config.topics)
         stay = config.stay * (moment.last != _NO_ITEM)[:, None]
@@ -233,11 +234,9 @@ class PlantedWorld:
         near = self.popularity_near[topics, last % config.items_per_topic // config.items]
         popular = (1 - coherence) * self.popularity[topics] + coherence * near
         memory, recent = moment.memory[rows, topics], moment.recent[rows, topics]
-        favourite = _rested_shares(memory, recent, config.sharpness, popular)
-        if self.fresh.any():
-            new = _shares(np.where(memory + recent == 0, popular, 0.0), popular)
-            favourite = np.where(self.fresh[topics][..., None], new, favourite)
-        return config.favour * favourite + (1 - config.favour) * popular
+        new = np.where(memory + recent == 0, popular, 0.0)
+        weights = np.where(self.fresh[topics][..., None], new, _rested(memory, recent, config.sharpness))
+        return config.favour * _shares(weights, popular) + (1 - config.favour) * popular
 
 
 def load_planted_long() -> Dataset:
@@ -297,11 +296,9 @@ def _zipf(ranks: NDArray[np.int64], exponent: float) -> NDArray[np.float64]:
     return weights / weights.sum(axis=-1, keepdims=True)
 
 
-def _rested_shares(
-    memory: NDArray[np.int32], recent: NDArray[np.int32], sharpness: float, otherwise: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Shares, along the last axis, of what is in the memory and rests; `otherwise` where nothing does."""
-    return _shares(np.where(recent == 0, memory, 0).astype(np.float64) ** sharpness, otherwise)
+def _rested(memory: NDArray[np.int32], recent: NDArray[np.int32], sharpness: float) -> NDArray[np.float64]:
+    """Weights of what is in the memory and rests; 0 for all else."""
+    return np.where(recent == 0, memory, 0).astype(np.float64) ** sharpness
 
 
 def _shares(weights: NDArray[np.float64], otherwise: NDArray[np.float64]) -> NDArray[np.float64]:

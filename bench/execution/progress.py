@@ -104,18 +104,23 @@ class Progress:
         return seconds / self._jobs
 
     def _left(self, spec: RunSpec, beat: Heartbeat | None, seen: Sequence[tuple[RunSpec, float]]) -> float | None:
+        """Seconds until one run ends: what it still needs, or what its limit leaves it; None while neither is known."""
+        needed = self._needed(spec, beat, seen)
+        most = max(0.0, self._limit - (beat.elapsed if beat else 0.0))
+        left = most if needed is None else min(needed, most)
+        return None if math.isinf(left) else left
+
+    def _needed(self, spec: RunSpec, beat: Heartbeat | None, seen: Sequence[tuple[RunSpec, float]]) -> float | None:
         """Seconds that one run still needs: by its own speed, else by that of the model's other runs, else by any."""
-        elapsed = beat.elapsed if beat else 0.0
-        most = max(0.0, self._limit - elapsed)
         if beat and beat.remaining is not None:
-            return min(beat.remaining, most)
+            return beat.remaining
         same = self._durations.get((spec.dataset.label, spec.label)) or [
             seconds for other, seconds in seen if (other.dataset, other.label) == (spec.dataset, spec.label)
         ]
         pool = same or [s for ended in self._durations.values() for s in ended] + [seconds for _, seconds in seen]
         if not pool:
-            return None if math.isinf(most) else most
-        return min(max(0.0, sum(pool) / len(pool) - elapsed), most)
+            return None
+        return max(0.0, sum(pool) / len(pool) - (beat.elapsed if beat else 0.0))
 
     def _learn(self, result: RunResult) -> None:
         if result.status == "complete":
