@@ -36,6 +36,8 @@ class Tiger(GenerativeRecommender):
             "autoregressive decoder over codes, beam search",
             "faithful",
             "section 3.2",
+            "a level's probability is shared by its whole codebook; `normalise: catalogue`, off by default, shares it "
+            "among the codes that lead on to an item",
             test="tests/models/test_generative.py::test_step_by_step_generation_equals_teacher_forcing",
         ),
         Mechanism(

@@ -101,11 +101,13 @@ class DecodingTrace:
             the beam.
         in_beam: bool `[n, levels]`, whether the target's first d codes survive level d.
         best_prefix: bool `[n, levels]`, whether the best generated ID begins with the target's first d codes.
-        forced_rank: int32 `[n, levels]`, place of the target's code among all codes of level d, given the target's own
-            codes before it (teacher forcing).
+        forced_rank: int32 `[n, levels]`, place of the target's code among the codes that share the probability of
+            level d (all of its codebook, unless the model says otherwise), given the target's own codes before it
+            (teacher forcing).
         after_wrong: int32 `[n, levels - 1]`, the same from level 2 on, but with the most probable other first code in
-            the place of the target's: what a wrong first code costs. -1 where there is no other first code.
-        retrieved: int32 `[n]`, long-term events that the decoder reads when it is given the target's first code:
+            the place of the target's: what a wrong first code costs. -1 where there is no other first code, or where
+            only codes that continue an item's share the probability.
+        retrieved: int32 `[n]`, events of the history that the decoder reads when it is given the target's first code:
             neighbours included, at most the search's limit. None for models that retrieve nothing.
         gate: float32 `[n]`, the share of what is read that comes from those events, given the target's codes: the mean
             over layers, tokens after the first and dimensions. None for models without a gate.

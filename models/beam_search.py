@@ -80,11 +80,11 @@ def beam_search(
     width: int,
     open_nodes: list[Tensor] | None = None,
     observe: Callable[[BeamStep], None] | None = None,
+    renormalise: bool = False,
 ) -> Beams:
     """The `width` most probable semantic IDs that a beam of that width finds.
 
-    Every level expands only children in the tree; scores are sums of the decoder's log-probabilities, not renormalised
-    over the children.
+    Every level expands only children in the tree; scores are sums of the decoder's log-probabilities.
 
     Args:
         step: The decoder.
@@ -94,6 +94,8 @@ def beam_search(
         open_nodes: Per level `1 .. levels` a bool tensor `[n_queries, n_nodes]`; closed nodes are not entered
             (`PrefixTrie.open_nodes`).
         observe: Told of every level once its beams are chosen; can't change them.
+        renormalise: Whether the children of a beam, closed ones too, share all of its probability, for a decoder that
+            was trained so.
     """
     device = tree.device
     nodes = torch.zeros((n_queries, 1), dtype=torch.long, device=device)
@@ -103,7 +105,10 @@ def beam_search(
     for level in range(tree.levels):
         log_probs = step(level, codes, parents)
         children = tree.children(level, nodes)
-        total = scores.unsqueeze(-1) + log_probs.gather(-1, children.codes)
+        gained = log_probs.gather(-1, children.codes)
+        if renormalise:
+            gained = gained.masked_fill(~children.valid, -torch.inf).log_softmax(-1)
+        total = scores.unsqueeze(-1) + gained
         reachable = children.valid
         if open_nodes is not None:
             allowed = open_nodes[level].gather(1, children.nodes.flatten(1)).view_as(reachable)

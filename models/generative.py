@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -51,6 +51,9 @@ class GenerativeConfig(Config):
 
     Attributes:
         short_term: Most recent events that the encoder reads.
+        normalise: Which codes share the probability of a level: all of the "codebook", as in TIGER and GLASS, or those
+            that lead on to a semantic ID of the "catalogue". The latter spares the network from learning which
+            these are.
         beam: Width of the beam search; at least as wide as the list that is asked for.
         tokenizer: How items become semantic IDs.
         network: Size of the encoder-decoder.
@@ -58,6 +61,7 @@ class GenerativeConfig(Config):
     """
 
     short_term: int = Field(default=50, ge=1)
+    normalise: Literal["codebook", "catalogue"] = "codebook"
     beam: int = Field(default=20, ge=1)
     tokenizer: TokenizerConfig = TokenizerConfig()
     network: Seq2SeqConfig = Seq2SeqConfig()
@@ -77,6 +81,7 @@ class GenerativeNetwork(SIDGenerator):
         super().__init__()
         self.levels = ids.levels
         self.short_term = config.short_term
+        self.renormalise = config.normalise == "catalogue"
         self.register_buffer("codes", torch.from_numpy(ids.codes), persistent=False)
         network = config.network
         length = 1 + self.n_prefix + config.short_term
@@ -115,14 +120,22 @@ class GenerativeNetwork(SIDGenerator):
         """
         return replace(long_term, ends=(long_term.ends.unsqueeze(1) + kept - self.short_term).clamp(min=0))
 
-    def events_read(self, long_term: LongTerm, first_codes: Tensor) -> Tensor | None:
-        return events_read(self.retrieve(long_term, first_codes.unsqueeze(1), first_token=1))
+    def events_read(self, kept: Tensor, long_term: LongTerm, first_codes: Tensor) -> Tensor | None:
+        searchable = self.searchable(long_term, kept.unsqueeze(1))
+        return events_read(self.retrieve(searchable, first_codes.unsqueeze(1), first_token=1))
 
     def encode(self, items: Tensor, long_term: LongTerm) -> Tensor:
         """Encoder output `[batch, 1 + n_prefix + length, dim]` for items int64 `[batch, length]`, padded with `PAD`."""
         return self.encoder(self.embedding.item(self.codes[items.clamp(min=0)]), self.prefix(long_term))
 
-    def loss(self, items: Tensor, targets: Tensor, long_term: LongTerm, kept: Tensor | None = None) -> Tensor:
+    def loss(
+        self,
+        items: Tensor,
+        targets: Tensor,
+        long_term: LongTerm,
+        kept: Tensor | None = None,
+        trie: PrefixTrie | None = None,
+    ) -> Tensor:
         """Mean negative log-likelihood (nats) of the target items, the sum over their codes.
 
         Args:
@@ -131,6 +144,7 @@ class GenerativeNetwork(SIDGenerator):
             long_term: Of the batch.
             kept: int64 `[batch, length]`, how many of `items` each target's history holds. None: all up to its
                 position.
+            trie: Its children of a prefix share the probability of the next level. None: all codes of the level do.
         """
         if kept is None:
             kept = (torch.arange(items.shape[1], device=items.device) + 1).unsqueeze(0)
@@ -138,9 +152,12 @@ class GenerativeNetwork(SIDGenerator):
         codes = self.codes[targets.clamp(min=0)]
         hidden = self._forced(items, kept, codes, long_term)[wanted]
         codes = codes[wanted]
+        prefixes = [] if trie is None else trie.prefixes(targets[wanted])
         total = hidden.new_zeros(())
         for level in range(self.levels):
             logits = self.embedding.logits(level, hidden[:, level])
+            if trie is not None:
+                logits = trie.only_children(level, prefixes[level], logits)
             self.accuracy.count(level, logits, codes[:, level])
             total = total + F.cross_entropy(logits, codes[:, level])
         return total
@@ -192,7 +209,7 @@ class GenerativeNetwork(SIDGenerator):
             return self.embedding.logits(level, hidden[:, :, -1]).log_softmax(-1)
 
         open_nodes = None if seen is None else trie.open_nodes(seen)
-        return beam_search(step, trie, len(items), width, open_nodes, observe)
+        return beam_search(step, trie, len(items), width, open_nodes, observe, self.renormalise)
 
 
 def _for_beams(memory: Memory, beams: int) -> Memory:
@@ -233,9 +250,11 @@ class GenerativeRecommender(Recommender):
         ends = train.history_ends()
         windows = TrainingWindows(train.interactions, self.config.short_term, training.batch_events, self._device, ends)
 
+        trie = self._trie if self.config.normalise == "catalogue" else None
+
         def loss(batch: WindowBatch) -> Tensor:
             kept = None if ends is None else batch.kept
-            return network.loss(batch.items, batch.targets, LongTerm(events, batch.users, batch.starts), kept)
+            return network.loss(batch.items, batch.targets, LongTerm(events, batch.users, batch.starts), kept, trie)
 
         return windows.epoch, loss
 
@@ -267,7 +286,8 @@ class GenerativeRecommender(Recommender):
         network = self.network
         assert network is not None, "trace before fit"
         items, kept, long_term, seen = self._read(histories)
-        codes = network.codes[torch.from_numpy(targets.astype(np.int64)).to(self._device)]
+        wanted = torch.from_numpy(targets.astype(np.int64)).to(self._device)
+        codes = network.codes[wanted]
         tracker = TargetTracker(codes)
         with torch.inference_mode():
             beams = network.generate(items, kept, long_term, self._trie, max(k, self.config.beam), seen, tracker)
@@ -276,7 +296,12 @@ class GenerativeRecommender(Recommender):
             other, exists = best_other_code(logits[0], codes[:, 0], network.codes[:, 0])
             misled = torch.cat([other.unsqueeze(1), codes[:, 1:]], dim=1)
             after_wrong = code_ranks(network.forced_logits(items, kept, misled, long_term), codes)[:, 1:]
-            read = network.events_read(long_term, codes[:, 0])
+            if self.config.normalise == "catalogue":
+                prefixes = enumerate(self._trie.prefixes(wanted))
+                logits = [self._trie.only_children(level, nodes, logits[level]) for level, nodes in prefixes]
+                # The wrong first code with the target's other ones is no prefix of the catalogue: nothing shares there.
+                exists = torch.zeros_like(exists)
+            read = network.events_read(kept, long_term, codes[:, 0])
             gate = mean_gate(gates)
         reached = beams.scores[:, :1] > -torch.inf
         agrees = (beams.codes[:, 0] == codes) & reached

@@ -66,9 +66,15 @@ class SIDGenerator(nn.Module, ABC):
         """The gates through which the decoder reads what was retrieved; for diagnosis."""
         return ()
 
-    def events_read(self, long_term: LongTerm, first_codes: Tensor) -> Tensor | None:
-        """How many retrieved events the decoder reads given each query's first code, int64 `[n]`; for diagnosis.
+    def events_read(self, kept: Tensor, long_term: LongTerm, first_codes: Tensor) -> Tensor | None:
+        """How many retrieved events the decoder reads given each query's first code; for diagnosis.
 
-        None for networks that retrieve nothing.
+        Args:
+            kept: int64 `[n]`, short-term events of each.
+            long_term: Of the queries.
+            first_codes: int64 `[n]`.
+
+        Returns:
+            int64 `[n]`; None for networks that retrieve nothing.
         """
         return None

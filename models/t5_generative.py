@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from bench.data.dataset import TrainingData
@@ -62,6 +62,13 @@ class T5GenerativeConfig(GenerativeConfig):
     batch_targets: int = Field(default=512, ge=1)
     targets_per_epoch: float = Field(default=0.5, gt=0, le=1)
     training: TrainingConfig = TrainingConfig(epochs=30, warmup_steps=200, validate_every=3, average=0.99)
+
+    @field_validator("normalise")
+    @classmethod
+    def _over_the_vocabulary(cls, normalise: str) -> str:
+        if normalise != "codebook":
+            raise ValueError("the T5-style models normalise over their whole vocabulary, as the official code does")
+        return normalise
 
 
 @dataclass(frozen=True)

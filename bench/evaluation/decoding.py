@@ -22,10 +22,10 @@ DECODING_COLUMNS = {
     "best; -1 where the first D - 1 codes were no longer in the beam",
     "in_beam_D": "bool, whether the target's first D codes are in the beam after level D",
     "best_prefix_D": "bool, whether the best generated semantic ID begins with the target's first D codes",
-    "forced_rank_D": "int32, place of the target's code of level D among all codes of the level, given the target's "
-    "codes before it, 0 is best",
+    "forced_rank_D": "int32, place of the target's code of level D among the codes that share the level's probability "
+    "(all of its codebook, unless the model says otherwise), given the target's codes before it, 0 is best",
     "after_wrong_D": "int32, the same from D = 2 on, with the most probable other first code in the place of the "
-    "target's; -1 where there is none",
+    "target's; -1 where there is none, or where only codes that continue an item's share the probability",
     "retrieved": "int32, long-term events that the decoder reads given the target's first code; only for models "
     "that retrieve",
     "gate": "float32, mean gate given the target's codes; only for models with a gate",

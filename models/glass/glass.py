@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ from bench.data.features import item_features
 from bench.recommender import Config, FitContext, Mechanism
 from bench.search_space import Choice, SearchSpace
 from models.generative import GenerativeConfig, GenerativeNetwork, GenerativeRecommender
+from models.glass.age_bias import AgeBias
 from models.glass.gated_fusion import AdaptiveGatedFusion
 from models.glass.semantic_search import SemanticSearchIndex, nearest_codes
 from models.glass.sid_tier import MOST_TIERS, SIDTier, code_prototypes, similarity_tiers, tier_edges
@@ -67,6 +69,21 @@ class SearchConfig(Config):
     stop_gradient: bool = False
 
 
+class GlassSearchConfig(SearchConfig):
+    """Semantic hard search, with what goes beyond the paper and the official code.
+
+    Attributes:
+        recent: Whether a search finds the short-term events, too, instead of the long-term history alone. For histories
+            in which a recent event predicts its own return: attention over events of one first code copies them more
+            easily than the encoder's output does.
+        age_bias: Whether attention to retrieved events learns a bias for how many events ago each lies. Without one,
+            what a search found yesterday and a year ago look alike.
+    """
+
+    recent: bool = False
+    age_bias: bool = False
+
+
 SEARCHED: SearchSpace = {"search.limit": Choice(10, 20, 50), "search.neighbours": Choice(0, 1, 3)}
 """What `bench tune` tries of semantic hard search."""
 
@@ -82,7 +99,7 @@ class GlassConfig(GenerativeConfig):
     """
 
     sid_tier: SIDTierConfig = SIDTierConfig()
-    search: SearchConfig = SearchConfig()
+    search: GlassSearchConfig = GlassSearchConfig()
     gate_input: Literal["hidden", "short"] = "hidden"
     fixed_gate: float | None = Field(default=None, ge=0, le=1)
 
@@ -109,6 +126,7 @@ class GlassDecoderLayer(DecoderLayer):
     def __init__(self, config: GlassConfig) -> None:
         super().__init__(config.network)
         self.retrieved_attention = Attention(config.network)
+        self.age_bias = AgeBias(config.network.heads) if config.search.age_bias else None
         self.fusion = AdaptiveGatedFusion(config.network.dim, config.gate_input, config.fixed_gate)
 
     def fuse(self, normed: Tensor, short: Tensor, retrieved: Retrieved | None) -> Tensor:
@@ -157,6 +175,11 @@ class GlassNetwork(GenerativeNetwork):
     def prefix(self, long_term: LongTerm) -> Tensor | None:
         return None if self.sid_tier is None else self.sid_tier(long_term)
 
+    def searchable(self, long_term: LongTerm, kept: Tensor) -> LongTerm:
+        if not self.search.recent:
+            return super().searchable(long_term, kept)
+        return replace(long_term, ends=long_term.ends.unsqueeze(1) + kept)
+
     def retrieve(self, long_term: LongTerm, first_codes: Tensor, first_token: int) -> list[Retrieved] | None:
         if not self.search.enabled:
             return None
@@ -165,7 +188,14 @@ class GlassNetwork(GenerativeNetwork):
         )
         layers = [layer for layer in self.decoder.layers if isinstance(layer, GlassDecoderLayer)]
         attentions = [layer.retrieved_attention for layer in layers]
-        return prepare_retrieved(place, long_term.events, self._embed_retrieved, attentions, first_token)
+        answers = prepare_retrieved(place, long_term.events, self._embed_retrieved, attentions, first_token)
+        if not self.search.age_bias:
+            return answers
+        ends = long_term.ends.unsqueeze(1) if long_term.ends.ndim == 1 else long_term.ends
+        skipped = 0 if self.search.recent else self.short_term
+        age = (long_term.events.offsets[long_term.rows].unsqueeze(1) + ends + skipped).unsqueeze(-1) - place
+        biases = [layer.age_bias(age) for layer in layers if layer.age_bias is not None]
+        return [replace(answer, bias=answer.bias + bias) for answer, bias in zip(answers, biases, strict=True)]
 
     def gates(self) -> Sequence[AdaptiveGatedFusion]:
         return [layer.fusion for layer in self.decoder.layers if isinstance(layer, GlassDecoderLayer)]
@@ -184,7 +214,12 @@ class Glass(GenerativeRecommender):
 
     Config = GlassConfig
     config: GlassConfig
-    search_space: ClassVar[SearchSpace] = {**GenerativeRecommender.search_space, **SEARCHED}
+    search_space: ClassVar[SearchSpace] = {
+        **GenerativeRecommender.search_space,
+        **SEARCHED,
+        "search.recent": Choice(False, True),
+        "search.age_bias": Choice(False, True),
+    }
     revision = 2
     summary = "TIGER's backbone plus the long history: SID-Tier token, semantic hard search per beam, gated fusion"
     fidelity = (
@@ -205,6 +240,14 @@ class Glass(GenerativeRecommender):
             "faithful",
             "section 3.3",
             test="tests/models/test_semantic_search.py::test_search_finds_what_walking_back_finds",
+        ),
+        Mechanism(
+            "search over the long-term history alone",
+            "faithful",
+            "section 3.3",
+            "options beyond the paper, off by default: `search.recent` finds the short-term events, too; "
+            "`search.age_bias` tells attention how many events ago each lies",
+            test="tests/models/test_generative.py::test_the_long_term_history_ends_where_the_window_begins",
         ),
         Mechanism(
             "retrieved items as 3 tokens each",
@@ -241,7 +284,8 @@ class Glass(GenerativeRecommender):
             "semantic IDs shared by colliding items",
             "approximated",
             "official code",
-            "a disambiguation token and a prefix trie, as for TIGER; `tokenizer.disambiguate: false` shares them",
+            "a disambiguation token and a prefix trie, as for TIGER; `tokenizer.disambiguate: false` shares them, "
+            "`normalise: catalogue` knows the trie in training, too",
             test="tests/models/test_generative.py::"
             "test_items_that_share_a_sid_share_its_score_and_are_ordered_by_training_popularity",
         ),

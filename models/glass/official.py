@@ -177,7 +177,7 @@ class GlassOfficialNetwork(T5Network):
         bias = counts.log()
         return [RetrievedTokens(layer.retrieved_attention.prepare(table), bias, first_token) for layer in layers]
 
-    def events_read(self, long_term: LongTerm, first_codes: Tensor) -> Tensor | None:
+    def events_read(self, kept: Tensor, long_term: LongTerm, first_codes: Tensor) -> Tensor | None:
         if not self.search.enabled:
             return None
         return (self._find(long_term, first_codes.unsqueeze(1)) != PAD).sum((1, 2))

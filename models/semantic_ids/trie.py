@@ -83,6 +83,20 @@ class PrefixTrie:
         child = child.clamp(max=len(self._code[level]) - 1)
         return Children(child, self._code[level][child], valid)
 
+    def prefixes(self, items: Tensor) -> list[Tensor]:
+        """The nodes on the way to items int64 `[n]`: one int64 `[n]` for each of the levels `0 .. levels - 1`."""
+        nodes = [self.leaf_of_item[items]]
+        for parent in reversed(self._parent):
+            nodes.insert(0, parent[nodes[0]])
+        return nodes[:-1]
+
+    def only_children(self, level: int, nodes: Tensor, scores: Tensor) -> Tensor:
+        """Scores `[n, codebook_size]`, with -inf where a code leads nowhere from `nodes` (int64 `[n]`, on `level`)."""
+        children = self.children(level, nodes)
+        leads = torch.zeros(scores.shape, dtype=torch.int8, device=scores.device)
+        leads.scatter_add_(1, children.codes, children.valid.to(torch.int8))  # padding repeats codes, and adds 0
+        return scores.masked_fill(leads == 0, -torch.inf)
+
     def open_nodes(self, seen: Tensor) -> list[Tensor]:
         """For each query and level, the nodes under which some item has not been seen.
 

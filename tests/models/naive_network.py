@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from models.generative import GenerativeNetwork
+from models.glass.age_bias import AGE_EDGES, AgeBias
 from models.glass.glass import GlassNetwork
 from models.long_term import LongTerm, RaggedItems
 from models.seq2seq import Attention
@@ -44,9 +45,19 @@ def log_likelihood(
     """Log-probability of each code of `target` after `recent` events and the `long_term` events before them."""
     codes = [int(code) for code in network.codes[target]]
     answer = []
-    for logits, code in zip(code_logits(network, recent, long_term, codes), codes, strict=True):
+    for level, logits in enumerate(code_logits(network, recent, long_term, codes)):
+        code = codes[level]
+        if network.renormalise:
+            logits = logits + only_continuing(network, codes[:level], len(logits))
         answer.append(float(logits[code] - np.log(np.exp(logits - logits.max()).sum()) - logits.max()))
     return answer
+
+
+def only_continuing(network: GenerativeNetwork, prefix: Sequence[int], size: int) -> Vector:
+    """0 for codes with which some item goes on after `prefix`, -inf for the others."""
+    level = len(prefix)
+    continuing = {codes[level] for codes in network.codes.tolist() if codes[:level] == list(prefix)}
+    return np.array([0.0 if code in continuing else -np.inf for code in range(size)])
 
 
 def code_logits(
@@ -56,23 +67,26 @@ def code_logits(
     encoded = _encode(network, recent, long_term)
     tokens = [_array(network.decoder.begin)]
     tokens += [_array(table)[code] for table, code in zip(network.embedding.tables, codes[:-1], strict=False)]
-    hidden = _decode(network, tokens, encoded, searchable(network, recent, long_term), codes[0])
+    findable = searchable(network, recent, long_term)
+    hidden = _decode(network, tokens, encoded, findable, len(recent) + len(long_term), codes[0])
     return [_array(table) @ state for table, state in zip(network.embedding.tables, hidden, strict=True)]
 
 
 def searchable(network: GenerativeNetwork, recent: Sequence[int], long_term: Sequence[int]) -> list[int]:
-    """All events but the last `short_term` ones, most of which may stand in `long_term`."""
+    """All events but the last `short_term` ones, most of which may stand in `long_term`; these, too, if GLASS may."""
     everything = [*long_term, *recent]
-    return everything[: max(0, len(everything) - network.short_term)]
+    hidden = 0 if isinstance(network, GlassNetwork) and network.search.recent else network.short_term
+    return everything[: max(0, len(everything) - hidden)]
 
 
-def naive_search(network: GlassNetwork, long_term: Sequence[int], code: int) -> list[int]:
-    """The items that semantic hard search returns, in order."""
+def naive_search(network: GlassNetwork, findable: Sequence[int], code: int) -> list[int]:
+    """The places in `findable` of the events that semantic hard search returns, in order."""
     first = network.codes[:, 0].tolist()
-    own = [item for item in reversed(long_term) if first[item] == code]
+    latest = range(len(findable) - 1, -1, -1)
+    own = [place for place in latest if first[findable[place]] == code]
     if network.neighbours is not None and len(own) < network.search.threshold:
         for other in network.neighbours[code].tolist():
-            own = own + [item for item in reversed(long_term) if first[item] == other]
+            own = own + [place for place in latest if first[findable[place]] == other]
     return own[: network.search.limit]
 
 
@@ -103,7 +117,12 @@ def _encode(network: GenerativeNetwork, recent: Sequence[int], long_term: Sequen
 
 
 def _decode(
-    network: GenerativeNetwork, tokens: list[Vector], encoded: list[Vector], long_term: Sequence[int], code: int
+    network: GenerativeNetwork,
+    tokens: list[Vector],
+    encoded: list[Vector],
+    findable: Sequence[int],
+    length: int,
+    code: int,
 ) -> list[Vector]:
     decoder, hidden = network.decoder, tokens
     distance = [_bias(decoder.bias.table, len(encoded) - 1 - j) for j in range(len(encoded))]
@@ -115,14 +134,17 @@ def _decode(
             asked = _rms(layer.cross_norm, state)
             fused = short = _attend(layer.cross_attention, asked, encoded, distance)
             if isinstance(network, GlassNetwork) and network.search.enabled and i > 0:
-                found = naive_search(network, long_term, code)
+                found = naive_search(network, findable, code)
                 if found:
                     embedded = [
-                        sum(_array(t)[c] for t, c in zip(network.embedding.tables, network.codes[item], strict=True))
-                        for item in found
+                        sum(_array(t)[c] for t, c in zip(network.embedding.tables, codes, strict=True))
+                        for codes in (network.codes[findable[place]] for place in found)
                     ]
                     memory = [_linear(network.project, vector) for vector in embedded]
-                    read = _attend(layer.retrieved_attention, asked, memory, None)
+                    bias = None
+                    if layer.age_bias is not None:
+                        bias = [_of_age(layer.age_bias, length - place) for place in found]
+                    read = _attend(layer.retrieved_attention, asked, memory, bias)
                     gate = _gate(layer.fusion, asked, short, read)
                     fused = (1 - gate) * short + gate * read
             state = state + fused
@@ -157,6 +179,11 @@ def _attend(attention: Attention, asked: Vector, memory: list[Vector], bias: lis
 
 def _bias(table: Tensor, distance: int) -> Vector:
     return _array(table)[:, min(distance, table.shape[1] - 1)]
+
+
+def _of_age(bias: AgeBias, age: int) -> Vector:
+    """By counting the edges that the age has reached."""
+    return _array(bias.table)[sum(edge <= age for edge in AGE_EDGES)]
 
 
 def _feed_forward(layer: nn.Module, state: Vector) -> Vector:

@@ -9,7 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from naive_network import code_logits, log_likelihood, long_term_of, naive_search, randomise
+from naive_network import (
+    code_logits,
+    log_likelihood,
+    long_term_of,
+    naive_search,
+    only_continuing,
+    randomise,
+    searchable,
+)
 
 from baselines.tiger import Tiger
 from bench.data.cache import ArtifactCache
@@ -34,6 +42,8 @@ MODELS: dict[str, tuple[type[GenerativeRecommender], dict[str, Any]]] = {
     "tiger": (Tiger, {}),
     "glass": (Glass, {}),
     "glass, neighbours": (Glass, {"search": {"neighbours": 2, "threshold": 3, "limit": 4}}),
+    "glass, recent events, too": (Glass, {"search": {"recent": True, "age_bias": True, "limit": 3}}),
+    "glass, normalised over the catalogue": (Glass, {"normalise": "catalogue"}),
     "glass, search alone": (Glass, {"sid_tier": {"enabled": False}, "search": {"limit": 2}}),
     "glass, SID-Tier alone": (Glass, {"search": {"enabled": False}}),
     "glass, a fixed gate": (Glass, {"fixed_gate": 0.5}),
@@ -108,6 +118,11 @@ class Reference:
 
     def forced_ranks(self, codes: tuple[int, ...]) -> list[int]:
         logits = code_logits(self.network, self.recent, self.long_term, codes)
+        if self.network.renormalise:
+            logits = [
+                values + only_continuing(self.network, codes[:level], len(values))
+                for level, values in enumerate(logits)
+            ]
         return [int((values > values[code]).sum()) for values, code in zip(logits, codes, strict=True)]
 
     def best_other(self) -> int:
@@ -140,17 +155,21 @@ def test_a_trace_is_that_of_a_search_over_every_path(name: str, exclude_seen: bo
         assert trace.in_beam[query].tolist() == kept
         assert trace.best_prefix[query].tolist() == [best[:d] == expected.target[:d] for d in levels]
         assert trace.forced_rank[query].tolist() == expected.forced_ranks(expected.target)
-        misled = expected.forced_ranks((expected.best_other(), *expected.target[1:]))
-        assert trace.after_wrong[query].tolist() == misled[1:]
+        if network.renormalise:
+            assert trace.after_wrong[query].tolist() == [-1] * len(levels[1:])
+        else:
+            misled = expected.forced_ranks((expected.best_other(), *expected.target[1:]))
+            assert trace.after_wrong[query].tolist() == misled[1:]
         if isinstance(network, GlassNetwork) and network.search.enabled:
             assert trace.retrieved is not None
-            assert trace.retrieved[query] == len(naive_search(network, expected.long_term, expected.target[0]))
+            findable = searchable(network, expected.recent, expected.long_term)
+            assert trace.retrieved[query] == len(naive_search(network, findable, expected.target[0]))
     assert not trace.in_beam[:, -1].all()
     assert trace.in_beam[:, -1].any(), "some targets are lost and some are found"
     assert (trace.path_rank == -1).any()
 
 
-@pytest.mark.parametrize("name", ["glass", "glass, neighbours", "glass, a fixed gate"])
+@pytest.mark.parametrize("name", ["glass", "glass, neighbours", "glass, recent events, too", "glass, a fixed gate"])
 def test_the_gate_is_the_mean_over_layers_tokens_and_dimensions(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,11 +30,15 @@ SMALL: dict[str, Any] = {
     "short_term": SHORT_TERM,
     "network": {"dim": 8, "heads": 2, "feed_forward": 12, "encoder_layers": 2, "decoder_layers": 2, "dropout": 0.0},
 }
-NETWORKS: dict[str, dict[str, Any] | None] = {
-    "tiger": None,
+NETWORKS: dict[str, dict[str, Any]] = {
+    "tiger": {},
+    "tiger, normalised over the catalogue": {"normalise": "catalogue"},
     "glass": {},
     "glass, gate on Z_short": {"gate_input": "short"},
     "glass, neighbours": {"search": {"neighbours": 2, "threshold": 3, "limit": 4}},
+    "glass, age bias": {"search": {"age_bias": True}},
+    "glass, recent events, too": {"search": {"recent": True, "age_bias": True, "limit": 3}},
+    "glass, normalised over the catalogue": {"normalise": "catalogue", "search": {"recent": True}},
     "glass, search alone": {"sid_tier": {"enabled": False}, "search": {"limit": 2}},
     "glass, SID-Tier alone": {"search": {"enabled": False}},
     "glass, given tiers and a fixed gate": {"sid_tier": {"tiers": (-0.1, 0.0, 0.1)}, "fixed_gate": 0.5},
@@ -54,13 +58,21 @@ def semantic_ids() -> SemanticIds:
 def network_of(name: str) -> GenerativeNetwork:
     torch.manual_seed(0)
     config = NETWORKS[name]
-    if config is None:
-        network = GenerativeNetwork(semantic_ids(), GenerativeConfig.model_validate(SMALL))
+    if name.startswith("tiger"):
+        network = GenerativeNetwork(semantic_ids(), GenerativeConfig.model_validate(SMALL | config))
     else:
         features = np.random.default_rng(4).normal(size=(N_ITEMS, 6)).astype(np.float32)
         network = GlassNetwork(semantic_ids(), features, GlassConfig.model_validate(SMALL | config))
     randomise(network)
     return network.eval()
+
+
+def loss(
+    network: GenerativeNetwork, items: Tensor, targets: Tensor, long_term: LongTerm, kept: Tensor | None = None
+) -> Tensor:
+    """As the training of the network computes it."""
+    trie = PrefixTrie(semantic_ids(), np.zeros(N_ITEMS, dtype=np.int64), "cpu") if network.renormalise else None
+    return network.loss(items, targets, long_term, kept, trie)
 
 
 def padded(rows: list[list[int]], width: int = SHORT_TERM) -> Tensor:
@@ -98,10 +110,10 @@ def test_one_pass_over_all_positions_equals_each_target_on_its_own(name: str) ->
     for row, column in POSITIONS:
         alone = log_likelihood(network, RECENT[row][: column + 1], LONG_TERM[row], TARGETS[row][column])
         expected.append(sum(alone))
-        one_pass = -network.loss(items, one_target((row, column)), long_term).item()
+        one_pass = -loss(network, items, one_target((row, column)), long_term).item()
         assert one_pass == pytest.approx(expected[-1], abs=1e-4), f"row {row}, position {column}"
     assert np.std(expected) > 0.1, "the targets can be told apart"
-    mean = network.loss(items, padded(TARGETS), long_term).item()
+    mean = loss(network, items, padded(TARGETS), long_term).item()
     assert mean == pytest.approx(-np.mean(expected), abs=1e-4)
 
 
@@ -114,7 +126,7 @@ def test_a_target_may_be_told_that_its_history_ends_earlier(name: str) -> None:
         for kept in range(1, column + 2):
             alone = log_likelihood(network, RECENT[row][:kept], LONG_TERM[row], TARGETS[row][column])
             ends = torch.full_like(items, kept)
-            one_pass = -network.loss(items, one_target((row, column)), long_term, ends).item()
+            one_pass = -loss(network, items, one_target((row, column)), long_term, ends).item()
             assert one_pass == pytest.approx(sum(alone), abs=1e-4), f"row {row}, position {column}, {kept} events"
 
 
@@ -133,7 +145,7 @@ def test_step_by_step_generation_equals_teacher_forcing(name: str) -> None:
         for row, column in enumerate(columns):
             scores = dict(zip(generated.leaves[row].tolist(), generated.scores[row].tolist(), strict=True))
             for item in range(N_ITEMS):
-                forced = -network.loss(items, one_target((row, column), item), long_term).item()
+                forced = -loss(network, items, one_target((row, column), item), long_term).item()
                 assert scores[int(trie.leaf_of_item[item])] == pytest.approx(forced, abs=1e-4)
 
 
@@ -145,7 +157,9 @@ def test_a_narrow_beams_scores_are_sums_of_log_probabilities(name: str) -> None:
     recent = [*RECENT, []]
     long_terms = [*LONG_TERM, []]
     kept = torch.tensor([len(row) for row in recent])
-    beams = network.generate(padded(recent), kept, long_term_of(long_terms), trie, 3, None)
+    whole = [before + after for before, after in zip(long_terms, recent, strict=True)]
+    long_term = LongTerm(ragged(whole), torch.arange(3), torch.tensor([len(row) for row in long_terms]))
+    beams = network.generate(padded(recent), kept, long_term, trie, 3, None)
     for row in range(3):
         assert len(set(beams.leaves[row].tolist())) == 3
         for leaf, codes, score in zip(beams.leaves[row], beams.codes[row], beams.scores[row], strict=True):
@@ -162,13 +176,13 @@ def test_later_events_change_nothing_and_earlier_ones_do(name: str) -> None:
     long_term = training_long_term()
     for column in range(SHORT_TERM - 1):
         target = one_target((0, column))
-        before = network.loss(padded(RECENT), target, long_term).item()
+        before = loss(network, padded(RECENT), target, long_term).item()
         later = padded(RECENT)
         later[0, column + 1 :] = (later[0, column + 1 :] + 5) % N_ITEMS
-        assert network.loss(later, target, long_term).item() == pytest.approx(before, abs=1e-5)
+        assert loss(network, later, target, long_term).item() == pytest.approx(before, abs=1e-5)
         earlier = padded(RECENT)
         earlier[0, column] = (earlier[0, column] + 5) % N_ITEMS
-        assert abs(network.loss(earlier, target, long_term).item() - before) > 1e-3
+        assert abs(loss(network, earlier, target, long_term).item() - before) > 1e-3
 
 
 @each_network
@@ -177,19 +191,23 @@ def test_the_long_term_history_ends_where_the_window_begins(name: str) -> None:
     network = network_of(name)
     long_term = training_long_term()
     targets = padded(TARGETS)
-    before = network.loss(padded(RECENT), targets, long_term).item()
+    before = loss(network, padded(RECENT), targets, long_term).item()
 
     def with_events_changed(first: int, last: int) -> float:
         events = long_term.events.items.clone()
         start = int(long_term.events.offsets[1])
         events[start + first : start + last] = (events[start + first : start + last] + 5) % N_ITEMS
         changed = LongTerm(type(long_term.events)(events, long_term.events.offsets), long_term.rows, long_term.ends)
-        return network.loss(padded(RECENT), targets, changed).item()
+        return loss(network, padded(RECENT), targets, changed).item()
 
-    n = len(LONG_TERM[0])
-    assert with_events_changed(n, n + 8) == before
-    reads_it = name != "tiger"
+    n, end = len(LONG_TERM[0]), int(long_term.events.offsets[1:3].diff())
+    reads_it = not name.startswith("tiger")
     assert (abs(with_events_changed(0, n) - before) > 1e-3) == reads_it
+    if isinstance(network, GlassNetwork) and network.search.recent:
+        assert abs(with_events_changed(n, n + 3) - before) > 1e-3, "a search goes on to the target"
+        n += len(RECENT[0])
+    assert n < end
+    assert with_events_changed(n, end) == before
 
 
 @torch.no_grad()

@@ -22,6 +22,7 @@ from bench.data.features import item_features
 from bench.data.interactions import PAD, Histories, Interactions
 from bench.recommender import FitContext
 from models.generative import GenerativeRecommender
+from models.glass.age_bias import AgeBias
 from models.glass.glass import Glass, GlassConfig, GlassNetwork
 from models.glass.sid_tier import code_prototypes, similarity_tiers
 from models.long_term import LongTerm
@@ -93,6 +94,11 @@ def test_without_its_parts_glass_is_tiger(tmp_path: Path) -> None:
         # The encoder's token: Linear(3 * tiers, d), Linear(d, d); each bias table (2 heads) gets one distance more.
         ({"sid_tier": {"enabled": False}}, 2 * (4 * 64 + 2 * 64 + 8) + 64 + 8),
         ({"sid_tier": {"enabled": False}, "fixed_gate": 0.5}, 2 * 4 * 64 + 64 + 8),
+        # Two heads' bias for 25 buckets of ages, in both layers.
+        (
+            {"sid_tier": {"enabled": False}, "search": {"age_bias": True, "recent": True}},
+            2 * (4 * 64 + 2 * 64 + 8) + 64 + 8 + 2 * 2 * 25,
+        ),
         ({"search": {"enabled": False}}, (3 * 20 * 8 + 8) + (64 + 8) + 2 * 2),
         ({"search": {"enabled": False}, "sid_tier": {"tiers": (-0.1, 0.0, 0.1)}}, (3 * 4 * 8 + 8) + (64 + 8) + 2 * 2),
     ],
@@ -142,7 +148,7 @@ def test_search_settings_reach_the_search() -> None:
         codes = torch.tensor([[0, 1, 2]])
         found = network.retrieve(long_term_of([long_term]), codes, first_token=0)
         visible = (found[0].bias == 0)[0, :, 0, 0].sum(-1).tolist()
-        expected = [naive_search(network, long_term, code) for code in range(3)]
+        expected = [[long_term[place] for place in naive_search(network, long_term, code)] for code in range(3)]
         assert visible == [len(items) for items in expected]
         for code, items in enumerate(expected):
             vectors = network.project(network.embedding.item(network.codes[items]))
@@ -152,6 +158,17 @@ def test_search_settings_reach_the_search() -> None:
                 torch.testing.assert_close(prepared.key_value[1][0, code][:, : len(items)], value)
         lengths.add(tuple(visible))
     assert len(lengths) == 4, "threshold 0 finds what no neighbours find; all else differs"
+
+
+def test_ages_are_told_apart_by_half_powers_of_two() -> None:
+    bias = AgeBias(heads=1)
+    with torch.no_grad():
+        bias.table[:] = torch.arange(len(bias.table))[:, None]
+    ages = [1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 15, 16, 5792, 5793, 100_000]
+    told = bias(torch.tensor([[ages]]))
+    assert told.shape == (1, 1, 1, 1, len(ages))
+    assert told.flatten().tolist() == [0, 1, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 23, 24, 24]
+    assert AgeBias(heads=3)(torch.tensor([[ages]])).abs().max() == 0, "before training all ages count alike"
 
 
 def test_neighbours_are_the_nearest_prototypes() -> None:

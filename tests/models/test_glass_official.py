@@ -145,7 +145,7 @@ def test_a_user_whose_every_item_has_one_code_finds_the_most_recent_of_them() ->
     case = Case.of("official")
     item = 0
     code = case.codes(item)[0]
-    items, _, long_term = queries([[item] * 12])
+    items, kept, long_term = queries([[item] * 12])
     network = case.network
     retrieved = network.retrieve(long_term, torch.tensor([[code, (code + 1) % 3]]), first_token=0)
     assert retrieved is not None
@@ -154,8 +154,8 @@ def test_a_user_whose_every_item_has_one_code_finds_the_most_recent_of_them() ->
     assert counts[0].nonzero().flatten().tolist() == sorted(tokens), "three tokens of the same item"
     assert counts[0, tokens].tolist() == pytest.approx([3, 3, 3]), "as often as the limit allows"
     assert counts[1].nonzero().flatten().tolist() == [0], "nothing of another code: padding"
-    assert network.events_read(long_term, torch.tensor([code])).tolist() == [3]
-    assert network.events_read(long_term, torch.tensor([(code + 1) % 3])).tolist() == [0]
+    assert network.events_read(kept, long_term, torch.tensor([code])).tolist() == [3]
+    assert network.events_read(kept, long_term, torch.tensor([(code + 1) % 3])).tolist() == [0]
     assert items.shape == (1, SHORT_TERM)
 
 
@@ -350,6 +350,9 @@ def test_padding_of_the_history_is_read_by_nobody() -> None:
     "wrong",
     [
         {"gate_input": "long"},
+        {"normalise": "catalogue"},
+        {"search": {"recent": True}},
+        {"search": {"age_bias": True}},
         {"sid_tier": {"place": "middle"}},
         {"sid_tier": {"similarity": "euclidean"}},
         {"sid_tier": {"tiers": (0.1, -0.1)}},

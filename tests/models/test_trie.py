@@ -55,6 +55,27 @@ def test_the_children_are_those_of_a_dictionary(catalogue: tuple[np.ndarray, np.
     assert trie.n_nodes(trie.levels) == len(prefixes(codes, trie.levels))
 
 
+@settings(deadline=None)
+@given(catalogue=catalogues())
+def test_scores_are_kept_for_the_codes_that_lead_on_from_each_items_prefix(
+    catalogue: tuple[np.ndarray, np.ndarray],
+) -> None:
+    codes, _ = catalogue
+    trie = trie_of(codes)
+    items = torch.arange(len(codes)).flip(0)
+    nodes = trie.prefixes(items)
+    assert len(nodes) == trie.levels
+    for level in range(trie.levels):
+        number = {prefix: place for place, prefix in enumerate(prefixes(codes, level))}
+        assert nodes[level].tolist() == [number[tuple(codes[item, :level].tolist())] for item in items]
+        scores = torch.arange(SIZES[level]).float().expand(len(items), -1)
+        kept = trie.only_children(level, nodes[level], scores)
+        for item, row in zip(items.tolist(), kept.tolist(), strict=True):
+            alike = (codes[:, :level] == codes[item, :level]).all(1)
+            lead_on = set(codes[alike, level].tolist())
+            assert row == [float(code) if code in lead_on else -np.inf for code in range(SIZES[level])]
+
+
 def test_children_keep_the_shape_of_what_is_asked() -> None:
     trie = trie_of(np.array([[0, 1], [0, 3], [2, 0]]))
     children = trie.children(1, torch.tensor([[[0, 1, 0]], [[1, 1, 1]]]))
