@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from bench.files import replaced
 from bench.spec import RunSpec
@@ -65,6 +68,22 @@ def read_heartbeat(results_dir: Path, spec: RunSpec) -> Heartbeat | None:
         return Heartbeat(**json.loads(heartbeat_path(results_dir, spec).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def lock(results_dir: Path, spec: RunSpec) -> FileLock:
+    """Held by the process that makes a run; let go by the system when the process dies.
+
+    Two benches may share a results folder, and want the same run at the same time.
+    """
+    path = results_dir / "runs" / ".locks" / f"{spec.key}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path)
+
+
+def clear_unless_running(results_dir: Path, spec: RunSpec) -> None:
+    """Removes what a run left behind that was broken off, but not what another bench's process is writing."""
+    with suppress(Timeout), lock(results_dir, spec).acquire(timeout=0):
+        clear(results_dir, spec)
 
 
 def clear(results_dir: Path, spec: RunSpec) -> None:

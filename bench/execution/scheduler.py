@@ -109,7 +109,7 @@ def run_all(
         if pool is not None:
             pool.shutdown(wait=True, kill_workers=bool(running))
         for spec in running.values():
-            heartbeat.clear(results_dir, spec)
+            heartbeat.clear_unless_running(results_dir, spec)
 
 
 def _full(running: dict[Future[RunResult], RunSpec], suspects: deque[RunSpec], workers: Workers) -> bool:
@@ -135,5 +135,5 @@ def _failed(spec: RunSpec, reason: str, results_dir: Path) -> RunResult:
     said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
     result = RunResult(spec=spec, status="failed", reason=reason)
     ResultStore(results_dir).save(result, f"{said}\n{reason}\n")
-    heartbeat.clear(results_dir, spec)
+    heartbeat.clear_unless_running(results_dir, spec)
     return result

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import Timeout
 
 from bench.data import catalog
 from bench.data.cache import ArtifactCache
@@ -27,7 +28,7 @@ from bench.errors import BenchError, SkippedRun
 from bench.evaluation.decoding import trace_queries
 from bench.evaluation.evaluator import Catalogue, judge, validation_ndcg
 from bench.execution import environment, heartbeat
-from bench.execution.store import ResultStore
+from bench.execution.store import ResultStore, UnreadableResultError
 from bench.recommender import FitContext, Recommender
 from bench.registry import how_to_install, missing_package, model_class
 from bench.seeds import seed_for
@@ -39,6 +40,8 @@ _FIT_SHARE = 0.95
 
 def execute(spec: RunSpec, results_dir: Path, device: str, threads: int) -> RunResult:
     """Trains and judges one model, and stores what comes of it.
+
+    Where another process is at the same run of the same results folder, waits for it and takes its result.
 
     Whatever the model prints, logs or warns goes into the run's log. On a CPU the same spec gives the same ranks,
     provided that the number of threads is the same: sums of floats depend on how they are divided.
@@ -53,12 +56,38 @@ def execute(spec: RunSpec, results_dir: Path, device: str, threads: int) -> RunR
         The stored result. A model that raises gives a failed one with its reason, and one that this machine
         can't run a skipped one.
     """
-    result = RunResult(spec=spec, status="complete")
-    cache = ArtifactCache(results_dir / "cache")
-    log = supervised(result, results_dir, lambda pulse: _run(result, pulse, cache, device, threads))
-    ResultStore(results_dir).save(result, log)
-    heartbeat.clear(results_dir, spec)
-    return result
+    with _alone(results_dir, spec) as waited:
+        made = _stored(results_dir, spec) if waited else None
+        if made is not None and made.status == "complete":
+            return made
+        result = RunResult(spec=spec, status="complete")
+        cache = ArtifactCache(results_dir / "cache")
+        log = supervised(result, results_dir, lambda pulse: _run(result, pulse, cache, device, threads))
+        ResultStore(results_dir).save(result, log)
+        heartbeat.clear(results_dir, spec)
+        return result
+
+
+@contextlib.contextmanager
+def _alone(results_dir: Path, spec: RunSpec) -> Iterator[bool]:
+    """Keeps other processes from making the same run; tells whether this one had to wait for one of them."""
+    lock = heartbeat.lock(results_dir, spec)
+    waited = False
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        lock.acquire()
+        waited = True
+    try:
+        yield waited
+    finally:
+        lock.release()
+
+
+def _stored(results_dir: Path, spec: RunSpec) -> RunResult | None:
+    with contextlib.suppress(UnreadableResultError):
+        return ResultStore(results_dir).load(spec)
+    return None
 
 
 def supervised(result: RunResult, results_dir: Path, work: Callable[[heartbeat.Pulse], None]) -> str:

@@ -1,9 +1,11 @@
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench.evaluation.evaluator import QUERY_COLUMNS
+from bench.execution import heartbeat
 from bench.execution.store import ResultStore
 from bench.execution.worker import execute
 from bench.plan import expand
@@ -82,6 +84,57 @@ def test_a_run_that_this_machine_can_not_make_is_skipped(tmp_path: Path) -> None
     result, log = run(tmp_path, "outside-lacking")
     assert (result.status, result.reason) == ("skipped", "needs the package 'unobtainium'")
     assert "Traceback" not in log
+
+
+def test_two_processes_that_want_the_same_run_make_it_once(tmp_path: Path) -> None:
+    asked = spec()
+    elsewhere = execute(asked, tmp_path / "elsewhere", "cpu", 1)
+    elsewhere.parameters = 11
+    begun, ended = threading.Event(), threading.Event()
+    answers: list[RunResult] = []
+
+    def make() -> None:
+        with heartbeat.lock(tmp_path, asked):  # as another process holds it while it is at the run
+            begun.set()
+            ended.wait(30)
+            ResultStore(tmp_path).save(elsewhere, "its log")
+
+    def want() -> None:
+        answers.append(execute(asked, tmp_path, "cpu", 1))
+
+    other = threading.Thread(target=make)
+    other.start()
+    assert begun.wait(30)
+    log = heartbeat.log_path(tmp_path, asked)
+    log.parent.mkdir(parents=True)
+    log.write_text("being written")
+    heartbeat.clear_unless_running(tmp_path, asked)  # what a bench does that is told to stop while it waits
+    assert log.read_text() == "being written"
+    waiting = threading.Thread(target=want)
+    waiting.start()
+    waiting.join(0.5)
+    assert waiting.is_alive()
+    assert answers == []
+    ended.set()
+    other.join(30)
+    waiting.join(30)
+    assert [answer.parameters for answer in answers] == [11], "not the 7 of a run of its own"
+    assert (ResultStore(tmp_path).folder(asked) / "log.txt").read_text() == "its log"
+    heartbeat.clear_unless_running(tmp_path, asked)
+    assert not log.exists()
+
+
+def test_a_run_that_another_process_did_not_complete_is_made(tmp_path: Path) -> None:
+    asked = spec()
+    holding = heartbeat.lock(tmp_path, asked)
+    answers: list[RunResult] = []
+    with holding:
+        waiting = threading.Thread(target=lambda: answers.append(execute(asked, tmp_path, "cpu", 1)))
+        waiting.start()
+        waiting.join(0.3)
+        ResultStore(tmp_path).save(RunResult(spec=asked, status="failed", reason="killed"), "")
+    waiting.join(60)
+    assert [(answer.status, answer.parameters) for answer in answers] == [("complete", 7)]
 
 
 def test_an_import_that_fails_for_want_of_a_package_skips_the_run(
