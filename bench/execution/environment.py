@@ -51,6 +51,15 @@ def commit() -> str:
         return ""
 
 
+def gpus() -> tuple[str, ...]:
+    """The GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them."""
+    import torch
+
+    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    count = torch.cuda.device_count()
+    return tuple(named[:count]) if named else tuple(map(str, range(count)))
+
+
 def device_name(device: str) -> str:
     """The model of the GPU or the processor."""
     if device == "cuda":

@@ -60,7 +60,7 @@ def run_plan(
     workers = Workers.for_machine(device, jobs, len(todo))
     say(console, f"{len(todo)} of {len(plan.runs)} runs to do, the others are complete")
     if todo:
-        say(console, f"{workers.jobs} at a time on {device}, {workers.threads} threads each")
+        say(console, str(workers))
     report = _Report(plan, results_dir, reports_dir, console)
     with Progress(console, results_dir, todo, workers.jobs, list(results.values())) as progress:
 

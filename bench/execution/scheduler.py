@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 
 import joblib
+from filelock import FileLock, Timeout
 from joblib.externals.loky import ProcessPoolExecutor
 
-from bench.execution import heartbeat
+from bench.execution import environment, heartbeat
 from bench.execution.store import ResultStore
 from bench.execution.worker import execute, one_line
 from bench.spec import RunResult, RunSpec
@@ -36,20 +41,27 @@ class Workers:
         device: "cpu" or "cuda".
         jobs: Runs at a time.
         threads: Of each run; together no more than there are cores, so that runs don't fight for them.
+        gpus: As `environment.gpus` names them, where there are several to divide the runs among.
     """
 
     device: str
     jobs: int
     threads: int
+    gpus: tuple[str, ...] = ()
 
     @classmethod
     def for_machine(cls, device: str, jobs: int | None, runs: int) -> Workers:
-        """The division for `runs` runs; `jobs` None chooses: every core on a CPU, a few runs on a GPU."""
+        """The division for `runs` runs; `jobs` None chooses: every core on a CPU, a few runs on each GPU."""
         cores = joblib.cpu_count()
+        gpus = environment.gpus() if device == "cuda" else ()
         if jobs is None:
-            jobs = max(1, min(_MOST_RUNS_PER_GPU, cores // 2)) if device == "cuda" else cores
+            jobs = min(_MOST_RUNS_PER_GPU * max(1, len(gpus)), cores // 2) if device == "cuda" else cores
         jobs = max(1, min(jobs, runs))
-        return cls(device, jobs, max(1, cores // jobs))
+        return cls(device, jobs, max(1, cores // jobs), gpus if len(gpus) > 1 else ())
+
+    def __str__(self) -> str:
+        where = f"{len(self.gpus)} GPUs" if self.gpus else self.device
+        return f"{self.jobs} at a time on {where}, {self.threads} threads each"
 
 
 def run_all(
@@ -77,9 +89,10 @@ def run_all(
     waiting, suspects = deque(specs), deque[RunSpec]()
     running: dict[Future[RunResult], RunSpec] = {}
     pool: ProcessPoolExecutor | None = None
+    places = mkdtemp(prefix="glass-bench-")
     try:
         while waiting or suspects or running:
-            pool = pool or _new_pool(workers)
+            pool = pool or _new_pool(workers, Path(places))
             while not _full(running, suspects, workers) and (suspects or waiting):
                 spec = (suspects or waiting).popleft()
                 running[pool.submit(job_of(spec), spec, results_dir, workers.device, workers.threads)] = spec
@@ -110,13 +123,14 @@ def run_all(
             pool.shutdown(wait=True, kill_workers=bool(running))
         for spec in running.values():
             heartbeat.clear_unless_running(results_dir, spec)
+        shutil.rmtree(places, ignore_errors=True)
 
 
 def _full(running: dict[Future[RunResult], RunSpec], suspects: deque[RunSpec], workers: Workers) -> bool:
     return len(running) >= (1 if suspects else workers.jobs)
 
 
-def _new_pool(workers: Workers) -> ProcessPoolExecutor:
+def _new_pool(workers: Workers, places: Path) -> ProcessPoolExecutor:
     # Loky replaces a worker whose memory has grown, between two runs. Nothing is lost, so nobody needs to be warned.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
     # joblib's executor without joblib.Parallel, which with one job makes its runs in this process: each run has to be
@@ -124,9 +138,32 @@ def _new_pool(workers: Workers) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(
         max_workers=workers.jobs,
         env={name: str(workers.threads) for name in _THREAD_VARIABLES},
-        initializer=signal.signal,  # Ctrl-C is for the parent, which then ends its workers without their tracebacks
-        initargs=(signal.SIGINT, signal.SIG_IGN),
+        initializer=_begin,
+        initargs=(workers, places),
     )
+
+
+_held: list[FileLock] = []
+"""The place of this worker process on its GPU, until it ends."""
+
+
+def _begin(workers: Workers, places: Path) -> None:
+    """What a worker process does before its first run."""
+    # Ctrl-C is for the parent, which then ends its workers without their tracebacks.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if not workers.gpus:
+        return
+    # Places are taken round by round, so that the GPUs fill evenly. A place falls free when its process ends, however
+    # that comes, and the process that replaces it gets the same GPU. CUDA has not been asked for anything yet.
+    chosen = os.getpid()  # where all places are taken: the process that is replaced has not quite ended
+    for place in range(workers.jobs):
+        lock = FileLock(places / f"{place}.lock")
+        with suppress(Timeout):
+            lock.acquire(timeout=0)
+            _held.append(lock)
+            chosen = place
+            break
+    os.environ["CUDA_VISIBLE_DEVICES"] = workers.gpus[chosen % len(workers.gpus)]
 
 
 def _failed(spec: RunSpec, reason: str, results_dir: Path) -> RunResult:

@@ -68,7 +68,7 @@ def tune(
     workers = Workers.for_machine(device, jobs, len(todo))
     say(console, f"{len(todo)} of {trials * len(bases)} trials to do, the others have ended")
     if todo:
-        say(console, f"{workers.jobs} at a time on {device}, {workers.threads} threads each")
+        say(console, str(workers))
     folder = results_dir / "tuning"
     known = [result for search in searches.values() for result in search.as_results()]
     with Progress(

@@ -1,12 +1,15 @@
+import os
+import time
 from pathlib import Path
 
 import joblib
 import pytest
+import torch
 
 from bench.execution.scheduler import DIED, Workers, run_all
 from bench.execution.store import ResultStore
 from bench.plan import expand
-from bench.spec import DatasetSpec, Entry, RunResult, Suite
+from bench.spec import DatasetSpec, Entry, RunResult, RunSpec, Suite
 
 
 @pytest.mark.usefixtures("tiny_ml_100k", "outside_models")
@@ -33,6 +36,45 @@ def test_a_worker_that_dies_fails_its_own_run_and_no_other(tmp_path: Path) -> No
     assert dead.reason == DIED
     assert "last words" in (ResultStore(tmp_path).folder(specs[0]) / "log.txt").read_text()
     assert list((tmp_path / "runs" / ".progress").iterdir()) == []
+
+
+def where_it_runs(spec: RunSpec, results_dir: Path, device: str, threads: int) -> RunResult:
+    """A job that takes the time for all workers to start, and tells which GPU it was given."""
+    (results_dir / f"{spec.seed}").touch()
+    for _ in range(600):
+        if len(list(results_dir.iterdir())) >= 4:
+            break
+        time.sleep(0.05)
+    return RunResult(spec=spec, status="skipped", reason=f"{device}:{os.environ['CUDA_VISIBLE_DEVICES']}")
+
+
+@pytest.mark.usefixtures("tiny_ml_100k")
+def test_runs_are_divided_evenly_among_gpus(tmp_path: Path) -> None:
+    suite = Suite(
+        name="s",
+        description="",
+        datasets=(DatasetSpec(name="ml-100k"),),
+        models=(Entry(model="popularity"),),
+        seeds=(0, 1, 2, 3),
+    )
+    told: list[str] = []
+    workers = Workers("cuda", jobs=4, threads=1, gpus=("3", "GPU-5a"))
+    run_all(
+        expand(suite), tmp_path, workers, lambda made: told.append(made.reason), lambda _: None, lambda _: where_it_runs
+    )
+    assert sorted(told) == ["cuda:3", "cuda:3", "cuda:GPU-5a", "cuda:GPU-5a"]
+    assert str(workers) == "4 at a time on 2 GPUs, 1 threads each"
+
+
+def test_several_gpus_take_several_times_as_many_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 64)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4, 6,7")
+    assert Workers.for_machine("cuda", None, 100) == Workers("cuda", jobs=16, threads=4, gpus=("4", "6"))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert Workers.for_machine("cuda", None, 3) == Workers("cuda", jobs=3, threads=21, gpus=("0", "1"))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert Workers.for_machine("cuda", None, 100) == Workers("cuda", jobs=8, threads=8), "nothing to divide"
 
 
 def test_cores_are_divided_and_never_given_out_twice(monkeypatch: pytest.MonkeyPatch) -> None:
