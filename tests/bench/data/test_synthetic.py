@@ -72,9 +72,9 @@ def naive_probabilities(world: PlantedWorld, history: list[int]) -> list[float]:
             share = c.stay * (history[-1] // size == topic) + (1 - c.stay) * share
         siblings = [topic * size + i for i in range(size)]
         likely = {i: in_topic(i, topic) for i in siblings}
-        if topic >= c.topics - round(c.fresh * c.topics):
-            new = {i: 0.0 if i in recent + memory else likely[i] for i in siblings}
-            favourites = {i: w / sum(new.values()) for i, w in new.items()} if sum(new.values()) else likely
+        if topic >= c.topics - round(c.at_once * c.topics):
+            again = {i: float(recent.count(i)) ** c.sharpness for i in siblings}
+            favourites = {i: w / sum(again.values()) for i, w in again.items()} if sum(again.values()) else likely
         else:
             favourites = returning(recent, memory, siblings) or likely
         answer.append(float(share * (c.favour * favourites[item] + (1 - c.favour) * likely[item])))
@@ -95,7 +95,7 @@ def worlds_with_histories(draw: st.DrawFn) -> tuple[WorldConfig, list[list[int]]
         stay=draw(share),
         back=draw(share),
         favour=draw(share),
-        fresh=draw(st.sampled_from([0.0, 0.5, 1.0])),
+        at_once=draw(st.sampled_from([0.0, 0.5, 1.0])),
         coherence=draw(share),
         sharpness=draw(st.sampled_from([0.5, 1.0, 2.0])),
         zipf=draw(st.sampled_from([0.0, 0.7])),
@@ -128,19 +128,19 @@ def test_a_world_of_four_items_gives_what_a_hand_computes() -> None:
     np.testing.assert_allclose(probabilities(world, [])[0], 0.25, rtol=1e-12)
 
 
-def test_a_fresh_topic_comes_back_with_items_that_were_never_there() -> None:
+def test_in_an_at_once_topic_the_recent_items_come_back_and_the_others_do_not() -> None:
     config = WorldConfig(
-        topics=2, subtopics=1, items=3, reach=1, stay=0.4, back=0.5, favour=0.8, fresh=0.5, sharpness=1, zipf=0
+        topics=2, subtopics=1, items=3, reach=3, stay=0.4, back=0.5, favour=0.8, at_once=0.5, sharpness=2, zipf=0
     )
     world = PlantedWorld(config)
-    assert world.fresh.tolist() == [False, True]
-    # Items 3 to 5 are fresh. The memory is 3, 3, 0; topic 0 has the recent event, so R is topic 1 alone:
-    # T(1) = .6 * (.5 * 1 + .5 * .5) = .45. New there are 4 and 5. In topic 0, item 0 rests: it is the only favourite.
-    inside = [0.8 + 0.2 / 3, 0.2 / 3, 0.2 / 3, 0.2 / 3, 0.4 + 0.2 / 3, 0.4 + 0.2 / 3]
-    expected = np.array([0.55] * 3 + [0.45] * 3) * inside
-    np.testing.assert_allclose(probabilities(world, [3, 3, 0, 1])[0], expected, rtol=1e-12)
-    # Once all of a topic has been there, nothing is new: F is B.
-    np.testing.assert_allclose(probabilities(world, [3, 4, 5, 0, 1])[0, 3:], 0.45 / 3, rtol=1e-12)
+    assert world.at_once.tolist() == [False, True]
+    # Items 3 to 5 come back at once. The memory is 5, 5, 0 and 4, 4, 3 are recent: R is topic 0 alone, and the last
+    # event is of topic 1, so T(1) = .4 + .6 * .5 * .5 = .55. There 4 and 3 weigh 4 and 1; in topic 0 item 0 rests.
+    inside = [0.8 + 0.2 / 3, 0.2 / 3, 0.2 / 3, 0.16 + 0.2 / 3, 0.64 + 0.2 / 3, 0.2 / 3]
+    expected = np.array([0.45] * 3 + [0.55] * 3) * inside
+    np.testing.assert_allclose(probabilities(world, [5, 5, 0, 4, 4, 3])[0], expected, rtol=1e-12)
+    # Without a recent event of the topic nothing can come back at once: F is B, whatever lies further back.
+    np.testing.assert_allclose(probabilities(world, [5, 5, 0, 0, 1])[0, 3:], 0.45 / 3, rtol=1e-12)
 
 
 def test_the_order_of_the_recent_events_before_the_last_says_nothing() -> None:
@@ -178,7 +178,7 @@ def positions_of(config: WorldConfig) -> tuple[np.ndarray, np.ndarray]:
     return probabilities(world, *[history for history, _ in asked]), np.array([item for _, item in asked])
 
 
-@pytest.mark.parametrize("dials", [{}, {"span": 6}, {"fresh": 0.5}])
+@pytest.mark.parametrize("dials", [{}, {"span": 6}, {"at_once": 0.5}])
 def test_generated_events_are_as_frequent_as_their_probabilities(dials: dict[str, Any]) -> None:
     likely, drawn = positions_of(replace(SMALL, **dials))
     counts, expected = np.bincount(drawn, minlength=SMALL.n_items), likely.sum(axis=0)
@@ -192,7 +192,7 @@ def test_generated_events_are_as_frequent_as_their_probabilities(dials: dict[str
 
 
 def test_nothing_impossible_is_generated() -> None:
-    likely, drawn = positions_of(replace(SMALL, back=1.0, favour=1.0, fresh=0.5, users=50))
+    likely, drawn = positions_of(replace(SMALL, back=1.0, favour=1.0, at_once=0.5, users=50))
     assert (likely == 0).mean() > 0.5
     assert (likely[np.arange(len(drawn)), drawn] > 0).all()
 
@@ -249,7 +249,7 @@ def test_the_planted_data_sets_are_what_the_catalogue_says(name: str, config: Wo
         ({"span": 0}, "at least 1"),
         ({"reach": -1}, "at least 0"),
         ({"stay": 1.1}, "should lie in"),
-        ({"fresh": -0.1}, "should lie in"),
+        ({"at_once": -0.1}, "should lie in"),
         ({"sharpness": 0.0}, "above 0"),
     ],
 )
