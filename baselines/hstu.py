@@ -93,8 +93,14 @@ def _look_up(scalars: Tensor, index: Tensor) -> Tensor:
     Millions of gaps fall into some hundred buckets. The gradient of plain indexing walks each bucket's gaps one by one
     on a GPU, and that of an embedding is slow for single numbers on a CPU.
     """
-    if scalars.is_cuda:
-        return F.embedding(index, scalars.unsqueeze(1)).squeeze(-1)
+    return (_look_up_on_gpu if scalars.is_cuda else _look_up_on_cpu)(scalars, index)
+
+
+def _look_up_on_gpu(scalars: Tensor, index: Tensor) -> Tensor:
+    return F.embedding(index, scalars.unsqueeze(1)).squeeze(-1)
+
+
+def _look_up_on_cpu(scalars: Tensor, index: Tensor) -> Tensor:
     return scalars.index_select(0, index.flatten()).view_as(index)
 
 

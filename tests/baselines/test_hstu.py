@@ -7,7 +7,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from baselines.hstu import TIME_BUCKETS, HSTUConfig, HSTULayer, HSTUNetwork, RelativeBias, pairwise_gaps, time_bucket
+from baselines.hstu import (
+    TIME_BUCKETS,
+    HSTUConfig,
+    HSTULayer,
+    HSTUNetwork,
+    RelativeBias,
+    _look_up_on_cpu,
+    _look_up_on_gpu,
+    pairwise_gaps,
+    time_bucket,
+)
 from bench.data.interactions import PAD
 
 N_ITEMS, LENGTH = 10, 6
@@ -105,6 +115,20 @@ def test_the_bias_is_a_scalar_per_gap_in_position_and_bucket_of_time() -> None:
     assert RelativeBias(3, "none")(3, None).tolist() == torch.zeros(1, 3, 3).tolist()
     names = {kind: [name for name, _ in RelativeBias(3, kind).named_parameters()] for kind in ("position", "time")}
     assert names == {"position": ["by_position"], "time": ["by_time"]}
+
+
+def test_biases_are_looked_up_alike_on_either_device() -> None:
+    index = torch.randint(7, (3, 4, 4), generator=torch.Generator().manual_seed(0))
+    upstream = torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(1))
+    found = []
+    for look_up in (_look_up_on_cpu, _look_up_on_gpu):
+        scalars = torch.arange(8.0).requires_grad_()
+        values = look_up(scalars, index)
+        values.backward(upstream)
+        found.append((values.detach(), scalars.grad))
+    torch.testing.assert_close(found[0], found[1])
+    assert torch.equal(found[0][0], index.float())
+    assert found[0][1].count_nonzero() == 7
 
 
 @torch.no_grad()
