@@ -108,8 +108,13 @@ class GenerativeNetwork(SIDGenerator):
         """
         return None
 
+    @property
+    def unsearched(self) -> int:
+        """How many events before a target no search finds."""
+        return self.short_term
+
     def searchable(self, long_term: LongTerm, kept: Tensor) -> LongTerm:
-        """The events that a search for each position may find: all but the `short_term` ones before its target.
+        """The events that a search for each position may find: all but the `unsearched` ones before its target.
 
         For a query these are the long-term history. A training window often begins later, and its first targets would
         learn to find in a search what no query finds there.
@@ -118,7 +123,7 @@ class GenerativeNetwork(SIDGenerator):
             long_term: Of the batch, with `ends` int64 `[batch]`.
             kept: int64 `[batch or 1, positions]`, how many events of the window come before each target.
         """
-        return replace(long_term, ends=(long_term.ends.unsqueeze(1) + kept - self.short_term).clamp(min=0))
+        return replace(long_term, ends=(long_term.ends.unsqueeze(1) + kept - self.unsearched).clamp(min=0))
 
     def events_read(self, kept: Tensor, long_term: LongTerm, first_codes: Tensor) -> Tensor | None:
         searchable = self.searchable(long_term, kept.unsqueeze(1))
@@ -249,7 +254,6 @@ class GenerativeRecommender(Recommender):
         training = self.config.training
         ends = train.history_ends()
         windows = TrainingWindows(train.interactions, self.config.short_term, training.batch_events, self._device, ends)
-
         trie = self._trie if self.config.normalise == "catalogue" else None
 
         def loss(batch: WindowBatch) -> Tensor:
@@ -293,14 +297,16 @@ class GenerativeRecommender(Recommender):
             beams = network.generate(items, kept, long_term, self._trie, max(k, self.config.beam), seen, tracker)
             with watched(network.gates()) as gates:
                 logits = network.forced_logits(items, kept, codes, long_term)
-            other, exists = best_other_code(logits[0], codes[:, 0], network.codes[:, 0])
-            misled = torch.cat([other.unsqueeze(1), codes[:, 1:]], dim=1)
-            after_wrong = code_ranks(network.forced_logits(items, kept, misled, long_term), codes)[:, 1:]
             if self.config.normalise == "catalogue":
                 prefixes = enumerate(self._trie.prefixes(wanted))
                 logits = [self._trie.only_children(level, nodes, logits[level]) for level, nodes in prefixes]
-                # The wrong first code with the target's other ones is no prefix of the catalogue: nothing shares there.
-                exists = torch.zeros_like(exists)
+                # A wrong first code with the target's other ones is no prefix of the catalogue: nothing shares there.
+                after_wrong = torch.full_like(codes[:, 1:], -1)
+            else:
+                other, exists = best_other_code(logits[0], codes[:, 0], network.codes[:, 0])
+                misled = torch.cat([other.unsqueeze(1), codes[:, 1:]], dim=1)
+                after_wrong = code_ranks(network.forced_logits(items, kept, misled, long_term), codes)[:, 1:]
+                after_wrong = after_wrong.masked_fill(~exists.unsqueeze(1), -1)
             read = network.events_read(kept, long_term, codes[:, 0])
             gate = mean_gate(gates)
         reached = beams.scores[:, :1] > -torch.inf
@@ -310,7 +316,7 @@ class GenerativeRecommender(Recommender):
             in_beam=tracker.in_beam.cpu().numpy(),
             best_prefix=agrees.cumprod(1).bool().cpu().numpy(),
             forced_rank=code_ranks(logits, codes).int().cpu().numpy(),
-            after_wrong=after_wrong.masked_fill(~exists.unsqueeze(1), -1).int().cpu().numpy(),
+            after_wrong=after_wrong.int().cpu().numpy(),
             retrieved=None if read is None else read.int().cpu().numpy(),
             gate=None if gate is None else gate.float().cpu().numpy(),
         )

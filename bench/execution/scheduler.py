@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import warnings
 from collections import deque
@@ -13,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 import joblib
 from filelock import FileLock, Timeout
@@ -89,10 +88,10 @@ def run_all(
     waiting, suspects = deque(specs), deque[RunSpec]()
     running: dict[Future[RunResult], RunSpec] = {}
     pool: ProcessPoolExecutor | None = None
-    places = mkdtemp(prefix="glass-bench-")
+    places = TemporaryDirectory(prefix="glass-bench-", ignore_cleanup_errors=True)
     try:
         while waiting or suspects or running:
-            pool = pool or _new_pool(workers, Path(places))
+            pool = pool or _new_pool(workers, Path(places.name))
             while not _full(running, suspects, workers) and (suspects or waiting):
                 spec = (suspects or waiting).popleft()
                 running[pool.submit(job_of(spec), spec, results_dir, workers.device, workers.threads)] = spec
@@ -123,7 +122,7 @@ def run_all(
             pool.shutdown(wait=True, kill_workers=bool(running))
         for spec in running.values():
             heartbeat.clear_unless_running(results_dir, spec)
-        shutil.rmtree(places, ignore_errors=True)
+        places.cleanup()
 
 
 def _full(running: dict[Future[RunResult], RunSpec], suspects: deque[RunSpec], workers: Workers) -> bool:

@@ -175,10 +175,9 @@ class GlassNetwork(GenerativeNetwork):
     def prefix(self, long_term: LongTerm) -> Tensor | None:
         return None if self.sid_tier is None else self.sid_tier(long_term)
 
-    def searchable(self, long_term: LongTerm, kept: Tensor) -> LongTerm:
-        if not self.search.recent:
-            return super().searchable(long_term, kept)
-        return replace(long_term, ends=long_term.ends.unsqueeze(1) + kept)
+    @property
+    def unsearched(self) -> int:
+        return 0 if self.search.recent else super().unsearched
 
     def retrieve(self, long_term: LongTerm, first_codes: Tensor, first_token: int) -> list[Retrieved] | None:
         if not self.search.enabled:
@@ -192,8 +191,8 @@ class GlassNetwork(GenerativeNetwork):
         if not self.search.age_bias:
             return answers
         ends = long_term.ends.unsqueeze(1) if long_term.ends.ndim == 1 else long_term.ends
-        skipped = 0 if self.search.recent else self.short_term
-        age = (long_term.events.offsets[long_term.rows].unsqueeze(1) + ends + skipped).unsqueeze(-1) - place
+        target = long_term.events.offsets[long_term.rows].unsqueeze(1) + ends + self.unsearched
+        age = target.unsqueeze(-1) - place
         biases = [layer.age_bias(age) for layer in layers if layer.age_bias is not None]
         return [replace(answer, bias=answer.bias + bias) for answer, bias in zip(answers, biases, strict=True)]
 
@@ -286,7 +285,7 @@ class Glass(GenerativeRecommender):
             "official code",
             "a disambiguation token and a prefix trie, as for TIGER; `tokenizer.disambiguate: false` shares them, "
             "`normalise: catalogue` knows the trie in training, too",
-            test="tests/models/test_generative.py::"
+            test="tests/models/test_generative_recommender.py::"
             "test_items_that_share_a_sid_share_its_score_and_are_ordered_by_training_popularity",
         ),
     )
