@@ -1,4 +1,4 @@
-"""TIGER end to end; that its likelihoods, beams and lists are right is shown in `tests/models/test_generative.py`."""
+"""TIGER end to end; `tests/models/test_generative*.py` show that its likelihoods, beams and lists are right."""
 
 from pathlib import Path
 from typing import Any
