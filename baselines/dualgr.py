@@ -24,7 +24,7 @@ from bench.search_space import Choice, SearchSpace
 from models.decoding_trace import Gate
 from models.generative import GenerativeConfig, GenerativeNetwork, GenerativeRecommender
 from models.long_term import LongTerm
-from models.retrieved_items import SearchIndexes, prepare_retrieved
+from models.retrieved_items import Retrieval, SearchIndexes, prepare_retrieved
 from models.semantic_ids.semantic_ids import SemanticIds
 from models.seq2seq import DecoderLayer, Retrieved
 
@@ -163,6 +163,9 @@ class DualGRNetwork(GenerativeNetwork):
         self.project = nn.Linear(dim, dim)
         self._indexes = SearchIndexes()
 
+    def searches(self, config: GenerativeConfig) -> bool:
+        return True
+
     def decoder_layer(self, config: GenerativeConfig) -> DecoderLayer:
         assert isinstance(config, DualGRConfig)
         return DualGRDecoderLayer(config, self.codebook_size)
@@ -181,9 +184,9 @@ class DualGRNetwork(GenerativeNetwork):
         rows = self.project(self.embedding.tables[0] + F.embedding(often, self.frequency))
         return rows.masked_fill((counts == 0).unsqueeze(-1), 0.0)
 
-    def retrieve(self, long_term: LongTerm, first_codes: Tensor, first_token: int) -> list[Retrieved]:
+    def retrieve(self, long_term: LongTerm, known: Tensor, first_token: int) -> Retrieval:
         index = self._indexes.of(long_term.events, self.codes[:, 0], self.codebook_size)
-        place = index.search(long_term.rows, long_term.ends, first_codes, self.bucket_limit)
+        place = index.search(long_term.rows, long_term.ends, known[..., 0], self.bucket_limit)
         attentions = [layer.cross_attention for layer in self._layers()]
         return prepare_retrieved(place, long_term.events, self._embed_retrieved, attentions, first_token)
 

@@ -37,7 +37,7 @@ class Tiger(GenerativeRecommender):
             "faithful",
             "section 3.2",
             "a level's probability is shared by its whole codebook; `normalise: catalogue`, off by default, shares it "
-            "among the codes that lead on to an item",
+            "among the codes that lead on to an item, `copying`, off by default, with copying codes of the history",
             test="tests/models/test_generative.py::test_step_by_step_generation_equals_teacher_forcing",
         ),
         Mechanism(

@@ -110,6 +110,6 @@ def events_read(retrieved: Sequence[Retrieved] | None) -> Tensor | None:
     """int64 `[n]`, how many retrieved events one position of each query reads; None where nothing is ever retrieved."""
     if not retrieved:
         return None
-    one_head = retrieved[0].bias[:, :, :1]
-    visible = (one_head > -torch.inf) & retrieved[0].found.unsqueeze(-1)
+    one_row = retrieved[0].bias[:, :, :1, :1]
+    visible = (one_row > -torch.inf) & retrieved[0].found.unsqueeze(-1)
     return visible.flatten(1).sum(1)

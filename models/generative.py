@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -18,6 +18,7 @@ from bench.data.interactions import PAD, Histories
 from bench.recommender import Config, DecodingTrace, FitContext, Recommendations, Recommender
 from bench.search_space import Choice, SearchSpace
 from models.beam_search import Beams, BeamStep, beam_search
+from models.copying import Copies, CopyableEvents, CopyHead
 from models.decoding_trace import (
     TargetTracker,
     best_other_code,
@@ -27,7 +28,8 @@ from models.decoding_trace import (
     watched,
 )
 from models.level_accuracy import LevelAccuracy, recording
-from models.long_term import LongTerm, RaggedItems
+from models.long_term import LongTerm, RaggedItems, look_up
+from models.retrieved_items import Retrieval
 from models.semantic_ids.semantic_ids import SemanticIds
 from models.semantic_ids.tokenizer import TokenizerConfig, record_health, tokenize
 from models.semantic_ids.trie import PrefixTrie
@@ -54,6 +56,9 @@ class GenerativeConfig(Config):
         normalise: Which codes share the probability of a level: all of the "codebook", as in TIGER and GLASS, or those
             that lead on to a semantic ID of the "catalogue". The latter spares the network from learning which
             these are.
+        copying: Whether a level's probability is shared with copying the codes of events that the model reads: the
+            short-term ones and those that a search found. Neither TIGER nor GLASS copies; for histories in which
+            single items come back.
         beam: Width of the beam search; at least as wide as the list that is asked for.
         tokenizer: How items become semantic IDs.
         network: Size of the encoder-decoder.
@@ -62,6 +67,7 @@ class GenerativeConfig(Config):
 
     short_term: int = Field(default=50, ge=1)
     normalise: Literal["codebook", "catalogue"] = "codebook"
+    copying: bool = False
     beam: int = Field(default=20, ge=1)
     tokenizer: TokenizerConfig = TokenizerConfig()
     network: Seq2SeqConfig = Seq2SeqConfig()
@@ -89,6 +95,12 @@ class GenerativeNetwork(SIDGenerator):
         self.encoder = Encoder(network, length)
         self.decoder = Decoder(network, length, [self.decoder_layer(config) for _ in range(network.decoder_layers)])
         self.accuracy = LevelAccuracy(ids.levels)
+        self.copy_short = CopyHead(network.dim, ids.levels) if config.copying else None
+        self.copy_found = CopyHead(network.dim, ids.levels) if config.copying and self.searches(config) else None
+
+    def searches(self, config: GenerativeConfig) -> bool:
+        """Whether the network of a configuration searches the history once the first code is known."""
+        return False
 
     def decoder_layer(self, config: GenerativeConfig) -> DecoderLayer:
         """One decoder layer."""
@@ -98,12 +110,12 @@ class GenerativeNetwork(SIDGenerator):
         """Tokens `[batch, n_prefix, dim]` that summarise the long-term history before anything is generated."""
         return None
 
-    def retrieve(self, long_term: LongTerm, first_codes: Tensor, first_token: int) -> list[Retrieved] | None:
-        """What each decoder layer reads once the first code is known.
+    def retrieve(self, long_term: LongTerm, known: Tensor, first_token: int) -> Retrieval | None:
+        """What the decoder reads once the first code is known.
 
         Args:
             long_term: Of the batch; `ends` int64 `[batch]` or, one for each position, `[batch, positions or 1]`.
-            first_codes: int64 `[batch, positions]`.
+            known: int64 `[batch, positions, n_known]`, the codes that the last of the decoder's tokens knows.
             first_token: The first of the decoder's tokens that knows the first code.
         """
         return None
@@ -127,7 +139,19 @@ class GenerativeNetwork(SIDGenerator):
 
     def events_read(self, kept: Tensor, long_term: LongTerm, first_codes: Tensor) -> Tensor | None:
         searchable = self.searchable(long_term, kept.unsqueeze(1))
-        return events_read(self.retrieve(searchable, first_codes.unsqueeze(1), first_token=1))
+        retrieval = self.retrieve(searchable, first_codes[:, None, None], first_token=1)
+        return None if retrieval is None else events_read(retrieval.layers)
+
+    def ages(self, searchable: LongTerm, place: Tensor) -> Tensor:
+        """How many events before its target each found one lies: int64 `[batch, positions, r]`, 1 is the last.
+
+        Args:
+            searchable: What was searched.
+            place: int64 `[batch, positions, r]`, places in its ragged array; the answer for `PAD` means nothing.
+        """
+        ends = searchable.ends.unsqueeze(1) if searchable.ends.ndim == 1 else searchable.ends
+        target = searchable.events.offsets[searchable.rows].unsqueeze(1) + ends + self.unsearched
+        return target.unsqueeze(-1) - place
 
     def encode(self, items: Tensor, long_term: LongTerm) -> Tensor:
         """Encoder output `[batch, 1 + n_prefix + length, dim]` for items int64 `[batch, length]`, padded with `PAD`."""
@@ -155,12 +179,12 @@ class GenerativeNetwork(SIDGenerator):
             kept = (torch.arange(items.shape[1], device=items.device) + 1).unsqueeze(0)
         wanted = targets != PAD
         codes = self.codes[targets.clamp(min=0)]
-        hidden = self._forced(items, kept, codes, long_term)[wanted]
-        codes = codes[wanted]
+        hidden, copies = self._forced(items, kept, codes, long_term)
+        hidden, copies, codes = hidden[wanted], [copy.at(wanted) for copy in copies], codes[wanted]
         prefixes = [] if trie is None else trie.prefixes(targets[wanted])
         total = hidden.new_zeros(())
         for level in range(self.levels):
-            logits = self.embedding.logits(level, hidden[:, level])
+            logits = self._logits(level, hidden[:, level], copies)
             if trie is not None:
                 logits = trie.only_children(level, prefixes[level], logits)
             self.accuracy.count(level, logits, codes[:, level])
@@ -168,10 +192,62 @@ class GenerativeNetwork(SIDGenerator):
         return total
 
     def forced_logits(self, items: Tensor, kept: Tensor, codes: Tensor, long_term: LongTerm) -> list[Tensor]:
-        hidden = self._forced(items, kept.unsqueeze(1), codes.unsqueeze(1), long_term)[:, 0]
-        return [self.embedding.logits(level, hidden[:, level]) for level in range(self.levels)]
+        hidden, copies = self._forced(items, kept.unsqueeze(1), codes.unsqueeze(1), long_term)
+        return [self._logits(level, hidden[:, :, level], copies)[:, 0] for level in range(self.levels)]
 
-    def _forced(self, items: Tensor, kept: Tensor, codes: Tensor, long_term: LongTerm) -> Tensor:
+    def _logits(self, level: int, hidden: Tensor, copies: Sequence[Copies]) -> Tensor:
+        """Scores `[..., codebook_size]` of a level's codes for the decoder states `[..., dim]` before it."""
+        logits = self.embedding.logits(level, hidden)
+        for copy in copies:
+            logits = copy.added_to(logits, level)
+        return logits
+
+    def _copyable_short(self, encoded: Tensor, items: Tensor, kept: Tensor) -> CopyableEvents | None:
+        """The short-term events before each target, known by their encoder states; None where nothing is copied.
+
+        Args:
+            encoded: float32 `[batch, 1 + n_prefix + length, dim]`.
+            items: int64 `[batch, length]`, padded with `PAD`.
+            kept: int64 `[batch or 1, positions]`, how many of the events come before each target.
+        """
+        if self.copy_short is None:
+            return None
+        key = self.copy_short.key(encoded[:, -items.shape[1] :]).unsqueeze(1)
+        age = kept.unsqueeze(-1) - torch.arange(items.shape[1], device=items.device)
+        present = (items != PAD).unsqueeze(1) & (age > 0)
+        return CopyableEvents(key, self.codes[items.clamp(min=0)].unsqueeze(1), age, present)
+
+    def _copies(
+        self,
+        hidden: Tensor,
+        known: Tensor,
+        short: CopyableEvents | None,
+        searchable: LongTerm,
+        retrieval: Retrieval | None,
+    ) -> list[Copies]:
+        """What the decoder may copy.
+
+        Args:
+            hidden: Its states `[batch, positions, tokens, dim]`.
+            known: int64 `[batch, positions, n_known]`, the codes that the last state knows.
+            short: The short-term events.
+            searchable: What was searched.
+            retrieval: What the search found, if there was one.
+        """
+        copies = []
+        if self.copy_short is not None and short is not None:
+            copies.append(self.copy_short(hidden, known, short))
+        if self.copy_found is not None and retrieval is not None:
+            place = retrieval.place
+            key = F.embedding(retrieval.row, self.copy_found.key(retrieval.embedded))
+            codes = self.codes[look_up(searchable.events.items, place)]
+            found = CopyableEvents(key, codes, self.ages(searchable, place), place != PAD)
+            # The begin token, if its state is here, knows no first code that a search could have found events for.
+            begin = max(hidden.shape[2] - known.shape[-1], 0)
+            copies.append(self.copy_found(hidden[:, :, begin:], known, found))
+        return copies
+
+    def _forced(self, items: Tensor, kept: Tensor, codes: Tensor, long_term: LongTerm) -> tuple[Tensor, list[Copies]]:
         """Decoder states under teacher forcing, where retrieval, too, uses the target's own first code.
 
         Args:
@@ -181,13 +257,18 @@ class GenerativeNetwork(SIDGenerator):
             long_term: Of the batch.
 
         Returns:
-            float32 `[batch, positions, levels, dim]`; the state of a level knows the codes of the levels before it.
+            float32 `[batch, positions, levels, dim]`, the state of a level knows the codes of the levels before it;
+            and what may be copied.
         """
-        memory = self.decoder.read(self.encode(items, long_term), kept + self.n_prefix)
+        encoded = self.encode(items, long_term)
+        memory = self.decoder.read(encoded, kept + self.n_prefix)
         begin = self.decoder.begin.expand(*codes.shape[:2], -1)
         known = [self.embedding.code(level, codes[..., level]) for level in range(self.levels - 1)]
-        retrieved = self.retrieve(self.searchable(long_term, kept), codes[..., 0], first_token=1)
-        return self.decoder(torch.stack([begin, *known], dim=2), memory, retrieved)
+        searchable = self.searchable(long_term, kept)
+        retrieval = self.retrieve(searchable, codes[..., :-1], first_token=1) if self.levels > 1 else None
+        hidden = self.decoder(torch.stack([begin, *known], dim=2), memory, _layers(retrieval))
+        short = self._copyable_short(encoded, items, kept)
+        return hidden, self._copies(hidden, codes[..., :-1], short, searchable, retrieval)
 
     def generate(
         self,
@@ -199,22 +280,29 @@ class GenerativeNetwork(SIDGenerator):
         seen: Tensor | None,
         observe: Callable[[BeamStep], None] | None = None,
     ) -> Beams:
-        memory = self.decoder.read(self.encode(items, long_term), (kept + self.n_prefix).unsqueeze(1))
-        searchable = self.searchable(long_term, kept.unsqueeze(1))
+        encoded, kept = self.encode(items, long_term), kept.unsqueeze(1)
+        memory = self.decoder.read(encoded, kept + self.n_prefix)
+        searchable = self.searchable(long_term, kept)
+        short = self._copyable_short(encoded, items, kept)
         cache = DecoderCache()
 
         def step(level: int, codes: Tensor, parents: Tensor) -> Tensor:
             if level == 0:
-                tokens, retrieved = self.decoder.begin.expand(len(items), 1, 1, -1), None
+                tokens, retrieval = self.decoder.begin.expand(len(items), 1, 1, -1), None
             else:
                 cache.reorder(parents)
                 tokens = self.embedding.code(level - 1, codes[..., -1:])
-                retrieved = self.retrieve(searchable, codes[..., 0], first_token=0)
-            hidden = self.decoder(tokens, _for_beams(memory, codes.shape[1]), retrieved, cache)
-            return self.embedding.logits(level, hidden[:, :, -1]).log_softmax(-1)
+                retrieval = self.retrieve(searchable, codes, first_token=0)
+            hidden = self.decoder(tokens, _for_beams(memory, codes.shape[1]), _layers(retrieval), cache)
+            copies = self._copies(hidden, codes, short, searchable, retrieval)
+            return self._logits(level, hidden[:, :, -1], copies).log_softmax(-1)
 
         open_nodes = None if seen is None else trie.open_nodes(seen)
         return beam_search(step, trie, len(items), width, open_nodes, observe, self.renormalise)
+
+
+def _layers(retrieval: Retrieval | None) -> list[Retrieved] | None:
+    return None if retrieval is None else retrieval.layers
 
 
 def _for_beams(memory: Memory, beams: int) -> Memory:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -33,14 +34,31 @@ class SearchIndexes:
         return self._kept[1]
 
 
+@dataclass(frozen=True)
+class Retrieval:
+    """What a search found.
+
+    Attributes:
+        layers: Keys and values for each decoder layer.
+        place: int64 `[batch, positions, r]`, places of the events in the ragged array, padded with `PAD`.
+        embedded: float32 `[n, dim]`, the distinct items as attention reads them.
+        row: int64 `[batch, positions, r]`, the row of `embedded` of each event; anything at padding.
+    """
+
+    layers: list[Retrieved]
+    place: Tensor
+    embedded: Tensor
+    row: Tensor
+
+
 def prepare_retrieved(
     place: Tensor,
     events: RaggedItems,
     embed: Callable[[Tensor], Tensor],
     attentions: Sequence[Attention],
     first_token: int,
-) -> list[Retrieved]:
-    """Keys and values of retrieved events, one answer per decoder layer.
+) -> Retrieval:
+    """Keys and values of retrieved events.
 
     Args:
         place: int64 `[batch, positions, r]`, places in `events`, padded with `PAD`.
@@ -53,15 +71,17 @@ def prepare_retrieved(
     # An item is often retrieved many times in a batch: embed and project each once.
     distinct, row = look_up(events.items, place).unique(return_inverse=True)
     embedded = embed(distinct)
+    # Padding is spread over all rows: one row with half of all look-ups has a gradient that a GPU adds up one by one.
+    row = torch.where(missing, torch.arange(row.numel(), device=row.device).view_as(row) % len(distinct), row)
     found = ~missing.all(-1)
     # Where nothing was found, attention sees the padding, whatever that gives: what it reads there is not used.
     hidden = (missing & found.unsqueeze(-1))[:, :, None, None, :]
     bias = torch.zeros(hidden.shape, device=place.device).masked_fill(hidden, -torch.inf)
-    answers = []
+    layers = []
     for attention in attentions:
         key, value = attention.prepare(embedded)
-        answers.append(Retrieved((_gather(key, row), _gather(value, row)), bias, found[:, :, None, None], first_token))
-    return answers
+        layers.append(Retrieved((_gather(key, row), _gather(value, row)), bias, found[:, :, None, None], first_token))
+    return Retrieval(layers, place, embedded, row)
 
 
 def _gather(heads: Tensor, rows: Tensor) -> Tensor:

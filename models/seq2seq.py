@@ -229,7 +229,8 @@ class Retrieved:
 
     Attributes:
         key_value: Keys and values `[batch, positions, heads, r, head_dim]`.
-        bias: `[batch, positions, 1 or heads, 1, r]`, -inf where nothing was found, in all heads alike.
+        bias: `[batch, positions, 1 or heads, 1 or n_known, r]`, one row for all tokens or one for each of the last;
+            -inf where nothing was found, in all heads and rows alike.
         found: bool `[batch, positions, 1, 1]`, whether anything was.
         first_token: The first token that may read them: earlier ones don't know the first code yet.
     """

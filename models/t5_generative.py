@@ -70,6 +70,13 @@ class T5GenerativeConfig(GenerativeConfig):
             raise ValueError("the T5-style models normalise over their whole vocabulary, as the official code does")
         return normalise
 
+    @field_validator("copying")
+    @classmethod
+    def _generates_all(cls, copying: bool) -> bool:
+        if copying:
+            raise ValueError("the T5-style models generate every code, as the official code does")
+        return copying
+
 
 @dataclass(frozen=True)
 class TokenVocabulary:

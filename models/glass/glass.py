@@ -16,13 +16,14 @@ from bench.data.dataset import TrainingData
 from bench.data.features import item_features
 from bench.recommender import Config, FitContext, Mechanism
 from bench.search_space import Choice, SearchSpace
+from models.age_bias import AgeBias
 from models.generative import GenerativeConfig, GenerativeNetwork, GenerativeRecommender
-from models.glass.age_bias import AgeBias
 from models.glass.gated_fusion import AdaptiveGatedFusion
 from models.glass.semantic_search import SemanticSearchIndex, nearest_codes
 from models.glass.sid_tier import MOST_TIERS, SIDTier, code_prototypes, similarity_tiers, tier_edges
-from models.long_term import LongTerm, RaggedItems
-from models.retrieved_items import SearchIndexes, prepare_retrieved
+from models.long_term import LongTerm, RaggedItems, look_up
+from models.prefix_bias import PrefixBias, agreement
+from models.retrieved_items import Retrieval, SearchIndexes, prepare_retrieved
 from models.semantic_ids.semantic_ids import SemanticIds
 from models.seq2seq import Attention, DecoderLayer, Retrieved
 
@@ -78,10 +79,13 @@ class GlassSearchConfig(SearchConfig):
             easily than the encoder's output does.
         age_bias: Whether attention to retrieved events learns a bias for how many events ago each lies. Without one,
             what a search found yesterday and a year ago look alike.
+        prefix_bias: Whether attention to retrieved events learns a bias for how many of the codes generated so far each
+            one's item has: the search by the first code goes on, softly, with the later ones.
     """
 
     recent: bool = False
     age_bias: bool = False
+    prefix_bias: bool = False
 
 
 SEARCHED: SearchSpace = {"search.limit": Choice(10, 20, 50), "search.neighbours": Choice(0, 1, 3)}
@@ -123,10 +127,12 @@ def neighbours_of(
 class GlassDecoderLayer(DecoderLayer):
     """A decoder layer with a second cross-attention, to retrieved items, fused through a gate."""
 
-    def __init__(self, config: GlassConfig) -> None:
+    def __init__(self, config: GlassConfig, levels: int) -> None:
         super().__init__(config.network)
         self.retrieved_attention = Attention(config.network)
-        self.age_bias = AgeBias(config.network.heads) if config.search.age_bias else None
+        heads = config.network.heads
+        self.age_bias = AgeBias(heads) if config.search.age_bias else None
+        self.prefix_bias = PrefixBias(heads, levels) if config.search.prefix_bias else None
         self.fusion = AdaptiveGatedFusion(config.network.dim, config.gate_input, config.fixed_gate)
 
     def fuse(self, normed: Tensor, short: Tensor, retrieved: Retrieved | None) -> Tensor:
@@ -135,7 +141,8 @@ class GlassDecoderLayer(DecoderLayer):
             return short
         first = retrieved.first_token
         asked = normed[:, :, first:]
-        read = self.retrieved_attention(asked, retrieved.key_value, retrieved.bias)
+        bias = retrieved.bias[..., -asked.shape[2] :, :]
+        read = self.retrieved_attention(asked, retrieved.key_value, bias)
         fused = self.fusion(asked, short[:, :, first:], read, retrieved.found)
         return torch.cat([short[:, :, :first], fused], dim=2)
 
@@ -168,9 +175,13 @@ class GlassNetwork(GenerativeNetwork):
             self.project = torch.nn.Linear(config.network.dim, config.network.dim)
             self.neighbours = neighbours_of(first_codes, prototypes, config.search)
 
+    def searches(self, config: GenerativeConfig) -> bool:
+        assert isinstance(config, GlassConfig)
+        return config.search.enabled
+
     def decoder_layer(self, config: GenerativeConfig) -> DecoderLayer:
         assert isinstance(config, GlassConfig)
-        return GlassDecoderLayer(config) if config.search.enabled else DecoderLayer(config.network)
+        return GlassDecoderLayer(config, self.levels) if config.search.enabled else DecoderLayer(config.network)
 
     def prefix(self, long_term: LongTerm) -> Tensor | None:
         return None if self.sid_tier is None else self.sid_tier(long_term)
@@ -179,22 +190,28 @@ class GlassNetwork(GenerativeNetwork):
     def unsearched(self) -> int:
         return 0 if self.search.recent else super().unsearched
 
-    def retrieve(self, long_term: LongTerm, first_codes: Tensor, first_token: int) -> list[Retrieved] | None:
+    def retrieve(self, long_term: LongTerm, known: Tensor, first_token: int) -> Retrieval | None:
         if not self.search.enabled:
             return None
         place = self._index_of(long_term.events).search(
-            long_term.rows, long_term.ends, first_codes, self.search.limit, self.neighbours, self.search.threshold
+            long_term.rows, long_term.ends, known[..., 0], self.search.limit, self.neighbours, self.search.threshold
         )
         layers = [layer for layer in self.decoder.layers if isinstance(layer, GlassDecoderLayer)]
         attentions = [layer.retrieved_attention for layer in layers]
-        answers = prepare_retrieved(place, long_term.events, self._embed_retrieved, attentions, first_token)
-        if not self.search.age_bias:
-            return answers
-        ends = long_term.ends.unsqueeze(1) if long_term.ends.ndim == 1 else long_term.ends
-        target = long_term.events.offsets[long_term.rows].unsqueeze(1) + ends + self.unsearched
-        age = target.unsqueeze(-1) - place
-        biases = [layer.age_bias(age) for layer in layers if layer.age_bias is not None]
-        return [replace(answer, bias=answer.bias + bias) for answer, bias in zip(answers, biases, strict=True)]
+        found = prepare_retrieved(place, long_term.events, self._embed_retrieved, attentions, first_token)
+        if not self.search.age_bias and not self.search.prefix_bias:
+            return found
+        age = self.ages(long_term, place)
+        agree = agreement(known, self.codes[look_up(long_term.events.items, place)])
+        answers = []
+        for layer, answer in zip(layers, found.layers, strict=True):
+            bias = answer.bias
+            if layer.age_bias is not None:
+                bias = bias + layer.age_bias(age)
+            if layer.prefix_bias is not None:
+                bias = bias + layer.prefix_bias(agree)
+            answers.append(replace(answer, bias=bias))
+        return replace(found, layers=answers)
 
     def gates(self) -> Sequence[AdaptiveGatedFusion]:
         return [layer.fusion for layer in self.decoder.layers if isinstance(layer, GlassDecoderLayer)]
@@ -218,6 +235,7 @@ class Glass(GenerativeRecommender):
         **SEARCHED,
         "search.recent": Choice(False, True),
         "search.age_bias": Choice(False, True),
+        "search.prefix_bias": Choice(False, True),
     }
     revision = 2
     summary = "TIGER's backbone plus the long history: SID-Tier token, semantic hard search per beam, gated fusion"
@@ -245,7 +263,8 @@ class Glass(GenerativeRecommender):
             "faithful",
             "section 3.3",
             "options beyond the paper, off by default: `search.recent` finds the short-term events, too; "
-            "`search.age_bias` tells attention how many events ago each lies",
+            "`search.age_bias` tells attention how many events ago each lies, `search.prefix_bias` how many of the "
+            "codes generated so far its item has",
             test="tests/models/test_generative.py::test_the_long_term_history_ends_where_the_window_begins",
         ),
         Mechanism(
@@ -284,7 +303,8 @@ class Glass(GenerativeRecommender):
             "approximated",
             "official code",
             "a disambiguation token and a prefix trie, as for TIGER; `tokenizer.disambiguate: false` shares them, "
-            "`normalise: catalogue` knows the trie in training, too",
+            "`normalise: catalogue` knows the trie in training, too, and `copying`, off by default, lets the codes of "
+            "events that the model reads be copied",
             test="tests/models/test_generative_recommender.py::"
             "test_items_that_share_a_sid_share_its_score_and_are_ordered_by_training_popularity",
         ),

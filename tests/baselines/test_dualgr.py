@@ -68,10 +68,11 @@ def test_one_pass_equals_each_target_computed_alone(config: dict[str, Any], worl
 
 @each_world
 @each_config
+@pytest.mark.parametrize("copying", [False, True])
 @torch.no_grad()
-def test_step_by_step_generation_equals_teacher_forcing(config: dict[str, Any], world: str) -> None:
+def test_step_by_step_generation_equals_teacher_forcing(config: dict[str, Any], world: str, copying: bool) -> None:
     ids = semantic_ids(world)
-    network, trie = network_of(ids, **config), trie_of(ids)
+    network, trie = network_of(ids, **config, copying=copying), trie_of(ids)
     items, long_term = padded(RECENT), training_long_term()
     for kept in range(1, SHORT_TERM + 1):
         columns = [min(kept, len(row)) - 1 for row in RECENT]
@@ -103,9 +104,10 @@ def test_each_beam_of_a_narrow_search_has_its_own_bucket(config: dict[str, Any])
 
 
 @each_config
+@pytest.mark.parametrize("copying", [False, True])
 @torch.no_grad()
-def test_nothing_inside_or_after_the_window_is_long_term(config: dict[str, Any]) -> None:
-    network, long_term = network_of(**config), training_long_term()
+def test_nothing_inside_or_after_the_window_is_long_term(config: dict[str, Any], copying: bool) -> None:
+    network, long_term = network_of(**config, copying=copying), training_long_term()
     before = network.loss(padded(RECENT), padded(TARGETS), long_term).item()
 
     def with_events_changed(first: int, last: int) -> float:
@@ -203,7 +205,8 @@ def test_finer_codes_read_the_bucket_of_the_first_code_and_nothing_else() -> Non
 
     def states(long_term: list[int]) -> Tensor:
         codes = network.codes[torch.tensor([[target]])]
-        return network._forced(padded(RECENT[:1]), torch.tensor([[5]]), codes, long_term_of([long_term]))[0, 0]
+        hidden, _ = network._forced(padded(RECENT[:1]), torch.tensor([[5]]), codes, long_term_of([long_term]))
+        return hidden[0, 0]
 
     before = states([own[0], others[0], own[1]])
     elsewhere = states([own[0], next(item for item in others if first[item] != first[others[0]]), own[1]])
@@ -218,7 +221,7 @@ def test_finer_codes_read_the_bucket_of_the_first_code_and_nothing_else() -> Non
 def test_the_bucket_is_limited_to_its_most_recent_events() -> None:
     network = network_of(bucket_limit=2)
     long_term = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8]
-    found = network.retrieve(long_term_of([long_term]), torch.arange(CODEBOOK)[None], first_token=0)
+    found = network.retrieve(long_term_of([long_term]), torch.arange(CODEBOOK)[None, :, None], first_token=0).layers
     for layer, prepared in zip(network.decoder.layers, found, strict=True):
         for code in range(CODEBOOK):
             expected = bucket(network, long_term, code)

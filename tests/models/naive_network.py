@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.age_bias import AGE_EDGES, AgeBias
+from models.copying import CopyHead
 from models.generative import GenerativeNetwork
-from models.glass.age_bias import AGE_EDGES, AgeBias
 from models.glass.glass import GlassNetwork
 from models.long_term import LongTerm, RaggedItems
 from models.seq2seq import Attention
@@ -68,8 +69,43 @@ def code_logits(
     tokens = [_array(network.decoder.begin)]
     tokens += [_array(table)[code] for table, code in zip(network.embedding.tables, codes[:-1], strict=False)]
     findable = searchable(network, recent, long_term)
-    hidden = _decode(network, tokens, encoded, findable, len(recent) + len(long_term), codes[0])
-    return [_array(table) @ state for table, state in zip(network.embedding.tables, hidden, strict=True)]
+    length = len(recent) + len(long_term)
+    hidden = _decode(network, tokens, encoded, findable, length, codes)
+    answer = []
+    for level, state in enumerate(hidden):
+        logits = _array(network.embedding.tables[level]) @ state
+        if network.copy_short is not None:
+            short = zip(recent, encoded[len(encoded) - len(recent) :], range(len(recent), 0, -1), strict=True)
+            logits = _with_copies(network.copy_short, network, logits, state, codes[:level], list(short))
+        if network.copy_found is not None and level > 0:
+            places = naive_search(network, findable, codes[0])
+            found = [(findable[place], _retrieved(network, findable[place]), length - place) for place in places]
+            logits = _with_copies(network.copy_found, network, logits, state, codes[:level], found)
+        answer.append(logits)
+    return answer
+
+
+def _with_copies(
+    head: CopyHead,
+    network: GenerativeNetwork,
+    logits: Vector,
+    state: Vector,
+    known: Sequence[int],
+    events: Sequence[tuple[int, Vector, int]],
+) -> Vector:
+    """The logarithm of each code's weight once every event with the known codes has added its own to its next code's.
+
+    Events are items, what their keys are made of, and their ages.
+    """
+    weight, level = np.exp(logits), len(known)
+    query = _linear(head.query, state)
+    for item, described, age in events:
+        codes = network.codes[item].tolist()
+        if codes[:level] == list(known):
+            score = query @ _linear(head.key, described) / np.sqrt(len(query))
+            score = score + _array(head.level_bias)[level] + _of_age(head.age_bias, age)[0]
+            weight[codes[level]] += np.exp(score)
+    return np.log(weight)
 
 
 def searchable(network: GenerativeNetwork, recent: Sequence[int], long_term: Sequence[int]) -> list[int]:
@@ -122,7 +158,7 @@ def _decode(
     encoded: list[Vector],
     findable: Sequence[int],
     length: int,
-    code: int,
+    codes: Sequence[int],
 ) -> list[Vector]:
     decoder, hidden = network.decoder, tokens
     distance = [_bias(decoder.bias.table, len(encoded) - 1 - j) for j in range(len(encoded))]
@@ -134,16 +170,19 @@ def _decode(
             asked = _rms(layer.cross_norm, state)
             fused = short = _attend(layer.cross_attention, asked, encoded, distance)
             if isinstance(network, GlassNetwork) and network.search.enabled and i > 0:
-                found = naive_search(network, findable, code)
+                found = naive_search(network, findable, codes[0])
                 if found:
-                    embedded = [
-                        sum(_array(t)[c] for t, c in zip(network.embedding.tables, codes, strict=True))
-                        for codes in (network.codes[findable[place]] for place in found)
-                    ]
-                    memory = [_linear(network.project, vector) for vector in embedded]
-                    bias = None
+                    memory = [_retrieved(network, findable[place]) for place in found]
+                    bias = [np.zeros(layer.retrieved_attention.heads) for _ in found]
                     if layer.age_bias is not None:
-                        bias = [_of_age(layer.age_bias, length - place) for place in found]
+                        bias = [b + _of_age(layer.age_bias, length - p) for b, p in zip(bias, found, strict=True)]
+                    if layer.prefix_bias is not None:
+                        steps = _array(layer.prefix_bias.steps)[i - 1]
+                        for place, each in zip(found, bias, strict=True):
+                            item = network.codes[findable[place]].tolist()
+                            for level in range(i):
+                                if item[: level + 1] == list(codes[: level + 1]):
+                                    each += steps[level]
                     read = _attend(layer.retrieved_attention, asked, memory, bias)
                     gate = _gate(layer.fusion, asked, short, read)
                     fused = (1 - gate) * short + gate * read
@@ -151,6 +190,12 @@ def _decode(
             after.append(state + _feed_forward(layer, state))
         hidden = after
     return [_rms(decoder.norm, state) for state in hidden]
+
+
+def _retrieved(network: GlassNetwork, item: int) -> Vector:
+    """What attention reads of a retrieved item."""
+    tables = zip(network.embedding.tables, network.codes[item], strict=True)
+    return _linear(network.project, sum(_array(table)[code] for table, code in tables))
 
 
 def _gate(fusion: nn.Module, hidden: Vector, short: Vector, read: Vector) -> Vector:

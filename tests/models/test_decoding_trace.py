@@ -40,9 +40,11 @@ SMALL: dict[str, Any] = {
 }
 MODELS: dict[str, tuple[type[GenerativeRecommender], dict[str, Any]]] = {
     "tiger": (Tiger, {}),
+    "tiger, copying": (Tiger, {"copying": True}),
     "glass": (Glass, {}),
     "glass, neighbours": (Glass, {"search": {"neighbours": 2, "threshold": 3, "limit": 4}}),
     "glass, recent events, too": (Glass, {"search": {"recent": True, "age_bias": True, "limit": 3}}),
+    "glass, copying": (Glass, {"copying": True, "search": {"prefix_bias": True, "limit": 3}}),
     "glass, normalised over the catalogue": (Glass, {"normalise": "catalogue"}),
     "glass, search alone": (Glass, {"sid_tier": {"enabled": False}, "search": {"limit": 2}}),
     "glass, SID-Tier alone": (Glass, {"search": {"enabled": False}}),

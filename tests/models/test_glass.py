@@ -21,8 +21,8 @@ from bench.data.dataset import ItemTable, TrainingData
 from bench.data.features import item_features
 from bench.data.interactions import PAD, Histories, Interactions
 from bench.recommender import FitContext
+from models.age_bias import AgeBias
 from models.generative import GenerativeRecommender
-from models.glass.age_bias import AgeBias
 from models.glass.glass import Glass, GlassConfig, GlassNetwork
 from models.glass.sid_tier import code_prototypes, similarity_tiers
 from models.long_term import LongTerm
@@ -30,6 +30,7 @@ from models.semantic_ids.semantic_ids import with_disambiguation
 from models.windows import TrainingWindows
 
 N_ITEMS, SHORT_TERM = 15, 4
+COPYING = 2 * 8 * 32 + 3 + 25
 SMALL: dict[str, Any] = {
     "short_term": SHORT_TERM,
     "beam": 5,
@@ -99,6 +100,14 @@ def test_without_its_parts_glass_is_tiger(tmp_path: Path) -> None:
             {"sid_tier": {"enabled": False}, "search": {"age_bias": True, "recent": True}},
             2 * (4 * 64 + 2 * 64 + 8) + 64 + 8 + 2 * 2 * 25,
         ),
+        # Two heads' bias in both layers: after one code, and after two, for the agreement of each.
+        (
+            {"sid_tier": {"enabled": False}, "search": {"prefix_bias": True}},
+            2 * (4 * 64 + 2 * 64 + 8) + 64 + 8 + 2 * 2 * 2 * 2,
+        ),
+        # Copying: queries and keys from 8 to 32, three levels and 25 buckets of ages; for short term and search each.
+        ({"sid_tier": {"enabled": False}, "copying": True}, COPYING + 2 * (4 * 64 + 2 * 64 + 8) + 64 + 8 + COPYING),
+        ({"sid_tier": {"enabled": False}, "search": {"enabled": False}, "copying": True}, COPYING),
         ({"search": {"enabled": False}}, (3 * 20 * 8 + 8) + (64 + 8) + 2 * 2),
         ({"search": {"enabled": False}, "sid_tier": {"tiers": (-0.1, 0.0, 0.1)}}, (3 * 4 * 8 + 8) + (64 + 8) + 2 * 2),
     ],
@@ -145,8 +154,8 @@ def test_search_settings_reach_the_search() -> None:
         {"limit": 20, "neighbours": 2, "threshold": 0},
     ):
         network = network_of(search=search)
-        codes = torch.tensor([[0, 1, 2]])
-        found = network.retrieve(long_term_of([long_term]), codes, first_token=0)
+        codes = torch.tensor([[[0], [1], [2]]])
+        found = network.retrieve(long_term_of([long_term]), codes, first_token=0).layers
         visible = (found[0].bias == 0)[0, :, 0, 0].sum(-1).tolist()
         expected = [[long_term[place] for place in naive_search(network, long_term, code)] for code in range(3)]
         assert visible == [len(items) for items in expected]
@@ -184,7 +193,9 @@ def test_neighbours_are_the_nearest_prototypes() -> None:
 @pytest.mark.parametrize("stop", [False, True])
 def test_stop_gradient_keeps_retrieved_items_from_the_code_tables_only(stop: bool) -> None:
     network = network_of(search={"stop_gradient": stop})
-    found = network.retrieve(long_term_of([[3, 1, 4, 1, 5, 9, 2, 6]]), torch.tensor([[0, 1, 2]]), first_token=1)
+    found = network.retrieve(
+        long_term_of([[3, 1, 4, 1, 5, 9, 2, 6]]), torch.tensor([[[0], [1], [2]]]), first_token=1
+    ).layers
     sum(part.square().sum() for prepared in found for part in prepared.key_value).backward()
     assert [table.grad is None for table in network.embedding.tables] == [stop] * 3
     assert network.project.weight.grad.abs().sum() > 0
@@ -198,16 +209,19 @@ def test_stop_gradient_changes_no_likelihood() -> None:
     assert losses[0].item() == losses[1].item()
 
 
-def test_every_parameter_gets_a_gradient_from_a_training_step() -> None:
-    network = network_of(search={"neighbours": 1}).train()
+@pytest.mark.parametrize("copying", [False, True])
+def test_every_parameter_gets_a_gradient_from_a_training_step(copying: bool) -> None:
+    search = {"neighbours": 1, "threshold": 20, "age_bias": True, "prefix_bias": True}
+    network = network_of(search=search, copying=copying).train()
     items, targets = torch.tensor([[3, 1, 2, 8]]), torch.tensor([[1, 2, 8, 5]])
     network.loss(items, targets, long_term_of([list(range(N_ITEMS))])).backward()
     without = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert without == []
 
 
-def test_an_empty_long_term_history_is_no_source_of_nan() -> None:
-    network = network_of(search={"neighbours": 1})
+@pytest.mark.parametrize("copying", [False, True])
+def test_an_empty_long_term_history_is_no_source_of_nan(copying: bool) -> None:
+    network = network_of(search={"neighbours": 1, "age_bias": True, "prefix_bias": True}, copying=copying)
     items, targets = torch.tensor([[3, PAD, PAD, PAD]]), torch.tensor([[1, PAD, PAD, PAD]])
     loss = network.loss(items, targets, long_term_of([[]]))
     loss.backward()
@@ -223,15 +237,15 @@ def test_inference_retrieves_what_training_retrieved_for_the_same_split() -> Non
     compared = 0
     for batch in TrainingWindows(interactions, SHORT_TERM, 40, "cpu").epoch(np.random.default_rng(0)):
         trained_on = LongTerm(events, batch.users, batch.starts)
-        asked = codes.expand(len(batch.users), -1)
-        training = network.retrieve(trained_on, asked, first_token=1)
+        asked = codes[:, None].expand(len(batch.users), -1, -1)
+        training = network.retrieve(trained_on, asked, first_token=1).layers
         for row, (user, start) in enumerate(zip(batch.users.tolist(), batch.starts.tolist(), strict=True)):
             n = int((batch.items[row] != PAD).sum())
             history = interactions.items[interactions.row(user)][: start + n].tolist()
             if n < SHORT_TERM and start:
                 continue  # the random cut left a short window: inference would read more events as short-term
             at_inference = LongTerm(ragged([history]), torch.tensor([0]), torch.tensor([len(history) - n]))
-            inference = network.retrieve(at_inference, codes[None], first_token=0)
+            inference = network.retrieve(at_inference, codes[None, :, None], first_token=0).layers
             for ours, theirs in zip(training, inference, strict=True):
                 assert torch.equal(ours.bias[row], theirs.bias[0])
                 assert torch.equal(ours.found[row], theirs.found[0])
@@ -256,9 +270,9 @@ def test_recommend_takes_everything_before_the_short_term_for_long_term(
     given: list[LongTerm] = []
     retrieve = recommender.network.retrieve
 
-    def spied(long_term: LongTerm, first_codes: Tensor, first_token: int) -> Any:
+    def spied(long_term: LongTerm, known: Tensor, first_token: int) -> Any:
         given.append(long_term)
-        return retrieve(long_term, first_codes, first_token)
+        return retrieve(long_term, known, first_token)
 
     monkeypatch.setattr(recommender.network, "retrieve", spied)
     asked = histories()
@@ -276,15 +290,15 @@ def test_each_beam_searches_for_its_own_first_code(tmp_path: Path, monkeypatch: 
     asked_for: list[Tensor] = []
     retrieve = recommender.network.retrieve
 
-    def spied(long_term: LongTerm, first_codes: Tensor, first_token: int) -> Any:
-        asked_for.append(first_codes)
+    def spied(long_term: LongTerm, known: Tensor, first_token: int) -> Any:
+        asked_for.append(known)
         assert first_token == 0
-        return retrieve(long_term, first_codes, first_token)
+        return retrieve(long_term, known, first_token)
 
     monkeypatch.setattr(recommender.network, "retrieve", spied)
     recommender.recommend(histories(), k=3)
-    assert [codes.shape[1] for codes in asked_for] == [3, 5]
-    assert all(sorted(row) == [0, 1, 2] for row in asked_for[0].tolist())
+    assert [known.shape[1:] for known in asked_for] == [(3, 1), (5, 2)], "beams, and the codes that each knows"
+    assert all(sorted(row) == [[0], [1], [2]] for row in asked_for[0].tolist())
 
 
 def test_the_search_index_of_a_training_is_built_once_and_never_mistaken_for_another() -> None:

@@ -351,8 +351,10 @@ def test_padding_of_the_history_is_read_by_nobody() -> None:
     [
         {"gate_input": "long"},
         {"normalise": "catalogue"},
+        {"copying": True},
         {"search": {"recent": True}},
         {"search": {"age_bias": True}},
+        {"search": {"prefix_bias": True}},
         {"sid_tier": {"place": "middle"}},
         {"sid_tier": {"similarity": "euclidean"}},
         {"sid_tier": {"tiers": (0.1, -0.1)}},

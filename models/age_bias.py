@@ -1,4 +1,4 @@
-"""How far back an event lies, told to the attention that reads retrieved events. Ours: the paper has no such bias."""
+"""How far back an event lies, told to attention over events. Ours: the papers have no such bias."""
 
 from __future__ import annotations
 

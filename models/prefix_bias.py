@@ -1,0 +1,46 @@
+"""How many of the codes generated so far an event's item has, told to attention. Ours: the paper has no such bias."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class PrefixBias(nn.Module):
+    """A learned scalar per head and number of leading codes that an event's item has in common; zero at first.
+
+    Each token has scalars of its own, as it knows one code more than the token before it.
+
+    Args:
+        heads: Of the attention.
+        levels: Of the semantic IDs.
+    """
+
+    def __init__(self, heads: int, levels: int) -> None:
+        super().__init__()
+        self.steps = nn.Parameter(torch.zeros(levels - 1, levels - 1, heads))
+        """What the agreement of one more code adds, by token and code."""
+
+    def forward(self, agree: Tensor) -> Tensor:
+        """Bias `[batch, positions, heads, n_known, r]`, row t for the token that knows `t + 1` codes.
+
+        Args:
+            agree: bool `[batch, positions, n_known, r]`, from `agreement`.
+        """
+        n_known = agree.shape[2]
+        known = torch.ones(n_known, n_known, device=agree.device).tril().unsqueeze(-1)
+        return torch.einsum("bpcr,tch->bphtr", agree.float(), self.steps[:n_known, :n_known] * known)
+
+
+def agreement(known: Tensor, codes: Tensor) -> Tensor:
+    """Whether the first code, the first two, and so on, are those of an event's item.
+
+    Args:
+        known: int64 `[batch, positions, n_known]`, the codes of a prefix.
+        codes: int64 `[batch, positions or 1, r, levels]`, those of the events' items.
+
+    Returns:
+        bool `[batch, positions, n_known, r]`.
+    """
+    equal = known.unsqueeze(2) == codes[..., : known.shape[-1]]
+    return equal.int().cumprod(-1).bool().transpose(-1, -2)
