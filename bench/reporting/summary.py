@@ -70,7 +70,7 @@ def overview(grids: Sequence[Grid], tables: Mapping[str, DatasetTables]) -> str 
             if found:
                 names, overall = labels, found[OVERALL, OVERALL]
                 far, wide = found.get(FAR), tables[dataset].wide
-                columns = ("fit_seconds", "milliseconds_per_user") if _same_hardware(grid, labels) else ()
+                columns = ("fit_seconds", "milliseconds_per_user") if not _differ(grid, labels) else ()
                 ratios = [_ratio(*_costs(wide, column, labels)) or NONE for column in columns] or [NONE, NONE]
                 rows.append(
                     [
@@ -168,23 +168,26 @@ def _verdict(part: PartTest) -> str:
 
 def _at_what_cost(grid: Grid, wide: pd.DataFrame, labels: tuple[str, str]) -> str:
     """Time to train and to answer, of the first against the second."""
-    words, comparable = [], _same_hardware(grid, labels)
+    words, differ = [], _differ(grid, labels)
     for column, verb, unit, digits in (
         ("fit_seconds", "trains in", "s", 1),
         ("milliseconds_per_user", "answers in", "ms per user", 2),
     ):
         first, second = _costs(wide, column, labels)
         ratio = _ratio(first, second)
-        times = f" ({ratio})" if ratio and comparable else ""
+        times = f" ({ratio})" if ratio and not differ else ""
         words.append(f"{verb} {number(first, digits)} {unit} against {number(second, digits)} {unit}{times}")
     text = f"**At what cost**: {labels[0]} {' and '.join(words)}, means over the seeds"
-    return f"{text}." if comparable else f"{text}, on different hardware: these times don't compare."
+    return f"{text}, with different {' and '.join(differ)}: these times don't compare." if differ else f"{text}."
 
 
-def _same_hardware(grid: Grid, labels: tuple[str, str]) -> bool:
-    """Whether the times of two rows can be compared."""
-    results = [result for label in labels for result in grid.of_model(label)]
-    return len({(r.environment.get("device"), r.environment.get("device_name")) for r in results}) == 1
+def _differ(grid: Grid, labels: tuple[str, str]) -> list[str]:
+    """What of the runs of two rows differs, so that their times can't be compared."""
+    environments = [result.environment for label in labels for result in grid.of_model(label)]
+    keys = {"hardware": ("device", "device_name"), "threads": ("threads",), "code": ("commit",)}
+    return [
+        name for name, parts in keys.items() if len({tuple(found.get(p) for p in parts) for found in environments}) > 1
+    ]
 
 
 def _costs(wide: pd.DataFrame, column: str, labels: tuple[str, str]) -> tuple[float, float]:

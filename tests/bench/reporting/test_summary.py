@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,22 +98,28 @@ def test_without_reach_there_is_no_word_on_it(full_grid: Grid) -> None:
 
 
 def test_cost_is_told_in_seconds_and_as_a_ratio(full_grid: Grid) -> None:
-    def timed(result: RunResult, device: str = "cpu") -> RunResult:
+    def timed(result: RunResult, **differing: Any) -> RunResult:
         glass = result.spec.label == "glass"
         return dataclasses.replace(
             result,
             fit_seconds=300.0 if glass else 200.0,
             milliseconds_per_user=1.0 if glass else 4.0,
-            environment={**result.environment, "device_name": device if glass else "cpu"},
+            environment={**result.environment, **(differing if glass else {})},
         )
 
     sentence = said(full_grid, [timed(result) for result in full_grid.results])[1]
     assert "glass trains in 300.0 s against 200.0 s (x 1.5)" in sentence
     assert "answers in 1.00 ms per user against 4.00 ms per user (x 0.25)" in sentence
-    assert "hardware" not in sentence
-    elsewhere = said(full_grid, [timed(result, device="gpu") for result in full_grid.results])[1]
-    assert "on different hardware: these times don't compare" in elsewhere
-    assert "x 1.5" not in elsewhere
+    assert "don't compare" not in sentence
+    for differing, words in (
+        ({"device_name": "gpu"}, "hardware"),
+        ({"threads": 1_000}, "threads"),
+        ({"commit": "another"}, "code"),
+        ({"device": "cuda", "commit": "another"}, "hardware and code"),
+    ):
+        elsewhere = said(full_grid, [timed(result, **differing) for result in full_grid.results])[1]
+        assert f"with different {words}: these times don't compare" in elsewhere
+        assert "x 1.5" not in elsewhere
 
 
 def test_models_that_the_figures_picked_are_tested_with_the_correction_over_all_pairs(full_grid: Grid) -> None:
