@@ -91,7 +91,7 @@ def gate(grid: Grid, styles: Styles) -> Figure | None:
     top = max((frame["gate"] + frame["gate.std"].fillna(0)).max() for frame in series.values())
     panels[0].set_ylim(0, 1.1 * max(top, 1e-3))
     figure.supxlabel(
-        "Long-term events retrieved for the target's first code (n: test queries)",
+        "Events retrieved for the target's first code (n: test queries)",
         fontsize="medium",
     )
     figure.supylabel("Mean gate\n(0: short term only)", fontsize="medium")
@@ -122,7 +122,7 @@ def retrieved(grid: Grid) -> Figure | None:
         axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
         axes.grid(axis="x", visible=False)
     figure.supxlabel(
-        "Long-term events retrieved for the target's first code, at most the search's limit (hatched: none)",
+        "Events retrieved for the target's first code, at most the search's limit (hatched: none)",
         fontsize="medium",
     )
     figure.supylabel("Share of test queries", fontsize="medium")
