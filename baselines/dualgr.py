@@ -22,7 +22,8 @@ from bench.data.dataset import TrainingData
 from bench.recommender import FitContext, Mechanism
 from bench.search_space import Choice, SearchSpace
 from models.decoding_trace import Gate
-from models.generative import GenerativeConfig, GenerativeNetwork, GenerativeRecommender
+from models.generative import GenerativeRecommender
+from models.generative_network import GenerativeConfig, GenerativeNetwork
 from models.long_term import LongTerm
 from models.retrieved_items import Retrieval, SearchIndexes, prepare_retrieved
 from models.semantic_ids.semantic_ids import SemanticIds

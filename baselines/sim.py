@@ -19,8 +19,8 @@ from bench.data.interactions import Histories, Interactions
 from bench.recommender import FitContext, Mechanism, Recommendations, Recommender
 from bench.registry import model_class
 from bench.search_space import Choice, SearchSpace
-from models.glass.semantic_search import SemanticSearchIndex
 from models.sampled_targets import TargetPool, Targets
+from models.semantic_search import SemanticSearchIndex
 from models.training import fit_network, parameter_count
 
 ANSWERED_NUMBERS = {"cpu": 1 << 24, "cuda": 1 << 29}

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from bench.data.interactions import PAD
-from models.glass.semantic_search import SemanticSearchIndex
 from models.long_term import look_up
+from models.semantic_search import SemanticSearchIndex
 
 GAP_BUCKETS = 32
 """Buckets of time gaps in seconds, floor(log2(1 + gap)): the last one begins after 68 years."""

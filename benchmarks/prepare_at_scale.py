@@ -33,11 +33,11 @@ from bench.data.protocols import split
 from bench.data.recbole_wheel import DATA_FOLDER_VARIABLE
 from bench.data.taobao_mm import load_taobao_mm
 from bench.execution.environment import peak_memory, reset_peak_memory
-from models.glass.semantic_search import SemanticSearchIndex
 from models.glass.sid_tier import code_prototypes, similarity_tiers, tier_edges
 from models.long_term import RaggedItems
 from models.semantic_ids.tokenizer import TokenizerConfig, tokenize
 from models.semantic_ids.trie import PrefixTrie
+from models.semantic_search import SemanticSearchIndex
 from models.windows import TrainingWindows
 
 DIMS = 128

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.data.interactions import PAD
-from models.glass.semantic_search import SemanticSearchIndex
 from models.long_term import RaggedItems, look_up
+from models.semantic_search import SemanticSearchIndex
 from models.seq2seq import Attention, Retrieved
 
 

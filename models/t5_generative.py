@@ -17,7 +17,8 @@ from bench.data.interactions import PAD
 from bench.recommender import FitContext
 from bench.search_space import Choice, SearchSpace
 from models.beam_search import Beams, BeamStep, beam_search
-from models.generative import GenerativeConfig, GenerativeRecommender
+from models.generative import GenerativeRecommender
+from models.generative_network import GenerativeConfig
 from models.level_accuracy import LevelAccuracy
 from models.long_term import LongTerm, RaggedItems
 from models.sampled_targets import SampledTargets, TargetBatch, TargetPool
@@ -278,8 +279,8 @@ class T5Recommender(GenerativeRecommender):
     Config = T5GenerativeConfig
     config: T5GenerativeConfig
     search_space: ClassVar[SearchSpace] = {
-        **GenerativeRecommender.search_space,
         "network.dim": Choice(48, 96, 192),  # multiples of its six heads
+        "training.average": GenerativeRecommender.search_space["training.average"],
     }
 
     def build(self, train: TrainingData, ids: SemanticIds, context: FitContext) -> T5Network:

@@ -17,14 +17,15 @@ from bench.data.features import item_features
 from bench.recommender import Config, FitContext, Mechanism
 from bench.search_space import Choice, SearchSpace
 from models.age_bias import AgeBias
-from models.generative import GenerativeConfig, GenerativeNetwork, GenerativeRecommender
+from models.generative import GenerativeRecommender
+from models.generative_network import GenerativeConfig, GenerativeNetwork
 from models.glass.gated_fusion import AdaptiveGatedFusion
-from models.glass.semantic_search import SemanticSearchIndex, nearest_codes
 from models.glass.sid_tier import MOST_TIERS, SIDTier, code_prototypes, similarity_tiers, tier_edges
 from models.long_term import LongTerm, RaggedItems, look_up
 from models.prefix_bias import PrefixBias, agreement
 from models.retrieved_items import Retrieval, SearchIndexes, prepare_retrieved
 from models.semantic_ids.semantic_ids import SemanticIds
+from models.semantic_search import SemanticSearchIndex, nearest_codes
 from models.seq2seq import Attention, DecoderLayer, Retrieved
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from baselines.sim_events import Events, Moments
 from baselines.sim_network import SIMConfig, SIMNetwork, TargetAttention
-from models.glass.semantic_search import SemanticSearchIndex
+from models.semantic_search import SemanticSearchIndex
 
 N_ITEMS, SHORT_TERM, LIMIT = 12, 3, 4
 CATEGORY = [0, 1, 2, 1, 2, 3, 1, 1, 2, 0, 3, 2]

@@ -39,7 +39,8 @@ from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import Histories, Interactions
 from bench.recommender import FitContext
 from models import generative
-from models.generative import GenerativeNetwork, GenerativeRecommender
+from models.generative import GenerativeRecommender
+from models.generative_network import GenerativeNetwork
 from models.long_term import LongTerm, RaggedItems
 from models.semantic_ids.semantic_ids import with_disambiguation
 

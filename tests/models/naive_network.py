@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from models.age_bias import AGE_EDGES, AgeBias
 from models.copying import CopyHead
-from models.generative import GenerativeNetwork
+from models.generative_network import GenerativeNetwork
 from models.glass.glass import GlassNetwork
 from models.long_term import LongTerm, RaggedItems
 from models.seq2seq import Attention

@@ -26,7 +26,8 @@ from bench.data.interactions import PAD, Histories, Interactions
 from bench.recommender import DecodingTrace, FitContext
 from models.beam_search import BeamStep
 from models.decoding_trace import TargetTracker, best_other_code, code_ranks
-from models.generative import GenerativeNetwork, GenerativeRecommender
+from models.generative import GenerativeRecommender
+from models.generative_network import GenerativeNetwork
 from models.glass.glass import Glass, GlassNetwork
 from models.level_accuracy import LevelAccuracy
 

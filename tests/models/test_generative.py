@@ -12,7 +12,7 @@ from naive_network import log_likelihood, long_term_of, naive_search, ragged, ra
 from torch import Tensor
 
 from bench.data.interactions import PAD
-from models.generative import GenerativeConfig, GenerativeNetwork
+from models.generative_network import GenerativeConfig, GenerativeNetwork
 from models.glass.glass import GlassConfig, GlassNetwork
 from models.long_term import LongTerm
 from models.semantic_ids.semantic_ids import SemanticIds, with_disambiguation

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.data.interactions import PAD
-from models.glass.semantic_search import SemanticSearchIndex, nearest_codes
+from models.semantic_search import SemanticSearchIndex, nearest_codes
 
 N_ITEMS = 9
 
@@ -92,7 +92,7 @@ def test_an_index_built_in_chunks_is_the_same(rows: list[list[int]], chunk: int)
     first_codes = [item % 4 for item in range(N_ITEMS)]
     whole = index_of(rows, first_codes, 4)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("models.glass.semantic_search._CHUNK_EVENTS", chunk)
+        patch.setattr("models.semantic_search._CHUNK_EVENTS", chunk)
         pieces = index_of(rows, first_codes, 4)
     asked, ends = torch.arange(len(rows)), torch.tensor([len(row) for row in rows])
     codes = torch.arange(4).expand(len(rows), 4)
