@@ -26,7 +26,7 @@ SMALL: dict[str, Any] = {
 NETWORKS: dict[str, dict[str, Any]] = {
     "tiger": {},
     "tiger, normalised over the catalogue": {"normalise": "catalogue"},
-    "tiger, copying": {"copying": True},
+    "tiger, copying over the catalogue": {"copying": True, "normalise": "catalogue"},
     "glass": {},
     "glass, gate on Z_short": {"gate_input": "short"},
     "glass, neighbours": {"search": {"neighbours": 2, "threshold": 3, "limit": 4}},
@@ -190,7 +190,7 @@ def test_later_events_change_nothing_and_earlier_ones_do(name: str) -> None:
         assert loss(network, later, target, long_term).item() == pytest.approx(before, abs=1e-5)
         earlier = padded(RECENT)
         earlier[0, column] = (earlier[0, column] + 5) % N_ITEMS
-        assert abs(loss(network, earlier, target, long_term).item() - before) > 1e-4, "ten times what rounding does"
+        assert abs(loss(network, earlier, target, long_term).item() - before) > 1e-3
 
 
 @each_network
