@@ -17,7 +17,7 @@ from models.beam_search import Beams, BeamStep, beam_search
 from models.copying import Copies, CopyableEvents, CopyHead
 from models.decoding_trace import events_read
 from models.level_accuracy import LevelAccuracy
-from models.long_term import LongTerm, look_up
+from models.long_term import LongTerm
 from models.retrieved_items import Retrieval
 from models.semantic_ids.semantic_ids import SemanticIds
 from models.semantic_ids.tokenizer import TokenizerConfig
@@ -128,7 +128,7 @@ class GenerativeNetwork(SIDGenerator):
     def events_read(self, kept: Tensor, long_term: LongTerm, first_codes: Tensor) -> Tensor | None:
         searchable = self.searchable(long_term, kept.unsqueeze(1))
         retrieval = self.retrieve(searchable, first_codes[:, None, None], first_token=1)
-        return None if retrieval is None else events_read(retrieval.layers)
+        return events_read(_layers(retrieval))
 
     def ages(self, searchable: LongTerm, place: Tensor) -> Tensor:
         """How many events before its target each found one lies: int64 `[batch, positions, r]`, 1 is the last.
@@ -228,8 +228,7 @@ class GenerativeNetwork(SIDGenerator):
         if self.copy_found is not None and retrieval is not None:
             place = retrieval.place
             key = F.embedding(retrieval.row, self.copy_found.key(retrieval.embedded))
-            codes = self.codes[look_up(searchable.events.items, place)]
-            found = CopyableEvents(key, codes, self.ages(searchable, place), place != PAD)
+            found = CopyableEvents(key, self.codes[retrieval.items], self.ages(searchable, place), place != PAD)
             # The begin token, if its state is here, knows no first code that a search could have found events for.
             begin = max(hidden.shape[2] - known.shape[-1], 0)
             copies.append(self.copy_found(hidden[:, :, begin:], known, found))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -41,14 +41,21 @@ class Retrieval:
     Attributes:
         layers: Keys and values for each decoder layer.
         place: int64 `[batch, positions, r]`, places of the events in the ragged array, padded with `PAD`.
+        items: int64 `[batch, positions, r]`, what lies there; anything at padding.
         embedded: float32 `[n, dim]`, the distinct items as attention reads them.
         row: int64 `[batch, positions, r]`, the row of `embedded` of each event; anything at padding.
     """
 
     layers: list[Retrieved]
     place: Tensor
+    items: Tensor
     embedded: Tensor
     row: Tensor
+
+    def with_biases(self, biases: Sequence[Tensor]) -> Retrieval:
+        """The same, with a bias `[batch, positions, heads, 1 or n_known, r]` more on each layer's attention."""
+        layers = [replace(layer, bias=layer.bias + bias) for layer, bias in zip(self.layers, biases, strict=True)]
+        return replace(self, layers=layers)
 
 
 def prepare_retrieved(
@@ -69,7 +76,8 @@ def prepare_retrieved(
     """
     missing = place == PAD
     # An item is often retrieved many times in a batch: embed and project each once.
-    distinct, row = look_up(events.items, place).unique(return_inverse=True)
+    items = look_up(events.items, place)
+    distinct, row = items.unique(return_inverse=True)
     embedded = embed(distinct)
     # Padding is spread over all rows: one row with half of all look-ups has a gradient that a GPU adds up one by one.
     row = torch.where(missing, torch.arange(row.numel(), device=row.device).view_as(row) % len(distinct), row)
@@ -81,7 +89,7 @@ def prepare_retrieved(
     for attention in attentions:
         key, value = attention.prepare(embedded)
         layers.append(Retrieved((_gather(key, row), _gather(value, row)), bias, found[:, :, None, None], first_token))
-    return Retrieval(layers, place, embedded, row)
+    return Retrieval(layers, place, items, embedded, row)
 
 
 def _gather(heads: Tensor, rows: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -21,7 +20,7 @@ from models.generative import GenerativeRecommender
 from models.generative_network import GenerativeConfig, GenerativeNetwork
 from models.glass.gated_fusion import AdaptiveGatedFusion
 from models.glass.sid_tier import MOST_TIERS, SIDTier, code_prototypes, similarity_tiers, tier_edges
-from models.long_term import LongTerm, RaggedItems, look_up
+from models.long_term import LongTerm, RaggedItems
 from models.prefix_bias import PrefixBias, agreement
 from models.retrieved_items import Retrieval, SearchIndexes, prepare_retrieved
 from models.semantic_ids.semantic_ids import SemanticIds
@@ -200,19 +199,13 @@ class GlassNetwork(GenerativeNetwork):
         layers = [layer for layer in self.decoder.layers if isinstance(layer, GlassDecoderLayer)]
         attentions = [layer.retrieved_attention for layer in layers]
         found = prepare_retrieved(place, long_term.events, self._embed_retrieved, attentions, first_token)
-        if not self.search.age_bias and not self.search.prefix_bias:
-            return found
-        age = self.ages(long_term, place)
-        agree = agreement(known, self.codes[look_up(long_term.events.items, place)])
-        answers = []
-        for layer, answer in zip(layers, found.layers, strict=True):
-            bias = answer.bias
-            if layer.age_bias is not None:
-                bias = bias + layer.age_bias(age)
-            if layer.prefix_bias is not None:
-                bias = bias + layer.prefix_bias(agree)
-            answers.append(replace(answer, bias=bias))
-        return replace(found, layers=answers)
+        if self.search.age_bias:
+            age = self.ages(long_term, place)
+            found = found.with_biases([layer.age_bias(age) for layer in layers if layer.age_bias is not None])
+        if self.search.prefix_bias:
+            agree = agreement(known, self.codes[found.items])
+            found = found.with_biases([layer.prefix_bias(agree) for layer in layers if layer.prefix_bias is not None])
+        return found
 
     def gates(self) -> Sequence[AdaptiveGatedFusion]:
         return [layer.fusion for layer in self.decoder.layers if isinstance(layer, GlassDecoderLayer)]

@@ -138,7 +138,7 @@ def _encode(network: GenerativeNetwork, recent: Sequence[int], long_term: Sequen
         first, _, _, second = network.sid_tier.mlp
         hidden.append(_linear(second, np.maximum(_linear(first, counts.reshape(-1)), 0)))
     for item in recent:
-        hidden.append(sum(_array(t)[c] for t, c in zip(network.embedding.tables, network.codes[item], strict=True)))
+        hidden.append(_embedded(network, item))
     for layer in encoder.layers:
         normed = [_rms(layer.attention_norm, state) for state in hidden]
         read = [
@@ -194,8 +194,11 @@ def _decode(
 
 def _retrieved(network: GlassNetwork, item: int) -> Vector:
     """What attention reads of a retrieved item."""
-    tables = zip(network.embedding.tables, network.codes[item], strict=True)
-    return _linear(network.project, sum(_array(table)[code] for table, code in tables))
+    return _linear(network.project, _embedded(network, item))
+
+
+def _embedded(network: GenerativeNetwork, item: int) -> Vector:
+    return sum(_array(table)[code] for table, code in zip(network.embedding.tables, network.codes[item], strict=True))
 
 
 def _gate(fusion: nn.Module, hidden: Vector, short: Vector, read: Vector) -> Vector:
