@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ from bench.spec import RunResult, RunSpec
 DIED = "worker process died (out of memory?)"
 _SECONDS_BETWEEN_TICKS = 0.5
 _MOST_RUNS_PER_GPU = 8
+_NO_LEAKS_TOLD = "ignore:resource_tracker"
 Job = Callable[[RunSpec, Path, str, int], RunResult]
 """What a worker process does for a run; gets it with the results folder, the device and its number of threads."""
 
@@ -132,6 +134,10 @@ def _full(running: dict[Future[RunResult], RunSpec], suspects: deque[RunSpec], w
 def _new_pool(workers: Workers, places: Path) -> ProcessPoolExecutor:
     # Loky replaces a worker whose memory has grown, between two runs. Nothing is lost, so nobody needs to be warned.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
+    # Where Ctrl-C strikes between the two steps of giving back a semaphore, Loky's tracker gives it back, and would say
+    # so after our one line. It is a process of its own, started with these options.
+    if _NO_LEAKS_TOLD not in sys.warnoptions:
+        sys.warnoptions.append(_NO_LEAKS_TOLD)
     # joblib's executor without joblib.Parallel, which with one job makes its runs in this process: each run has to be
     # in a process that may die.
     return ProcessPoolExecutor(

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -10,6 +12,14 @@ from bench.execution.scheduler import DIED, Workers, run_all
 from bench.execution.store import ResultStore
 from bench.plan import expand
 from bench.spec import DatasetSpec, Entry, RunResult, RunSpec, Suite
+
+
+def test_what_an_interrupt_leaves_of_the_pool_is_given_back_without_a_word() -> None:
+    left = "resource_tracker.register('/loky-given-back-already', 'semlock')"
+    begun = "from bench.execution.scheduler import Workers, _new_pool; _new_pool(Workers('cpu', 1, 1), Path('.'))"
+    code = f"from pathlib import Path; from joblib.externals.loky.backend import resource_tracker; {begun}; {left}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 @pytest.mark.usefixtures("tiny_ml_100k", "outside_models")
