@@ -1,4 +1,8 @@
-"""HSTU (Zhai et al., ICML 2024, arXiv 2402.17152): pointwise SiLU attention with relative position and time bias."""
+"""HSTU (Zhai et al., ICML 2024, arXiv 2402.17152): pointwise SiLU attention with relative position and time bias.
+
+Constants are those of the official code, github.com/meta-recsys/generative-recommenders at commit db1bf8f; paths below
+are relative to its `generative_recommenders/research/`.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,20 @@ from bench.search_space import Choice, SearchSpace
 from models.training import TrainingConfig
 
 TIME_BUCKETS = 128
-"""Logarithmic buckets of time gaps; the official code's number."""
+"""Logarithmic buckets of time gaps (`num_buckets` of `HSTU` in modeling/sequential/hstu.py)."""
+
+LAYER_NORM_EPS = 1e-6
+"""`epsilon` of `SequentialTransductionUnitJagged` in modeling/sequential/hstu.py.
+
+It matters: at the start the variance of AV is about 1e-8, far below PyTorch's default of 1e-5, which would hold the
+normalised attention, and with it all that a layer adds, near zero.
+"""
+
+INITIAL_STD = 0.02
+"""Of biases, projections (modeling/sequential/hstu.py) and items (modeling/sequential/embedding_modules.py)."""
+
+COSINE_EPS = 1e-6
+"""Least norm by which a vector is divided (`l2_norm_eps` in trainer/train.py)."""
 
 
 class HSTUConfig(NextItemConfig):
@@ -41,7 +58,7 @@ class HSTUConfig(NextItemConfig):
     dropout: float = Field(default=0.3, ge=0, lt=1)
     bias: Literal["none", "position", "time", "both"] = "both"
     temperature: float = Field(default=0.05, gt=0)
-    training: TrainingConfig = TrainingConfig(epochs=30, batch_events=2048, average=0.999)
+    training: TrainingConfig = TrainingConfig(epochs=30, batch_events=2048, average=0.999, beta2=0.98)
 
 
 class HSTULargeConfig(HSTUConfig):
@@ -54,7 +71,9 @@ class HSTULargeConfig(HSTUConfig):
     heads: int = Field(default=2, ge=1)
     head_dim: int = Field(default=25, ge=1)
     dropout: float = Field(default=0.2, ge=0, lt=1)
-    training: TrainingConfig = TrainingConfig(epochs=101, batch_events=128 * 200, weight_decay=0.0, warmup_steps=0)
+    training: TrainingConfig = TrainingConfig(
+        epochs=101, batch_events=128 * 200, weight_decay=0.0, warmup_steps=0, beta2=0.98
+    )
 
 
 class RelativeBias(nn.Module):
@@ -68,8 +87,8 @@ class RelativeBias(nn.Module):
         self.position_gap: Tensor
         gap = torch.arange(length)
         self.register_buffer("position_gap", (gap[:, None] - gap[None, :]).clamp(min=0), persistent=False)
-        self.by_position = nn.Parameter(torch.zeros(length)) if kind in ("position", "both") else None
-        self.by_time = nn.Parameter(torch.zeros(TIME_BUCKETS + 1)) if kind in ("time", "both") else None
+        self.by_position = _scalars(length) if kind in ("position", "both") else None
+        self.by_time = _scalars(TIME_BUCKETS + 1) if kind in ("time", "both") else None
 
     def forward(self, length: int, gaps: Tensor | None) -> Tensor:
         """Bias float32 `[batch or 1, length, length]`.
@@ -85,6 +104,11 @@ class RelativeBias(nn.Module):
             assert gaps is not None
             bias = bias + _look_up(self.by_time, gaps)
         return bias
+
+
+def _scalars(number: int) -> nn.Parameter:
+    """Learned biases, drawn from N(0, 0.02^2)."""
+    return nn.Parameter(torch.empty(number).normal_(std=INITIAL_STD))
 
 
 def _look_up(scalars: Tensor, index: Tensor) -> Tensor:
@@ -122,13 +146,13 @@ class HSTULayer(nn.Module):
         self.heads = config.heads
         self.length = config.length
         inner = config.heads * config.head_dim
-        self.input_norm = nn.LayerNorm(config.dim, elementwise_affine=False)
+        self.input_norm = nn.LayerNorm(config.dim, eps=LAYER_NORM_EPS, elementwise_affine=False)
         self.uvqk = nn.Linear(config.dim, 4 * inner, bias=False)
-        self.output_norm = nn.LayerNorm(inner, elementwise_affine=False)
+        self.output_norm = nn.LayerNorm(inner, eps=LAYER_NORM_EPS, elementwise_affine=False)
         self.out = nn.Linear(inner, config.dim)
         self.dropout = nn.Dropout(config.dropout)
         self.bias = RelativeBias(config.length, config.bias)
-        nn.init.normal_(self.uvqk.weight, std=0.02)
+        nn.init.normal_(self.uvqk.weight, std=INITIAL_STD)
         nn.init.xavier_uniform_(self.out.weight)
 
     def forward(self, hidden: Tensor, gaps: Tensor | None, mask: Tensor) -> Tensor:
@@ -158,8 +182,8 @@ class HSTUNetwork(NextItemNetwork):
         self.temperature = config.temperature
         self.items = nn.Embedding(n_items, config.dim)
         self.positions = nn.Embedding(config.length, config.dim)
-        nn.init.normal_(self.items.weight, std=0.02)
-        nn.init.normal_(self.positions.weight, std=math.sqrt(1 / config.dim))
+        _truncated_normal(self.items.weight, INITIAL_STD)
+        _truncated_normal(self.positions.weight, math.sqrt(1 / config.dim))
         self.scale = math.sqrt(config.dim)
         self.reads_time = config.bias in ("time", "both")
         self.dropout = nn.Dropout(config.dropout)
@@ -176,7 +200,13 @@ class HSTUNetwork(NextItemNetwork):
         return hidden
 
     def compared(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        return F.normalize(hidden, dim=-1) / self.temperature, F.normalize(self.items.weight, dim=-1)
+        states, catalogue = (F.normalize(side, dim=-1, eps=COSINE_EPS) for side in (hidden, self.items.weight))
+        return states / self.temperature, catalogue
+
+
+def _truncated_normal(table: Tensor, std: float) -> None:
+    """Draws from a normal distribution cut at two standard deviations (modeling/initialization.py)."""
+    nn.init.trunc_normal_(table, std=std, a=-2 * std, b=2 * std)
 
 
 LOSS_OVER_THE_CATALOGUE = Mechanism(
@@ -205,20 +235,36 @@ class HSTU(NextItemModel):
         "length": Choice(50, 100, 200),
         "training.average": Choice(0.0, 0.99, 0.999),
     }
-    revision = 2
+    revision = 3
     summary = "pointwise SiLU attention, gated output, relative position and time bias"
     fidelity: ClassVar[tuple[Mechanism, ...]] = (
         Mechanism(
             "pointwise aggregated attention: SiLU instead of softmax, divided by length",
-            "faithful",
-            "eq. 2",
+            "approximated",
+            "eq. 2; official code",
+            "divided by `length`, the number of events that the network reads; the official code divides by 11 more, "
+            "the positions that it keeps for outputs",
             test="tests/baselines/test_hstu.py::test_a_layer_computes_the_papers_equations",
         ),
         Mechanism(
             "gated output U * norm(AV)",
             "faithful",
-            "eq. 3",
-            test="tests/baselines/test_hstu.py::test_a_layer_computes_the_papers_equations",
+            "eq. 3; official code, epsilon of the normalisation 1e-6",
+            test="tests/baselines/test_hstu.py::test_a_fresh_layer_equals_the_official_formulas",
+        ),
+        Mechanism(
+            "initialisation: N(0, 0.02) of projections and biases, truncated normal of items and positions",
+            "faithful",
+            "official code",
+            test="tests/baselines/test_hstu.py::test_parameters_begin_as_in_the_official_code",
+        ),
+        Mechanism(
+            "AdamW with beta2 0.98, constant learning rate",
+            "approximated",
+            "official code, trainer/train.py",
+            "beta2 kept; warm-up, cosine decay, weight decay on matrices, gradient clipping and averaged weights are "
+            "those of every model here",
+            test="tests/baselines/test_hstu.py::test_beta2_is_that_of_the_official_optimiser",
         ),
         Mechanism(
             "relative attention bias of position and time",
@@ -247,7 +293,7 @@ class HSTULarge(HSTU):
             "optimiser of the official MovieLens configuration",
             "approximated",
             "official code, configs/ml-1m/hstu-sampled-softmax-n128-large-final.gin",
-            "learning rate, batch and epochs are the official ones; cosine decay, gradient clipping and early stopping "
-            "are those of every model here",
+            "learning rate, beta2, batch, epochs and the absence of warm-up and weight decay are the official ones; "
+            "cosine decay, gradient clipping and early stopping are those of every model here",
         ),
     )

@@ -35,6 +35,7 @@ class TrainingConfig(Config):
         batch_events: Padded input events of one optimiser step.
         learning_rate: Peak of the schedule: linear warm-up, then cosine to a tenth at the last epoch.
         weight_decay: Of AdamW, on matrices only.
+        beta2: Of AdamW: decay of the mean of squared gradients. PyTorch's default; HSTU's official code has 0.98.
         warmup_steps: Optimiser steps of the warm-up.
         gradient_norm: Gradients are clipped to this norm.
         average: Decay of the moving average of the weights that is judged and kept. 0 keeps the weights themselves.
@@ -46,6 +47,7 @@ class TrainingConfig(Config):
     batch_events: int = Field(default=2048, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
+    beta2: float = Field(default=0.999, gt=0, lt=1)
     warmup_steps: int = Field(default=100, ge=0)
     gradient_norm: float = Field(default=1.0, gt=0)
     average: float = Field(default=0.0, ge=0, lt=1)
@@ -83,6 +85,7 @@ def fit_network(
     optimiser = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
         lr=config.learning_rate,
+        betas=(0.9, config.beta2),
         fused=context.device == "cuda",
     )
     averaged = _Average(module, config.average) if config.average else None

@@ -1,4 +1,8 @@
-"""HSTU against the equations of the paper, one pair of positions at a time."""
+"""HSTU against the equations of the paper and the official code, one pair of positions at a time.
+
+The constants of the naive twin are written here as they stand in github.com/meta-recsys/generative-recommenders at
+commit db1bf8f (below `generative_recommenders/research/`), never taken from the code under test.
+"""
 
 import math
 
@@ -8,8 +12,9 @@ import torch
 from torch import Tensor
 
 from baselines.hstu import (
-    TIME_BUCKETS,
+    HSTU,
     HSTUConfig,
+    HSTULarge,
     HSTULayer,
     HSTUNetwork,
     RelativeBias,
@@ -19,6 +24,13 @@ from baselines.hstu import (
     time_bucket,
 )
 from bench.data.interactions import PAD
+
+EPSILON = 1e-6
+"""modeling/sequential/hstu.py, SequentialTransductionUnitJagged.__init__: `epsilon: float = 1e-6`."""
+BUCKETS = 128
+"""modeling/sequential/hstu.py, HSTU.__init__: `num_buckets=128`, and one more for all that is longer."""
+STD = 0.02
+"""modeling/sequential/hstu.py: `_ts_w`, `_pos_w`, `_uvqk`; modeling/sequential/embedding_modules.py: `_item_emb`."""
 
 N_ITEMS, LENGTH = 10, 6
 ROWS = [[3, 1, 4, 1, 5, 9], [2, 6], [7]]
@@ -94,9 +106,45 @@ def test_the_network_is_its_layers_over_scaled_items_and_positions(bias: str) ->
         np.testing.assert_allclose(states[: len(row)].numpy(), hidden, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("bias", KINDS)
+@torch.no_grad()
+def test_a_fresh_layer_equals_the_official_formulas(bias: str) -> None:
+    """As initialised, Var(AV) is about 1e-8, so that the epsilon of the normalisation decides what a layer adds."""
+    torch.manual_seed(2)
+    layer = HSTULayer(config(bias)).double().eval()
+    hidden = torch.randn(1, LENGTH, 8, dtype=torch.float64)
+    mask = torch.ones(LENGTH, LENGTH, dtype=torch.float64).tril()
+    answer = layer(hidden, pairwise_gaps(torch.tensor(TIMES[:1])), mask[None])[0].numpy()
+    np.testing.assert_allclose(answer, naive_layer(layer, list(_array(hidden[0])), TIMES[0]), atol=1e-6, rtol=0)
+    added = np.abs(answer - hidden[0].numpy() - _array(layer.out.bias)).max()
+    assert added > 1e-4, "the test would not see the epsilon"
+
+
+@torch.no_grad()
+def test_parameters_begin_as_in_the_official_code() -> None:
+    torch.manual_seed(0)
+    large = HSTUConfig(length=3000, dim=64, heads=2, head_dim=32, blocks=1)
+    network = HSTUNetwork(3000, large)
+    layer = network.layers[0]
+    for drawn, std in ((layer.bias.by_position, STD), (layer.uvqk.weight, STD)):
+        assert drawn.std().item() == pytest.approx(std, rel=0.05)
+        assert drawn.abs().max() > 2.5 * std  # not cut
+    assert layer.bias.by_time.std().item() == pytest.approx(STD, rel=0.2)
+    # modeling/initialization.py, truncated_normal: the first of four draws within two standard deviations.
+    for drawn, std in ((network.items.weight, STD), (network.positions.weight, 1 / 8)):
+        assert drawn.abs().max() <= 2 * std
+        assert drawn.std().item() == pytest.approx(0.88 * std, rel=0.02)  # of a normal distribution cut at 2
+
+
+@pytest.mark.parametrize("model", [HSTU, HSTULarge])
+def test_beta2_is_that_of_the_official_optimiser(model: type[HSTU]) -> None:
+    """trainer/train.py: `torch.optim.AdamW(..., betas=(0.9, 0.98))`."""
+    assert model.Config().training.beta2 == 0.98
+
+
 def test_time_buckets_by_hand() -> None:
     # ln(2) = 0.693, ln(10) = 2.303, ln(3600) = 8.189, ln(86400) = 11.367, each over 0.301.
-    gaps = {0: 0, 1: 0, 2: 2, 10: 7, 3600: 27, 86400: 37, -86400: 37, 2**62: TIME_BUCKETS}
+    gaps = {0: 0, 1: 0, 2: 2, 10: 7, 3600: 27, 86400: 37, -86400: 37, 2**62: BUCKETS}
     assert time_bucket(torch.tensor(list(gaps))).tolist() == list(gaps.values())
 
 
@@ -104,7 +152,7 @@ def test_the_bias_is_a_scalar_per_gap_in_position_and_bucket_of_time() -> None:
     both = RelativeBias(3, "both")
     with torch.no_grad():
         both.by_position.copy_(torch.tensor([1.0, 2.0, 3.0]))
-        both.by_time.copy_(torch.arange(TIME_BUCKETS + 1) / 10)
+        both.by_time.copy_(torch.arange(BUCKETS + 1) / 10)
     gaps = pairwise_gaps(torch.tensor([[0, 10, 10]]))
     assert gaps.tolist() == [[[0, 7, 7], [7, 0, 0], [7, 0, 0]]]
     bias = both(3, gaps)[0]
@@ -174,11 +222,11 @@ def test_scores_are_cosines_over_the_temperature() -> None:
 
 
 def _bucket(gap: int) -> int:
-    return min(TIME_BUCKETS, math.floor(math.log(max(1, abs(gap))) / 0.301))
+    return min(BUCKETS, math.floor(math.log(max(1, abs(gap))) / 0.301))
 
 
 def _norm(state: np.ndarray) -> np.ndarray:
-    return (state - state.mean()) / np.sqrt(state.var() + 1e-5)
+    return (state - state.mean()) / np.sqrt(state.var() + EPSILON)
 
 
 def _silu(x: np.ndarray) -> np.ndarray:

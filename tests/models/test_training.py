@@ -71,6 +71,21 @@ class Run:
         )
 
 
+@pytest.mark.parametrize("beta2", [0.9, 0.98])
+def test_beta2_is_the_memory_of_squared_gradients(tmp_path: Path, beta2: float) -> None:
+    """Gradients 1 and 2 by hand (Kingma & Ba 2015, algorithm 1), at a learning rate of 1."""
+    run = Run(tmp_path, steps=2)
+    factors = iter([1.0, 2.0])
+    run.fit(
+        lambda batch: next(factors) * run.module.vector.sum(),
+        epochs=1, learning_rate=1.0, warmup_steps=0, weight_decay=0.0, gradient_norm=100.0, beta2=beta2,
+    )  # fmt: skip
+    mean = (0.9 * 0.1 * 1 + 0.1 * 2) / (1 - 0.9**2)
+    square = (beta2 * (1 - beta2) * 1 + (1 - beta2) * 4) / (1 - beta2**2)
+    rate = 0.55 + 0.45 * math.cos(math.pi * 0.5)  # of the second step, half through the only epoch
+    assert run.module.vector.item() == pytest.approx(1.0 - 1.0 - rate * mean / math.sqrt(square), abs=1e-5)
+
+
 def test_training_stops_early_and_restores_the_weights_of_the_best_validation(tmp_path: Path) -> None:
     run = Run(tmp_path, iter([0.1, 0.5, 0.4, 0.5, 0.9]))
     run.fit(epochs=9, validate_every=1, patience=2, learning_rate=0.01)
