@@ -88,6 +88,6 @@ class H2Rec(NextItemModel):
 
     def fit(self, train: TrainingData, context: FitContext) -> None:
         if self.config.sid_branch:
-            self._ids = tokenize(train, self.config.tokenizer, context.cache)
+            self._ids = tokenize(train, self.config.tokenizer, context.cache, context.shared_seed)
             record_health(self._ids, self.config.tokenizer, context)
         super().fit(train, context)

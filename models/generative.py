@@ -73,7 +73,7 @@ class GenerativeRecommender(Recommender):
     def fit(self, train: TrainingData, context: FitContext) -> None:
         config = self.config
         self._device = context.device
-        ids = tokenize(train, config.tokenizer, context.cache)
+        ids = tokenize(train, config.tokenizer, context.cache, context.shared_seed)
         record_health(ids, config.tokenizer, context)
         self._decoding = context.diagnostics.setdefault("decoding", {"generated": 0, "valid": 0, "valid_share": 1.0})
         self.sid_of_item = ids.sid_of_item

@@ -179,6 +179,7 @@ def fit(
         cache=cache,
         validate=lambda candidate: validate(candidate, parts.validation),
         report_progress=report_progress,
+        shared_seed=seed_for("shared", spec.dataset.label, spec.seed),
         diagnostics=result.diagnostics,
     )
     try:

@@ -30,7 +30,8 @@ class TokenizerConfig(Config):
         fit_sample: Used by method "rq-kmeans" only: a larger catalogue is clustered by a sample of this many items.
         rq_vae: Used by method "rq-vae" only.
         utilisation_floor: Least share of used codes of the first level; below it the codebook has collapsed.
-        seed: Of the quantizer. Not the run's own, so that all runs share the semantic IDs.
+        seed: Of the quantizer. None: the seed that all models of one replicate share. So the spread over seeds holds
+            the share of the semantic IDs, while models of one seed read the same ones.
     """
 
     method: Literal["rq-kmeans", "rq-vae", "random"] = "rq-kmeans"
@@ -40,30 +41,38 @@ class TokenizerConfig(Config):
     fit_sample: int = Field(default=FIT_SAMPLE, ge=1)
     rq_vae: RQVAEConfig = RQVAEConfig()
     utilisation_floor: float = Field(default=0.2, ge=0, le=1)
-    seed: int = 2025
+    seed: int | None = None
 
 
-def tokenize(train: TrainingData, config: TokenizerConfig, cache: ArtifactCache) -> SemanticIds:
+def tokenize(train: TrainingData, config: TokenizerConfig, cache: ArtifactCache, shared_seed: int = 0) -> SemanticIds:
     """The semantic IDs of the catalogue, from the cache where they were made before.
+
+    Args:
+        train: Training data; features are made of nothing else.
+        config: How items become semantic IDs.
+        cache: Shared by all runs.
+        shared_seed: Of the quantizer where `config` names none: `FitContext.shared_seed`.
 
     Raises:
         ValueError: The first codebook collapsed (utilisation under the floor).
     """
+    seed = shared_seed if config.seed is None else config.seed
     key: dict[str, Any] = {
         "data": train.content_hash,
-        "config": config.model_dump(mode="json", exclude={"disambiguate", "utilisation_floor"}),
+        "config": config.model_dump(mode="json", exclude={"disambiguate", "utilisation_floor", "seed"}),
+        "seed": seed,
         "version": VERSION,
         "features_version": FEATURES_VERSION,
     }
 
     def make() -> dict[str, np.ndarray]:
         if config.method == "random":
-            draw = np.random.default_rng(config.seed)
+            draw = np.random.default_rng(seed)
             return {"codes": draw.integers(0, config.codebooks, (train.n_items, len(config.codebooks)))}
         features = item_features(train, config.features, cache)
         if config.method == "rq-vae":
-            return {"codes": rq_vae(features, config.codebooks, config.seed, config.rq_vae)}
-        return {"codes": rq_kmeans(features, config.codebooks, config.seed, config.fit_sample)}
+            return {"codes": rq_vae(features, config.codebooks, seed, config.rq_vae)}
+        return {"codes": rq_kmeans(features, config.codebooks, seed, config.fit_sample)}
 
     codes = cache.get("semantic_ids", key, make)["codes"]
     used = len(np.unique(codes[:, 0])) / min(config.codebooks[0], train.n_items)

@@ -148,11 +148,21 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def test_semantic_ids_are_made_once_and_shared(tmp_path: Path, calls: list[int]) -> None:
     config = TokenizerConfig(codebooks=(4, 4))
-    first = tokenize(training_data(), config, ArtifactCache(tmp_path))
-    again = tokenize(training_data(), config, ArtifactCache(tmp_path))
-    assert calls == [2025]
+    first = tokenize(training_data(), config, ArtifactCache(tmp_path), shared_seed=7)
+    again = tokenize(training_data(), config, ArtifactCache(tmp_path), shared_seed=7)
+    assert calls == [7]
     assert np.array_equal(first.codes, again.codes)
     assert (first.semantic_levels, first.levels, first.codebook_sizes[:2]) == (2, 3, (4, 4))
+
+
+def test_every_replicate_has_semantic_ids_of_its_own_unless_the_seed_is_fixed(tmp_path: Path, calls: list[int]) -> None:
+    cache = ArtifactCache(tmp_path)
+    for shared_seed in (7, 8, 7):
+        tokenize(training_data(), TokenizerConfig(codebooks=(4, 4)), cache, shared_seed)
+    assert calls == [7, 8]
+    for shared_seed in (7, 8):
+        tokenize(training_data(), TokenizerConfig(codebooks=(4, 4), seed=5), cache, shared_seed)
+    assert calls == [7, 8, 5]
 
 
 def test_the_collision_policy_is_no_reason_to_quantize_again(tmp_path: Path, calls: list[int]) -> None:

@@ -50,6 +50,13 @@ def test_a_complete_run_leaves_all_that_a_report_needs(tmp_path: Path) -> None:
     assert result.environment["peak_memory_mib"] > 1
 
 
+def test_models_of_one_replicate_share_a_seed_and_those_of_another_have_another(tmp_path: Path) -> None:
+    def shared(model: str, seed: int) -> int:
+        return run(tmp_path, model, seed)[0].diagnostics["shared_seed"]
+
+    assert shared("outside", 0) == shared("outside-raising", 0) != shared("outside", 1)
+
+
 def test_the_same_spec_gives_the_same_bytes_and_another_seed_gives_others(tmp_path: Path) -> None:
     def queries(folder: str, seed: int) -> bytes:
         run(tmp_path / folder, seed=seed)

@@ -49,6 +49,7 @@ class Outside(Recommender):
             context.curve.append(CurvePoint(epoch, epoch, 1.0, context.validate(self), 0.1))
             context.report_progress((epoch + 1) / self.config.schedule.epochs, f"epoch {epoch + 1}")
         context.diagnostics["drawn"] = self._scores[:2]
+        context.diagnostics["shared_seed"] = context.shared_seed
 
     def recommend(self, histories: Histories, k: int) -> Recommendations:
         scores = np.tile(self._scores, (len(histories), 1))
