@@ -160,6 +160,7 @@ def fit(
         "device": device,
         "device_name": environment.device_name(device),
         "threads": threads,
+        "precision": "tf32" if device == "cuda" else "float32",
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
     model = model_class(spec.model)
@@ -224,6 +225,8 @@ def _prepare_process(seed: int, device: str, threads: int) -> None:
     np.random.seed(seed % 2**32)  # noqa: NPY002
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(device == "cpu", warn_only=True)
+    # On a GPU, products of float32 matrices may use tensor cores, with ten bits of mantissa (TF32).
+    torch.set_float32_matmul_precision("high" if device == "cuda" else "highest")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid that costs time
     environment.reset_peak_memory(device)
 
