@@ -1,6 +1,7 @@
 """SASRec against its equations, one position at a time."""
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -98,3 +99,12 @@ def _linear(layer: nn.Linear, state: np.ndarray) -> np.ndarray:
 
 def _array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().double().numpy()
+
+
+def test_initial_tables_are_those_that_the_card_names() -> None:
+    """Of deviation 1/sqrt(d); the official code draws them Glorot-uniform (modules.py, `embedding`)."""
+    torch.manual_seed(0)
+    drawn = SASRecNetwork(500, SASRecConfig())
+    for table in (drawn.items, drawn.positions):
+        assert table.weight.std().item() == pytest.approx(64**-0.5, rel=0.03)
+    assert drawn.norm.eps == drawn.blocks[0].attention_norm.eps == 1e-5
