@@ -72,8 +72,8 @@ class SIM(Recommender):
             "approximated",
             "section 3.2.2",
             "the gap in events is embedded beside the gap in time, since many events here share a second, each in "
-            "buckets of its logarithm (32 and 64; the paper's are not given). Scores are divided by the root of a head's "
-            "width and values are projected, which the paper's equations don't do",
+            "buckets of its logarithm (32 and 64; the paper's are not given). Scores are divided by the root of a "
+            "head's width and values are projected, which the paper's equations don't do",
             test="tests/baselines/test_sim.py::"
             "test_scores_are_those_of_the_naive_walk_for_shared_and_for_own_candidates",
         ),

@@ -17,10 +17,11 @@ from torch import Tensor
 from baselines import next_item
 from baselines.h2rec import H2Rec
 from baselines.h2rec_alignment import alignment_loss, common_prefix, lightest_half
-from baselines.h2rec_network import H2RecConfig, H2RecNetwork
+from baselines.h2rec_network import H2RecConfig, H2RecNetwork, principal_components
 from baselines.sasrec import SASRec, SASRecConfig, SASRecNetwork
 from bench.data.cache import ArtifactCache
 from bench.data.dataset import ItemTable, TrainingData
+from bench.data.features import item_features
 from bench.data.interactions import PAD, Histories, Interactions
 from bench.recommender import FitContext
 from models.semantic_ids.semantic_ids import SemanticIds
@@ -67,7 +68,7 @@ def batch_of(rows: list[list[int]], users: list[int]) -> WindowBatch:
 
 
 def naive_weights(network: H2RecNetwork, item: int) -> np.ndarray:
-    logits = np.linspace(1.0, 0.2, LEVELS)
+    logits = np.linspace(1.0, 0.2, LEVELS)  # `_init_cross_attention` in the official models/DualTrisRec.py
     if network.items is None:
         logits = logits + _array(network.semantic.shared)
     else:
@@ -188,7 +189,7 @@ def test_items_of_one_semantic_id_are_told_apart_by_the_hash_branch_alone() -> N
 
 def test_without_the_sid_branch_it_is_sasrec_to_the_last_bit(tmp_path: Path) -> None:
     config = {**SMALL, "dropout": 0.2, "training": {"epochs": 3, "batch_events": 30, "warmup_steps": 2}}
-    plain, ours = SASRec(config), H2Rec(config | {"sid_branch": False})
+    plain, ours = SASRec(config), H2Rec(config | {"sid_branch": False, "hash_init": "random"})
     told = context(tmp_path)
     for model in (plain, ours):
         model.fit(cycles(), told if model is ours else context(tmp_path))
@@ -199,6 +200,72 @@ def test_without_the_sid_branch_it_is_sasrec_to_the_last_bit(tmp_path: Path) -> 
     assert np.array_equal(answers[0].items, answers[1].items)
     assert np.array_equal(answers[0].scores, answers[1].scores)
     assert not told.diagnostics, "nothing was tokenized"
+
+
+def unfitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **config: Any) -> H2RecNetwork:
+    """The network as `fit` hands it to training."""
+    handed: list[Any] = []
+    monkeypatch.setattr(next_item, "fit_network", lambda *args: handed.extend(args))
+    H2Rec(SMALL | {"tokenizer": TOKENIZER} | config).fit(titled(), context(tmp_path))
+    return handed[1]
+
+
+def naive_components(features: np.ndarray, dims: int) -> np.ndarray:
+    """Coordinates on the eigenvectors of the covariance, largest eigenvalue first, whose signs are free."""
+    centred = features.astype(np.float64) - features.astype(np.float64).mean(0)
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    return centred @ axes[:, ::-1][:, :dims]
+
+
+@pytest.mark.parametrize("branches", [{}, {"sid_branch": False}], ids=["both", "hash only"])
+def test_hash_vectors_begin_as_principal_components_of_the_item_features(
+    branches: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Source: `_init_hash_embedding` of the official code reads what PCA(128).fit_transform made of text embeddings."""
+    features = {"collaborative_dims": 0, "text_weight": 0.7}
+    tokenizer = TOKENIZER | {"features": features}
+    network = unfitted(tmp_path, monkeypatch, tokenizer=tokenizer, dim=4, **branches)
+    settings = H2RecConfig.model_validate({"tokenizer": tokenizer}).tokenizer.features
+    own = item_features(titled(), settings, ArtifactCache(tmp_path))
+    assert own.shape[1] > 4
+    expected = naive_components(own, 4)
+    begun = network.items.weight.detach().numpy()
+    np.testing.assert_allclose(np.abs(begun), np.abs(expected), atol=1e-5)
+    np.testing.assert_allclose(begun @ begun.T, expected @ expected.T, atol=1e-5)
+    assert network.items.weight.requires_grad, "trained further, as in the official code"
+
+
+def test_dimensions_that_the_features_lack_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = TOKENIZER | {"features": {"collaborative_dims": 0, "text_dims": 3}}
+    begun = unfitted(tmp_path, monkeypatch, tokenizer=tokenizer).items.weight.detach()
+    drawn = unfitted(tmp_path, monkeypatch, tokenizer=tokenizer, hash_init="random").items.weight.detach()
+    assert begun.shape == drawn.shape == (N_ITEMS, DIM)
+    assert torch.equal(begun[:, 3:], drawn[:, 3:])
+    assert not torch.isclose(begun[:, :3], drawn[:, :3]).any()
+
+
+@pytest.mark.parametrize("weight", [0.1, 3.0])
+def test_components_are_neither_whitened_nor_scaled(weight: float) -> None:
+    features = weight * np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+    components = principal_components(features, 4)
+    assert components.dtype == np.float32
+    np.testing.assert_allclose(np.abs(components), np.abs(naive_components(features, 4)), atol=1e-4)
+    assert np.array_equal(components, principal_components(features, 4))
+    assert principal_components(features[:3], 9).shape == (3, 3), "no more axes than items"
+
+
+def test_a_catalogue_without_texts_begins_from_what_occurs_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed: list[Any] = []
+    monkeypatch.setattr(next_item, "fit_network", lambda *args: handed.extend(args))
+    config = SMALL | {"tokenizer": TOKENIZER}
+    H2Rec(config).fit(cycles(), context(tmp_path))
+    own = item_features(cycles(), H2RecConfig.model_validate(config).tokenizer.features, ArtifactCache(tmp_path))
+    width = min(own.shape[1], DIM)
+    begun = handed[1].items.weight.detach().numpy()[:, :width]
+    expected = naive_components(own, width)
+    np.testing.assert_allclose(begun @ begun.T, expected @ expected.T, atol=1e-5)
 
 
 def test_the_hash_branch_begins_as_sasrec() -> None:
@@ -338,6 +405,13 @@ def cycles() -> TrainingData:
     offsets = np.arange(N_ITEMS + 1, dtype=np.int64) * 12
     interactions = Interactions(events, np.arange(len(events), dtype=np.int64), offsets, N_ITEMS)
     return TrainingData(interactions, ItemTable(pd.DataFrame(index=range(N_ITEMS)), (), None), False, "cycles")
+
+
+def titled() -> TrainingData:
+    """The cycles, of items with names."""
+    plain = cycles()
+    titles = pd.DataFrame({"title": [f"part{item // 3} kind{item % 4} number{item}" for item in range(N_ITEMS)]})
+    return TrainingData(plain.interactions, ItemTable(titles, ("title",), None), False, "titled cycles")
 
 
 def histories_of(rows: list[list[int]]) -> Histories:
