@@ -106,7 +106,8 @@ class Official:
         if self.fixed_gate is not None:
             return np.full_like(short, self.fixed_gate)
         asked = hidden if self.gate_input == "hidden" else short
-        return 1 / (1 + np.exp(-self._linear(f"{block}.gate_layer", np.concatenate([asked, read]))))
+        logits = self._linear(f"{block}.gate_layer", np.concatenate([asked, read]))
+        return (1 + np.tanh(logits / 2)) / 2  # the sigmoid, without overflow
 
     def _attend(self, name: str, asked: Vector, memory: list[Vector], bias: list[Vector] | None) -> Vector:
         heads = self._array("encoder_blocks.0.self_attn.relative_bias.relative_attention_bias.weight").shape[1]
@@ -162,8 +163,12 @@ def random_state(
     layers: int = 2,
     search: bool = True,
     learned_gate: bool = True,
+    deviation: float = 0.5,
 ) -> dict[str, Tensor]:
-    """A `state_dict` as `torch.save(model.state_dict())` of the official code would write it, with random values."""
+    """A `state_dict` as `torch.save(model.state_dict())` of the official code would write it, with random values.
+
+    Weights have mean 0, those of normalisation 1; `deviation` is the standard deviation of all.
+    """
     inner = heads * head_dim
     shapes: dict[str, tuple[int, ...]] = {"shared.weight": (vocabulary, dim)}
     if search:
@@ -191,7 +196,7 @@ def random_state(
                 shapes[f"{block}.{attention}.o.weight"] = (dim, inner)
         shapes[f"{stack}_norm.weight"] = (dim,)
     generator = torch.Generator().manual_seed(seed)
-    state = {name: 0.5 * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    state = {name: deviation * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
     state = {name: value + (1 if "norm" in name else 0) for name, value in state.items()}
     state["lm_head.weight"] = state["shared.weight"]
     if search:

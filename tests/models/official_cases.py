@@ -69,7 +69,7 @@ class Case:
     begin: int
 
     @classmethod
-    def of(cls, variant: str, seed: int = 0) -> Case:
+    def of(cls, variant: str, seed: int = 0, deviation: float = 0.5) -> Case:
         config = GlassOfficialConfig.model_validate(SMALL | VARIANTS[variant])
         ids = semantic_ids(config.tokenizer.disambiguate)
         network = GlassOfficialNetwork(ids, item_vectors(), config).eval()
@@ -82,6 +82,7 @@ class Case:
             SIZES[0] * n_tiers if config.sid_tier.enabled else None,
             search=config.search.enabled,
             learned_gate=config.fixed_gate is None,
+            deviation=deviation,
         )
         load_official(network, state)
         naive = Official(
