@@ -361,6 +361,15 @@ def test_a_cycle_is_learnt_by_either_branch_and_by_both(config: dict[str, Any], 
     assert "decoding" not in told.diagnostics, "it generates no semantic IDs"
 
 
+def test_the_constants_that_the_card_calls_the_official_ones() -> None:
+    """Official code: `_setup_infonce` and `_setup_view_consistency` in models/DualTrisRec.py, options in main.py."""
+    config = H2RecConfig()
+    assert (config.item_alignment, config.user_alignment, config.temperature) == (0.1, 0.1, 0.5)
+    assert (config.dim, config.blocks, config.hash_init) == (64, 2, "features")
+    prior = H2RecNetwork(N_ITEMS, semantic_ids(), config).semantic.prior
+    np.testing.assert_allclose(prior, [1.0, 0.6, 0.2], atol=1e-6)
+
+
 def test_what_does_not_fit_together_is_refused() -> None:
     with pytest.raises(ValidationError, match="leave one of them on"):
         H2Rec({"sid_branch": False, "hash_branch": False})
