@@ -28,7 +28,8 @@ def features_line(source: str, theirs: str, config: TokenizerConfig) -> Mechanis
         f"{theirs}. By default features here also know which items occur together in training histories "
         f"(`tokenizer.features.collaborative_dims` {features.collaborative_dims}, weight "
         f"{features.collaborative_weight:g}; 0 leaves that out), which no text says; texts are TF-IDF and SVD to "
-        f"{features.text_dims} dimensions, weight {features.text_weight:g}; vectors that ship with the data join them",
+        f"{features.text_dims} dimensions, weight {features.text_weight:g}; vectors that ship with the data join them. "
+        "Every part is scaled to unit length before it is weighted",
         test="tests/models/test_tokenizer.py::test_default_codes_know_which_items_occur_together_and_text_alone_does_not",
     )
 

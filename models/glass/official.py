@@ -224,8 +224,9 @@ class GlassOfficial(T5Recommender):
             "SID-Tier: tier shares of the long-term history as one token",
             "faithful",
             "official code",
-            "inner products with the prototypes, four tiers, the token in front; paper: `sid_tier.similarity: cosine`, "
-            "`sid_tier.tiers: 20`, `sid_tier.place: last`",
+            "inner products with the prototypes, four tiers, the token in front; paper: `sid_tier.similarity: "
+            "cosine`, `sid_tier.tiers: 20`, `sid_tier.place: last`. Features of several parts have inner products "
+            "beyond 1, which count nowhere; vectors that ship count at unit length here, as they come there",
             test="tests/models/test_glass_official.py::test_tier_shares_are_those_of_a_histogram_per_code",
         ),
         Mechanism(
@@ -256,6 +257,7 @@ class GlassOfficial(T5Recommender):
             "approximated",
             "official code",
             "only codes of the level compete and invalid IDs are dropped; the official search lets all tokens compete, "
+            "adds 1e-9 to the first one's probability, "
             "ranks by a further token that was never trained, and leaves invalid IDs in their places. `trie: true` "
             "generates valid IDs only",
             test="tests/models/test_glass_official.py::test_without_a_trie_invalid_ids_are_counted_and_dropped",
