@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_network import randomise
 from pydantic import ValidationError
+from sklearn.decomposition import PCA
 from torch import Tensor
 
 from baselines import next_item
@@ -211,10 +212,8 @@ def unfitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **config: Any) -> 
 
 
 def naive_components(features: np.ndarray, dims: int) -> np.ndarray:
-    """Coordinates on the eigenvectors of the covariance, largest eigenvalue first, whose signs are free."""
-    centred = features.astype(np.float64) - features.astype(np.float64).mean(0)
-    _, axes = np.linalg.eigh(centred.T @ centred)
-    return centred @ axes[:, ::-1][:, :dims]
+    """What the official code calls (data/pca.ipynb): scikit-learn's PCA with no other argument. Signs are free."""
+    return PCA(n_components=dims, svd_solver="full").fit_transform(features.astype(np.float64))
 
 
 @pytest.mark.parametrize("branches", [{}, {"sid_branch": False}], ids=["both", "hash only"])
@@ -252,6 +251,29 @@ def test_components_are_neither_whitened_nor_scaled(weight: float) -> None:
     np.testing.assert_allclose(np.abs(components), np.abs(naive_components(features, 4)), atol=1e-4)
     assert np.array_equal(components, principal_components(features, 4))
     assert principal_components(features[:3], 9).shape == (3, 3), "no more axes than items"
+
+
+@given(
+    shape=st.tuples(st.integers(1, 12), st.integers(1, 9)),
+    dims=st.integers(1, 10),
+    rank=st.integers(0, 3),
+    seed=st.integers(0, 999),
+)
+@settings(deadline=None, max_examples=60, derandomize=True)
+def test_components_of_any_features_are_uncorrelated_and_keep_what_pca_keeps(
+    shape: tuple[int, int], dims: int, rank: int, seed: int
+) -> None:
+    """Also of items that are all alike, of fewer items than dimensions, and of features of low rank."""
+    rng = np.random.default_rng(seed)
+    features = (rng.normal(size=(shape[0], rank)) @ rng.normal(size=(rank, shape[1])) + 1).astype(np.float32)
+    components = principal_components(features, dims)
+    assert components.shape == (shape[0], min(dims, *shape[::-1]))
+    assert np.isfinite(components).all()
+    moments = components.T.astype(np.float64) @ components
+    singular = np.linalg.svd(features - features.mean(0), compute_uv=False)
+    expected = np.zeros(components.shape[1])
+    expected[: len(singular)] = singular[: len(expected)] ** 2
+    np.testing.assert_allclose(moments, np.diag(expected), atol=1e-3)
 
 
 def test_a_catalogue_without_texts_begins_from_what_occurs_together(
