@@ -22,6 +22,7 @@ from bench.data.dataset import TrainingData
 from bench.recommender import FitContext, Mechanism
 from bench.search_space import Choice, SearchSpace
 from models.decoding_trace import Gate
+from models.fidelity import features_line, network_line, optimiser_line, quantizer_line
 from models.generative import GenerativeRecommender
 from models.generative_network import GenerativeConfig, GenerativeNetwork
 from models.long_term import LongTerm
@@ -272,6 +273,17 @@ class DualGR(GenerativeRecommender):
             "the long-term history alone",
             test="tests/baselines/test_dualgr.py::test_without_a_long_term_history_dualgr_is_tiger",
         ),
+        Mechanism(
+            "constants of the long branch and the router",
+            "approximated",
+            "not at hand",
+            f"ours: how often a code occurs is told in {FREQUENCIES} buckets that double, a bucket's "
+            f"{DualGRConfig().bucket_limit} most recent events are read, the soft gate begins with a slope of 5",
+        ),
+        features_line("not at hand", "What it knows of items was not at hand", DualGRConfig().tokenizer),
+        quantizer_line("not at hand", "Its quantizer was not at hand", DualGRConfig().tokenizer),
+        network_line("not at hand", DualGRConfig().network),
+        optimiser_line("not at hand", "Its training was not at hand", DualGRConfig().training),
     )
 
     def build(self, train: TrainingData, ids: SemanticIds, context: FitContext) -> GenerativeNetwork:

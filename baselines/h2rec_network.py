@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from baselines.h2rec_alignment import alignment_loss, common_prefix, lightest_half
@@ -32,6 +36,8 @@ class H2RecConfig(SASRecConfig):
         item_alignment: Weight of the code-guided item-level alignment; 0 leaves it out.
         user_alignment: Weight of the masked-sequence user-level alignment; 0 leaves it out.
         temperature: Of both alignments.
+        hash_init: What the vectors of hash IDs begin as: principal components of the item features behind the semantic
+            IDs ("features"; in the official code, of text embeddings), or draws ("random", as in `sasrec-ce`).
         tokenizer: How items become semantic IDs. Items may share one, since the hash ID tells them apart.
     """
 
@@ -40,6 +46,7 @@ class H2RecConfig(SASRecConfig):
     item_alignment: float = Field(default=0.1, ge=0)
     user_alignment: float = Field(default=0.1, ge=0)
     temperature: float = Field(default=0.5, gt=0)
+    hash_init: Literal["features", "random"] = "features"
     tokenizer: TokenizerConfig = TokenizerConfig(disambiguate=False)
 
     @model_validator(mode="after")
@@ -121,9 +128,17 @@ class H2RecNetwork(NextItemNetwork):
         n_items: Size of the catalogue.
         ids: Its semantic IDs; None without the SID branch.
         config: Configuration.
+        features: Item features float32 `[n_items, dims]`, of which hash vectors begin as principal components; None
+            where they are drawn.
     """
 
-    def __init__(self, n_items: int, ids: SemanticIds | None, config: H2RecConfig) -> None:
+    def __init__(
+        self,
+        n_items: int,
+        ids: SemanticIds | None,
+        config: H2RecConfig,
+        features: NDArray[np.float32] | None = None,
+    ) -> None:
         super().__init__()
         self.config = config
         self.items = nn.Embedding(n_items, config.dim) if config.hash_branch else None
@@ -143,6 +158,9 @@ class H2RecNetwork(NextItemNetwork):
                 self.injection = nn.ModuleList(LevelAttention(config.dim, config.heads) for _ in range(ids.levels))
             if config.user_alignment:
                 self.mask = nn.Parameter(torch.randn(ids.levels, config.dim) / math.sqrt(config.dim))
+        if self.items is not None and features is not None:
+            components = torch.from_numpy(principal_components(features, config.dim))
+            self.items.weight.data[:, : components.shape[1]] = components
 
     def forward(self, items: Tensor, timestamps: Tensor) -> Tensor:
         """Hidden states `[batch, length, branches * dim]`, the hash branch first."""
@@ -225,6 +243,28 @@ class H2RecNetwork(NextItemNetwork):
         for block in self.blocks:
             hidden = block(hidden)
         return self.norm(hidden)
+
+
+def principal_components(features: NDArray[np.float32], dims: int) -> NDArray[np.float32]:
+    """The coordinates of all items on the leading principal axes, as `PCA.fit_transform` of scikit-learn gives them.
+
+    Neither whitened nor scaled, as in the official code (data/pca.ipynb, README step 5). The axes come from the
+    covariance, so that a catalogue of millions needs no second decomposition of its size.
+
+    Args:
+        features: float32 `[n_items, n]`.
+        dims: Most axes.
+
+    Returns:
+        float32 `[n_items, min(dims, n, n_items)]`; the entry of largest magnitude of each axis is positive.
+    """
+    # The order of sums in BLAS depends on its number of threads, and with it the last bits of the result.
+    with threadpool_limits(limits=1, user_api="blas"):
+        centred = features - features.mean(axis=0, dtype=np.float64)
+        axes = np.linalg.eigh(centred.T @ centred)[1][:, ::-1][:, : min(dims, len(features))]
+        axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
+        components: NDArray[np.float64] = centred @ axes
+    return components.astype(np.float32)
 
 
 def _fused(levels: Tensor, weights: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from baselines.personal_popularity import decayed_counts
 from baselines.popularity import fill_with_popularity
 from bench.data.dataset import TrainingData
 from bench.data.interactions import Histories, Interactions
-from bench.recommender import Config, FitContext, Recommendations, Recommender
+from bench.recommender import Config, FitContext, Mechanism, Recommendations, Recommender
 from bench.search_space import Choice, LogUniform, SearchSpace
 
 _BLOCK = 256
@@ -49,6 +49,31 @@ class ItemKNN(Recommender):
         "half_life": LogUniform(0.5, 50.0),
     }
     summary = "shrunk cosine of item co-occurrence, summed over a decayed history"
+    fidelity = (
+        Mechanism(
+            "similarity of items",
+            "approximated",
+            "Sarwar et al., section 3.1.1",
+            "cosine of the users who have them, where the paper has ratings; a constant in the denominator pulls what "
+            "few users support to 0",
+            test="tests/baselines/test_counting_baselines.py::test_cosine_by_hand",
+        ),
+        Mechanism(
+            "nearest neighbours of each item",
+            "faithful",
+            "Sarwar et al., section 3.3",
+            test="tests/baselines/test_counting_baselines.py::"
+            "test_only_the_nearest_neighbours_are_kept_and_ties_go_to_the_lower_index",
+        ),
+        Mechanism(
+            "score: similarities to the items of the history, added up",
+            "approximated",
+            "Sarwar et al., section 3.2.1",
+            "weighted by how often and how lately an item occurs, where the paper weighs by ratings and divides by the "
+            "sum of similarities; items near nothing follow by popularity",
+            test="tests/baselines/test_counting_baselines.py::test_item_knn_sums_similarities_over_the_decayed_history",
+        ),
+    )
 
     def fit(self, train: TrainingData, context: FitContext) -> None:
         self._counts = train.interactions.item_counts()

@@ -29,6 +29,12 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 """A dropout rate."""
 
 
+def _cross_entropy(source: str, theirs: str) -> Mechanism:
+    """The line of a paper whose loss is not RecBole's default."""
+    note = f"RecBole's default is cross-entropy over the whole catalogue; the paper's {theirs}"
+    return Mechanism("loss", "approximated", source, note)
+
+
 class RecBoleGRU4RecConfig(RecBoleConfig):
     """RecBole's documented run of GRU4Rec on ML-100K (get_started/started/sequential.rst).
 
@@ -53,6 +59,10 @@ class RecBoleGRU4Rec(RecBoleModel):
     Config = RecBoleGRU4RecConfig
     recbole_name = "GRU4Rec"
     summary = "RecBole's GRU4Rec with RecBole's trainer, as its documentation runs it"
+    fidelity = (
+        *RecBoleModel.fidelity,
+        _cross_entropy("Hidasi et al., ICLR 2016, section 3.1.3", "is BPR or TOP1 against a mini-batch"),
+    )
 
 
 class RecBoleTransformerConfig(RecBoleConfig):
@@ -81,6 +91,18 @@ class RecBoleSASRec(RecBoleModel):
     Config = RecBoleTransformerConfig
     recbole_name = "SASRec"
     summary = "RecBole's SASRec with RecBole's trainer and defaults (cross-entropy)"
+    fidelity = (
+        *RecBoleModel.fidelity,
+        _cross_entropy("Kang & McAuley, ICDM 2018, eq. 7", "is binary cross-entropy with one negative a target"),
+        Mechanism(
+            "network",
+            "approximated",
+            "recbole/model/sequential_recommender/sasrec.py",
+            "RecBole normalises after sub-layers (epsilon 1e-12) and takes GELU, two heads, four times the width in "
+            "its feed-forward layers and dropout 0.5; the paper normalises before (1e-8) and takes ReLU, one head and "
+            "one width. Embeddings are not multiplied by sqrt(d); all weights begin with deviation 0.02",
+        ),
+    )
 
 
 class RecBoleLightSANsConfig(RecBoleTransformerConfig):
@@ -191,7 +213,8 @@ class RecBoleCaser(RecBoleModel):
             "training examples",
             "approximated",
             "recbole/model/sequential_recommender/caser.py",
-            "RecBole asks for the next event alone (the paper's T = 1), with cross-entropy over the whole catalogue",
+            "RecBole asks for the next event alone (the paper's T = 1), with cross-entropy over the whole catalogue; "
+            "histories of 10 events, as its code asks for, where RecBole's default is 50",
         ),
     )
 
@@ -220,12 +243,7 @@ class RecBoleHGN(RecBoleModel):
     fidelity = (
         *RecBoleModel.fidelity,
         _USERS,
-        Mechanism(
-            "loss",
-            "approximated",
-            "Ma et al., KDD 2019, objective",
-            "RecBole's default is cross-entropy over the whole catalogue; the paper's is BPR",
-        ),
+        _cross_entropy("Ma et al., KDD 2019, objective", "is BPR"),
     )
 
 
@@ -311,10 +329,11 @@ class RecBoleFDSA(RecBoleModel):
             "features of items",
             "approximated",
             "Zhang et al., IJCAI 2019, features",
-            "the words of every text column, where RecBole's default is one column named class; the paper reads "
-            "categories, brands and topics of the text",
+            "the first 16 words of every text column (`feature_words`), where RecBole's default is one column named "
+            "class; the paper reads categories, brands and topics of the text",
             test=_EXAMPLES + "test_fdsa_reads_the_words_of_the_text_columns",
         ),
+        _cross_entropy("Zhang et al., IJCAI 2019, objective", "is binary cross-entropy with one negative a target"),
     )
 
     def item_features(self, items: ItemTable) -> Mapping[str, Sequence[str]]:

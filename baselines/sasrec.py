@@ -14,6 +14,7 @@ from bench.data.dataset import TrainingData
 from bench.data.interactions import PAD
 from bench.recommender import Mechanism
 from bench.search_space import Choice, SearchSpace
+from models.fidelity import optimiser_line
 from models.training import TrainingConfig
 
 
@@ -99,6 +100,9 @@ class SASRecBlock(nn.Module):
         return hidden + self.feed_forward(hidden)
 
 
+TRAINING = "Adam, rate 0.001, beta2 0.98, no decay, 128 sequences a step, 201 epochs"
+"""How the official code trains."""
+
 LOSS_OVER_THE_CATALOGUE = Mechanism(
     "loss at every position",
     "approximated",
@@ -109,8 +113,10 @@ LOSS_OVER_THE_CATALOGUE = Mechanism(
 )
 LOSS_OF_THE_PAPER = Mechanism(
     "loss at every position: binary cross-entropy with one negative per target",
-    "faithful",
+    "approximated",
     "eq. 7",
+    "the negative is any item but the target, where the paper leaves out all items of the user's sequence; the mean "
+    "over targets and negatives, half of the paper's sum over both",
     test="tests/baselines/test_next_item.py::test_binary_cross_entropy_has_one_drawn_negative_per_target",
 )
 
@@ -129,8 +135,10 @@ class SASRec(NextItemModel):
     fidelity: ClassVar[tuple[Mechanism, ...]] = (
         Mechanism(
             "causal self-attention blocks with learned positions",
-            "faithful",
-            "section 3.2, 3.3",
+            "approximated",
+            "section 3.1 to 3.3; official code, modules.py",
+            "two heads and not one, joined by a linear layer that the paper lacks; item embeddings are not multiplied "
+            "by sqrt(d) before positions join them",
             test="tests/baselines/test_sasrec.py::test_hidden_states_are_those_of_the_equations",
         ),
         Mechanism(
@@ -143,13 +151,23 @@ class SASRec(NextItemModel):
         Mechanism(
             "layer normalisation",
             "approximated",
-            "section 3.2",
-            "before every sub-layer and its query, key and value alike",
+            "section 3.2; official code, modules.py and model.py",
+            "before every sub-layer and its query, key and value alike; in the official code keys and values are not "
+            "normalised, and a sub-layer adds to its normalised input. Epsilon 1e-5, there 1e-8",
             test="tests/baselines/test_sasrec.py::test_hidden_states_are_those_of_the_equations",
         ),
         Mechanism(
             "attention dropout", "omitted", "section 3.2", "dropout of embeddings and sub-layer outputs does its work"
         ),
+        Mechanism(
+            "sizes and initial weights",
+            "approximated",
+            "official code, main.py and modules.py",
+            "d 64 and not 50, length 100 and not 50 or 200, dropout as tuned here; items and positions of deviation "
+            "1/sqrt(d), other weights as PyTorch draws them, there all Glorot-uniform",
+            test="tests/baselines/test_sasrec.py::test_initial_tables_are_those_that_the_card_names",
+        ),
+        optimiser_line("official code, main.py and model.py", TRAINING, SASRecConfig().training),
     )
 
     def build(self, train: TrainingData) -> NextItemNetwork:
@@ -161,4 +179,7 @@ class SASRecBCE(SASRec):
 
     Config = SASRecBCEConfig
     summary = "causal self-attention over item ids, the paper's binary cross-entropy with one negative per target"
-    fidelity = tuple(LOSS_OF_THE_PAPER if part is LOSS_OVER_THE_CATALOGUE else part for part in SASRec.fidelity)
+    fidelity = (
+        *(LOSS_OF_THE_PAPER if part is LOSS_OVER_THE_CATALOGUE else part for part in SASRec.fidelity[:-1]),
+        optimiser_line("official code, main.py and model.py", TRAINING, SASRecBCEConfig().training),
+    )

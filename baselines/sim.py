@@ -19,12 +19,17 @@ from bench.data.interactions import Histories, Interactions
 from bench.recommender import FitContext, Mechanism, Recommendations, Recommender
 from bench.registry import model_class
 from bench.search_space import Choice, SearchSpace
+from models.fidelity import optimiser_line
 from models.sampled_targets import TargetPool, Targets
 from models.semantic_search import SemanticSearchIndex
 from models.training import fit_network, parameter_count
 
 ANSWERED_NUMBERS = {"cpu": 1 << 24, "cuda": 1 << 29}
 """Size of the largest array that is made while queries are answered: more users at a time are faster, up to a point."""
+
+
+TRAINING = "Adam from 0.001 with exponential decay; the general and the exact search unit's losses weigh the same"
+"""How SIM is trained (section 5)."""
 
 
 class SIM(Recommender):
@@ -50,6 +55,8 @@ class SIM(Recommender):
             "general search unit, hard: events of the candidate's category",
             "faithful",
             "section 3.2.1",
+            f"the {SIMConfig().limit} most recent of them (`limit`), of histories without the last "
+            f"{SIMConfig().short_term} events",
             test="tests/baselines/test_sim.py::test_hard_search_keeps_long_term_events_of_the_candidates_category_only",
         ),
         Mechanism(
@@ -62,9 +69,11 @@ class SIM(Recommender):
         ),
         Mechanism(
             "exact search unit: multi-head target attention with time gaps",
-            "faithful",
+            "approximated",
             "section 3.2.2",
-            "the gap in events is embedded beside the gap in time, since many events here share a second",
+            "the gap in events is embedded beside the gap in time, since many events here share a second, each in "
+            "buckets of its logarithm (32 and 64; the paper's are not given). Scores are divided by the root of a "
+            "head's width and values are projected, which the paper's equations don't do",
             test="tests/baselines/test_sim.py::"
             "test_scores_are_those_of_the_naive_walk_for_shared_and_for_own_candidates",
         ),
@@ -91,6 +100,18 @@ class SIM(Recommender):
             "beforehand, chooses the candidates, and no item that it misses can be found",
             test="tests/baselines/test_sim.py::test_a_first_stage_chooses_what_is_ranked",
         ),
+        Mechanism(
+            "embeddings and ranking network",
+            "approximated",
+            "section 5: 4 dimensions, layers of 200, 80 and 2",
+            f"{SIMConfig().dim} dimensions of deviation 1/sqrt(d), an item's and its category's added and not side by "
+            f"side, no user features; one hidden layer of {SIMConfig().hidden} with PReLU over the candidate, both "
+            "readings and their products with it, dropout of its input; a learned popularity of each item, 0 at first, "
+            "is added",
+            test="tests/baselines/test_sim.py::"
+            "test_scores_are_those_of_the_naive_walk_for_shared_and_for_own_candidates",
+        ),
+        optimiser_line("section 5", TRAINING, SIMConfig().training, f"{SIMConfig().batch_targets} targets"),
     )
 
     def fit(self, train: TrainingData, context: FitContext) -> None:

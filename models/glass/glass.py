@@ -16,6 +16,7 @@ from bench.data.features import item_features
 from bench.recommender import Config, FitContext, Mechanism
 from bench.search_space import Choice, SearchSpace
 from models.age_bias import AgeBias
+from models.fidelity import features_line, network_line, optimiser_line, quantizer_line
 from models.generative import GenerativeRecommender
 from models.generative_network import GenerativeConfig, GenerativeNetwork
 from models.glass.gated_fusion import AdaptiveGatedFusion
@@ -106,6 +107,27 @@ class GlassConfig(GenerativeConfig):
     search: GlassSearchConfig = GlassSearchConfig()
     gate_input: Literal["hidden", "short"] = "hidden"
     fixed_gate: float | None = Field(default=None, ge=0, le=1)
+
+
+SHIPPED_VECTORS = (
+    "the vectors that ship with TAOBAO-MM (int8 / 127) and a text encoding of KuaiRec, for codes, prototypes and tiers"
+)
+"""What the official code knows of items."""
+
+OFFICIAL_RQ_VAE = (
+    "RQ-VAE with hidden layers 512-256-128-64 (Xavier) and a latent of 32, codebooks 64-128-128 learned by gradient, "
+    "k-means over the first batch (100 iterations), commitment 0.25, Sinkhorn on the last level in training (0.003, 50 "
+    "iterations), AdamW 1e-3, weight decay 1e-4, 5 epochs of warm-up and then linearly to 0, gradients clipped at 1, "
+    "300 epochs of 20,384 items, fewest collisions kept"
+)
+"""How the official code quantizes (`rqvae/main.py`, `rqvae/trainer.py`, `rqvae/models/`)."""
+
+OFFICIAL_TRAINING = (
+    "AdamW at a constant 1e-4, weight decay 0.01 on all parameters, no clipping, no averaging, 2,048 targets a step, "
+    "the mean over a target's codes, up to 2,000 epochs, the best by NDCG@20 with a patience of 100, histories of "
+    "fewer than 40 known items left out"
+)
+"""How the official code trains (`glass/main_glass.py`, `data/prepare_glass.py`)."""
 
 
 def neighbours_of(
@@ -265,21 +287,24 @@ class Glass(GenerativeRecommender):
             "retrieved items as 3 tokens each",
             "approximated",
             "official code",
-            "one key per item, the projected sum of its code embeddings",
+            f"one key per item, the projected sum of its code embeddings; at most {SearchConfig().limit} items "
+            "(official code: 30). Training changes these embeddings, too; `search.stop_gradient: true` keeps them from "
+            "it as the official code does",
         ),
         Mechanism(
             "adaptive gated fusion",
-            "faithful",
-            "section 3.4",
+            "approximated",
+            "section 3.4; official code",
             "the gate sees [hidden ; Z_ret] as in the official code; `gate_input: short` is the paper's. "
-            "It is shut where nothing was retrieved and at the begin token",
+            "It is shut at the begin token, as there, and where nothing was retrieved, where it stays open there",
             test="tests/models/test_gated_fusion.py::test_the_gate_reads_its_input_and_what_was_retrieved",
         ),
         Mechanism(
             "semantic neighbour augmentation, codebook resizing",
             "faithful",
             "section 3.5",
-            "off by default",
+            f"off by default; with it, codes join a search that found fewer than {SearchConfig().threshold} items "
+            "(`search.threshold`; the paper's tau was not at hand)",
             test="tests/models/test_semantic_search.py::"
             "test_own_events_come_first_and_neighbours_join_only_below_the_threshold",
         ),
@@ -302,6 +327,10 @@ class Glass(GenerativeRecommender):
             test="tests/models/test_generative_recommender.py::"
             "test_items_that_share_a_sid_share_its_score_and_are_ordered_by_training_popularity",
         ),
+        features_line("official code, data/prepare_rqvae.py", SHIPPED_VECTORS, GlassConfig().tokenizer),
+        quantizer_line("official code, rqvae/main.py", OFFICIAL_RQ_VAE, GlassConfig().tokenizer),
+        network_line("official code, glass/main_glass.py: d 96, 4 + 4 layers, 6 heads of 32", GlassConfig().network),
+        optimiser_line("official code, glass/main_glass.py", OFFICIAL_TRAINING, GlassConfig().training),
     )
 
     def build(self, train: TrainingData, ids: SemanticIds, context: FitContext) -> GenerativeNetwork:

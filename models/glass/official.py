@@ -26,8 +26,17 @@ from bench.data.features import item_features
 from bench.data.interactions import PAD
 from bench.recommender import FitContext, Mechanism
 from bench.search_space import SearchSpace
+from models.fidelity import features_line, optimiser_line, quantizer_line
 from models.glass.gated_fusion import AdaptiveGatedFusion
-from models.glass.glass import SEARCHED, SearchConfig, SIDTierConfig, neighbours_of
+from models.glass.glass import (
+    OFFICIAL_RQ_VAE,
+    OFFICIAL_TRAINING,
+    SEARCHED,
+    SHIPPED_VECTORS,
+    SearchConfig,
+    SIDTierConfig,
+    neighbours_of,
+)
 from models.glass.sid_tier import CHUNK_ITEMS, SIDTier, code_prototypes, similarity_tiers, tier_counts
 from models.long_term import LongTerm, look_up
 from models.retrieved_items import SearchIndexes
@@ -206,7 +215,8 @@ class GlassOfficial(T5Recommender):
             "network: T5 encoder-decoder, SID-Tier token, retrieved attention, gate",
             "faithful",
             "official code",
-            "with its weights the same logits; the begin token is not tied to the code whose token it shares there",
+            "with its weights the same logits, up to rounding (`load_official` says how far); the begin token is not "
+            "tied to the code whose token it shares there",
             test="tests/models/test_official_weights.py::"
             "test_with_official_weights_logits_are_those_of_the_official_function",
         ),
@@ -214,8 +224,9 @@ class GlassOfficial(T5Recommender):
             "SID-Tier: tier shares of the long-term history as one token",
             "faithful",
             "official code",
-            "inner products with the prototypes, four tiers, the token in front; paper: `sid_tier.similarity: cosine`, "
-            "`sid_tier.tiers: 20`, `sid_tier.place: last`",
+            "inner products with the prototypes, four tiers, the token in front; paper: `sid_tier.similarity: "
+            "cosine`, `sid_tier.tiers: 20`, `sid_tier.place: last`. Features of several parts have inner products "
+            "beyond 1, which count nowhere; vectors that ship count at unit length here, as they come there",
             test="tests/models/test_glass_official.py::test_tier_shares_are_those_of_a_histogram_per_code",
         ),
         Mechanism(
@@ -246,6 +257,7 @@ class GlassOfficial(T5Recommender):
             "approximated",
             "official code",
             "only codes of the level compete and invalid IDs are dropped; the official search lets all tokens compete, "
+            "adds 1e-9 to the first one's probability, "
             "ranks by a further token that was never trained, and leaves invalid IDs in their places. `trie: true` "
             "generates valid IDs only",
             test="tests/models/test_glass_official.py::test_without_a_trie_invalid_ids_are_counted_and_dropped",
@@ -258,11 +270,17 @@ class GlassOfficial(T5Recommender):
             test="tests/models/test_sampled_targets.py::test_a_batch_holds_what_lies_before_each_target",
         ),
         Mechanism(
-            "training: AdamW, constant 1e-4, 2048 targets a batch",
+            "initial weights, and the loss of a target",
             "approximated",
-            "official code",
-            "warm-up and cosine from 1e-3, 512 targets, clipped gradients, averaged weights, smaller initial token "
-            "embeddings: a schedule for small data",
+            "official code, glass/main_glass.py",
+            "token embeddings of deviation 0.1, where the official code's have 1 (`initial_std`); all else as PyTorch "
+            "draws it, as there. The sum over a target's codes, where the official code takes the mean",
+            test="tests/models/test_t5.py::test_initial_weights_are_those_that_the_cards_name",
+        ),
+        features_line("official code, data/prepare_rqvae.py", SHIPPED_VECTORS, GlassOfficialConfig().tokenizer),
+        quantizer_line("official code, rqvae/main.py", OFFICIAL_RQ_VAE, GlassOfficialConfig().tokenizer),
+        optimiser_line(
+            "official code, glass/main_glass.py", OFFICIAL_TRAINING, GlassOfficialConfig().training, "512 targets"
         ),
     )
 

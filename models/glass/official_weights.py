@@ -2,7 +2,7 @@
 
 The names are those of the class `GLASS` in the authors' `main_glass.py`, read in their repository; its checkpoints
 (`torch.save(model.state_dict())`) load with `torch.load(path, weights_only=True)`. No checkpoint was at hand: what is
-pinned is the function for any weights, not a file.
+pinned is the function for random weights, within the bounds of `load_official`, not a file.
 """
 
 from __future__ import annotations
@@ -64,6 +64,11 @@ def official_name(ours: str) -> str:
 
 def load_official(network: GlassOfficialNetwork, state: Mapping[str, Tensor], begin_token: int | None = None) -> None:
     """Copies official weights into a network of the same size.
+
+    The network is the official function then, up to rounding. In float64 no logit differs from it by more than 1e-8. In
+    float32, the precision of both, no logit differs from the float64 function by more than 1e-4 (absolute) where logits
+    are of unit scale, with a root mean square up to 2. Larger weights make attention, whose scores T5 doesn't divide,
+    nearly hard, and a near tie then decides by rounding: with logits of root mean square 10, differences of 1e-3 occur.
 
     Args:
         network: Changed in place.

@@ -21,8 +21,8 @@ SMALL: dict[str, Any] = {
     "network": {"dim": 8, "heads": 2, "feed_forward": 12, "encoder_layers": 2, "decoder_layers": 2, "dropout": 0.0},
 }
 CONFIGS: dict[str, dict[str, Any]] = {
-    "hard": {"router": "hard"},
-    "soft": {"router": "soft"},
+    "hard": {"router": "hard", "bucket_limit": 20},
+    "soft": {"router": "soft", "bucket_limit": 20},
     "soft, short buckets": {"router": "soft", "bucket_limit": 2},
 }
 WORLDS = {

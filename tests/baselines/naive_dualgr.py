@@ -1,6 +1,7 @@
 """DualGR computed for one target at a time, in plain loops over vectors: no mask, no batch, no cache, no search index.
 
-Written from the definitions, with the vector arithmetic of `tests/models/naive_network.py`.
+Written from the definitions, with the vector arithmetic of `tests/models/naive_network.py`. DualGR has no public code
+and its paper's constants were not at hand: those here are written out, and the fidelity card calls them ours.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from torch import nn
 from baselines.dualgr import DualGRNetwork
 
 Vector = np.ndarray
+FREQUENCIES = 12
+"""Buckets of how often a code occurs: 1, 2-3, 4-7, ..., the last open."""
 
 
 def log_likelihood(
@@ -59,13 +62,13 @@ def long_codes(network: DualGRNetwork, long_term: Sequence[int]) -> list[Vector]
     counts = Counter(network.codes[item, 0].item() for item in long_term)
     table, frequency = _array(network.embedding.tables[0]), _array(network.frequency)
     return [
-        _linear(network.project, table[code] + frequency[min(count.bit_length(), len(frequency)) - 1])
+        _linear(network.project, table[code] + frequency[min(count.bit_length(), FREQUENCIES) - 1])
         for code, count in sorted(counts.items())
     ]
 
 
 def bucket(network: DualGRNetwork, long_term: Sequence[int], code: int) -> list[Vector]:
-    """One vector for each of the most recent long-term events whose level-1 code is `code`."""
+    """One vector for each of the most recent long-term events whose level-1 code is `code`; tests set how many."""
     items = [item for item in reversed(long_term) if network.codes[item, 0] == code][: network.bucket_limit]
     tables = [_array(table) for table in network.embedding.tables]
     return [

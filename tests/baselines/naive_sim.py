@@ -1,4 +1,8 @@
-"""A tiny world for SIM, and SIM as a walk over each user's own history, one candidate at a time, in float64."""
+"""A tiny world for SIM, and SIM as a walk over each user's own history, one candidate at a time, in float64.
+
+The paper (arXiv 2006.05639) names neither buckets of time gaps nor a scale of the attention's scores: those here are
+this implementation's own, written out below, and the fidelity card calls the exact search unit approximated.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,8 @@ from baselines.sim_network import SIMConfig, SIMNetwork, TargetAttention
 from models.semantic_search import SemanticSearchIndex
 
 N_ITEMS, SHORT_TERM, LIMIT = 12, 3, 4
+LAST_TIME_BUCKET, LAST_ORDER_BUCKET = 31, 63
+HEAD_WIDTH = 4
 CATEGORY = [0, 1, 2, 1, 2, 3, 1, 1, 2, 0, 3, 2]
 SMALL: dict[str, Any] = {"short_term": SHORT_TERM, "limit": LIMIT, "dim": 8, "heads": 2, "hidden": 6, "dropout": 0.3}
 # One user of each kind: no event, fewer events than the short term, a long history, one without repeats.
@@ -65,13 +71,13 @@ def naive_score(network: SIMNetwork, row: list[int], times: list[int], candidate
         query = _array(attention.query.weight) @ table[candidate]
         key_value = []
         for p in positions:
-            seconds = min(31, int(np.floor(np.log2(1 + times[-1] - times[p]))))
-            steps = min(63, int(np.floor(4 * np.log2(1 + len(row) - 1 - p))))
+            seconds = min(LAST_TIME_BUCKET, int(np.floor(np.log2(1 + times[-1] - times[p]))))
+            steps = min(LAST_ORDER_BUCKET, int(np.floor(4 * np.log2(1 + len(row) - 1 - p))))
             gap = _array(attention.time_gap.weight)[seconds] + _array(attention.order_gap.weight)[steps]
             key_value.append(_array(attention.key_value.weight) @ table[row[p]] + gap)
         answer = []
         for head in (slice(0, 4), slice(4, 8)):
-            weights = np.exp([query[head] @ kv[:8][head] / 2 for kv in key_value])
+            weights = np.exp([query[head] @ kv[:8][head] / np.sqrt(HEAD_WIDTH) for kv in key_value])
             weights /= weights.sum()
             answer.append(sum(w * kv[8:][head] for w, kv in zip(weights, key_value, strict=True)))
         return np.concatenate(answer)

@@ -27,12 +27,12 @@ from dualgr_world import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_dualgr import bucket, log_likelihood, long_codes
+from naive_dualgr import FREQUENCIES, bucket, log_likelihood, long_codes
 from naive_network import long_term_of, ragged
 from pydantic import ValidationError
 from torch import Tensor
 
-from baselines.dualgr import FREQUENCIES, BranchRouter, DualGR, DualGRConfig, code_counts
+from baselines.dualgr import BranchRouter, DualGR, DualGRConfig, code_counts
 from baselines.tiger import Tiger
 from bench.data.cache import ArtifactCache
 from bench.data.dataset import ItemTable, TrainingData

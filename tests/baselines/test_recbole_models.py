@@ -1,5 +1,6 @@
 """RecBole behind the adapter gives what RecBole alone gives, and leaves the process as it found it."""
 
+import importlib.util
 import os
 import random
 import sys
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from recbole_world import (
     N_ITEMS,
     N_USERS,
@@ -55,6 +57,27 @@ ALL = [
     RecBoleFDSA,
 ]
 every_model = pytest.mark.parametrize("model", ALL)
+
+
+@needs_recbole
+@every_model
+def test_defaults_are_those_of_the_installed_recbole(model: type[RecBoleModel]) -> None:
+    """Read from RecBole's own files (properties/overall.yaml, properties/model/*.yaml, the documented run)."""
+    spec = importlib.util.find_spec("recbole")
+    assert spec is not None
+    folder = Path(str(spec.origin)).parent / "properties"
+    theirs = yaml.safe_load((folder / "overall.yaml").read_text())
+    theirs |= yaml.safe_load((folder / "model" / f"{model.recbole_name}.yaml").read_text())
+    theirs |= {"MAX_ITEM_LIST_LENGTH": 50}  # properties/dataset/ml-100k.yaml
+    if model is RecBoleGRU4Rec:  # get_started/started/sequential.rst
+        theirs |= {"epochs": 500, "train_batch_size": 4096}
+    if model is RecBoleCaser:  # "such as 10", says the docstring of its caser.py
+        theirs |= {"MAX_ITEM_LIST_LENGTH": 10}
+    ours = model.Config().settings()
+    assert len(ours) > 5
+    for key, value in ours.items():
+        expected = theirs[key]
+        assert value == (float(expected) if isinstance(expected, str) and key == "reg_weight" else expected), key
 
 
 def recboles_own_test_data(ours: RecBoleModel, folder: Path) -> tuple:

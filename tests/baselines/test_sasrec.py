@@ -1,6 +1,7 @@
 """SASRec against its equations, one position at a time."""
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -8,6 +9,8 @@ from baselines.sasrec import SASRecConfig, SASRecNetwork
 from bench.data.interactions import PAD
 
 N_ITEMS, LENGTH = 10, 6
+EPSILON = 1e-5
+"""PyTorch's default of `LayerNorm`. The official code has 1e-8 (modules.py, `normalize`); the card says so."""
 ROWS = [[3, 1, 4, 1, 5, 9], [2, 6], [7]]
 
 
@@ -25,7 +28,11 @@ def padded(rows: list[list[int]], width: int = LENGTH) -> Tensor:
 
 
 def naive_hidden(network: SASRecNetwork, row: list[int]) -> list[np.ndarray]:
-    """Every position's hidden state: attention looks over a Python list of the events so far."""
+    """Every position's hidden state: attention looks over a Python list of the events so far.
+
+    Scores are divided by the root of a head's width (eq. 2; modules.py, "Scale"); normalisation comes before every
+    sub-layer (section 3.2) and, as the card says, before keys and values, too.
+    """
     items, positions = _array(network.items.weight), _array(network.positions.weight)
     hidden = [items[item] + positions[place] for place, item in enumerate(row)]
     for block in network.blocks:
@@ -89,7 +96,7 @@ def test_items_are_scored_by_the_table_that_reads_them() -> None:
 
 
 def _norm(norm: nn.LayerNorm, state: np.ndarray) -> np.ndarray:
-    return (state - state.mean()) / np.sqrt(state.var() + norm.eps) * _array(norm.weight) + _array(norm.bias)
+    return (state - state.mean()) / np.sqrt(state.var() + EPSILON) * _array(norm.weight) + _array(norm.bias)
 
 
 def _linear(layer: nn.Linear, state: np.ndarray) -> np.ndarray:
@@ -98,3 +105,12 @@ def _linear(layer: nn.Linear, state: np.ndarray) -> np.ndarray:
 
 def _array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().double().numpy()
+
+
+def test_initial_tables_are_those_that_the_card_names() -> None:
+    """Of deviation 1/sqrt(d); the official code draws them Glorot-uniform (modules.py, `embedding`)."""
+    torch.manual_seed(0)
+    drawn = SASRecNetwork(500, SASRecConfig())
+    for table in (drawn.items, drawn.positions):
+        assert table.weight.std().item() == pytest.approx(64**-0.5, rel=0.03)
+    assert drawn.norm.eps == drawn.blocks[0].attention_norm.eps == EPSILON

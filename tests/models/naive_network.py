@@ -1,6 +1,8 @@
 """The generative networks computed for one target at a time, in plain loops over vectors: no mask, no batch, no cache.
 
-What a target must not see is simply not there. Everything is float64 and reads the weights of the network under test.
+What a target must not see is simply not there. Everything is float64 and reads the weights of the network under test,
+and of its configuration what a test sets. Constants are written out below with their source, and never come from the
+code under test.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.age_bias import AGE_EDGES, AgeBias
+from models.age_bias import AgeBias
 from models.copying import CopyHead
 from models.generative_network import GenerativeNetwork
 from models.glass.glass import GlassNetwork
@@ -19,6 +21,17 @@ from models.long_term import LongTerm, RaggedItems
 from models.seq2seq import Attention
 
 Vector = np.ndarray
+
+RMS_EPSILON = 2.0**-23
+"""What `torch.nn.RMSNorm` adds under the root without `eps` (PyTorch's documentation: `torch.finfo(dtype).eps`).
+
+T5 has 1e-6 (transformers, `T5Config.layer_norm_epsilon`); the fidelity cards call the network's constants approximated.
+"""
+AGE_EDGES = (
+    *(2, 3, 4, 6, 8, 12, 16, 23, 32, 46, 64, 91, 128, 182, 256, 363, 512, 725),
+    *(1024, 1449, 2048, 2897, 4096, 5793),
+)
+"""Ages at which a bucket of the age bias begins: half powers of two, rounded up. Of no paper (card of `glass`)."""
 
 
 def randomise(network: nn.Module, seed: int = 0) -> None:
@@ -116,7 +129,7 @@ def searchable(network: GenerativeNetwork, recent: Sequence[int], long_term: Seq
 
 
 def naive_search(network: GlassNetwork, findable: Sequence[int], code: int) -> list[int]:
-    """The places in `findable` of the events that semantic hard search returns, in order."""
+    """The places in `findable` of the events that semantic hard search returns, in order (GLASS, 3.3 and 3.5)."""
     first = network.codes[:, 0].tolist()
     latest = range(len(findable) - 1, -1, -1)
     own = [place for place in latest if first[findable[place]] == code]
@@ -209,6 +222,7 @@ def _gate(fusion: nn.Module, hidden: Vector, short: Vector, read: Vector) -> Vec
 
 
 def _attend(attention: Attention, asked: Vector, memory: list[Vector], bias: list[Vector] | None) -> Vector:
+    """Attention divided by the root of a head's width (Vaswani et al., eq. 1), unlike T5's, as the cards say."""
     query = _linear(attention.query, asked)
     key_value = [_linear(attention.key_value, state) for state in memory]
     dim = len(query)
@@ -240,7 +254,7 @@ def _feed_forward(layer: nn.Module, state: Vector) -> Vector:
 
 
 def _rms(norm: nn.RMSNorm, state: Vector) -> Vector:
-    return state / np.sqrt((state**2).mean() + np.finfo(np.float32).eps) * _array(norm.weight)
+    return state / np.sqrt((state**2).mean() + RMS_EPSILON) * _array(norm.weight)
 
 
 def _linear(layer: nn.Linear, state: Vector) -> Vector:

@@ -1,6 +1,7 @@
 """The official GLASS function for one target at a time, in loops over vectors in float64: no mask, batch or cache.
 
-It reads nothing but a `state_dict` with the official names. What the official code masks is not computed at all; where
+It reads nothing but a `state_dict` with the official names; constants are the official ones, with the lines of
+github.com/cst20/GLASS at commit d6014c3 where they stand. What the official code masks is not computed at all; where
 it masks everything, attention there is uniform over padding, which is the same as reading one padding token.
 """
 
@@ -15,6 +16,8 @@ import torch
 from torch import Tensor
 
 Vector = np.ndarray
+EPSILON = 1e-6  # glass/main_glass.py, line 36: `T5LayerNorm`
+BUCKETS, FURTHEST = 32, 128  # line 48: `T5RelativePositionBias`; half of the buckets for each direction, line 59
 Codes = Sequence[int]
 
 
@@ -100,13 +103,15 @@ class Official:
         return [self._norm("encoder_norm", state) for state in states]
 
     def _tokens(self, items: Sequence[Codes]) -> list[int]:
+        # glass/dataset.py, line 120: the code, plus 128 for each level before, plus 1
         return [1 + level * self.stride + code for codes in items for level, code in enumerate(codes)]
 
     def _gate(self, block: str, hidden: Vector, short: Vector, read: Vector) -> Vector:
         if self.fixed_gate is not None:
             return np.full_like(short, self.fixed_gate)
         asked = hidden if self.gate_input == "hidden" else short
-        return 1 / (1 + np.exp(-self._linear(f"{block}.gate_layer", np.concatenate([asked, read]))))
+        logits = self._linear(f"{block}.gate_layer", np.concatenate([asked, read]))
+        return (1 + np.tanh(logits / 2)) / 2  # the sigmoid, without overflow
 
     def _attend(self, name: str, asked: Vector, memory: list[Vector], bias: list[Vector] | None) -> Vector:
         heads = self._array("encoder_blocks.0.self_attn.relative_bias.relative_attention_bias.weight").shape[1]
@@ -122,11 +127,13 @@ class Official:
 
     def _bias(self, stack: str, distance: int) -> Vector:
         table = self._array(f"{stack}.0.self_attn.relative_bias.relative_attention_bias.weight")
-        side, away = len(table) // 2, abs(distance)
+        assert len(table) == BUCKETS
+        side, away = BUCKETS // 2, abs(distance)
+        exact = side // 2  # line 65: `max_exact`
         bucket = away
-        if away >= side // 2:
-            octaves = math.log(away / (side // 2)) / math.log(128 / (side // 2))
-            bucket = min(side - 1, side // 2 + int(octaves * (side - side // 2)))
+        if away >= exact:
+            octaves = math.log(away / exact) / math.log(FURTHEST / exact)
+            bucket = min(side - 1, exact + int(octaves * (side - exact)))
         return table[bucket + (side if distance > 0 else 0)]
 
     def _feed_forward(self, block: str, state: Vector) -> Vector:
@@ -137,7 +144,7 @@ class Official:
         return self._linear("sim_projector", state)
 
     def _norm(self, name: str, state: Vector) -> Vector:
-        return state / math.sqrt((state**2).mean() + 1e-6) * self._array(f"{name}.weight")
+        return state / math.sqrt((state**2).mean() + EPSILON) * self._array(f"{name}.weight")
 
     def _linear(self, name: str, state: Vector) -> Vector:
         bias = self._array(f"{name}.bias") if f"{name}.bias" in self.state else 0
@@ -162,8 +169,12 @@ def random_state(
     layers: int = 2,
     search: bool = True,
     learned_gate: bool = True,
+    deviation: float = 0.5,
 ) -> dict[str, Tensor]:
-    """A `state_dict` as `torch.save(model.state_dict())` of the official code would write it, with random values."""
+    """A `state_dict` as `torch.save(model.state_dict())` of the official code would write it, with random values.
+
+    Weights have mean 0, those of normalisation 1; `deviation` is the standard deviation of all.
+    """
     inner = heads * head_dim
     shapes: dict[str, tuple[int, ...]] = {"shared.weight": (vocabulary, dim)}
     if search:
@@ -178,7 +189,7 @@ def random_state(
             shapes |= {f"{block}.layer_norm1.weight": (dim,), f"{block}.layer_norm3.weight": (dim,)}
             shapes |= {f"{block}.ff_in.weight": (feed_forward, dim), f"{block}.ff_out.weight": (dim, feed_forward)}
             if number == 0:
-                shapes[f"{block}.self_attn.relative_bias.relative_attention_bias.weight"] = (32, heads)
+                shapes[f"{block}.self_attn.relative_bias.relative_attention_bias.weight"] = (BUCKETS, heads)
             if stack == "decoder":
                 shapes[f"{block}.layer_norm2.weight"] = (dim,)
                 attentions.append("cross_attn_hist")
@@ -191,7 +202,7 @@ def random_state(
                 shapes[f"{block}.{attention}.o.weight"] = (dim, inner)
         shapes[f"{stack}_norm.weight"] = (dim,)
     generator = torch.Generator().manual_seed(seed)
-    state = {name: 0.5 * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    state = {name: deviation * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
     state = {name: value + (1 if "norm" in name else 0) for name, value in state.items()}
     state["lm_head.weight"] = state["shared.weight"]
     if search:

@@ -6,10 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.copying import KEY_DIM, Copies, CopyableEvents, CopyHead
+from models.copying import Copies, CopyableEvents, CopyHead
 from models.prefix_bias import PrefixBias, agreement
 
 LEVELS, HIDDEN = 3, 4
+KEY_DIM = 32
+"""Width of the keys, by whose root scores are divided. Ours: CopyNet (arXiv 1603.06393) scores by a tanh."""
 EVENTS = [[0, 1, 2], [0, 1, 3], [0, 2, 2], [1, 1, 2], [0, 1, 2]]
 """Codes of five events, the oldest first; the last is a padding."""
 AGES = [4, 3, 2, 1, 0]

@@ -214,3 +214,24 @@ def test_one_vocabulary_holds_the_codes_of_all_levels() -> None:
     assert vocabulary.span(2) == slice(257, 385)
     assert vocabulary.token(1, torch.tensor(5)).item() == 134
     assert TokenVocabulary.over((4, 300), 10).rows == 601, "never fewer than the codes need"
+
+
+def test_initial_weights_are_those_that_the_cards_name() -> None:
+    """Token embeddings by `initial_std`, all else by PyTorch's defaults, as in the official code's `GLASS.__init__`.
+
+    There, `nn.Embedding` and `nn.Linear` keep their defaults (glass/main_glass.py, lines 53, 93 to 96, 153, 156 and
+    218): N(0, 1), and U(-1, 1) / sqrt(inputs).
+    """
+    torch.manual_seed(0)
+    codes = torch.stack([torch.randint(0, size, (N_ITEMS,)) for size in SIZES], dim=1)
+    network = T5Network(SemanticIds(codes.numpy(), SIZES, 3), T5GenerativeConfig())
+    assert network.embedding.weight.std().item() == pytest.approx(0.1, rel=0.02)
+    assert network.encoder.bias.table.weight.std().item() == pytest.approx(1, rel=0.2)
+    inputs = 96
+    for weight in (network.encoder.layers[0].attention.query.weight, network.decoder.layers[3].feed_forward[0].weight):
+        assert weight.abs().max().item() == pytest.approx(inputs**-0.5, rel=0.01)
+        assert weight.std().item() == pytest.approx((3 * inputs) ** -0.5, rel=0.02)
+    official = T5GenerativeConfig.model_validate({"initial_std": 1.0})
+    assert T5Network(SemanticIds(codes.numpy(), SIZES, 3), official).embedding.weight.std().item() == pytest.approx(
+        1, rel=0.02
+    )

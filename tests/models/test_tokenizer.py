@@ -198,6 +198,22 @@ def test_the_rq_vae_is_chosen_by_name(tmp_path: Path) -> None:
     assert ids.codes[:, :2].max() < 4
 
 
+def test_default_codes_know_which_items_occur_together_and_text_alone_does_not(tmp_path: Path) -> None:
+    """What the fidelity cards say of the features behind semantic IDs; the papers know texts alone."""
+    told = training_data()
+    mixed = Interactions(
+        np.random.default_rng(2).permutation(told.interactions.items),
+        told.interactions.timestamps,
+        told.interactions.offsets,
+        30,
+    )
+    other = TrainingData(mixed, told.item_table, False, "the same texts in other company")
+    default, text = TokenizerConfig(codebooks=(6, 6)), {"codebooks": (6, 6), "features": {"collaborative_dims": 0}}
+    for config, equal in ((default, False), (TokenizerConfig.model_validate(text), True)):
+        codes = [tokenize(train, config, ArtifactCache(tmp_path)).codes for train in (told, other)]
+        assert np.array_equal(*codes) == equal
+
+
 def test_a_collapsed_first_codebook_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     two_of_eight = np.column_stack([np.arange(30) % 2, np.arange(30) % 8])
     monkeypatch.setattr(tokenizer, "rq_kmeans", lambda *_: two_of_eight)
