@@ -128,7 +128,7 @@ def test_damaged_archives_and_encodings_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="unreadable after line 0"):
         read_amazon(path, "toy")
     path.write_bytes(gzip.compress('{"reviewerID": "Ü"}'.encode("latin-1")))
-    with pytest.raises(BenchError, match="line 1 is not UTF-8"):
+    with pytest.raises(BenchError, match=r"line 1: it is not UTF-8 \(byte 0xdc\)"):
         read_amazon(path, "toy")
 
 
@@ -169,7 +169,10 @@ def test_sequences_keep_their_order_and_have_no_time(tmp_path: Path) -> None:
     assert dataset.user_ids.tolist() == ["1", "3"]
     assert dataset.item_ids.tolist() == ["20", "10", "30"]
     assert dataset.interactions.items.tolist() == [0, 1, 0, 2]
-    assert dataset.filters == ("no time: items stand in the order of events", "1 users without items")
+    assert dataset.filters == (
+        "read as sequences, one user a line: user, item, item, ...; no time: items stand in the order of events",
+        "1 users without items",
+    )
 
 
 def test_sequences_take_attributes_or_amazons_metadata_as_text(tmp_path: Path) -> None:
