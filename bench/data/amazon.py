@@ -82,8 +82,8 @@ _SEEN_ITEMS: SeenItems = "exclude"
 _TEXT_COLUMNS = ("title", "brand", "categories", "price")
 _ASIN = re.compile(r"""['"]asin['"]\s*:\s*['"]([^'"]+)['"]""")
 _OLD_KEYS, _NEW_KEYS = (
-    EventKeys("reviewerID", "asin", "unixReviewTime"),  # 2014 and 2018
-    EventKeys("user_id", "parent_asin", "timestamp"),  # 2023
+    EventKeys("reviewerID", "asin", "unixReviewTime", "review"),  # 2014 and 2018
+    EventKeys("user_id", "parent_asin", "timestamp", "review"),  # 2023
 )
 _ONLY_2014, _ONLY_2018 = {"helpful"}, {"verified", "vote", "style", "image"}
 """Keys of reviews that the other release with the same event keys doesn't have."""

@@ -29,7 +29,8 @@ def events_at(path: Path) -> Path | SplitFiles | None:
     whole = [file for file in sorted(path.glob("*.inter")) if part_of(file) is None]
     names = {file.stem for file in whole}
     splits = [split for stem, split in split_files(path).items() if stem not in names]
-    found: list[Path | SplitFiles] = [*whole, *splits]
+    lonely = [part for split in splits if len(split.parts) == 1 for part in split.parts.values()]
+    found: list[Path | SplitFiles] = [*whole, *lonely, *(split for split in splits if len(split.parts) > 1)]
     if len(found) > 1:
         found = [events for events in found if events.stem == path.resolve().name] or found
     if len(found) > 1:
@@ -99,18 +100,22 @@ def _with_items(
     log: EventLog, events: Path | SplitFiles, item_field: str, rules: RowRules
 ) -> tuple[EventLog, ItemFacts | None]:
     """The log with notes on what lies beside its file, and the item table, if it is there."""
-    folder = events.parent
-    stem = events.stem or folder.resolve().name
+    folder, stem, notes = events.parent, events.stem or events.parent.resolve().name, []
+    named = part_of(events) if isinstance(events, Path) else None
+    if named is not None:
+        notes.append(f"it is called like the {named[1]} part of a split, of which no other part is here")
+        if not (folder / f"{stem}.item").is_file():
+            stem = named[0] or folder.resolve().name
     items = folder / f"{stem}.item"
-    notes: tuple[str, ...] = ()
     facts = None
     if items.is_file():
-        facts, notes = read_atomic_items(items, item_field, rules)
+        facts, said = read_atomic_items(items, item_field, rules)
+        notes += said
     unread = [file.name for file in sorted(folder.glob(f"{stem}.*")) if file.suffix in _UNREAD]
-    if not isinstance(events, SplitFiles):
+    if isinstance(events, Path):
         unread += [file.name for file in sorted(folder.glob(f"{stem}.*.inter")) if file != events]
     if unread:
-        notes = (*notes, f"not read: {', '.join(unread)}")
+        notes.append(f"not read: {', '.join(unread)}")
     return replace(log, notes=(*log.notes, *notes)), facts
 
 

@@ -26,6 +26,8 @@ _OTHER_WORDS = re.compile(
 """In the names of numbers that are no times."""
 HISTORY_SUFFIX = "_list"
 """What RecBole puts after the name of the field of items to name that of the items before each."""
+_TIME_OF_DAY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?")
+_DAY = 86_400
 _SINGLE = ("token", "float")
 _MOSTLY = 0.9
 """Share of a user's neighbouring rows between which a field must differ to be taken for a possible order."""
@@ -74,6 +76,8 @@ def read_atomic_log(path: Path, choice: FieldChoice, rules: RowRules) -> AtomicE
         )
     time = _time_field(path, table, (user, item), choice.time)
     parsed = None if time is None else parse_times(table.cells[time])
+    if choice.time is None and time is not None and parsed is not None:
+        _reject_times_of_day(path, table, time, parsed)
     good = _usable_rows(check, table, user, item, time, parsed)
     notes = [_choice_in_words(table, user, item, time, parsed), *check.notes(table.n_lines)]
     cells = table.cells[good]
@@ -192,6 +196,18 @@ def _unclear_time(path: Path, table: AtomicCells, fields: Sequence[str]) -> Benc
         f"{path}, line 1: field {shown} {verb} the time of the events; name the right one with --time, or give --time "
         f"{NO_TIME} where the order of the rows is that of the events (fields: {_listed(table.types)})"
     )
+
+
+def _reject_times_of_day(path: Path, table: AtomicCells, time: str, parsed: ParsedTimes) -> None:
+    """Days by themselves don't order the events where another field holds the hours."""
+    if not parsed.words.startswith("dates") or (parsed.values % (_DAY * parsed.ticks)).any():
+        return
+    for field in table.types:
+        if field != time and _TIME_OF_DAY.fullmatch(table.cells[field].iloc[0].strip()):
+            raise BenchError(
+                f"{path}, line 1: field '{time}' holds days and '{field}' the time of day; write both into one field, "
+                f"as in 2024-05-31 18:00:00, or give --time {time} to do without the other"
+            )
 
 
 def _could_hold_times(table: AtomicCells, field: str) -> bool:

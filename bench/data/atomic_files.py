@@ -184,6 +184,9 @@ def _content(path: Path) -> bytes:
     if not content.strip():
         raise BenchError(f"{path} is empty; its first line must be a header such as user_id:token")
     _check_encoding(path, content)
+    if b"\0" in content:
+        line = content.count(b"\n", 0, content.index(b"\0")) + 1
+        raise BenchError(f"{path}, line {line}: a NUL character, at which the field would end unseen; take it out")
     return content.rstrip(b"\r\n") + b"\n"
 
 

@@ -30,11 +30,12 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True)
 class EventKeys:
-    """The keys of an event; `time` None: the lines are in order and have no time."""
+    """The keys of an event; `time` None: the lines are in order and have no time. `noun` names it in messages."""
 
     user: str
     item: str
     time: str | None
+    noun: str = "event"
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -186,7 +187,7 @@ def _problem(keys: EventKeys, error: Exception) -> str:
     needed = f"{', '.join(keys.needed[:-1])} and {keys.needed[-1]}"
     if isinstance(error, UnicodeDecodeError):
         return f"it is not UTF-8 (byte 0x{error.object[error.start]:02x})"
-    return f"no review with {needed} ({type(error).__name__}: {error})"
+    return f"no {keys.noun} with {needed} ({type(error).__name__}: {error})"
 
 
 def _decoder(keys: EventKeys) -> json.JSONDecoder:

@@ -18,6 +18,8 @@ from bench.errors import BenchError
 _FLAGS = 1 << 28
 """Pairs of a user and an item for each of which a flag is kept while duplicates are looked for."""
 _WHOLE_AS_FRACTION = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0*")
+_NO_TEXT = frozenset((0, *range(0xD800, 0xE000)))
+"""Characters that end a string in other programs, or stand for half a letter of UTF-16."""
 _MISSING_WORDS = frozenset(
     ("na", "n/a", "#n/a", "<na>", "nan", "-nan", "nat", "null", "none", "nil", "undefined", "\\n")
 )
@@ -176,6 +178,8 @@ def one_spelling(ids: pd.Index, what: str) -> tuple[pd.Index, tuple[str, ...]]:
 def _plain_id(name: str) -> str:
     if name.isalnum() and name.isascii():
         return name
+    if not name.isprintable() and any(ord(letter) in _NO_TEXT for letter in name):
+        raise BenchError(f"the id {name[:60]!a} holds a NUL character or half a letter, and can't be written; mend it")
     name = unicodedata.normalize("NFC", name.strip())
     whole = _WHOLE_AS_FRACTION.fullmatch(name)
     name = whole[1] if whole else name

@@ -14,8 +14,10 @@ UNITS = {1: "seconds", 1_000: "milliseconds", 1_000_000: "microseconds", 1_000_0
 """By how many of them make a second."""
 _LATEST = 1e11
 """In seconds, the year 5138: a number above it has a smaller unit."""
-_PLAUSIBLE = (1e8, 4.1e9)
-"""Seconds of 1973 and 2099: where the times of a file lie there, one far outside is no time."""
+_PLAUSIBLE = (315_532_800, 4_102_444_800)
+"""Seconds of 1980 and 2100: where the times of a file lie between them, one outside is no time."""
+_BULK = 0.8
+"""Share of a column that must be compact dates for the others to be wrong ones."""
 _EXACT = 2**53
 """Above it float64 no longer tells neighbouring integers apart, and ties would be made up."""
 _COMPACT = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
@@ -44,7 +46,7 @@ class ParsedTimes:
         return ~np.logical_or.reduce([np.zeros(len(self.values), dtype=bool), *(rows for rows, _ in self.bad)])
 
     def looks_like_times(self) -> bool:
-        """Whether most values are times between 1973 and 2099, whatever the column is called."""
+        """Whether most values are times between 1980 and 2100, whatever the column is called."""
         seconds = self.values[self.usable] / self.ticks
         inside = (seconds >= _PLAUSIBLE[0]) & (seconds <= _PLAUSIBLE[1])
         return 2 * int(inside.sum()) > len(self.values)
@@ -54,7 +56,7 @@ def parse_times(cells: pd.Series) -> ParsedTimes:
     """Reads a column of text as numbers where most of its filled cells are, else as dates.
 
     The unit of numbers is that of their median: one cell out of all proportion is a mistake, not a unit. Whole numbers
-    of 8, 10, 12 or 14 digits that all are calendar dates are these dates. Dates without a zone are UTC.
+    of 8, 10, 12 or 14 digits that nearly all are calendar dates are these dates. Dates without a zone are UTC.
     """
     text = cells.astype(str).str.strip()
     empty = (text == "").to_numpy()
@@ -66,7 +68,9 @@ def parse_times(cells: pd.Series) -> ParsedTimes:
     no_number = (~finite & ~empty, "holds '{}', not a finite number")
     compact = _compact(numbers, finite)
     if compact is not None:
-        return ParsedTimes(compact[0], 1, f"dates as in {compact[1]}", (blank, no_number))
+        seconds, wrong, notation = compact
+        no_date = (wrong, f"holds {{}}, which is no date as in {notation}")
+        return ParsedTimes(seconds, 1, f"dates as in {notation}", (blank, no_number, no_date))
     values = _exact(text, numbers, finite)
     ticks, far = _unit(values, finite)
     negative = (finite & (numbers < 0), "holds {}, a negative time; a time since 1970 is expected")
@@ -113,21 +117,30 @@ def _exact(text: pd.Series, numbers: NDArray[np.float64], finite: NDArray[np.boo
     return values
 
 
-def _compact(numbers: NDArray[np.float64], finite: NDArray[np.bool_]) -> tuple[NDArray[np.int64], str] | None:
-    """Seconds and the notation, where all numbers are dates written as digits of one length."""
+def _compact(
+    numbers: NDArray[np.float64], finite: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], str] | None:
+    """Seconds, bool `[n]` where a number is no date, and the notation; None where not nearly all numbers are dates."""
     known = numbers[finite]
-    if not len(known) or not ((known == np.floor(known)) & (known > 0)).all():
+    if not len(known):
         return None
-    digits = int(np.log10(known[0])) + 1
-    if digits not in _COMPACT or not ((known >= 19 * 10 ** (digits - 2)) & (known < 21 * 10 ** (digits - 2))).all():
+    digits = len(f"{abs(float(np.median(known))):.0f}")
+    if digits not in _COMPACT:
         return None
-    text = pd.Series(known.astype(np.int64)).astype(str)
+    low, high = (century * 10 ** (digits - 2) for century in (19, 21))
+    possible = finite & (numbers == np.floor(numbers)) & (numbers >= low) & (numbers < high)
+    if possible.sum() < _BULK * len(known):
+        return None
+    text = pd.Series(numbers[possible].astype(np.int64)).astype(str)
     dates = pd.to_datetime(text, format=_COMPACT[digits], errors="coerce")
-    if dates.isna().any() or (dates < pd.Timestamp(1970, 1, 1)).any():
+    dates = dates.mask(dates < pd.Timestamp(1970, 1, 1))
+    if dates.notna().sum() < _BULK * len(known):
         return None
     seconds = np.zeros(len(numbers), dtype=np.int64)
-    seconds[finite] = dates.to_numpy(dtype="datetime64[s]").astype(np.int64)
-    return seconds, _NOTATION[digits]
+    seconds[possible] = dates.fillna(pd.Timestamp(0)).to_numpy(dtype="datetime64[s]").astype(np.int64)
+    no_date = finite.copy()
+    no_date[possible] = dates.isna().to_numpy()
+    return seconds, no_date, _NOTATION[digits]
 
 
 def _dates(text: pd.Series, blank: tuple[NDArray[np.bool_], str]) -> ParsedTimes:

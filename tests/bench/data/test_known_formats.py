@@ -120,6 +120,45 @@ def test_what_can_be_no_time_leaves_the_order_of_the_rows(tmp_path: Path) -> Non
     assert "no time: the order of the rows is that of the events; not used: 'rating', 'price'" in said(dataset)
 
 
+def test_one_cell_that_is_no_date_does_not_make_seconds_of_dates(tmp_path: Path) -> None:
+    lines = [f"u\ti{day}\t202005{day:02}" for day in range(1, 10)]
+    path = atomic(tmp_path / "toy.inter", "user_id:token\titem_id:token\tdate:token", [*lines, "u\tx\t20201399"])
+    assert "line 11: field 'date' holds 20201399, which is no date as in YYYYMMDD" in refusal(path)
+    assert load(path, incomplete="drop").interactions.timestamps[0] == 1_588_291_200
+
+
+def test_days_and_hours_in_two_fields_are_not_ordered_by_the_day_alone(tmp_path: Path) -> None:
+    header = "user_id:token\titem_id:token\tdate:token\ttime:token"
+    path = atomic(tmp_path / "toy.inter", header, ["u\tb\t2020-01-01\t10:00:00", "u\ta\t2020-01-01\t09:00:00"])
+    assert "field 'date' holds days and 'time' the time of day; write both into one field" in refusal(path)
+    assert history(load(path, time="date"), "u") == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("toy.inter", "user_id:token\titem_id:token\nu\ta\0b\nu\tb\n", "line 2: a NUL character"),
+        ("toy.jsonl", '{"user": "a\\u0000", "item": "b", "ts": 5}\n', r"the id 'a\x00' holds a NUL character"),
+        ("toy.jsonl", '{"user": "a\\ud800", "item": "b", "ts": 5}\n', r"the id 'a\ud800' holds .* half a letter"),
+        ("toy.txt", "a b\0\na c\n", "holds a NUL character"),
+    ],
+)
+def test_ids_that_would_be_cut_are_refused(tmp_path: Path, name: str, content: str, message: str) -> None:
+    with pytest.raises(BenchError) as caught:
+        load(write(tmp_path / name, content))
+    assert message.split(" .* ")[-1] in str(caught.value)
+
+
+def test_a_file_that_is_only_called_like_a_part_is_read(tmp_path: Path) -> None:
+    lines = [f"{user}\t{item}\t{day}" for user, item, day in ROWS]
+    path = atomic(tmp_path / "my-test" / "my-test.inter", "user_id:token\titem_id:token\ttimestamp:float", lines)
+    write(path.with_suffix(".item"), "item_id:token\ttitle:token_seq\nb\tBee\n")
+    for place in (path, path.parent):
+        dataset = load(place)
+        assert dataset.item_table.columns["title"].tolist() == ["Bee", "", ""]
+        assert "called like the test part of a split, of which no other part is here" in said(dataset)
+
+
 def test_users_and_items_of_other_names(tmp_path: Path) -> None:
     lines = [f"{item}\t{user}\t{day}" for user, item, day in ROWS]
     path = atomic(tmp_path / "toy.inter", "video_id:token\tsession_id:token\ttimestamp:float", lines)
