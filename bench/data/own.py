@@ -95,8 +95,7 @@ def load_own(name: str, files: DataFiles) -> Dataset:
     path = Path(files.path or "").expanduser()
     if not files.path or not path.exists():
         raise BenchError(f"'{path}' does not exist; give the path of {ACCEPTED}")
-    by_column = (files.user, files.item, files.time, files.order) != (None, None, None, None)
-    if movielens.is_ratings_file(path) and not by_column:
+    if movielens.is_ratings_file(path) and _other_option(files, ROW_OPTIONS) is None:
         return _load_movielens(name, path, files)
     if path.is_file() and path.name.endswith(TABLE_SUFFIXES):
         return _load_table(name, path, files)
@@ -126,9 +125,15 @@ def _is_readable(path: Path) -> bool:
 
 
 def _refuse_other_options(path: Path, files: DataFiles, accepted: tuple[str, ...]) -> None:
-    for option in TABLE_OPTIONS:
-        if option not in accepted and getattr(files, option) != DataFiles.model_fields[option].default:
-            raise BenchError(f"{path}: --{option} is for tables of events (.csv, .tsv, .parquet); leave it out")
+    option = _other_option(files, accepted)
+    if option is not None:
+        raise BenchError(f"{path}: --{option} is for tables of events (.csv, .tsv, .parquet); leave it out")
+
+
+def _other_option(files: DataFiles, accepted: tuple[str, ...]) -> str | None:
+    """The first option in use of those that only a table takes, but for the accepted ones."""
+    used = (option for option in TABLE_OPTIONS if getattr(files, option) != DataFiles.model_fields[option].default)
+    return next((option for option in used if option not in accepted), None)
 
 
 def _load_table(name: str, path: Path, files: DataFiles) -> Dataset:
