@@ -109,11 +109,6 @@ def load_release(name: str) -> Dataset:
     return read_amazon(path, name, release.filters, BUILT_IN)
 
 
-def is_amazon(path: Path) -> bool:
-    """Whether a file is named as reviews may be; what it holds is seen when it is read."""
-    return _category(path) is not None
-
-
 def event_keys(objects: list[set[str]]) -> EventKeys | None:
     """The keys of a release's reviews, if these objects are some.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.data import amazon, sequences
-from bench.data.amazon import is_amazon, metadata_file, read_amazon
+from bench.data.amazon import metadata_file, read_amazon
 from bench.data.catalog import load_dataset
 from bench.data.own import DataFiles, load_own
 from bench.data.recbole_wheel import DATA_FOLDER_VARIABLE
@@ -93,15 +93,15 @@ def test_2023_reviews_are_told_apart_by_parent_and_timed_in_milliseconds(tmp_pat
     [
         ("reviews_Beauty_5.json.gz", "meta_Beauty.json.gz"),
         ("reviews_Toys_and_Games.json", "meta_Toys_and_Games.json"),
+        ("Video_Games_5.json.gz", "meta_Video_Games.json.gz"),
         ("All_Beauty.jsonl.gz", "meta_All_Beauty.jsonl.gz"),
-        ("meta_All_Beauty.jsonl.gz", None),
-        ("ratings.csv", None),
     ],
 )
-def test_reviews_are_known_by_their_names(name: str, metadata: str | None) -> None:
-    assert is_amazon(Path(name)) == (metadata is not None)
-    if metadata is not None:
-        assert metadata_file(Path("folder") / name) == Path("folder") / metadata
+def test_metadata_is_expected_beside_the_reviews(tmp_path: Path, name: str, metadata: str) -> None:
+    assert metadata_file(tmp_path / name) == tmp_path / metadata
+    other = tmp_path / (metadata.removesuffix(".gz") if metadata.endswith(".gz") else f"{metadata}.gz")
+    other.touch()
+    assert metadata_file(tmp_path / name) == other
 
 
 @pytest.mark.parametrize(
