@@ -87,10 +87,10 @@ def optimiser_line(source: str, theirs: str, config: TrainingConfig, batch: str 
         "optimiser, schedule and stopping",
         "approximated",
         source,
-        f"{theirs}. Here, as for every model of this suite: AdamW (betas 0.9 and {config.beta2:g}, epsilon 1e-8), weight "
-        f"decay {config.weight_decay:g} on matrices, rate {config.learning_rate:g} after {config.warmup_steps} steps of "
-        f"warm-up and then along a cosine to a tenth, gradients clipped at {config.gradient_norm:g}{average}, at most "
-        f"{config.epochs} epochs, {step} a step, the best of the validations by NDCG@10 with a patience of "
+        f"{theirs}. Here, as for every model of this suite: AdamW (betas 0.9 and {config.beta2:g}, epsilon 1e-8), "
+        f"weight decay {config.weight_decay:g} on matrices, rate {config.learning_rate:g} after {config.warmup_steps} "
+        f"steps of warm-up and then along a cosine to a tenth, gradients clipped at {config.gradient_norm:g}{average}, "
+        f"at most {config.epochs} epochs, {step} a step, the best of the validations by NDCG@10 with a patience of "
         f"{config.patience}",
         test="tests/models/test_training.py::test_the_learning_rate_warms_up_and_falls_to_a_tenth_along_a_cosine",
     )

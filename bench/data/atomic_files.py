@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.data.interactions import Interactions, chronological
+from bench.data.rows import RowCheck
 from bench.errors import BenchError
 
 FIELD_TYPES = ("token", "token_seq", "float", "float_seq")
@@ -83,6 +84,48 @@ def read_atomic_dataset(folder: Path, name: str) -> AtomicDataset:
     )
 
 
+@dataclass(frozen=True)
+class AtomicCells:
+    """An atomic file as text.
+
+    Attributes:
+        cells: One column a field, indexed by line number; the text as it stands there.
+        types: The type of each field, one of `FIELD_TYPES`.
+        n_lines: How many lines below the header the file has, those that were left out included.
+    """
+
+    cells: pd.DataFrame
+    types: dict[str, str]
+    n_lines: int
+
+
+def read_atomic_cells(path: Path, check: RowCheck) -> AtomicCells:
+    """Reads one atomic file without a look at what its fields mean.
+
+    Args:
+        path: The file.
+        check: Learns of lines that have another number of fields than the header.
+
+    Raises:
+        BenchError: The file is missing, empty, not UTF-8, has a malformed header or no row, or `check` raises.
+    """
+    content = _content(path)
+    lines, wrong = content.split(b"\n")[:-1], _wrong_widths(content)
+    numbers = np.arange(1, len(lines) + 1)
+    if len(wrong):
+        check.refuse(int(wrong[0]) + 1, _width_problem(lines, int(wrong[0])), len(wrong))
+        numbers = np.delete(numbers, wrong)
+        content = b"\n".join(lines[number - 1] for number in numbers) + b"\n"
+    cells = _parsed(content)
+    cells.index = pd.Index(numbers)
+    types = _header(path, cells.iloc[0])
+    table = cells.iloc[1:]
+    if table.empty:
+        raise BenchError(f"{path} holds a header and no rows")
+    table.columns = pd.Index(types)
+    return AtomicCells(table, types, len(lines) - 1)
+
+
 def read_atomic_table(path: Path, required: Mapping[str, str]) -> pd.DataFrame:
     """Reads one atomic file, strictly.
 
@@ -123,14 +166,32 @@ def read_atomic_table(path: Path, required: Mapping[str, str]) -> pd.DataFrame:
 
 def _read_cells(path: Path) -> pd.DataFrame:
     """Every field of a file as text, the header as first row, indexed by line number."""
+    content = _content(path)
+    wrong = _wrong_widths(content)
+    if len(wrong):
+        lines = content.split(b"\n")
+        raise BenchError(f"{path}, line {wrong[0] + 1}: {_width_problem(lines, int(wrong[0]))}")
+    cells = _parsed(content)
+    cells.index = pd.RangeIndex(1, len(cells) + 1)
+    return cells
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a file, with a line feed alone after every line, and no blank lines at the end."""
     if not path.is_file():
         raise BenchError(f"{path} does not exist; an atomic data set NAME needs at least NAME/NAME.inter")
     content = path.read_bytes().removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n")
     if not content.strip():
         raise BenchError(f"{path} is empty; its first line must be a header such as user_id:token")
     _check_encoding(path, content)
-    _check_widths(path, content if content.endswith(b"\n") else content + b"\n")
-    cells = pd.read_csv(
+    if b"\0" in content:
+        line = content.count(b"\n", 0, content.index(b"\0")) + 1
+        raise BenchError(f"{path}, line {line}: a NUL character, at which the field would end unseen; take it out")
+    return content.rstrip(b"\r\n") + b"\n"
+
+
+def _parsed(content: bytes) -> pd.DataFrame:
+    return pd.read_csv(
         io.BytesIO(content),
         sep="\t",
         header=None,
@@ -140,8 +201,6 @@ def _read_cells(path: Path) -> pd.DataFrame:
         lineterminator="\n",
         skip_blank_lines=False,
     )
-    cells.index = pd.RangeIndex(1, len(cells) + 1)
-    return cells
 
 
 def _check_encoding(path: Path, content: bytes) -> None:
@@ -155,18 +214,18 @@ def _check_encoding(path: Path, content: bytes) -> None:
         ) from None
 
 
-def _check_widths(path: Path, content: bytes) -> None:
-    """Compares the number of fields of each line with the header's; pandas fills up short lines without a word."""
+def _wrong_widths(content: bytes) -> NDArray[np.int64]:
+    """The lines, counted from 0, whose number of fields isn't the header's; pandas fills up short ones silently."""
     characters = np.frombuffer(content, dtype=np.uint8)
     line_ends = np.flatnonzero(characters == ord("\n"))
     widths = np.diff(np.searchsorted(np.flatnonzero(characters == ord("\t")), line_ends), prepend=0) + 1
-    wrong = np.flatnonzero(widths != widths[0])
-    if len(wrong):
-        found = widths[wrong[0]]
-        raise BenchError(
-            f"{path}, line {wrong[0] + 1}: {found} {'field' if found == 1 else 'fields'} where the header has "
-            f"{widths[0]}; fields are separated by one tab"
-        )
+    return np.flatnonzero(widths != widths[0])
+
+
+def _width_problem(lines: list[bytes], wrong: int) -> str:
+    width, expected = (lines[number].count(b"\t") + 1 for number in (wrong, 0))
+    noun = "field" if width == 1 else "fields"
+    return f"{width} {noun} where the header has {expected}; fields are separated by one tab"
 
 
 def _header(path: Path, cells: pd.Series) -> dict[str, str]:

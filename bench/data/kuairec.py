@@ -33,6 +33,8 @@ SOURCE = (
     "C. Gao et al.: KuaiRec: A Fully-observed Dataset and Insights for Evaluating Recommender Systems. CIKM 2022, "
     "arXiv:2202.10842; KuaiRec 2.0, https://kuairec.com."
 )
+CLOCKS = ("timestamp", "time")
+"""The columns of a matrix that hold times: seconds since 1970, and the local time of China as text."""
 POSITIVE_ABOVE = 1.0
 """A view is an event if more than this share of the video was watched (GLASS: a watch ratio above 100 %)."""
 
@@ -156,17 +158,47 @@ class _Views:
     filters: tuple[str, ...]
 
 
+def is_matrix(path: Path) -> bool:
+    """Whether a CSV file has the columns of a matrix, whatever it is called."""
+    if path.suffix != ".csv":
+        return False
+    with path.open("rb") as file:
+        names = file.readline(10_000).decode("utf-8-sig", "replace").strip().split(",")
+    return {*_MATRIX_COLUMNS, *CLOCKS} <= set(names)
+
+
+def clock_note(path: Path, taken: str = "timestamp") -> str:
+    """Which of a matrix's two times is the time of the events, and by how much they differ in its first rows."""
+    kinds = {"timestamp": pa.float64(), "time": pa.string()}
+    options = pacsv.ConvertOptions(include_columns=list(kinds), column_types=kinds, strings_can_be_null=True)
+    other = next(clock for clock in CLOCKS if clock != taken)
+    told = f"time is '{taken}'; '{other}' is not used"
+    try:
+        with pacsv.open_csv(path, convert_options=options) as reader:
+            block = reader.read_next_batch().to_pandas()
+    except (OSError, KeyError, StopIteration, pa.ArrowException):
+        return told
+    local = pd.to_datetime(block["time"], errors="coerce", format="ISO8601")
+    hours = ((local - pd.Timestamp(0)).dt.total_seconds() - block["timestamp"]) / 3600
+    if not hours.notna().any():
+        return told
+    ahead = float(hours.median())
+    if abs(ahead) < 1 / 60:
+        return f"{told}; both are the same times"
+    return f"{told}; 'time' is {ahead:+.3g} h from 'timestamp' (seconds, UTC): the local time of China is 8 h ahead"
+
+
 def _read_matrix(path: Path) -> _Views:
     """Reads a matrix block by block, keeping the rows that are events."""
     rows, positive = 0, []
     catalogue = np.zeros(0, dtype=np.int64)
     options = pacsv.ConvertOptions(include_columns=list(_MATRIX_COLUMNS), column_types=_MATRIX_COLUMNS)
+    serial = pacsv.ReadOptions(use_threads=False)  # else messages come without row numbers
     try:
-        with pacsv.open_csv(path, convert_options=options) as reader:
+        with pacsv.open_csv(path, convert_options=options, read_options=serial) as reader:
             for block in reader:
+                _reject_rows(path, block, rows + 2)
                 rows += len(block)
-                if block["user_id"].null_count or block["video_id"].null_count:
-                    raise BenchError(f"{path}: a row has no user_id or video_id; download the file again")
                 catalogue = np.union1d(catalogue, block["video_id"].to_numpy())
                 above = pc.fill_null(pc.greater(block["watch_ratio"], POSITIVE_ABOVE), False)
                 positive.append(block.filter(above).to_pandas())
@@ -180,7 +212,8 @@ def _read_matrix(path: Path) -> _Views:
     kept = timed.drop_duplicates()
     sentences = [
         f"watch ratio above {POSITIVE_ABOVE:g}: {len(views):,} of {rows:,} views, "
-        f"of {views['user_id'].nunique():,} users, are events"
+        f"of {views['user_id'].nunique():,} users, are events",
+        clock_note(path),
     ]
     if len(timed) < len(views):
         sentences.append(f"{len(views) - len(timed):,} events without a timestamp are left out")
@@ -193,6 +226,18 @@ def _read_matrix(path: Path) -> _Views:
         catalogue=catalogue,
         filters=tuple(sentences),
     )
+
+
+def _reject_rows(path: Path, block: pa.RecordBatch, first_row: int) -> None:
+    """Raises for the first row without an id or with a time that can't be; the header is row 1."""
+    for column, bad, problem in (
+        ("user_id", pc.is_null(block["user_id"]), "is empty"),
+        ("video_id", pc.is_null(block["video_id"]), "is empty"),
+        ("timestamp", pc.fill_null(pc.less(block["timestamp"], 0), False), "is negative"),
+    ):
+        if pc.any(bad).as_py():
+            row = first_row + pc.index(bad, True).as_py()
+            raise BenchError(f"{path}, row {row}: {column} {problem}; download the file again")
 
 
 def _read_categories(path: Path, catalogue: NDArray[np.int64]) -> NDArray[np.int32]:
@@ -218,7 +263,7 @@ def _read_rows(path: Path, columns: tuple[str, ...]) -> list[tuple[int, list[str
     a caption and is passed over, and columns that a line lacks are "".
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             lines = csv.reader(file)
             header = next(lines, [])
             missing = [column for column in ("video_id", *columns) if column not in header]

@@ -10,8 +10,6 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 
 from bench.data.atomic_files import read_atomic_dataset
@@ -19,7 +17,9 @@ from bench.data.dataset import Dataset, ItemTable, SeenItems
 from bench.data.events import EventLog, ItemFacts, assemble
 from bench.data.filters import Filter
 from bench.data.fingerprint import dataset_hash
+from bench.data.movielens_ratings import read_ratings
 from bench.data.recbole_wheel import DATA_FOLDER_VARIABLE, data_folder, ml_100k_folder
+from bench.data.rows import BUILT_IN, RowRules, with_duplicates_judged
 from bench.errors import BenchError, MissingDataError
 
 SUMMARY = "MovieLens-100K: 943 users, 1,682 films, 100,000 ratings, medium histories, no repeats"
@@ -95,7 +95,7 @@ def load_release(name: str) -> Dataset:
     folder = data_folder() / name
     for place in (folder, folder / f"{name}.zip", folder.with_name(f"{name}.zip")):
         if is_movielens(place):
-            return read_movielens(place, name)
+            return read_movielens(place, name, rules=BUILT_IN)
     raise MissingDataError(
         f"{name} is not on this machine: fetch https://files.grouplens.org/datasets/movielens/{name}.zip (terms: "
         f"https://grouplens.org/datasets/movielens/) and put it, zipped or not, into {folder} (the data folder is "
@@ -104,37 +104,53 @@ def load_release(name: str) -> Dataset:
 
 
 def is_movielens(place: Path) -> bool:
-    """Whether a folder or a zip holds the ratings and films of a release."""
+    """Whether a folder or a zip holds the ratings of a release, or a file is called like these."""
     try:
         return _layout(_Files(place)) is not None
     except (OSError, zipfile.BadZipFile):
         return False
 
 
-def read_movielens(place: Path, name: str, filters: tuple[Filter, ...] = ()) -> Dataset:
+def is_ratings_file(path: Path) -> bool:
+    """Whether a file is called as ratings of a release are that have no names of columns."""
+    return path.is_file() and path.name in _FILES_BY_PATH
+
+
+def read_movielens(place: Path, name: str, filters: tuple[Filter, ...] = (), rules: RowRules | None = None) -> Dataset:
     """Reads a release of any size; every rating is an event, whatever its value.
 
     Films are numbered in the order of the films' file, users in that of the ratings' file. A title is divided into
-    `title` and `year`. An item's category is its first-listed genre, numbered in the order of the sorted names.
+    `title` and `year`. An item's category is its first-listed genre, numbered in the order of the sorted names. Without
+    a films' file there is no text, which a note says.
 
     Args:
         place: A folder or a zip with `u.data` and `u.item` (100K), `ratings.dat` and `movies.dat` (1M, 10M), or
-            `ratings.csv` and `movies.csv` (20M and later). A zip is read where it lies, without unpacking it to disk.
+            `ratings.csv` and `movies.csv` (20M and later), or the path of `u.data` or `ratings.dat`. A zip is read
+            where it lies, without unpacking it to disk.
         name: For the data set.
         filters: What to leave out.
+        rules: What becomes of ratings that can't be used, and of duplicates. None: `RowRules()`.
 
     Raises:
         BenchError: A file is missing or malformed.
     """
+    rules = rules or RowRules()
     files = _Files(place)
     layout = _layout(files)
     if layout is None:
         raise BenchError(f"{place} holds no MovieLens release: there are no ratings.csv, ratings.dat or u.data in it")
-    ratings = _ratings(files, layout)
-    users, user_ids = pd.factorize(ratings[0])
-    items, item_ids = pd.factorize(ratings[1])
-    log = EventLog(users, items, ratings[2], user_ids.astype(np.str_), item_ids.astype(np.str_))
-    films = layout.films(files.text(layout.films_file), files.where(layout.films_file))
+    where = files.where(layout.ratings_file)
+    ratings = read_ratings(files.read(layout.ratings_file), where, layout.delimiter, layout.header, rules)
+    users, user_ids = pd.factorize(ratings.users)
+    items, item_ids = pd.factorize(ratings.items)
+    notes: tuple[str, ...] = ("every rating is an event, whatever its value", *ratings.notes)
+    films = None
+    if layout.films_file in files:
+        films = layout.films(files.text(layout.films_file), files.where(layout.films_file))
+    else:
+        notes = (*notes, f"{layout.films_file} does not lie beside {layout.ratings_file}: items have no text")
+    log = EventLog(users, items, ratings.times, user_ids.astype(np.str_), item_ids.astype(np.str_), notes=notes)
+    log = with_duplicates_judged(log, where, rules)
     return assemble(name, log, films, LICENCE, GROUPLENS_SOURCE, _SEEN_ITEMS, _BASKETS, filters)
 
 
@@ -153,7 +169,8 @@ class _Files:
     """The files of a folder or of a zip, by name, wherever in the zip they lie."""
 
     def __init__(self, place: Path) -> None:
-        self.place = place
+        self.chosen = place.name if is_ratings_file(place) else None
+        self.place = place if self.chosen is None else place.parent
         self._members: dict[str, str] = {}
         if place.suffix == ".zip":
             with zipfile.ZipFile(place) as archive:
@@ -184,33 +201,6 @@ class _Files:
             return content.decode("latin-1")
 
 
-def _ratings(files: _Files, layout: _Layout) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Users, films and times, int64 `[n_events]` each, in file order."""
-    content, where = files.read(layout.ratings_file), files.where(layout.ratings_file)
-    if len(layout.delimiter) > 1:
-        content = content.replace(layout.delimiter, b"\t")
-    delimiter = "," if layout.delimiter == b"," else "\t"
-    names = ["user", "item", "rating", "time"]
-    whole = pa.int64()
-    try:
-        table = pacsv.read_csv(
-            io.BytesIO(content),
-            pacsv.ReadOptions(column_names=names, skip_rows=int(layout.header), use_threads=False),
-            pacsv.ParseOptions(delimiter=delimiter, quote_char=False),
-            pacsv.ConvertOptions(
-                column_types={"user": whole, "item": whole, "rating": pa.string(), "time": whole}, null_values=[]
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        raise BenchError(f"{where} is damaged ({str(error).splitlines()[0]}); fetch the release anew") from None
-    users, items, times = (table[name].to_numpy() for name in ("user", "item", "time"))
-    if (times < 0).any():
-        raise BenchError(
-            f"{where}, rating {int((times < 0).argmax()) + 1}: its time is negative; fetch the release anew"
-        )
-    return users, items, times
-
-
 def _films_of_csv(text: str, where: str) -> ItemFacts:
     try:
         films = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
@@ -220,19 +210,24 @@ def _films_of_csv(text: str, where: str) -> ItemFacts:
 
 
 def _films_of_dat(text: str, where: str) -> ItemFacts:
-    rows = [line.split("::") for line in text.splitlines() if line]
+    rows = [line.split("::") for line in _lines(text)]
     _check_widths(rows, 3, where)
     films = pd.DataFrame(rows, columns=["id", "title", "genres"])
     return _facts(films["id"], films["title"], films["genres"].str.replace("|", " "), where)
 
 
 def _films_of_100k(text: str, where: str) -> ItemFacts:
-    rows = [line.split("|") for line in text.splitlines() if line]
+    rows = [line.split("|") for line in _lines(text)]
     _check_widths(rows, 5 + len(_ML_100K_GENRES), where)
     genres = [
         " ".join(genre for genre, flag in zip(_ML_100K_GENRES, row[5:], strict=True) if flag == "1") for row in rows
     ]
     return _facts(pd.Series([row[0] for row in rows]), pd.Series([row[1] for row in rows]), pd.Series(genres), where)
+
+
+def _lines(text: str) -> list[str]:
+    """Lines that aren't empty; a line ends with a line feed only, since a title may hold what Unicode takes for one."""
+    return [stripped for line in text.split("\n") if (stripped := line.rstrip("\r"))]
 
 
 def _check_widths(rows: list[list[str]], width: int, where: str) -> None:
@@ -260,8 +255,16 @@ _LAYOUTS = (
 )
 
 
+_FILES_BY_PATH = ("u.data", "ratings.dat")
+"""Ratings that may be given by their own path; `ratings.csv` is a table like any other."""
+
+
 def _layout(files: _Files) -> _Layout | None:
-    return next((layout for layout in _LAYOUTS if layout.ratings_file in files and layout.films_file in files), None)
+    """The generation of a release; one with both of its files goes before one whose films are missing."""
+    present = [
+        layout for layout in _LAYOUTS if layout.ratings_file in files and files.chosen in (None, layout.ratings_file)
+    ]
+    return next((layout for layout in present if layout.films_file in files), next(iter(present), None))
 
 
 def _first_genre(genres: pd.Series) -> NDArray[np.int32]:

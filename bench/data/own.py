@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from bench.data import amazon, movielens, sequences
-from bench.data.atomic_files import read_atomic_dataset, read_atomic_table
+from bench.data import amazon, kuairec, movielens, sequences
+from bench.data.atomic_dataset import events_at, load_atomic
+from bench.data.atomic_events import FieldChoice
 from bench.data.dataset import Dataset
-from bench.data.events import EventLog, ItemFacts, assemble
+from bench.data.events import assemble
 from bench.data.filters import Filter, MinimumEvents
-from bench.data.item_files import CATEGORY_NAMES, read_item_facts
+from bench.data.item_files import read_item_facts
+from bench.data.json_events import JSON_SUFFIXES, is_json_lines, keys_at_the_beginning, read_json_log, usual_keys
+from bench.data.rows import RowRules, with_duplicates_judged
 from bench.data.tables import TABLE_SUFFIXES, read_events
 from bench.errors import BenchError
 
 LICENCE = "Unknown to this program; whoever brings the data knows its terms."
 ACCEPTED = (
     "a .csv, .tsv or .parquet file with one row an event, a folder of RecBole's atomic files, a MovieLens folder or "
-    "zip, Amazon reviews, or a .txt file of sequences"
+    "zip, Amazon reviews or other .jsonl, or a .txt file of sequences or pairs"
 )
 
 
@@ -30,11 +33,12 @@ class DataFiles(BaseModel):
 
     Attributes:
         path: A file or a folder, see `ACCEPTED`.
-        user, item, time, order: Columns of a table of events, see `tables.read_events`.
+        user, item, time, order: Columns of a table of events, see `tables.read_events`; the first three also fields of
+            atomic files and keys of JSON.
         items, text, category, embeddings: Side information on items, see `item_files.read_item_facts`.
         baskets: Whether events of one user with one timestamp are one basket.
         duplicates: Whether rows that equal an earlier one in user, item and time are kept.
-        incomplete: Whether a row without user, item or time is an error or is left out.
+        incomplete: Whether a row without user, item or time, or one that can't be read, is an error or is left out.
         min_user_events, min_item_events: Users and items with fewer events are left out, until none is left.
     """
 
@@ -63,7 +67,12 @@ class DataFiles(BaseModel):
 
 
 TABLE_OPTIONS = ("user", "item", "time", "order", "items", "text", "category", "embeddings", "duplicates", "incomplete")
-"""What only a table of events can be read with; other formats have their own columns."""
+"""What a table of events can be read with; other formats have columns of their own and take a part of these."""
+
+ROW_OPTIONS = ("duplicates", "incomplete")
+"""What every format takes whose lines are events."""
+NAMED_OPTIONS = ("user", "item", "time", *ROW_OPTIONS)
+"""What a format with names for its columns takes."""
 
 
 def name_of(path: str) -> str:
@@ -86,37 +95,62 @@ def load_own(name: str, files: DataFiles) -> Dataset:
     path = Path(files.path or "").expanduser()
     if not files.path or not path.exists():
         raise BenchError(f"'{path}' does not exist; give the path of {ACCEPTED}")
+    if movielens.is_ratings_file(path) and _other_option(files, ROW_OPTIONS) is None:
+        return _load_movielens(name, path, files)
     if path.is_file() and path.name.endswith(TABLE_SUFFIXES):
         return _load_table(name, path, files)
-    for option in TABLE_OPTIONS:
-        if getattr(files, option) != DataFiles.model_fields[option].default:
-            raise BenchError(f"{path}: --{option} is for tables of events (.csv, .tsv, .parquet); leave it out")
-    filters = _filters(files)
-    atomic = _atomic(path)
+    filters, rules = _filters(files), _rules(files)
+    atomic = events_at(path)
     if atomic is not None:
-        return _load_atomic(name, atomic, files)
-    if files.baskets:
-        raise BenchError(f"{path}: --baskets is for tables and atomic files; this format has no baskets")
+        _refuse_other_options(path, files, NAMED_OPTIONS)
+        choice = FieldChoice(files.user, files.item, files.time)
+        return load_atomic(name, atomic, LICENCE, choice, rules, files.baskets, filters)
+    _refuse_baskets(path, files)
+    if is_json_lines(path):
+        _refuse_other_options(path, files, NAMED_OPTIONS)
+        return _load_json(name, path, files)
     if movielens.is_movielens(path):
-        return movielens.read_movielens(path, name, filters)
-    if path.is_file() and amazon.is_amazon(path):
-        return amazon.read_amazon(path, name, filters)
+        return _load_movielens(name, path, files)
+    _refuse_other_options(path, files, ROW_OPTIONS)
     listed = path / sequences.SEQUENCES_FILE if path.is_dir() else path
     if listed.is_file() and listed.suffix == ".txt":
-        return sequences.read_sequences(listed, name, filters, LICENCE, listed.name)
-    raise BenchError(f"'{path}' is in no known format; give {ACCEPTED}")
+        return sequences.read_sequences(listed, name, filters, LICENCE, listed.name, rules)
+    inside = [file.name for file in sorted(path.iterdir()) if _is_readable(file)] if path.is_dir() else []
+    hint = f"it holds {', '.join(inside[:5])}: give one of these files" if inside else f"give {ACCEPTED}"
+    raise BenchError(f"'{path}' is in no known format; {hint}")
+
+
+def _is_readable(path: Path) -> bool:
+    return path.is_file() and path.name.endswith((*TABLE_SUFFIXES, *JSON_SUFFIXES, ".txt"))
+
+
+def _refuse_other_options(path: Path, files: DataFiles, accepted: tuple[str, ...]) -> None:
+    option = _other_option(files, accepted)
+    if option is not None:
+        raise BenchError(f"{path}: --{option} is for tables of events (.csv, .tsv, .parquet); leave it out")
+
+
+def _other_option(files: DataFiles, accepted: tuple[str, ...]) -> str | None:
+    """The first option in use of those that only a table takes, but for the accepted ones."""
+    used = (option for option in TABLE_OPTIONS if getattr(files, option) != DataFiles.model_fields[option].default)
+    return next((option for option in used if option not in accepted), None)
 
 
 def _load_table(name: str, path: Path, files: DataFiles) -> Dataset:
+    matrix = kuairec.is_matrix(path) and files.order is None and files.time in (None, *kuairec.CLOCKS)
+    time = "timestamp" if matrix and files.time is None else files.time
     log = read_events(
         path,
         files.user,
         files.item,
-        files.time,
+        time,
         files.order,
         drop_incomplete=files.incomplete == "drop",
         drop_duplicates=files.duplicates == "drop",
     )
+    if matrix and time is not None:
+        every = "a matrix of KuaiRec, each row of which is an event, whatever its watch_ratio"
+        log = replace(log, notes=(*log.notes, every, kuairec.clock_note(path, time)))
     if files.baskets and log.times is None:
         raise BenchError(f"{path}: --baskets needs a time, since a basket is what shares one; name it with --time")
     items, embeddings = (None if other is None else _existing(other) for other in (files.items, files.embeddings))
@@ -132,40 +166,38 @@ def _existing(path: str) -> Path:
     return found
 
 
-def _atomic(path: Path) -> Path | None:
-    """The file of events among RecBole's atomic files, given it or its folder."""
-    if path.suffix == ".inter":
-        return path
-    found = sorted(path.glob("*.inter")) if path.is_dir() else []
-    if len(found) > 1:
-        found = [file for file in found if file.stem == path.resolve().name] or found
-    if len(found) > 1:
-        raise BenchError(f"{path} holds {len(found)} data sets ({', '.join(f.name for f in found)}); give one file")
-    return found[0] if found else None
+def _refuse_baskets(path: Path, files: DataFiles) -> None:
+    if files.baskets:
+        raise BenchError(f"{path}: --baskets is for tables and atomic files; this format has no baskets")
 
 
-def _load_atomic(name: str, events: Path, files: DataFiles) -> Dataset:
-    """Atomic files by the rules of `assemble`. Fields of words are text; the first word of a class or the like is the
-    item's category.
-    """
-    raw = read_atomic_dataset(events.parent, events.stem)
-    has_time = "timestamp" in read_atomic_table(events, {}).columns
-    interactions = raw.interactions
-    users = np.repeat(np.arange(interactions.n_users), interactions.lengths)
-    log = EventLog(
-        users=users,
-        items=interactions.items,
-        times=interactions.timestamps if has_time else None,
-        user_ids=raw.user_ids,
-        item_ids=raw.item_ids,
-        notes=() if has_time else ("no time: the order of the rows is that of the events",),
+def _load_movielens(name: str, path: Path, files: DataFiles) -> Dataset:
+    _refuse_baskets(path, files)
+    _refuse_other_options(path, files, ROW_OPTIONS)
+    return movielens.read_movielens(path, name, _filters(files), _rules(files))
+
+
+def _load_json(name: str, path: Path, files: DataFiles) -> Dataset:
+    """Amazon's reviews of any release by their keys; else events with keys that are given or have usual names."""
+    given = (files.user, files.item, files.time)
+    objects = keys_at_the_beginning(path)
+    known = amazon.event_keys(objects)
+    if known is not None and given == (None, None, None):
+        return amazon.read_amazon(path, name, _filters(files), _rules(files))
+    keys = usual_keys(path, objects, *given, known)
+    log = with_duplicates_judged(read_json_log(path, keys, _rules(files)), path, _rules(files))
+    return assemble(
+        name,
+        replace(log, notes=(keys.in_words(objects), *log.notes)),
+        None,
+        LICENCE,
+        path.name,
+        filters=_filters(files),
     )
-    text = tuple(field for field in raw.items if raw.items[field].dtype != np.float64)
-    category = next((field for field in ("class", *CATEGORY_NAMES) if field in text), None)
-    first = raw.items[category].str.split().str[0].fillna("") if category else None
-    facts = ItemFacts(raw.item_ids, raw.items, text, first) if len(raw.items.columns) else None
-    source = f"{events.name}, RecBole's atomic files"
-    return assemble(name, log, facts, LICENCE, source, baskets=files.baskets, filters=_filters(files))
+
+
+def _rules(files: DataFiles) -> RowRules:
+    return RowRules(files.incomplete == "drop", files.duplicates == "drop")
 
 
 def _filters(files: DataFiles) -> tuple[Filter, ...]:

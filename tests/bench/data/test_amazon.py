@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.data import amazon, sequences
-from bench.data.amazon import is_amazon, metadata_file, read_amazon
+from bench.data.amazon import metadata_file, read_amazon
 from bench.data.catalog import load_dataset
 from bench.data.own import DataFiles, load_own
 from bench.data.recbole_wheel import DATA_FOLDER_VARIABLE
@@ -93,15 +93,15 @@ def test_2023_reviews_are_told_apart_by_parent_and_timed_in_milliseconds(tmp_pat
     [
         ("reviews_Beauty_5.json.gz", "meta_Beauty.json.gz"),
         ("reviews_Toys_and_Games.json", "meta_Toys_and_Games.json"),
+        ("Video_Games_5.json.gz", "meta_Video_Games.json.gz"),
         ("All_Beauty.jsonl.gz", "meta_All_Beauty.jsonl.gz"),
-        ("meta_All_Beauty.jsonl.gz", None),
-        ("ratings.csv", None),
     ],
 )
-def test_reviews_are_known_by_their_names(name: str, metadata: str | None) -> None:
-    assert is_amazon(Path(name)) == (metadata is not None)
-    if metadata is not None:
-        assert metadata_file(Path("folder") / name) == Path("folder") / metadata
+def test_metadata_is_expected_beside_the_reviews(tmp_path: Path, name: str, metadata: str) -> None:
+    assert metadata_file(tmp_path / name) == tmp_path / metadata
+    other = tmp_path / (metadata.removesuffix(".gz") if metadata.endswith(".gz") else f"{metadata}.gz")
+    other.touch()
+    assert metadata_file(tmp_path / name) == other
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_damaged_archives_and_encodings_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="unreadable after line 0"):
         read_amazon(path, "toy")
     path.write_bytes(gzip.compress('{"reviewerID": "Ü"}'.encode("latin-1")))
-    with pytest.raises(BenchError, match="line 1 is not UTF-8"):
+    with pytest.raises(BenchError, match=r"line 1: it is not UTF-8 \(byte 0xdc\)"):
         read_amazon(path, "toy")
 
 
@@ -169,7 +169,10 @@ def test_sequences_keep_their_order_and_have_no_time(tmp_path: Path) -> None:
     assert dataset.user_ids.tolist() == ["1", "3"]
     assert dataset.item_ids.tolist() == ["20", "10", "30"]
     assert dataset.interactions.items.tolist() == [0, 1, 0, 2]
-    assert dataset.filters == ("no time: items stand in the order of events", "1 users without items")
+    assert dataset.filters == (
+        "read as sequences, one user a line: user, item, item, ...; no time: items stand in the order of events",
+        "1 users without items",
+    )
 
 
 def test_sequences_take_attributes_or_amazons_metadata_as_text(tmp_path: Path) -> None:

@@ -119,9 +119,19 @@ def test_an_absent_release_is_one_line_with_its_address(
 @pytest.mark.parametrize(
     ("release", "file", "content", "message"),
     [
-        ("ml-1m", "ratings.dat", b"5::30::4::200\n5::20::1\n", "ratings.dat is damaged .*Expected 4 columns, got 3"),
-        ("ml-1m", "ratings.dat", b"5::x::4::200\n", "ratings.dat is damaged .*x"),
-        ("ml-1m", "ratings.dat", b"5::30::4::200\n5::20::1::-2\n", "rating 2: its time is negative"),
+        (
+            "ml-1m",
+            "ratings.dat",
+            b"5::30::4::200\n5::20::1\n",
+            "ratings.dat, line 2: damaged: expected 4 columns, got 3",
+        ),
+        (
+            "ml-1m",
+            "ratings.dat",
+            b"5::x::4::200\n",
+            "ratings.dat, line 1: damaged: the item is 'x', not a whole number",
+        ),
+        ("ml-1m", "ratings.dat", b"5::30::4::200\n5::20::1::-2\n", r"ratings.dat, line 2: its time is negative \(-2\)"),
         ("ml-1m", "movies.dat", b"10::A (1990)::Drama\n20::B\n", "movies.dat, film 2: 2 fields instead of 3"),
         ("ml-1m", "movies.dat", b"10::A::Drama\n10::B::Drama\n", "film 10 is there twice"),
         ("ml-20m", "movies.csv", b"id,title\n10,A\n", "movies.csv is no table of movieId, title and genres"),
