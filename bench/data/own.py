@@ -12,16 +12,18 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from bench.data import amazon, movielens, sequences
 from bench.data.atomic_files import read_atomic_dataset, read_atomic_table
 from bench.data.dataset import Dataset
+from bench.data.event_kinds import Kinds, kinds_as_pairs
 from bench.data.events import EventLog, ItemFacts, assemble
 from bench.data.filters import Filter, MinimumEvents
 from bench.data.item_files import CATEGORY_NAMES, read_item_facts
-from bench.data.tables import TABLE_SUFFIXES, read_events
+from bench.data.tables import TABLE_SUFFIXES, Reading, read_events
+from bench.data.text_tables import Dialect, QuoteRule
 from bench.errors import BenchError
 
 LICENCE = "Unknown to this program; whoever brings the data knows its terms."
 ACCEPTED = (
-    "a .csv, .tsv or .parquet file with one row an event, a folder of RecBole's atomic files, a MovieLens folder or "
-    "zip, Amazon reviews, or a .txt file of sequences"
+    "a .csv, .tsv, .dat or .parquet file with one row an event, a folder of RecBole's atomic files, a MovieLens folder "
+    "or zip, Amazon reviews, or a .txt file of sequences"
 )
 
 
@@ -31,10 +33,14 @@ class DataFiles(BaseModel):
     Attributes:
         path: A file or a folder, see `ACCEPTED`.
         user, item, time, order: Columns of a table of events, see `tables.read_events`.
+        then, missing, time_format: See `tables.Reading`.
+        keep, min_rating, rating: See `event_kinds.Kinds`; `keep` as "column=value,value", or a mapping.
+        separator, no_header, quotes: See `text_tables.Dialect`.
         items, text, category, embeddings: Side information on items, see `item_files.read_item_facts`.
         baskets: Whether events of one user with one timestamp are one basket.
         duplicates: Whether rows that equal an earlier one in user, item and time are kept.
         incomplete: Whether a row without user, item or time is an error or is left out.
+        bad_times: Whether a row whose time is none is an error or is left out.
         min_user_events, min_item_events: Users and items with fewer events are left out, until none is left.
     """
 
@@ -45,6 +51,15 @@ class DataFiles(BaseModel):
     item: str | None = None
     time: str | None = None
     order: str | None = None
+    then: str | None = None
+    keep: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    min_rating: float | None = Field(default=None, allow_inf_nan=False)
+    rating: str | None = None
+    missing: tuple[str, ...] | None = None
+    time_format: str | None = None
+    separator: str | None = None
+    no_header: bool = False
+    quotes: QuoteRule = "auto"
     items: str | None = None
     text: tuple[str, ...] | None = None
     category: str | None = None
@@ -52,23 +67,39 @@ class DataFiles(BaseModel):
     baskets: bool = False
     duplicates: Literal["keep", "drop"] = "keep"
     incomplete: Literal["raise", "drop"] = "raise"
+    bad_times: Literal["raise", "drop"] = "raise"
     min_user_events: int = Field(default=1, ge=1)
     min_item_events: int = Field(default=1, ge=1)
 
-    @field_validator("text", mode="before")
+    @field_validator("user", "item", "time", "order", "then", "rating", mode="before")
+    @classmethod
+    def _by_position(cls, value: object) -> object:
+        """`1`, as YAML reads a column of a file without names."""
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("keep", mode="before")
+    @classmethod
+    def _kinds(cls, value: object) -> object:
+        """`type=buy,cart`, one or several, or a mapping of columns to values, besides pairs."""
+        return kinds_as_pairs(value)
+
+    @field_validator("text", "missing", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
         """`title,genres` as on the command line, besides a list."""
         return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
-TABLE_OPTIONS = ("user", "item", "time", "order", "items", "text", "category", "embeddings", "duplicates", "incomplete")
+_FOR_EVERY_FORMAT = ("path", "baskets", "min_user_events", "min_item_events")
+TABLE_OPTIONS = tuple(key for key in DataFiles.model_fields if key not in _FOR_EVERY_FORMAT)
 """What only a table of events can be read with; other formats have their own columns."""
 
 
 def name_of(path: str) -> str:
     """A name for the data set of a path: the stem of its file, with nothing in it that a folder couldn't be named."""
-    stem = re.sub(r"\.(csv|tsv|parquet|zip|inter|txt|jsonl?)(\.gz)?$", "", Path(path).expanduser().resolve().name)
+    stem = re.sub(
+        r"(?i)\.(csv|tsv|dat|parquet|zip|inter|txt|jsonl?)(\.gz)?$", "", Path(path).expanduser().resolve().name
+    )
     return re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "data"
 
 
@@ -86,11 +117,12 @@ def load_own(name: str, files: DataFiles) -> Dataset:
     path = Path(files.path or "").expanduser()
     if not files.path or not path.exists():
         raise BenchError(f"'{path}' does not exist; give the path of {ACCEPTED}")
-    if path.is_file() and path.name.endswith(TABLE_SUFFIXES):
+    if path.is_file() and path.name.lower().endswith(TABLE_SUFFIXES):
         return _load_table(name, path, files)
     for option in TABLE_OPTIONS:
         if getattr(files, option) != DataFiles.model_fields[option].default:
-            raise BenchError(f"{path}: --{option} is for tables of events (.csv, .tsv, .parquet); leave it out")
+            shown = f"--{option.replace('_', '-')}"
+            raise BenchError(f"{path}: {shown} is for tables of events (.csv, .tsv, .dat, .parquet); leave it out")
     filters = _filters(files)
     atomic = _atomic(path)
     if atomic is not None:
@@ -116,13 +148,24 @@ def _load_table(name: str, path: Path, files: DataFiles) -> Dataset:
         files.order,
         drop_incomplete=files.incomplete == "drop",
         drop_duplicates=files.duplicates == "drop",
+        reading=_reading(files),
     )
-    if files.baskets and log.times is None:
-        raise BenchError(f"{path}: --baskets needs a time, since a basket is what shares one; name it with --time")
     items, embeddings = (None if other is None else _existing(other) for other in (files.items, files.embeddings))
     facts = read_item_facts(items, embeddings, files.item, files.text, files.category)
     source = ", ".join(part.name for part in (path, items, embeddings) if part is not None)
     return assemble(name, log, facts, LICENCE, source, baskets=files.baskets, filters=_filters(files))
+
+
+def _reading(files: DataFiles) -> Reading:
+    return Reading(
+        dialect=Dialect(files.separator, files.no_header, files.quotes),
+        then=files.then,
+        baskets=files.baskets,
+        missing=files.missing,
+        kinds=Kinds(files.keep, files.min_rating, files.rating),
+        time_format=files.time_format,
+        drop_bad_times=files.bad_times == "drop",
+    )
 
 
 def _existing(path: str) -> Path:
