@@ -99,6 +99,8 @@ class Table:
             raise error
         problem = f"several columns that may be the {role}" if found else f"no column that is plainly the {role}"
         hint = f", or {option} {NO_TIME} where the order of the rows is that of the events" if role == "time" else ""
+        if len(self.names) == 1:
+            hint += ", and what separates cells with --separator, if there are several"
         raise BenchError(f"{self.path} has {problem}; name it with {option}{hint} (columns: {self.listed()})")
 
     def others_like(self, role: str, taken: str) -> list[str]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 MISSING_WORDS = frozenset(
     {"na", "n/a", "#n/a", "<na>", "nan", "-nan", "nat", "null", "none", "nil", "undefined", "\\n"}
 )
-"""What other programs write for a missing value, in small letters. As an id such a word is text, if a suspicious one."""
+"""What other programs write for a missing value, in small letters. As an id such a word is text, but a suspect one."""
 
 NO_NUMBER = frozenset(form for word in MISSING_WORDS for form in (word, word.upper(), word.title(), "NaN", "NaT"))
 """These words as they are written; in a column of numbers or times they can be nothing else than empty cells."""

@@ -89,7 +89,7 @@ def read_text_table(path: Path, dialect: Dialect) -> TextTable:
     if found.hides_rows and not path.name.lower().endswith((".tsv", ".tsv.gz")):
         raise BenchError(
             f"{path}, line {found.line}: a quote opens here and closes only {found.lines_on} lines on, and what lies "
-            "between looks like rows of the table; say --quotes plain where they are characters of names, or --quotes cells"
+            "between looks like rows of the table; say --quotes plain where they are characters, or --quotes cells"
         )
     if not found.any:
         return TextTable(reader.plain(), notes, True)
@@ -203,32 +203,49 @@ def _separator(path: Path, content: Content, given: str | None) -> tuple[str, tu
     sample = content[:_SAMPLE_BYTES].decode("utf-8-sig", errors="replace")
     if len(content) > _SAMPLE_BYTES:
         sample = sample[: max(sample.rfind("\n"), 0)] or sample
-    shapes = {separator: _shape(sample, separator) for separator in (expected, *SEPARATORS)}
-    fitting = [separator for separator, (fields, regular) in shapes.items() if fields > 1 and regular]
-    if expected in fitting or not fitting:
+    shapes = {separator: _Shape.of(sample, separator) for separator in (expected, *SEPARATORS)}
+    fitting = {separator: shape for separator, shape in shapes.items() if shape.cells > 1 and shape.is_regular}
+    if not fitting:
         return expected, ()
-    best = max(fitting, key=lambda separator: shapes[separator][0])
+    # Three cells are a user, an item and a time: what gives as many and is expected needs no rival.
+    best = min(
+        fitting,
+        key=lambda one: (fitting[one].tears_quotes, one != expected or fitting[one].cells < 3, -fitting[one].cells),
+    )
+    if best == expected:
+        return expected, ()
     shown = {"\t": "a tab", " ": "a blank"}.get(best, f"'{best}'")
     return best, (f"cells are separated by {shown}, as the first rows show (--separator names another)",)
 
 
-def _shape(sample: str, separator: str) -> tuple[int, bool]:
-    """How many cells the first row has, and whether nearly all rows of the sample have as many."""
-    lines = [line for line in re.split(r"\r\n|\n|\r", sample) if line][:_SAMPLE_ROWS]
-    if len(separator) > 1:
-        rows = [line.split(separator) for line in lines]
-    else:
-        text = io.StringIO("\n".join(lines))
+@dataclass(frozen=True)
+class _Shape:
+    """What the first rows look like with one separator.
+
+    Attributes:
+        cells: In the first row.
+        is_regular: Whether nearly all rows have as many.
+        tears_quotes: Whether quotes don't pair up around its cells.
+    """
+
+    cells: int
+    is_regular: bool
+    tears_quotes: bool
+
+    @classmethod
+    def of(cls, sample: str, separator: str) -> _Shape:
+        lines = [line for line in re.split(r"\r\n|\n|\r", sample) if line][:_SAMPLE_ROWS]
         try:
-            if separator == "\t":
-                rows = list(csv.reader(text, delimiter=separator, quoting=csv.QUOTE_NONE))
+            if len(separator) > 1 or separator == "\t":
+                rows = [line.split(separator) for line in lines]
             else:
-                rows = list(csv.reader(text, delimiter=separator))
+                rows = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=separator))
         except csv.Error:
             rows = [line.split(separator) for line in lines]
-    fields = len(rows[0]) if rows else 0
-    regular = sum(len(row) == fields for row in rows)
-    return fields, regular >= 0.9 * len(rows) or regular >= len(rows) - 1
+        cells = len(rows[0]) if rows else 0
+        regular = sum(len(row) == cells for row in rows)
+        quotes = look_at_quotes(sample.replace(separator, _ONE_BYTE).encode(), _ONE_BYTE)
+        return cls(cells, regular >= 0.9 * len(rows) or regular >= len(rows) - 1, not quotes.pair_up)
 
 
 def _with_one_byte(path: Path, content: Content, separator: str) -> bytes:
@@ -242,9 +259,10 @@ def _without_quotes_around(cells: pa.Table) -> pa.Table:
     """Takes off quotes around whole cells, in which others are doubled; empty cells become null."""
     columns = []
     for column in cells.columns:
-        if pc.any(pc.starts_with(column, '"'), min_count=0).as_py():
-            whole = pc.fill_null(pc.match_substring_regex(column, r'(?s)^"(?:[^"]|"")*"$'), False)
-            bare = pc.replace_substring(pc.utf8_slice_codeunits(column, 1, -1), '""', '"')
+        text = pc.utf8_trim_whitespace(column)
+        if pc.any(pc.starts_with(text, '"'), min_count=0).as_py():
+            whole = pc.fill_null(pc.match_substring_regex(text, r'(?s)^"(?:[^"]|"")*"$'), False)
+            bare = pc.replace_substring(pc.utf8_slice_codeunits(text, 1, -1), '""', '"')
             column = pc.if_else(whole, pc.if_else(pc.equal(bare, ""), pa.scalar(None, pa.string()), bare), column)
         columns.append(column)
     return pa.table(columns, names=cells.column_names)

@@ -147,20 +147,24 @@ def _from_text(cells: pa.ChunkedArray) -> tuple[Column, bool]:
 
 def _dates(cells: pa.ChunkedArray, text: pd.Series) -> Column:
     """ISO dates; those that end in "UTC" are understood, too. "now" and "today" are none, though pandas has it so."""
-    stamps = _iso(text)
-    failed = stamps.isna()
-    if failed.any():
-        stamps[failed] = _iso(text[failed].str.replace(r"\s*(UTC|GMT)$", "Z", regex=True))
+    zoned = pc.match_substring_regex(cells, r":.*(Z|z|[+-][0-9]{2}(:?[0-9]{2})?|UTC|GMT)$").to_numpy()
+    mixed = 0 < zoned.sum() < len(text)
+    # Apart, since pandas gives a time without a zone that of the time before it.
+    stamps = pd.concat([_iso(text[~zoned]), _iso(text[zoned])]).sort_index() if mixed else _iso(text)
     words = ~pc.match_substring_regex(cells, "^[0-9]").to_numpy()
     column = _from_stamps(stamps.mask(words), "holds '{}', neither a number nor a date as in 2024-05-31 18:00:00")
-    zoned = pc.sum(pc.match_substring_regex(cells, r":.*(Z|[+-][0-9]{2}(:?[0-9]{2})?|UTC|GMT)$")).as_py()
-    if 0 < zoned < len(text):
-        column.notes.append(f"{len(text) - zoned:,} of {len(text):,} times name no zone and are taken for UTC")
+    if mixed:
+        column.notes.append(f"{int((~zoned).sum()):,} of {len(text):,} times name no zone and are taken for UTC")
     return column
 
 
 def _iso(text: pd.Series) -> pd.Series:
-    return pd.to_datetime(text, errors="coerce", utc=True, format="ISO8601")
+    stamps = pd.to_datetime(text, errors="coerce", utc=True, format="ISO8601")
+    failed = stamps.isna()
+    if failed.any():
+        words = text[failed].str.replace(r"\s*(UTC|GMT)$", "Z", regex=True)
+        stamps[failed] = pd.to_datetime(words, errors="coerce", utc=True, format="ISO8601")
+    return stamps
 
 
 def _by_layout(cells: pa.ChunkedArray, layout: str) -> Column:
