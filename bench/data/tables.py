@@ -295,8 +295,7 @@ def _giant(table: Table, column: str, users: Ids, word: str) -> BenchError:
 
 def _duplicates(log: EventLog, drop: bool, then: Column | None) -> tuple[EventLog, list[str]]:
     """Counts rows that equal an earlier one, leaves them out on request, and orders ties by the second key."""
-    pairs = log.users.astype(np.int64) * len(log.item_ids) + log.items  # two columns are compared faster than three
-    again = pd.DataFrame({"pair": pairs, "time": log.times}).duplicated().to_numpy()
+    again = _equal_an_earlier_one(log)
     notes: list[str] = []
     if again.any():
         fate = "left out" if drop else "kept as events of their own (--duplicates drop leaves them out)"
@@ -308,6 +307,16 @@ def _duplicates(log: EventLog, drop: bool, then: Column | None) -> tuple[EventLo
         order = np.lexsort(keys)
         rows = order if rows is None else rows[order]
     return (log if rows is None else _taken(log, rows)), notes
+
+
+def _equal_an_earlier_one(log: EventLog) -> NDArray[np.bool_]:
+    """Bool `[n_events]`, True where user, item and time are those of an earlier row."""
+    assert log.times is not None
+    first, span = log.times.min(), int(log.times.max()) - int(log.times.min()) + 1
+    if log.times.dtype == np.int64 and len(log.user_ids) * len(log.item_ids) * span < 2**63:
+        key = (log.users.astype(np.int64) * len(log.item_ids) + log.items) * span + (log.times - first)
+        return pd.Series(key).duplicated().to_numpy()
+    return pd.DataFrame({"user": log.users, "item": log.items, "time": log.times}).duplicated().to_numpy()
 
 
 def _taken(log: EventLog, rows: NDArray[np.integer]) -> EventLog:
