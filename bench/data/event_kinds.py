@@ -63,7 +63,7 @@ def kinds_as_pairs(written: object) -> object:
     kinds: dict[str, tuple[str, ...]] = {}
     for column, values in pairs:
         kinds[column] = (*kinds.get(column, ()), *map(str, values))
-    return tuple(kinds.items())
+    return tuple((column, tuple(dict.fromkeys(values))) for column, values in kinds.items())
 
 
 def keep_kinds(table: Table, kinds: Kinds) -> list[str]:
