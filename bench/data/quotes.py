@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,37 +43,43 @@ def look_at_quotes(content: bytes | mmap.mmap, separator: str) -> Quotes:
     """Looks at every quote of a file, in time that hardly counts where there are none."""
     if content.find(b'"') < 0:
         return Quotes(any=False)
-    spans_lines = False
+    found = Quotes(any=True)
     rows: _Rows | None = None
     for opens, closes in _pairs(content):
         stray = _stray(content, opens, closes, separator)
         if stray is not None:
-            return Quotes(any=True, pair_up=False, spans_lines=spans_lines, line=_line(content, stray))
-        for begin, end in _over_lines(content, *_whole_cells(opens, closes)):
-            spans_lines = True
+            return Quotes(any=True, pair_up=False, spans_lines=found.spans_lines, line=_line(content, stray))
+        for begin, end in [] if found.hides_rows else _over_lines(content, *_whole_cells(opens, closes)):
             rows = rows or _Rows.of(content, separator)
+            found = replace(found, spans_lines=True)
             if rows.lie_in(content, begin, end):
                 on = len(_END_OF_LINE.findall(content[begin:end]))
-                return Quotes(True, True, True, True, _line(content, begin), on)
-    return Quotes(any=True, spans_lines=spans_lines)
+                found = Quotes(True, True, True, True, _line(content, begin), on)
+                break
+    return found
 
 
 def _pairs(content: bytes | mmap.mmap) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Where quotes open and close, piece by piece; with a quote that nothing closes comes the end of the file."""
     start, size = 0, _CHUNK
     while start < len(content):
-        piece = np.frombuffer(content[start : start + size], dtype=np.uint8)
-        quotes = np.flatnonzero(piece == _QUOTE) + start
-        at_end = start + size >= len(content)
-        if len(quotes) % 2 and at_end:
-            yield np.append(quotes[:-1:2], quotes[-1]), np.append(quotes[1::2], len(content))
+        end = start + size
+        quotes = np.flatnonzero(np.frombuffer(content[start:end], dtype=np.uint8) == _QUOTE) + start
+        if end >= len(content):
+            if len(quotes) % 2:
+                quotes = np.append(quotes, len(content))
+            yield quotes[::2], quotes[1::2]
             return
-        if len(quotes) == 1 and quotes[0] == start:  # a cell longer than the piece
+        whole = len(quotes) // 2 * 2
+        opens, closes = quotes[:whole:2], quotes[1:whole:2]
+        ahead = int(quotes[-1]) if len(quotes) % 2 else end
+        if whole and closes[-1] + 1 == ahead:  # the last cell may go on with a quote that is written twice
+            ahead = int(_whole_cells(opens, closes)[0][-1])
+        if ahead == start:  # a cell longer than the piece
             size *= 2
             continue
-        whole = len(quotes) // 2 * 2
-        yield quotes[:whole:2], quotes[1:whole:2]
-        start, size = (int(quotes[-1]) if len(quotes) % 2 else start + size), _CHUNK
+        yield opens[opens < ahead], closes[opens < ahead]
+        start, size = ahead, _CHUNK
 
 
 def _stray(

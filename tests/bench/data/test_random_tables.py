@@ -6,7 +6,7 @@ import csv
 import gzip
 import io
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from bench.data.events import EventLog, assemble
+from bench.data.quotes import look_at_quotes
 from bench.data.tables import Reading, read_events
 from bench.data.text_tables import Dialect
 from bench.errors import BenchError
@@ -195,6 +196,21 @@ def test_any_dialect_gives_the_log(tmp_path_factory: pytest.TempPathFactory, row
 @given(logs(), forms)
 def test_any_dialect_gives_the_log_in_many_cases(tmp_path_factory, rows: list[Row], form: Form) -> None:
     check_dialects(tmp_path_factory.mktemp("toy"), rows, form)
+
+
+@pytest.mark.slow
+@thorough
+@given(st.lists(st.lists(st.text('a",\n7', max_size=5), min_size=3, max_size=3), min_size=1), st.integers(3, 20))
+def test_quotes_mean_the_same_in_pieces_of_any_size(rows: list[list[str]], size: int) -> None:
+    out = io.StringIO()
+    csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(rows)
+    content = out.getvalue().encode()
+    for text in (content, content.replace(b'"', b"", 1), content + b'"'):
+        with pytest.MonkeyPatch.context() as patch:
+            whole = look_at_quotes(text, ",")
+            patch.setattr("bench.data.quotes._CHUNK", size)
+            pieces = look_at_quotes(text, ",")
+        assert pieces == (whole if whole.pair_up else replace(whole, spans_lines=pieces.spans_lines))
 
 
 POISONS = [
