@@ -12,10 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.data.atomic_files import AtomicCells, read_atomic_cells
+from bench.data.cells import NO_TIME
+from bench.data.columns import USUAL_NAMES
 from bench.data.events import EventLog, ItemFacts
 from bench.data.item_files import CATEGORY_NAMES
 from bench.data.rows import RowCheck, RowRules, coded, one_spelling
-from bench.data.tables import NO_TIME, USUAL_NAMES
 from bench.data.time_fields import ParsedTimes, parse_times
 from bench.errors import BenchError
 

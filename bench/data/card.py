@@ -136,7 +136,7 @@ class DataCard:
 
     def _time(self) -> str:
         if self.tie_share is None:
-            return "none, only an order"
+            return "none, only an order" + (", in which equal numbers make one basket" if self.baskets else "")
         ties = f"{self.tie_share:.1%} of events share their time with the user's event before"
         return f"{self.first_day} to {self.last_day}; {ties}" + (", as one basket" if self.baskets else "")
 

@@ -77,10 +77,11 @@ class Dataset:
         item_ids, user_ids: The original ids, as strings, by index.
         seen_items: Whether items of the history stay candidates ("keep") or not ("exclude").
         baskets: Whether events of one user with one timestamp are one basket; a query's history then ends
-            before its target's basket.
+            before its target's basket. Without time, timestamps are the numbers of the baskets.
         licence, source: For the report.
         content_hash: Hash of everything above that can change a result (so not of `licence` and `source`).
-        has_time: Whether timestamps are times. False: the data has an order only, and they are event indices.
+        has_time: Whether timestamps are times. False: the data has an order only, and they are positions in the user's
+            history or numbers of baskets.
         filters: What the loader left out, in words with counts, in the order in which it did so; for the report.
         shipped_split: The data set's own division. None: it has none.
         world: The process that generated the data. None: nobody knows it.

@@ -16,6 +16,9 @@ from bench.data.fingerprint import dataset_hash
 from bench.data.interactions import Interactions, chronological
 from bench.errors import BenchError
 
+REPEATS_FROM = 0.05
+"""Share of repeated events from which on seen items stay candidates. One row that a log wrote twice is no habit."""
+
 _BLOCK = 5_000_000
 """Events that are sorted at a time while repeats are looked for."""
 
@@ -33,6 +36,8 @@ class EventLog:
             afterwards. None: the data has an order but no time, and it is that of the file.
         user_ids, item_ids: The original ids, as strings.
         ticks: How many units of `times` make a second.
+        baskets: int64 `[n_events]`, where there is no time: the number of each event's basket, never less than that of
+            its user's event before. None: there are none, or they are told by time.
         notes: What was left out or decided while the file was read, in words with counts.
     """
 
@@ -43,6 +48,7 @@ class EventLog:
     item_ids: NDArray[np.str_]
     ticks: int = 1
     notes: tuple[str, ...] = ()
+    baskets: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -58,6 +64,7 @@ class ItemFacts:
         text_columns: Those that describe an item in words.
         categories: The one category of each item by name, "" where unknown. None: the file has none.
         embeddings: `[n, dims]`, see `ItemTable`. None: there are none.
+        notes: What was decided while the file was read, in words.
     """
 
     ids: NDArray[np.str_]
@@ -65,6 +72,7 @@ class ItemFacts:
     text_columns: tuple[str, ...]
     categories: pd.Series | None = None
     embeddings: NDArray[np.float32] | NDArray[np.int8] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def assemble(
@@ -81,14 +89,17 @@ def assemble(
 
     The catalogue is the set of items that occur in the events that stay. Items are numbered in the order of `facts`,
     those that it doesn't know follow in the order of `log.item_ids`; users in the order of `log.user_ids`. A user's
-    events are sorted by time, and ties keep the order of the file. Equal rows are separate events.
+    events are sorted by time, and ties keep the order of the file. Equal rows are separate events. Without time, an
+    event's timestamp is its position in its user's history, or the number of its basket: how the rows of different
+    users are mixed in the file means nothing.
 
     Args:
         name: For the data set.
         log: The events.
         facts: Side information. None: there is none.
         licence, source: For the report.
-        seen_items: The data set's rule on candidates. None: "keep" where any user meets an item twice, else "exclude".
+        seen_items: The data set's rule on candidates. None: "keep" where the share of events whose item the user
+            has met before is at least `REPEATS_FROM`, else "exclude".
         baskets: Whether events of one user with one timestamp are one basket.
         filters: What else to leave out, in order.
 
@@ -107,15 +118,13 @@ def assemble(
     user_codes = renumbered[log.users]
     item_codes = pd.Index(item_ids).get_indexer(log.item_ids)[log.items]
 
-    times: Times = np.arange(len(log), dtype=np.int64) if log.times is None else log.times
-    order = chronological(user_codes, times)
-    seconds = times // (1 if log.times is None else log.ticks)
-    interactions = Interactions.from_rows(order, user_codes, item_codes, seconds, len(item_ids))
-    notes = [*log.notes, *_disorder(order, interactions.lengths), *sentences]
+    order, interactions = _sorted(log, user_codes, item_codes, len(item_ids))
+    notes = [*log.notes, *_disorder(order, interactions.lengths), *sentences, *(facts.notes if facts else ())]
     table, unknown = _item_table(item_ids, facts)
     if facts is not None and unknown:
         notes.append(f"{unknown:,} of {len(item_ids):,} items are unknown to the item table; they have no text")
-    rule = seen_items or ("keep" if repeats(interactions).any() else "exclude")
+    rule, reason = (seen_items, []) if seen_items else _rule_on_seen_items(interactions)
+    notes += reason
     user_ids = log.user_ids[used_users].astype(np.str_)
     return Dataset(
         name=name,
@@ -131,6 +140,34 @@ def assemble(
         filters=tuple(notes),
         has_time=log.times is not None,
     )
+
+
+def _sorted(
+    log: EventLog, users: NDArray[np.int64], items: NDArray[np.int64], n_items: int
+) -> tuple[NDArray[np.int64], Interactions]:
+    """The rows in the order of `Interactions`, and these."""
+    if log.times is not None:
+        order = chronological(users, log.times)
+        return order, Interactions.from_rows(order, users, items, log.times // log.ticks, n_items)
+    order = chronological(users, np.zeros(len(log), dtype=np.int64))
+    numbers = np.zeros(len(log), dtype=np.int64) if log.baskets is None else log.baskets
+    interactions = Interactions.from_rows(order, users, items, numbers, n_items)
+    if log.baskets is None:
+        interactions = replace(interactions, timestamps=interactions.places().astype(np.int64))
+    return order, interactions
+
+
+def _rule_on_seen_items(interactions: Interactions) -> tuple[SeenItems, list[str]]:
+    """Whether seen items stay candidates, by the share of repeats, and why, where there are some."""
+    again = int(repeats(interactions).sum())
+    stay = again >= REPEATS_FROM * interactions.n_events
+    if not again:
+        return "exclude", []
+    n_events = interactions.n_events
+    share = f"{again:,} of {n_events:,} events ({again / n_events:.2%}) repeat an item of their user"
+    fate = "not less than" if stay else "less than"
+    rule = "stay candidates" if stay else "are no candidates"
+    return "keep" if stay else "exclude", [f"{share}, {fate} {REPEATS_FROM:.0%}: seen items {rule} (--seen-items)"]
 
 
 def repeats(interactions: Interactions) -> NDArray[np.bool_]:
@@ -153,8 +190,9 @@ def _filtered(log: EventLog, filters: Sequence[Filter]) -> tuple[EventLog, tuple
     times = np.arange(len(log)) if log.times is None else log.times
     left = apply_filters(pd.DataFrame({"user": log.users, "item": log.items, "timestamp": times}), filters)
     rows = left.events.index.to_numpy()
-    kept_times = None if log.times is None else log.times[rows]
-    return replace(log, users=log.users[rows], items=log.items[rows], times=kept_times), left.sentences
+    kept_times, kept_baskets = (None if kept is None else kept[rows] for kept in (log.times, log.baskets))
+    kept_log = replace(log, users=log.users[rows], items=log.items[rows], times=kept_times, baskets=kept_baskets)
+    return kept_log, left.sentences
 
 
 def _catalogue(log: EventLog, facts: ItemFacts | None) -> NDArray[np.str_]:

@@ -24,8 +24,8 @@ class Interactions:
 
     Attributes:
         items: int32 `[n_events]`, item of each event, `0 .. n_items - 1`.
-        timestamps: int64 `[n_events]`, seconds. Where the data has an order but no time, event indices, or
-            `untimed(n_events)`, which takes no memory.
+        timestamps: int64 `[n_events]`, seconds. Where the data has an order but no time, positions in the user's
+            history or numbers of baskets, or `untimed(n_events)`, which takes no memory.
         offsets: int64 `[n_users + 1]`; user `u` owns events `offsets[u] : offsets[u + 1]`.
         n_items: Size of the catalogue.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from bench.data.cells import Table
 from bench.data.events import ItemFacts
-from bench.data.tables import Table
+from bench.data.ids import NO_NUMBER
 from bench.errors import BenchError
 
 CATEGORY_NAMES = ("category", "categories", "genre", "genres")
@@ -56,9 +58,10 @@ def read_item_facts(
         vectors = _read_npy(embeddings)
         if len(vectors) != len(facts.ids):
             raise BenchError(f"{embeddings} has {len(vectors):,} rows, but {items} has {len(facts.ids):,}")
-        return ItemFacts(facts.ids, facts.columns, facts.text_columns, facts.categories, vectors)
+        return replace(facts, embeddings=vectors)
     if embeddings.suffix == ".parquet":
-        return _joined(facts, *_read_vectors(embeddings, item_column))
+        vectors_table, ids, vectors = _read_vectors(embeddings, item_column)
+        return _joined(facts, ids, vectors, _notes(vectors_table))
     raise BenchError(f"{embeddings}: embeddings come as .npy or .parquet")
 
 
@@ -80,7 +83,8 @@ def _read_table(path: Path, item_column: str | None, text: Sequence[str] | None,
     for name in words:
         if pd.api.types.is_numeric_dtype(frame[name]):
             frame[name] = frame[name].map(lambda value: "" if pd.isna(value) else f"{value:g}")
-    return ItemFacts(ids, frame, words, None if category is None else _categories(table.cells[category]))
+    categories = None if category is None else _categories(table.cells[category])
+    return ItemFacts(ids, frame, words, categories, notes=_notes(table))
 
 
 def _with_ids(path: Path, item_column: str | None) -> tuple[Table, NDArray[np.str_], str]:
@@ -94,6 +98,11 @@ def _with_ids(path: Path, item_column: str | None) -> tuple[Table, NDArray[np.st
     return table, names[codes], column
 
 
+def _notes(table: Table) -> tuple[str, ...]:
+    """What reading a table of items decided, said of its file."""
+    return tuple(f"{table.path.name}: {note}" for note in table.notes)
+
+
 def _column(cells: pa.ChunkedArray) -> tuple[pd.Series, bool]:
     """A column as text without nulls or as float64, and whether its cells are numbers."""
     if pa.types.is_integer(cells.type) or pa.types.is_floating(cells.type):
@@ -102,8 +111,10 @@ def _column(cells: pa.ChunkedArray) -> tuple[pd.Series, bool]:
     if pa.types.is_list(cells.type) or pa.types.is_large_list(cells.type):
         return values.map(lambda words: "" if words is None else " ".join(map(str, words))), False
     texts = values.map(lambda value: "" if pd.isna(value) else str(value))  # pandas 3 has NaN for a missing text
-    filled = texts[texts.str.strip() != ""]
-    return texts, bool(len(filled)) and bool(pd.to_numeric(filled, errors="coerce").notna().all())
+    filled = texts[~texts.str.strip().isin(["", *NO_NUMBER])]
+    if not len(filled) or not pd.to_numeric(filled, errors="coerce").notna().all():
+        return texts, False
+    return texts.mask(texts.str.strip().isin(list(NO_NUMBER)), ""), True
 
 
 def _categories(cells: pa.ChunkedArray) -> pd.Series:
@@ -125,8 +136,8 @@ def _read_npy(path: Path) -> NDArray[np.float32] | NDArray[np.int8]:
 
 def _read_vectors(
     path: Path, item_column: str | None
-) -> tuple[NDArray[np.str_], NDArray[np.float32] | NDArray[np.int8]]:
-    """Ids and embeddings of a parquet file; zeros where the list is null."""
+) -> tuple[Table, NDArray[np.str_], NDArray[np.float32] | NDArray[np.int8]]:
+    """A parquet file, its ids and its embeddings; zeros where the list is null."""
     table, ids, id_column = _with_ids(path, item_column)
     lists = [
         name
@@ -149,7 +160,7 @@ def _read_vectors(
     stacked = np.stack(list(vectors[present]))
     result = np.zeros((len(ids), dims), dtype=stacked.dtype)
     result[present] = stacked
-    return ids, _checked(path, result)
+    return table, ids, _checked(path, result)
 
 
 def _checked(path: Path, vectors: NDArray[np.number]) -> NDArray[np.float32] | NDArray[np.int8]:
@@ -164,11 +175,14 @@ def _checked(path: Path, vectors: NDArray[np.number]) -> NDArray[np.float32] | N
 
 
 def _joined(
-    facts: ItemFacts | None, ids: NDArray[np.str_], vectors: NDArray[np.float32] | NDArray[np.int8]
+    facts: ItemFacts | None,
+    ids: NDArray[np.str_],
+    vectors: NDArray[np.float32] | NDArray[np.int8],
+    notes: tuple[str, ...],
 ) -> ItemFacts:
     """The item table's rows with their embeddings, zeros where there are none, then the items it doesn't know."""
     if facts is None:
-        return ItemFacts(ids, pd.DataFrame(index=pd.RangeIndex(len(ids))), (), None, vectors)
+        return ItemFacts(ids, pd.DataFrame(index=pd.RangeIndex(len(ids))), (), None, vectors, notes)
     known, given = pd.Index(facts.ids), pd.Index(ids)
     everyone = known.append(given[~given.isin(known)])
     row = given.get_indexer(everyone)
@@ -178,4 +192,6 @@ def _joined(
     texts = [name for name in columns if not pd.api.types.is_numeric_dtype(facts.columns[name])]
     columns[texts] = columns[texts].fillna("")
     categories = None if facts.categories is None else facts.categories.reindex(columns.index).fillna("")
-    return ItemFacts(everyone.to_numpy(dtype=np.str_), columns, facts.text_columns, categories, aligned)
+    return ItemFacts(
+        everyone.to_numpy(dtype=np.str_), columns, facts.text_columns, categories, aligned, (*facts.notes, *notes)
+    )

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.cells import NO_TIME
+from bench.data.columns import USUAL_NAMES
 from bench.data.events import EventLog, Times
 from bench.data.rows import RowCheck, RowRules, respelled
-from bench.data.tables import NO_TIME, USUAL_NAMES
 from bench.data.time_fields import UNITS, unit_of
 from bench.errors import BenchError
 

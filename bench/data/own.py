@@ -13,18 +13,20 @@ from bench.data import amazon, kuairec, movielens, sequences
 from bench.data.atomic_dataset import events_at, load_atomic
 from bench.data.atomic_events import FieldChoice
 from bench.data.dataset import Dataset
+from bench.data.event_kinds import Kinds, kinds_as_pairs
 from bench.data.events import assemble
 from bench.data.filters import Filter, MinimumEvents
 from bench.data.item_files import read_item_facts
 from bench.data.json_events import JSON_SUFFIXES, is_json_lines, keys_at_the_beginning, read_json_log, usual_keys
 from bench.data.rows import RowRules, with_duplicates_judged
-from bench.data.tables import TABLE_SUFFIXES, read_events
+from bench.data.tables import TABLE_SUFFIXES, Reading, read_events
+from bench.data.text_tables import Dialect, QuoteRule
 from bench.errors import BenchError
 
 LICENCE = "Unknown to this program; whoever brings the data knows its terms."
 ACCEPTED = (
-    "a .csv, .tsv or .parquet file with one row an event, a folder of RecBole's atomic files, a MovieLens folder or "
-    "zip, Amazon reviews or other .jsonl, or a .txt file of sequences or pairs"
+    "a .csv, .tsv, .dat or .parquet file with one row an event, a folder of RecBole's atomic files, a MovieLens folder "
+    "or zip, Amazon reviews or other .jsonl, or a .txt file of sequences or pairs"
 )
 
 
@@ -35,10 +37,14 @@ class DataFiles(BaseModel):
         path: A file or a folder, see `ACCEPTED`.
         user, item, time, order: Columns of a table of events, see `tables.read_events`; the first three also fields of
             atomic files and keys of JSON.
+        then, missing, time_format: See `tables.Reading`.
+        keep, min_rating, rating: See `event_kinds.Kinds`; `keep` as "column=value,value", or a mapping.
+        separator, no_header, quotes: See `text_tables.Dialect`.
         items, text, category, embeddings: Side information on items, see `item_files.read_item_facts`.
         baskets: Whether events of one user with one timestamp are one basket.
         duplicates: Whether rows that equal an earlier one in user, item and time are kept.
         incomplete: Whether a row without user, item or time, or one that can't be read, is an error or is left out.
+        bad_times: Whether a row whose time is none is an error or is left out.
         min_user_events, min_item_events: Users and items with fewer events are left out, until none is left.
     """
 
@@ -49,6 +55,15 @@ class DataFiles(BaseModel):
     item: str | None = None
     time: str | None = None
     order: str | None = None
+    then: str | None = None
+    keep: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    min_rating: float | None = Field(default=None, allow_inf_nan=False)
+    rating: str | None = None
+    missing: tuple[str, ...] | None = None
+    time_format: str | None = None
+    separator: str | None = None
+    no_header: bool = False
+    quotes: QuoteRule = "auto"
     items: str | None = None
     text: tuple[str, ...] | None = None
     category: str | None = None
@@ -56,20 +71,34 @@ class DataFiles(BaseModel):
     baskets: bool = False
     duplicates: Literal["keep", "drop"] = "keep"
     incomplete: Literal["raise", "drop"] = "raise"
+    bad_times: Literal["raise", "drop"] = "raise"
     min_user_events: int = Field(default=1, ge=1)
     min_item_events: int = Field(default=1, ge=1)
 
-    @field_validator("text", mode="before")
+    @field_validator("user", "item", "time", "order", "then", "rating", mode="before")
+    @classmethod
+    def _by_position(cls, value: object) -> object:
+        """`1`, as YAML reads a column of a file without names."""
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("keep", mode="before")
+    @classmethod
+    def _kinds(cls, value: object) -> object:
+        """`type=buy,cart`, one or several, or a mapping of columns to values, besides pairs."""
+        return kinds_as_pairs(value)
+
+    @field_validator("text", "missing", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
         """`title,genres` as on the command line, besides a list."""
         return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
-TABLE_OPTIONS = ("user", "item", "time", "order", "items", "text", "category", "embeddings", "duplicates", "incomplete")
+_FOR_EVERY_FORMAT = ("path", "baskets", "min_user_events", "min_item_events")
+TABLE_OPTIONS = tuple(key for key in DataFiles.model_fields if key not in _FOR_EVERY_FORMAT)
 """What a table of events can be read with; other formats have columns of their own and take a part of these."""
 
-ROW_OPTIONS = ("duplicates", "incomplete")
+ROW_OPTIONS = ("duplicates", "incomplete", "bad_times")
 """What every format takes whose lines are events."""
 NAMED_OPTIONS = ("user", "item", "time", *ROW_OPTIONS)
 """What a format with names for its columns takes."""
@@ -77,7 +106,9 @@ NAMED_OPTIONS = ("user", "item", "time", *ROW_OPTIONS)
 
 def name_of(path: str) -> str:
     """A name for the data set of a path: the stem of its file, with nothing in it that a folder couldn't be named."""
-    stem = re.sub(r"\.(csv|tsv|parquet|zip|inter|txt|jsonl?)(\.gz)?$", "", Path(path).expanduser().resolve().name)
+    stem = re.sub(
+        r"(?i)\.(csv|tsv|dat|parquet|zip|inter|txt|jsonl?)(\.gz)?$", "", Path(path).expanduser().resolve().name
+    )
     return re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "data"
 
 
@@ -97,7 +128,7 @@ def load_own(name: str, files: DataFiles) -> Dataset:
         raise BenchError(f"'{path}' does not exist; give the path of {ACCEPTED}")
     if movielens.is_ratings_file(path) and _other_option(files, ROW_OPTIONS) is None:
         return _load_movielens(name, path, files)
-    if path.is_file() and path.name.endswith(TABLE_SUFFIXES):
+    if path.is_file() and path.name.lower().endswith(TABLE_SUFFIXES):
         return _load_table(name, path, files)
     filters, rules = _filters(files), _rules(files)
     atomic = events_at(path)
@@ -127,7 +158,8 @@ def _is_readable(path: Path) -> bool:
 def _refuse_other_options(path: Path, files: DataFiles, accepted: tuple[str, ...]) -> None:
     option = _other_option(files, accepted)
     if option is not None:
-        raise BenchError(f"{path}: --{option} is for tables of events (.csv, .tsv, .parquet); leave it out")
+        shown = f"--{option.replace('_', '-')}"
+        raise BenchError(f"{path}: {shown} is for tables of events (.csv, .tsv, .dat, .parquet); leave it out")
 
 
 def _other_option(files: DataFiles, accepted: tuple[str, ...]) -> str | None:
@@ -147,16 +179,27 @@ def _load_table(name: str, path: Path, files: DataFiles) -> Dataset:
         files.order,
         drop_incomplete=files.incomplete == "drop",
         drop_duplicates=files.duplicates == "drop",
+        reading=_reading(files),
     )
     if matrix and time is not None:
         every = "a matrix of KuaiRec, each row of which is an event, whatever its watch_ratio"
         log = replace(log, notes=(*log.notes, every, kuairec.clock_note(path, time)))
-    if files.baskets and log.times is None:
-        raise BenchError(f"{path}: --baskets needs a time, since a basket is what shares one; name it with --time")
     items, embeddings = (None if other is None else _existing(other) for other in (files.items, files.embeddings))
     facts = read_item_facts(items, embeddings, files.item, files.text, files.category)
     source = ", ".join(part.name for part in (path, items, embeddings) if part is not None)
     return assemble(name, log, facts, LICENCE, source, baskets=files.baskets, filters=_filters(files))
+
+
+def _reading(files: DataFiles) -> Reading:
+    return Reading(
+        dialect=Dialect(files.separator, files.no_header, files.quotes),
+        then=files.then,
+        baskets=files.baskets,
+        missing=files.missing,
+        kinds=Kinds(files.keep, files.min_rating, files.rating),
+        time_format=files.time_format,
+        drop_bad_times=files.bad_times == "drop",
+    )
 
 
 def _existing(path: str) -> Path:
@@ -197,7 +240,7 @@ def _load_json(name: str, path: Path, files: DataFiles) -> Dataset:
 
 
 def _rules(files: DataFiles) -> RowRules:
-    return RowRules(files.incomplete == "drop", files.duplicates == "drop")
+    return RowRules("drop" in (files.incomplete, files.bad_times), files.duplicates == "drop")
 
 
 def _filters(files: DataFiles) -> tuple[Filter, ...]:

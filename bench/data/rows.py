@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.data.events import EventLog
+from bench.data.ids import MISSING_WORDS, canonical
 from bench.errors import BenchError
 
 _FLAGS = 1 << 28
 """Pairs of a user and an item for each of which a flag is kept while duplicates are looked for."""
-_WHOLE_AS_FRACTION = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0*")
 _NO_TEXT = frozenset((0, *range(0xD800, 0xE000)))
 """Characters that end a string in other programs, or stand for half a letter of UTF-16."""
-_MISSING_WORDS = frozenset(
-    ("na", "n/a", "#n/a", "<na>", "nan", "-nan", "nat", "null", "none", "nil", "undefined", "\\n")
-)
 
 
 @dataclass(frozen=True)
@@ -158,7 +154,9 @@ def one_spelling(ids: pd.Index, what: str) -> tuple[pd.Index, tuple[str, ...]]:
         The ids at the same places, of which some may now be alike, and a note on each kind of change.
     """
     written = ids.to_numpy(dtype=object)
-    plain = np.array([_plain_id(name) for name in written.tolist()], dtype=object)
+    for name in written.tolist():
+        _refuse_halves(name)
+    plain = canonical(pa.array(written, type=pa.string())).to_numpy(zero_copy_only=False)
     changed = np.flatnonzero(plain != written)
     notes = []
     if len(changed):
@@ -168,22 +166,16 @@ def one_spelling(ids: pd.Index, what: str) -> tuple[pd.Index, tuple[str, ...]]:
         notes.append(
             f"{len(changed):,} {what} are written as in '{written[first]}' and read as '{plain[first]}'{alike}"
         )
-    suspect = [name for name in plain.tolist() if name.lower() in _MISSING_WORDS]
+    suspect = [name for name in plain.tolist() if name.lower() in MISSING_WORDS]
     if suspect:
         shown = ", ".join(f"'{name}'" for name in suspect[:3])
         notes.append(f"{shown} among the {what} is taken for an id, though programs write it for a missing value")
     return pd.Index(plain, dtype=object), tuple(notes)
 
 
-def _plain_id(name: str) -> str:
-    if name.isalnum() and name.isascii():
-        return name
+def _refuse_halves(name: str) -> None:
     if not name.isprintable() and any(ord(letter) in _NO_TEXT for letter in name):
         raise BenchError(f"the id {name[:60]!a} holds a NUL character or half a letter, and can't be written; mend it")
-    name = unicodedata.normalize("NFC", name.strip())
-    whole = _WHOLE_AS_FRACTION.fullmatch(name)
-    name = whole[1] if whole else name
-    return "0" if name == "-0" else name
 
 
 def respelled(

@@ -204,3 +204,42 @@ def test_a_file_that_changed_since_the_plan_is_not_judged_under_the_old_key(here
     result = execute(planned.model_copy(update={"data_hash": "as it was"}), here / "results", "cpu", 1)
     assert result.status == "failed"
     assert "the files of 'my-events' have changed since this run was planned" in result.reason
+
+
+def test_options_on_reading_are_the_same_on_the_command_line_and_in_a_suite(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"u{user}|i{(user + step) % 7}|view|{step}" for user in range(6) for step in range(6)]
+    (here / "log.dat").write_text("\n".join([*rows, "u0|i6|buy|9", "NA|i1|view|1", "u1|i6|view|soon"]) + "\n")
+    options = ["--no-header", "--user", "1", "--item", "2", "--time", "4", "--separator", "|"]
+    options += ["--keep", "3=view", "--keep", "3=buy", "--missing", "NA", "--incomplete", "drop", "--bad-times", "drop"]
+    assert main(["data", "describe", "log.dat", *options, "--format", "json"]) == 0
+    card = json.loads(capsys.readouterr().out)
+    assert (card["users"], card["items"], card["events"]) == (6, 7, 37)
+    (here / "suite.yaml").write_text(
+        'datasets: [{path: log.dat, no_header: true, user: 1, item: 2, time: 4, separator: "|", '
+        "keep: {3: [view, buy]}, missing: NA, incomplete: drop, bad_times: drop}]\nmodels: [popularity]\nseeds: 1\n"
+    )
+    (spec,) = load_suite("suite.yaml").datasets
+    assert catalog.load_dataset(spec.name, spec.files).content_hash == card["content_hash"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--keep", "when"], "keep: 'when' should read COLUMN=VALUE"),
+        (["--min-rating", "good"], "min_rating: should be a valid number"),
+        (["--min-rating", "4"], "no column that is plainly the rating; name it with --rating"),
+        (["--bad-times", "keep"], "bad_times: should be 'raise' or 'drop'"),
+        (["--separator", ""], "--separator '': give one to three characters"),
+        (["--then", "hour"], "has no column 'hour' (--then)"),
+        (["--rating", "when"], "give both"),
+    ],
+)
+def test_options_on_reading_that_do_not_fit_are_one_line(
+    here: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
+    assert main(["data", "describe", "my events.csv", *COLUMNS, *options]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1

@@ -40,9 +40,7 @@ def events(log: EventLog) -> list[tuple[str, str, float | None]]:
         ("user,item\nu,a\n", "--time none where the order of the rows"),
         ("uid,customer,item,time\n1,1,1,1\n", "several columns that may be the user; name it with --user"),
         ("user,user,item,time\nu,u,a,1\n", "column 'user' is there twice"),
-        ("user;item;time\nu;a;1\n", "columns: 'user;item;time'"),
         (HEADER + "u,a,1\nu,,2\n", r"toy.csv, row 3, column 'item': is empty"),
-        (HEADER + "u,a,1\nnan,b,2\n", r"row 3, column 'user': is empty; .* --incomplete drop"),
         (HEADER + "u,a,1\n  ,b,2\n", r"row 3, column 'user': is empty"),
         (HEADER + "u,a,1\nu,b,\n", r"row 3, column 'time': is empty"),
         (HEADER + "u,a,1\nu,b,-1\n", "row 3, column 'time': holds -1, a negative time"),
@@ -158,7 +156,7 @@ def test_dates_and_times_in_words_and_in_parquet_are_utc_seconds(tmp_path: Path)
 
 
 def test_incomplete_rows_are_left_out_and_counted_on_request(tmp_path: Path) -> None:
-    path = write(tmp_path, HEADER + "u,a,1\n,b,2\nu,nan,3\nu,c,\nu,d,5\n")
+    path = write(tmp_path, HEADER + "u,a,1\n,b,2\nu, ,3\nu,c,NaN\nu,d,5\n")
     log = read_events(path, drop_incomplete=True)
     assert events(log) == [("u", "a", 1), ("u", "d", 5)]
     assert "3 of 5 rows without user, item or time are left out" in log.notes
