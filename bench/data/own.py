@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,8 @@ from bench.data.filters import Filter, MinimumEvents
 from bench.data.item_files import CATEGORY_NAMES, read_item_facts
 from bench.data.tables import TABLE_SUFFIXES, read_events
 from bench.errors import BenchError
+from bench.files import exists, expanded
+from bench.names import legal_path_name
 
 LICENCE = "Unknown to this program; whoever brings the data knows its terms."
 ACCEPTED = (
@@ -68,8 +71,15 @@ TABLE_OPTIONS = ("user", "item", "time", "order", "items", "text", "category", "
 
 def name_of(path: str) -> str:
     """A name for the data set of a path: the stem of its file, with nothing in it that a folder couldn't be named."""
-    stem = re.sub(r"\.(csv|tsv|parquet|zip|inter|txt|jsonl?)(\.gz)?$", "", Path(path).expanduser().resolve().name)
-    return re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "data"
+    stem = re.sub(r"\.(csv|tsv|parquet|zip|inter|txt|jsonl?)(\.gz)?$", "", _last_part(path))
+    return legal_path_name(stem, "data")
+
+
+def _last_part(path: str) -> str:
+    try:
+        return expanded(path).resolve().name
+    except (OSError, ValueError, BenchError):  # whoever opens it tells what is wrong
+        return Path(path).name
 
 
 def load_own(name: str, files: DataFiles) -> Dataset:
@@ -83,8 +93,8 @@ def load_own(name: str, files: DataFiles) -> Dataset:
         BenchError: There is no such file, its format is unknown, an option doesn't fit the format, or the content
             can't be used.
     """
-    path = Path(files.path or "").expanduser()
-    if not files.path or not path.exists():
+    path = expanded(files.path or "")
+    if not files.path or not exists(path):
         raise BenchError(f"'{path}' does not exist; give the path of {ACCEPTED}")
     if path.is_file() and path.name.endswith(TABLE_SUFFIXES):
         return _load_table(name, path, files)
@@ -126,8 +136,8 @@ def _load_table(name: str, path: Path, files: DataFiles) -> Dataset:
 
 
 def _existing(path: str) -> Path:
-    found = Path(path).expanduser()
-    if not found.is_file():
+    found = expanded(path)
+    if not os.path.isfile(found):  # noqa: PTH113  # False, too, where no file can be named so
         raise BenchError(f"no file '{found}': give the path of an item table or of embeddings")
     return found
 
