@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from bench import data_cli, results_cli, tune_cli
-from bench.console import table_console
+from bench.console import Console, say, table_console
 from bench.dataset_options import DATASET_HELP, as_arguments, chosen_dataset, takes_dataset_options
 from bench.errors import BenchError, unknown_name
-from bench.execution.job import run_plan, say, stored_results
+from bench.execution.job import run_plan, stored_results
 from bench.listing import list_datasets, list_models, list_suites
 from bench.plain_text import one_line
 from bench.plan import Plan, expand, select
@@ -174,7 +173,7 @@ def _summarise(results: Sequence[RunResult], report_path: Path, console: Console
     for result in results:
         if result.status != "complete":
             name = f"{result.spec.label} on {result.spec.dataset.label}, seed {result.spec.seed}"
-            say(console, f"  {result.status}: {name}: {result.reason}")
+            say(console, f"  {result.status}: {name}: {one_line(result.reason)}")
     for path in (report_path, report_path.with_suffix(".html")):
         if path.exists():
             say(console, f"report: {path}")

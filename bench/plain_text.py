@@ -24,20 +24,21 @@ def one_line(text: str, most: int = MOST_CHARACTERS) -> str:
     """
     if len(text) > 20 * most:  # of a whole file, say, which need not be gone through to be left out
         text = text[: 10 * most] + _ELLIPSIS + text[-10 * most :]
-    return _shortened(" ".join(printable(" ".join(text.split())).split()), most)
+    return shortened(" ".join(printable(" ".join(text.split())).split()), most)
 
 
 def quoted(value: object, most: int = 60) -> str:
     """What a user wrote, as an error message repeats it: in quotes where it is text, spelled out, and not too long."""
     if isinstance(value, str):
-        return f"'{_shortened(''.join(map(_spelled_out, value[: 2 * most] + value[2 * most :][-most:])), most)}'"
+        return f"'{shortened(''.join(map(_spelled_out, value[: 2 * most] + value[2 * most :][-most:])), most)}'"
     try:
         return one_line(repr(value), most)
     except (ValueError, RecursionError):  # an integer of thousands of digits, or a value that holds itself
         return f"a value of type {type(value).__name__}"
 
 
-def _shortened(line: str, most: int) -> str:
+def shortened(line: str, most: int) -> str:
+    """A line of at most `most` characters; of a longer one the middle is left out."""
     if len(line) <= most:
         return line
     tail = most // 3
