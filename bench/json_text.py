@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from typing import Any
 
+from bench.plain_text import quoted
+
+_MOST_VALUES = 500_000
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -21,6 +25,8 @@ def parse_json(text: str, finite: bool = True) -> Any:
         ValueError: It is no JSON, has a key twice in a mapping, nests endlessly, or holds a number or text that no
             table could hold. One sentence.
     """
+    if text.count(",") > _MOST_VALUES:
+        raise ValueError(f"more than {_MOST_VALUES:,} values")
     try:
         value = json.loads(
             text,
@@ -39,8 +45,8 @@ def parse_json(text: str, finite: bool = True) -> Any:
 def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"key {next(key for key in keys if keys.count(key) > 1)!r} is there twice")
+        keys = Counter(key for key, _ in pairs)
+        raise ValueError(f"key {quoted(keys.most_common(1)[0][0])} is there twice")
     return content
 
 

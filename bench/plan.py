@@ -20,12 +20,12 @@ from bench.json_text import parse_json
 from bench.names import checked
 from bench.recommender import Recommender
 from bench.registry import model_class, model_names
-from bench.spec import DatasetSpec, Entry, RunSpec, Suite
-from bench.suite_files import check_files
+from bench.spec import DatasetSpec, Entry, RunSpec, Several, Suite
+from bench.suite_files import check_files, tell_apart
 from bench.text_files import read_text_file
 from bench.yaml_text import parse_yaml
 
-_MOST_BYTES = 256 * 2**20
+_MOST_BYTES = 32 * 2**20
 """Of a plan's file."""
 
 _MOST_KEYS = 20
@@ -44,7 +44,7 @@ class Plan(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     suite: Suite
-    runs: tuple[RunSpec, ...]
+    runs: Several[RunSpec]
     command: str
 
     @staticmethod
@@ -83,10 +83,12 @@ class Plan(BaseModel):
             if plan.suite.name != path.parent.name:
                 raise BenchError(f"it is that of suite '{plan.suite.name}'")
             check_files(plan.suite)
+            tell_apart("data sets", dict.fromkeys(run.dataset.label for run in plan.runs), "rename one")
+            tell_apart("rows", dict.fromkeys(run.label for run in plan.runs), "rename one")
         except OSError:
             raise BenchError(f"no results of suite '{suite}' in '{results_dir}': first run {again}") from None
         except ValidationError as error:
-            why = explain(error, cls, "there")
+            why = explain(error, cls, "its content")
         except (ValueError, BenchError) as error:
             why = BenchError(error)
         else:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import pandas as pd
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, field_validator, model_validator
 
 from bench.data.cache import content_key
 from bench.data.dataset import ColdTargets, SeenItems
@@ -15,6 +15,11 @@ from bench.data.own import DataFiles, name_of
 from bench.names import ColumnName, ModelName, PathName, RowLabel, Seed, Title, label_or_none
 
 ProtocolName = Literal["leave-one-out", "temporal", "shipped"]
+
+
+T = TypeVar("T")
+Several = Annotated[tuple[T, ...], FailFast()]
+"""Of which the first that is wrong is told, so that a million wrong ones take no more time than one."""
 
 
 class _Strict(BaseModel):
@@ -119,7 +124,7 @@ class Entry(_Strict):
     config: dict[str, Any] = Field(default_factory=dict)
     per_dataset: dict[str, dict[str, Any]] = Field(default_factory=dict)
     datasets: tuple[str, ...] | None = None
-    published: dict[str, tuple[Published, ...]] = Field(default_factory=dict)
+    published: dict[str, Several[Published]] = Field(default_factory=dict)
     note: str | dict[str, str] = ""
 
     @property
@@ -147,7 +152,7 @@ class Comparison(_Strict):
 
     title: Title
     question: str
-    rows: tuple[RowLabel, ...]
+    rows: Several[RowLabel]
     against: RowLabel
     paper: str = ""
     cost: bool = False
@@ -198,14 +203,14 @@ class Suite(_Strict):
 
     name: PathName
     description: str
-    datasets: tuple[DatasetSpec, ...]
-    models: tuple[Entry, ...]
-    seeds: tuple[Seed, ...]
-    questions: tuple[tuple[RowLabel, RowLabel], ...] = ()
+    datasets: Several[DatasetSpec]
+    models: Several[Entry]
+    seeds: Several[Seed]
+    questions: Several[tuple[RowLabel, RowLabel]] = ()
     floor: RowLabel | None = None
-    comparisons: tuple[Comparison, ...] = ()
-    paper: tuple[PaperFinding, ...] = ()
-    slices: tuple[ColumnName, ...] = ()
+    comparisons: Several[Comparison] = ()
+    paper: Several[PaperFinding] = ()
+    slices: Several[ColumnName] = ()
 
 
 class RunSpec(_Strict):

@@ -15,8 +15,8 @@ Paths are relative to the file's folder.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from itertools import permutations
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,26 +115,20 @@ def _list_of(written: dict[str, Any], key: str, path: Path) -> list[Any]:
 def check_labels(datasets: Sequence[DatasetSpec]) -> None:
     """Raises BenchError where tables and folders could not tell two data sets apart."""
     labels = [dataset.label for dataset in datasets]
-    again = next((label for place, label in enumerate(labels) if label in labels[:place]), None)
-    if again is not None:
-        raise BenchError(f"two data sets are named '{again}': rename a file, or give one a 'name' in a suite")
-    _tell_apart("data sets", labels, "give one of them another 'name'")
+    tell_apart("data sets", labels, "rename a file, or give one a 'name' in a suite")
 
 
 def check_files(suite: Suite) -> None:
     """Raises BenchError where two data sets, rows or comparisons would share a file, on any file system."""
     check_labels(suite.datasets)
-    rows = [entry.row for entry in suite.models]
-    again = next((row for place, row in enumerate(rows) if row in rows[:place]), None)
-    if again is not None:
-        raise BenchError(f"two rows are named '{again}': give one of them a 'label'")
-    _tell_apart("rows", rows, "give one of them another 'label'")
+    tell_apart("rows", [entry.row for entry in suite.models], "give one of them a 'label'")
     labels = [dataset.label for dataset in suite.datasets]
-    for first, second in permutations(labels if suite.comparisons else (), 2):
-        if second.casefold().startswith(f"{first}-comparison-".casefold()):
-            raise BenchError(
-                f"data sets '{first}' and '{second}' could share a figure: give one of them another 'name'"
-            )
+    known = {label.casefold(): label for label in labels if suite.comparisons}
+    for label in known.values():
+        for found in re.finditer("-comparison-", label.casefold()):
+            other = known.get(label.casefold()[: found.start()])
+            if other is not None:
+                raise BenchError(f"data sets '{other}' and '{label}' could share a figure: give one another 'name'")
     titles: dict[str, str] = {}
     for comparison in suite.comparisons:
         other = titles.setdefault(file_part(comparison.title), comparison.title)
@@ -142,8 +136,11 @@ def check_files(suite: Suite) -> None:
             raise BenchError(f"comparisons '{other}' and '{comparison.title}' would share a figure: change one title")
 
 
-def _tell_apart(kind: str, names: Sequence[str], remedy: str) -> None:
+def tell_apart(kind: str, names: Iterable[str], remedy: str) -> None:
+    """Raises BenchError where two names are the same, or could be for a file system."""
     pair = alike(names)
+    if pair is not None and pair[0] == pair[1]:
+        raise BenchError(f"two {kind} are named '{pair[0]}': {remedy}")
     if pair is not None:
         raise BenchError(
             f"two {kind} are named '{pair[0]}' and '{pair[1]}', which file systems may not tell apart: {remedy}"
@@ -166,9 +163,10 @@ def _check_names(suite: Suite) -> None:
             raise unknown_name("data set", dataset.name, catalog.available_datasets())
     names = {name for dataset in suite.datasets for name in (dataset.name, dataset.label)}
     rows: set[str] = set()
+    known = set(model_names())
     for entry in suite.models:
-        if entry.model not in model_names():
-            raise unknown_name("model", entry.model, model_names())
+        if entry.model not in known:
+            raise unknown_name("model", entry.model, known)
         rows.add(entry.row)
         noted = entry.note if isinstance(entry.note, dict) else ()
         for name in [*(entry.datasets or ()), *entry.per_dataset, *entry.published, *noted]:

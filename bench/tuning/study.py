@@ -17,11 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from bench.errors import BenchError
 from bench.files import replaced
 from bench.json_text import parse_json
-from bench.spec import RunSpec
+from bench.spec import RunSpec, Several
 from bench.text_files import read_text_file
 from bench.tuning.spaces import with_values
 
-_MOST_BYTES = 256 * 2**20
+_MOST_BYTES = 32 * 2**20
 """Of a study's file."""
 
 State = Literal["complete", "pruned", "failed"]
@@ -45,7 +45,7 @@ class Trial(BaseModel):
     number: int
     state: State
     values: dict[str, Any]
-    validations: tuple[float, ...] = ()
+    validations: Several[float] = ()
     validation: float | None = None
     seconds: float = 0.0
     reason: str = ""
@@ -66,7 +66,7 @@ class Study(BaseModel):
     base: RunSpec
     space: dict[str, str]
     seconds_per_trial: float | None = None
-    trials: tuple[Trial, ...] = Field(default=())
+    trials: Several[Trial] = Field(default=())
 
     @staticmethod
     def folder(results_dir: Path, run: RunSpec) -> Path:

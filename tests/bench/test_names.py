@@ -251,6 +251,28 @@ def test_a_name_in_a_plan_that_leads_elsewhere_is_refused(
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == [path]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ({"label": "Row"}, {"label": "row"}, "two rows are named 'Row' and 'row'"),
+        ({"dataset": "D"}, {"dataset": "d"}, "two data"),
+    ],
+)
+def test_runs_of_a_plan_are_told_apart_on_every_file_system(
+    tmp_path: Path, first: dict[str, str], second: dict[str, str], message: str
+) -> None:
+    path = planned(tmp_path)
+    content = json.loads(path.read_text())
+    (run,) = content["runs"]
+    content["runs"] = [
+        {**run, **{key: {"name": name} if key == "dataset" else name for key, name in other.items()}}
+        for other in (first, second)
+    ]
+    path.write_text(json.dumps(content))
+    with pytest.raises(BenchError, match=message):
+        Plan.read(tmp_path, "mine")
+
+
 @pytest.mark.parametrize("suite", ["../mine", "..", ".", "/tmp", "a\x1b[2J", "runs"])
 def test_a_suite_of_the_command_line_is_no_path(refused: Callable[[list[str]], str], suite: str) -> None:
     for command in ("report", "run"):

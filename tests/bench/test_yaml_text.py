@@ -148,6 +148,27 @@ def test_what_is_no_file_is_no_suite(tmp_path: Path, refused: Callable[[list[str
         assert "no suite file '" in refused(["run", "--suite", name])
 
 
+def test_a_suite_of_thousands_of_rows_is_read_in_bounded_time(tmp_path: Path) -> None:
+    rows = "".join(f"- {{model: popularity, label: l{number}}}\n" for number in range(3900))
+    (tmp_path / "mine.yaml").write_text(f"datasets: [ml-100k]\nmodels:\n{rows}- {{model: popularity, label: L7}}\n")
+    started = time.process_time()
+    with pytest.raises(BenchError, match="two rows are named 'l7' and 'L7'"):
+        load_suite(str(tmp_path / "mine.yaml"))
+    assert time.process_time() - started < 10
+
+
+@pytest.mark.parametrize("runs", ["{}", "1", '{"seed": -1}'])
+def test_a_plan_of_wrong_runs_is_told_of_the_first(tmp_path: Path, runs: str) -> None:
+    suite = Suite(name="s", description="", datasets=(SPEC.dataset,), models=(Entry(model="m"),), seeds=(0,))
+    path = tmp_path / "s" / "plan.json"
+    Plan(suite=suite, runs=(), command="c").write(tmp_path)
+    path.write_text(path.read_text().replace('"runs": []', f'"runs": [{", ".join([runs] * 30_000)}]'))
+    started = time.process_time()
+    with pytest.raises(BenchError, match=r"unreadable plan '.*' \(its content: "):
+        Plan.read(tmp_path, "s")
+    assert time.process_time() - started < 5
+
+
 def test_names_that_yaml_takes_for_something_else_are_text(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(SUITE.replace("seeds: 2", "name: 2024-01-01").replace("label: k", "label: no"))
     suite = load_suite(str(tmp_path / "mine.yaml"))
