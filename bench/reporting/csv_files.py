@@ -25,9 +25,17 @@ def write_csv(frame: pd.DataFrame, path: Path, float_format: str | None = None) 
         path: The file.
         float_format: As pandas takes it.
     """
-    text = {name: frame[name].map(cell) for name in frame if not pd.api.types.is_numeric_dtype(frame[name])}
+    text = {name: _neutral(frame[name]) for name in frame if not pd.api.types.is_numeric_dtype(frame[name])}
     with replaced(path) as temporary:
         frame.assign(**text).to_csv(temporary, index=False, float_format=float_format)
+
+
+def _neutral(column: pd.Series) -> pd.Series:
+    """A column with its cells as `cell` gives them; few of them differ from each other, and hardly any changes."""
+    changed = {value: cell(value) for value in column.unique() if isinstance(value, str) and cell(value) != value}
+    return (
+        column.map(lambda value: changed.get(value, value) if isinstance(value, str) else value) if changed else column
+    )
 
 
 def cell(value: Any) -> Any:
