@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from bench import data_cli, results_cli, tune_cli
-from bench.console import table_console
+from bench.console import Console, say, table_console
 from bench.dataset_options import DATASET_HELP, as_arguments, chosen_dataset, takes_dataset_options
 from bench.errors import BenchError, unknown_name
-from bench.execution.job import run_plan, say, stored_results
+from bench.execution.job import run_plan, stored_results
 from bench.listing import list_datasets, list_models, list_suites
+from bench.plain_text import one_line
 from bench.plan import Plan, expand, select
 from bench.run_options import Device, listed, usable
 from bench.spec import RunResult
@@ -38,6 +38,8 @@ SuiteOption = Annotated[str, typer.Option(help="Name of a suite, or path to a .y
 ResultsOption = Annotated[Path, typer.Option(help="Folder of the results.")]
 ReportsOption = Annotated[Path, typer.Option(help="Folder of the reports.")]
 _INTERRUPTED = 130
+_MOST_DIGITS = 20
+"""Of a seed on the command line; `seeds_from` then says which are too large."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -159,10 +161,10 @@ def list_(
 def _parsed_seeds(text: str) -> Any:
     """`3` as a count, `0,2` as a list; anything else as it is, to be complained about."""
     parts = [part.strip() for part in text.split(",")]
-    if len(parts) == 1:
-        return int(text) if text.strip().isdecimal() else text
     numbers = [part for part in parts if part]
-    return [int(part) for part in numbers] if all(part.isdecimal() for part in numbers) else text
+    if not all(part.isdecimal() and len(part) <= _MOST_DIGITS for part in numbers) or not numbers:
+        return text
+    return int(numbers[0]) if len(parts) == 1 else list(map(int, numbers))
 
 
 def _summarise(results: Sequence[RunResult], report_path: Path, console: Console) -> None:
@@ -171,12 +173,12 @@ def _summarise(results: Sequence[RunResult], report_path: Path, console: Console
     for result in results:
         if result.status != "complete":
             name = f"{result.spec.label} on {result.spec.dataset.label}, seed {result.spec.seed}"
-            say(console, f"  {result.status}: {name}: {result.reason}")
+            say(console, f"  {result.status}: {name}: {one_line(result.reason)}")
     for path in (report_path, report_path.with_suffix(".html")):
         if path.exists():
             say(console, f"report: {path}")
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"error: {one_line(message)}", file=sys.stderr)
     return code

@@ -7,6 +7,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from bench.errors import BenchError, unknown_name
+from bench.plain_text import one_line, quoted
 
 
 def explain(error: ValidationError, schema: type[BaseModel], where: str) -> BenchError:
@@ -27,8 +28,10 @@ def explain(error: ValidationError, schema: type[BaseModel], where: str) -> Benc
         return BenchError(f"{place}: {unknown_name('key', str(key), known)}")
     if first["type"] == "missing":
         return BenchError(f"{where}: key '{dotted(first['loc'])}' is missing")
-    message = first["msg"].removeprefix("Value error, ").replace("Input should", "should").replace("\n", " ")
-    return BenchError(f"{where}: {dotted(first['loc']) or 'value'}: {message}, got {_short(first['input'])}")
+    message = one_line(first["msg"], 300).removeprefix("Value error, ").replace("Input should", "should")
+    got = quoted(first["input"])
+    given = "" if got in message else f", got {got}"
+    return BenchError(f"{where}: {dotted(first['loc']) or 'value'}: {message}{given}")
 
 
 def key_paths(schema: type[BaseModel]) -> list[str]:
@@ -60,8 +63,3 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for part in get_args(annotation) for model in _models_in(part)]
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,14 +1,45 @@
-"""Where the command line prints its tables."""
+"""What the command line prints, and where: text from files and models moves no cursor and changes no colour."""
 
 from __future__ import annotations
 
-from rich.console import Console
+from typing import Any
+
+from rich import console as rich_console
+from rich.text import Text
+
+from bench.plain_text import printable, shortened
 
 _WIDTH_OF_FILES = 140
 """Characters of a table's line where it does not go to a terminal."""
+
+_MOST_CHARACTERS = 2000
+"""Of a line of progress, which may tell of many runs."""
+
+
+class Console(rich_console.Console):
+    """Rich's console, for which text is only text: escape codes and marks of direction in it are spelled out."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(emoji=False, **options)  # a label like ":x:" is no picture
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Text on its way to the terminal, cells of tables included."""
+        return super().render_str("\n".join(map(printable, text.split("\n"))), **options)
 
 
 def table_console() -> Console:
     """A console as wide as the terminal, or wide enough for a table in a file or a pipe."""
     console = Console()
     return console if console.is_terminal else Console(width=_WIDTH_OF_FILES)
+
+
+def say(console: rich_console.Console, line: str) -> None:
+    """Prints a line as it is: no markup, no colours, no wrapping; nor what would move the cursor, or never end."""
+    console.print(
+        shortened(printable(line), _MOST_CHARACTERS), markup=False, highlight=False, soft_wrap=True, emoji=False
+    )
+
+
+def literal(text: str) -> Text:
+    """Foreign text for a place where markup counts."""
+    return Text(printable(text))

@@ -11,12 +11,14 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
-from bench.console import table_console
+from bench.console import literal, table_console
 from bench.data import catalog
 from bench.data.card import DataCard, make_card
 from bench.dataset_options import DATASET_HELP, chosen_dataset, takes_dataset_options
 from bench.errors import BenchError
+from bench.plain_text import printable
 
 app = typer.Typer(no_args_is_help=True, help="Look at data sets.")
 
@@ -55,7 +57,7 @@ def describe(
         from bench.reporting.data_figures import save_data_figure  # brings in the plotting libraries
 
         save_data_figure(card, data, plot)
-        print(f"plot: {plot}")
+        print(printable(f"plot: {plot}"))
 
 
 def _print_table(card: DataCard) -> None:
@@ -65,23 +67,18 @@ def _print_table(card: DataCard) -> None:
         column.overflow = "fold"
     for heading, rows in card.sections().items():
         table.add_section()
-        table.add_row(f"[bold]{heading}[/bold]")
+        table.add_row(Text(heading, style="bold"))
         for name, value in rows:
-            table.add_row(_literal(name), _literal(value))
+            table.add_row(literal(name), literal(value))
     console.print(table, highlight=False)
 
 
-def _literal(text: str) -> str:
-    """Foreign text in which "[" starts no markup."""
-    return text.replace("[", "\\[")
-
-
 def _print_markdown(card: DataCard) -> None:
-    from bench.reporting.markdown import table
+    from bench.reporting.markdown import foreign, table
 
     print(f"# {card.name}")
     for heading, rows in card.sections().items():
-        print(f"\n## {heading}\n\n{table(['', ''], [list(row) for row in rows], left=2)}")
+        print(f"\n## {heading}\n\n{table(['', ''], [[*map(foreign, row)] for row in rows], left=2)}")
 
 
 def _print_json(card: DataCard) -> None:

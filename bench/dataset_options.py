@@ -16,6 +16,7 @@ from bench.config_errors import explain
 from bench.data import catalog
 from bench.data.own import DataFiles
 from bench.errors import BenchError, unknown_name
+from bench.files import exists, expanded
 from bench.spec import DatasetSpec
 
 DATASET_HELP = (
@@ -83,7 +84,7 @@ def chosen_dataset(name_or_path: str, reading: Mapping[str, Any], option: str = 
         BenchError: It is neither a name nor a path, or an option doesn't fit.
     """
     registered = name_or_path in catalog.available_datasets()
-    if not registered and not Path(name_or_path).expanduser().exists():
+    if not registered and not exists(expanded(name_or_path)):
         if Path(name_or_path).name != name_or_path or Path(name_or_path).suffix:
             raise BenchError(f"{option}: '{name_or_path}' does not exist")
         error = unknown_name("data set", name_or_path, catalog.available_datasets())

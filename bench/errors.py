@@ -5,19 +5,37 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from bench.plain_text import MOST_CHARACTERS, one_line, quoted
+
 
 class BenchError(Exception):
     """Bad input. The command line prints the message as one line and exits with code 2.
 
-    The message says what is wrong, where, and what to do about it.
+    The message says what is wrong, where, and what to do about it. Whatever a file, a path or another exception puts
+    into it, it is one line of bounded length without control characters.
     """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(one_line(str(message), 2 * MOST_CHARACTERS))  # room for another line before it is printed
 
 
 class SkippedRun(Exception):  # noqa: N818  # not an error: a run that this machine leaves out
     """A run that can't be made on this machine (say, an optional package is absent).
 
-    The run becomes a row with status `skipped` and this message as its reason.
+    The run becomes a row with status `skipped` and this message, one line as of a `BenchError`, as its reason.
     """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(one_line(str(message), 2 * MOST_CHARACTERS))
+
+
+def reason_of(error: BaseException) -> str:
+    """An exception as the reason of a failed run, or as part of an error message: its type and what it says."""
+    try:
+        text = str(error)
+    except Exception:  # a stranger's exception may fail at telling what it is
+        text = "its message can't be read"
+    return one_line(f"{type(error).__name__}: {text}", 300)
 
 
 class MissingDataError(BenchError, SkippedRun):
@@ -37,6 +55,6 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> BenchError:
         known: Every accepted name.
     """
     choices = sorted(known)
-    near = difflib.get_close_matches(name, choices, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name[:200], choices, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(choices)}"
-    return BenchError(f"unknown {kind} '{name}': {hint}")
+    return BenchError(f"unknown {kind} {quoted(name)}: {hint}")

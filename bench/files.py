@@ -7,6 +7,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.errors import BenchError
+
+
+def expanded(place: str) -> Path:
+    """A path as a user writes it, with `~` for a home folder.
+
+    Raises:
+        BenchError: There is no such user.
+    """
+    try:
+        return Path(place).expanduser()
+    except RuntimeError as error:
+        raise BenchError(f"'{place}': {error}: give the whole path") from None
+
+
+def exists(path: Path) -> bool:
+    """Whether there is something at a path; not where the path is one that nothing can have."""
+    return os.path.exists(path)  # noqa: PTH110  # pathlib's raises an error at a name that is too long
+
 
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:

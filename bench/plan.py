@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.config_errors import explain, key_paths
@@ -16,10 +16,20 @@ from bench.data import catalog
 from bench.data.protocols import split
 from bench.errors import BenchError, MissingDataError, SkippedRun, unknown_name
 from bench.files import replaced
+from bench.json_text import parse_json
+from bench.names import checked
 from bench.recommender import Recommender
 from bench.registry import model_class, model_names
-from bench.spec import DatasetSpec, Entry, RunSpec, Suite
-from bench.suite_files import check_labels
+from bench.spec import DatasetSpec, Entry, RunSpec, Several, Suite
+from bench.suite_files import check_files, tell_apart
+from bench.text_files import read_text_file
+from bench.yaml_text import parse_yaml
+
+_MOST_BYTES = 32 * 2**20
+"""Of a plan's file."""
+
+_MOST_KEYS = 20
+"""In the path of a `--set` option."""
 
 
 class Plan(BaseModel):
@@ -34,12 +44,17 @@ class Plan(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     suite: Suite
-    runs: tuple[RunSpec, ...]
+    runs: Several[RunSpec]
     command: str
 
     @staticmethod
     def path(results_dir: Path, suite: str) -> Path:
-        return results_dir / suite / "plan.json"
+        """Where the plan of a suite is kept.
+
+        Raises:
+            BenchError: No suite can be named so.
+        """
+        return results_dir / checked(suite, "suite") / "plan.json"
 
     def write(self, results_dir: Path) -> None:
         """Stores the plan.
@@ -62,13 +77,23 @@ class Plan(BaseModel):
             BenchError: There is none, or it is unreadable.
         """
         path = cls.path(results_dir, suite)
-        again = f"python -m bench run --suite {suite} --results {results_dir}"
+        again = f"python -m bench run --suite {shlex.quote(suite)} --results {shlex.quote(str(results_dir))}"
         try:
-            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+            plan = cls.model_validate(parse_json(read_text_file(path, _MOST_BYTES)))
+            if plan.suite.name != path.parent.name:
+                raise BenchError(f"it is that of suite '{plan.suite.name}'")
+            check_files(plan.suite)
+            tell_apart("data sets", dict.fromkeys(run.dataset.label for run in plan.runs), "rename one")
+            tell_apart("rows", dict.fromkeys(run.label for run in plan.runs), "rename one")
         except OSError:
             raise BenchError(f"no results of suite '{suite}' in '{results_dir}': first run {again}") from None
-        except ValueError:
-            raise BenchError(f"unreadable plan '{path}': {again} writes it anew, and keeps all results") from None
+        except ValidationError as error:
+            why = explain(error, cls, "its content")
+        except (ValueError, BenchError) as error:
+            why = BenchError(error)
+        else:
+            return plan
+        raise BenchError(f"unreadable plan '{path}' ({why}): {again} writes it anew, and keeps all results")
 
 
 def select(
@@ -97,10 +122,11 @@ def select(
     if datasets is not None or own:
         named = (spec for name in datasets or () for spec in _datasets(suite, name))
         changes["datasets"] = tuple(_unique([*named, *own]))
-        check_labels(changes["datasets"])
     if seeds is not None:
         changes["seeds"] = tuple(seeds)
-    return suite.model_copy(update=changes)
+    narrowed = suite.model_copy(update=changes)
+    check_files(narrowed)
+    return narrowed
 
 
 def expand(suite: Suite, overrides: Sequence[str] = (), where: str = "") -> list[RunSpec]:
@@ -201,12 +227,13 @@ class _Setting:
         name, equals, value = text.partition("=")
         row = next((n for entry in suite.models for n in (entry.row, entry.model) if name.startswith(f"{n}.")), None)
         keys = (name[len(row) + 1 :] if row else name).strip().split(".")
-        if not equals or not all(keys):
+        if not equals or not all(keys) or len(keys) > _MOST_KEYS:
             raise BenchError(f"--set {text}: should read key=value or model.key=value")
         try:
-            return cls(text, row, keys, yaml.safe_load(value))
-        except yaml.YAMLError:
-            raise BenchError(f"--set {text}: the value is no YAML: put it into quotes") from None
+            return cls(text, row, keys, parse_yaml(value, ""))
+        except BenchError as error:
+            why = str(error).rpartition("broken YAML: ")[2]
+            raise BenchError(f"--set {text}: the value is no YAML ({why}): put it into quotes") from None
 
     def concerns(self, entry: Entry, model: type[Recommender] | None) -> bool:
         if self.row is not None:

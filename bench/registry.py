@@ -12,7 +12,8 @@ import importlib
 import inspect
 from importlib.metadata import EntryPoint, entry_points
 
-from bench.errors import BenchError, SkippedRun, unknown_name
+from bench.errors import BenchError, SkippedRun, reason_of, unknown_name
+from bench.names import path_name, row_label
 from bench.recommender import Recommender
 
 ENTRY_POINT_GROUP = "glass_bench.models"
@@ -68,7 +69,7 @@ def model_class(name: str) -> type[Recommender]:
         try:
             found = point.load()
         except Exception as error:  # a stranger's module may raise anything while it is imported
-            raise BenchError(f"{where} can't be imported: {_one_line(error)}") from error
+            raise BenchError(f"{where} can't be imported: {reason_of(error)}") from error
     elif name in BUILT_IN:
         where = f"model '{name}' ({BUILT_IN[name]})"
         module, _, attribute = BUILT_IN[name].partition(":")
@@ -77,10 +78,10 @@ def model_class(name: str) -> type[Recommender]:
         except ImportError as error:
             package = missing_package(error)
             if package is None:
-                raise BenchError(f"{where} can't be imported: {_one_line(error)}") from error
+                raise BenchError(f"{where} can't be imported: {reason_of(error)}") from error
             raise SkippedRun(how_to_install(package)) from error
         except AttributeError as error:
-            raise BenchError(f"{where} can't be imported: {_one_line(error)}") from error
+            raise BenchError(f"{where} can't be imported: {reason_of(error)}") from error
     else:
         raise unknown_name("model", name, model_names())
     if not (inspect.isclass(found) and issubclass(found, Recommender)):
@@ -108,6 +109,7 @@ def _third_party() -> dict[str, EntryPoint]:
     found: dict[str, EntryPoint] = {}
     for point in entry_points(group=ENTRY_POINT_GROUP):
         owner = point.dist.name if point.dist else "unknown"
+        _check_name(point.name, owner)
         if point.name in BUILT_IN:
             raise BenchError(
                 f"distribution '{owner}' registers a model '{point.name}', which is a built-in name: "
@@ -122,5 +124,10 @@ def _third_party() -> dict[str, EntryPoint]:
     return found
 
 
-def _one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+def _check_name(name: str, owner: str) -> None:
+    """Raises BenchError where a model of another distribution could not be the name of a folder and of a row."""
+    try:
+        row_label(path_name(name))
+    except ValueError as error:
+        where = f"rename its entry point in group '{ENTRY_POINT_GROUP}'"
+        raise BenchError(f"distribution '{owner}' registers a model whose {error}: {where}") from None

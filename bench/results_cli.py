@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from bench.console import table_console
+from bench.console import Console, literal, say, table_console
 from bench.errors import BenchError, unknown_name
-from bench.execution.job import say, stored_results
+from bench.execution.job import stored_results
 from bench.plan import Plan
 from bench.reporting.grid import Grid
 from bench.suite_files import load_suite
@@ -61,7 +59,7 @@ def compare(
     found = compare_folders(left, right, metric)
     wide = table_console()
     for section in sections(found):
-        table = Table(title=Text(section.title), title_justify="left", caption=section.text, caption_justify="left")
+        table = Table(title=literal(section.title), title_justify="left", caption=section.text, caption_justify="left")
         for place, header in enumerate(section.headers):
             table.add_column(header, justify="left" if place < section.left else "right", overflow="fold")
         for row in section.rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from enum import Enum
 
 from bench.errors import BenchError
@@ -36,7 +37,7 @@ def listed(text: str | None, option: str) -> list[str] | None:
     """
     if text is None:
         return None
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    names = [name.strip() for name in unicodedata.normalize("NFC", text).split(",") if name.strip()]
     if not names:
         raise BenchError(f"{option}: give at least one name")
     return names

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, field_validator, model_validator
 
 from bench.data.cache import content_key
 from bench.data.dataset import ColdTargets, SeenItems
 from bench.data.own import DataFiles, name_of
+from bench.names import ColumnName, ModelName, PathName, RowLabel, Seed, Title, label_or_none
 
 ProtocolName = Literal["leave-one-out", "temporal", "shipped"]
 
 
+T = TypeVar("T")
+Several = Annotated[tuple[T, ...], FailFast()]
+"""Of which the first that is wrong is told, so that a million wrong ones take no more time than one."""
+
+
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DatasetSpec(DataFiles):
@@ -31,7 +37,7 @@ class DatasetSpec(DataFiles):
             ("ignore") or not accepted ("raise").
     """
 
-    name: str
+    name: PathName
     protocol: ProtocolName = "leave-one-out"
     seen_items: SeenItems | None = None
     cold_targets: ColdTargets = "warn"
@@ -113,12 +119,12 @@ class Entry(_Strict):
             under the main table.
     """
 
-    model: str
-    label: str = ""
+    model: ModelName
+    label: Annotated[str, AfterValidator(label_or_none)] = ""
     config: dict[str, Any] = Field(default_factory=dict)
     per_dataset: dict[str, dict[str, Any]] = Field(default_factory=dict)
     datasets: tuple[str, ...] | None = None
-    published: dict[str, tuple[Published, ...]] = Field(default_factory=dict)
+    published: dict[str, Several[Published]] = Field(default_factory=dict)
     note: str | dict[str, str] = ""
 
     @property
@@ -144,10 +150,10 @@ class Comparison(_Strict):
         cost: Whether the question is also one of cost; the figure then shows training and answering time, too.
     """
 
-    title: str
+    title: Title
     question: str
-    rows: tuple[str, ...]
-    against: str
+    rows: Several[RowLabel]
+    against: RowLabel
     paper: str = ""
     cost: bool = False
 
@@ -170,7 +176,7 @@ class PaperFinding(_Strict):
     value: float
     dataset: str
     source: str
-    row: str
+    row: RowLabel
 
     @field_validator("metric")
     @classmethod
@@ -195,16 +201,16 @@ class Suite(_Strict):
         slices: Columns of the item table by which the report divides the test queries.
     """
 
-    name: str
+    name: PathName
     description: str
-    datasets: tuple[DatasetSpec, ...]
-    models: tuple[Entry, ...]
-    seeds: tuple[int, ...]
-    questions: tuple[tuple[str, str], ...] = ()
-    floor: str | None = None
-    comparisons: tuple[Comparison, ...] = ()
-    paper: tuple[PaperFinding, ...] = ()
-    slices: tuple[str, ...] = ()
+    datasets: Several[DatasetSpec]
+    models: Several[Entry]
+    seeds: Several[Seed]
+    questions: Several[tuple[RowLabel, RowLabel]] = ()
+    floor: RowLabel | None = None
+    comparisons: Several[Comparison] = ()
+    paper: Several[PaperFinding] = ()
+    slices: Several[ColumnName] = ()
 
 
 class RunSpec(_Strict):
@@ -222,11 +228,11 @@ class RunSpec(_Strict):
 
     dataset: DatasetSpec
     data_hash: str
-    model: str
+    model: ModelName
     revision: int
     config: dict[str, Any]
-    seed: int
-    label: str
+    seed: Seed
+    label: RowLabel
 
     @property
     def key(self) -> str:

@@ -14,21 +14,28 @@ Paths are relative to the file's folder.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from bench.config_errors import explain
 from bench.data import catalog
 from bench.errors import BenchError, unknown_name
+from bench.files import expanded
+from bench.names import MOST_SEED, alike, file_part
+from bench.plain_text import quoted
 from bench.registry import model_names
 from bench.spec import DatasetSpec, Suite
+from bench.text_files import read_text_file
+from bench.yaml_text import MOST_BYTES, parse_yaml
 
 _FOLDER = Path(__file__).parent / "suites"
+_MOST_SEEDS = 1000
+"""That a count may stand for."""
 
 
 def suite_names() -> list[str]:
@@ -44,7 +51,7 @@ def suite_path(name_or_path: str) -> Path:
     """
     if name_or_path.endswith((".yaml", ".yml")):
         path = Path(name_or_path)
-        if not path.is_file():
+        if not os.path.isfile(path):  # noqa: PTH113  # False, too, where no file can be named so
             raise BenchError(f"no suite file '{path}': give a path to a .yaml file or a suite ({_listed()})")
         return path
     if name_or_path not in suite_names():
@@ -81,23 +88,18 @@ def seeds_from(value: Any, where: str) -> list[int]:
     Raises:
         BenchError: It is neither, is empty, or names a seed twice.
     """
-    numbers = list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+    numbers = list(range(value)) if type(value) is int and value <= _MOST_SEEDS else value
     valid = isinstance(numbers, list) and all(type(n) is int and n >= 0 for n in numbers)
     if not valid or not numbers or len(set(numbers)) < len(numbers):
-        raise BenchError(f"{where}: should be a count (3 means 0, 1, 2) or a list of distinct seeds, got {value!r}")
+        text = f"should be a count (3 means 0, 1, 2; at most {_MOST_SEEDS:,}) or a list of distinct seeds"
+        raise BenchError(f"{where}: {text}, got {quoted(value)}")
+    if max(numbers) > MOST_SEED:
+        raise BenchError(f"{where}: seed {quoted(max(numbers))} is too large: use 0 to {MOST_SEED}")
     return numbers
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "not readable"
-        raise BenchError(f"{path}{line}: broken YAML: {problem}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise BenchError(f"{path}: can't be read: {error}") from None
+    content = parse_yaml(read_text_file(path, MOST_BYTES), str(path))
     if not isinstance(content, dict):
         raise BenchError(f"{path}: a suite is a mapping with the keys datasets, models and seeds")
     return content
@@ -113,9 +115,36 @@ def _list_of(written: dict[str, Any], key: str, path: Path) -> list[Any]:
 def check_labels(datasets: Sequence[DatasetSpec]) -> None:
     """Raises BenchError where tables and folders could not tell two data sets apart."""
     labels = [dataset.label for dataset in datasets]
-    again = next((label for place, label in enumerate(labels) if label in labels[:place]), None)
-    if again is not None:
-        raise BenchError(f"two data sets are named '{again}': rename a file, or give one a 'name' in a suite")
+    tell_apart("data sets", labels, "rename a file, or give one a 'name' in a suite")
+
+
+def check_files(suite: Suite) -> None:
+    """Raises BenchError where two data sets, rows or comparisons would share a file, on any file system."""
+    check_labels(suite.datasets)
+    tell_apart("rows", [entry.row for entry in suite.models], "give one of them a 'label'")
+    labels = [dataset.label for dataset in suite.datasets]
+    known = {label.casefold(): label for label in labels if suite.comparisons}
+    for label in known.values():
+        for found in re.finditer("-comparison-", label.casefold()):
+            other = known.get(label.casefold()[: found.start()])
+            if other is not None:
+                raise BenchError(f"data sets '{other}' and '{label}' could share a figure: give one another 'name'")
+    titles: dict[str, str] = {}
+    for comparison in suite.comparisons:
+        other = titles.setdefault(file_part(comparison.title), comparison.title)
+        if other != comparison.title:
+            raise BenchError(f"comparisons '{other}' and '{comparison.title}' would share a figure: change one title")
+
+
+def tell_apart(kind: str, names: Iterable[str], remedy: str) -> None:
+    """Raises BenchError where two names are the same, or could be for a file system."""
+    pair = alike(names)
+    if pair is not None and pair[0] == pair[1]:
+        raise BenchError(f"two {kind} are named '{pair[0]}': {remedy}")
+    if pair is not None:
+        raise BenchError(
+            f"two {kind} are named '{pair[0]}' and '{pair[1]}', which file systems may not tell apart: {remedy}"
+        )
 
 
 def _dataset(entry: Any, folder: Path) -> Any:
@@ -123,24 +152,21 @@ def _dataset(entry: Any, folder: Path) -> Any:
     if not isinstance(entry, dict):
         return {"name": entry} if isinstance(entry, str) else entry
     places = {key: entry[key] for key in ("path", "items", "embeddings") if isinstance(entry.get(key), str)}
-    return {**entry, **{key: str(folder / Path(place).expanduser()) for key, place in places.items()}}
+    return {**entry, **{key: str(folder / expanded(place)) for key, place in places.items()}}
 
 
 def _check_names(suite: Suite) -> None:
     """Raises BenchError where the suite names a model or data set that does not exist, or a row twice."""
-    if not re.fullmatch(r"[\w.-]+", suite.name):
-        raise BenchError(f"name: '{suite.name}' names a folder: use letters, digits, '.', '_' and '-'")
-    check_labels(suite.datasets)
+    check_files(suite)
     for dataset in suite.datasets:
         if dataset.path is None and dataset.name not in catalog.available_datasets():
             raise unknown_name("data set", dataset.name, catalog.available_datasets())
     names = {name for dataset in suite.datasets for name in (dataset.name, dataset.label)}
     rows: set[str] = set()
+    known = set(model_names())
     for entry in suite.models:
-        if entry.model not in model_names():
-            raise unknown_name("model", entry.model, model_names())
-        if entry.row in rows:
-            raise BenchError(f"two rows are named '{entry.row}': give one of them a 'label'")
+        if entry.model not in known:
+            raise unknown_name("model", entry.model, known)
         rows.add(entry.row)
         noted = entry.note if isinstance(entry.note, dict) else ()
         for name in [*(entry.datasets or ()), *entry.per_dataset, *entry.published, *noted]:

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from bench.console import table_console
+from bench.console import Console, say, table_console
 from bench.dataset_options import DATASET_HELP, chosen_dataset, takes_dataset_options
 from bench.errors import BenchError
-from bench.execution.job import say
 from bench.plan import expand, select
 from bench.run_options import Device, listed, usable
 from bench.spec import RunSpec, Suite

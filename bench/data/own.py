@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from bench.data.rows import RowRules, with_duplicates_judged
 from bench.data.tables import TABLE_SUFFIXES, Reading, read_events
 from bench.data.text_tables import Dialect, QuoteRule
 from bench.errors import BenchError
+from bench.files import exists, expanded
+from bench.names import legal_path_name
 
 LICENCE = "Unknown to this program; whoever brings the data knows its terms."
 ACCEPTED = (
@@ -106,10 +109,15 @@ NAMED_OPTIONS = ("user", "item", "time", *ROW_OPTIONS)
 
 def name_of(path: str) -> str:
     """A name for the data set of a path: the stem of its file, with nothing in it that a folder couldn't be named."""
-    stem = re.sub(
-        r"(?i)\.(csv|tsv|dat|parquet|zip|inter|txt|jsonl?)(\.gz)?$", "", Path(path).expanduser().resolve().name
-    )
-    return re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "data"
+    stem = re.sub(r"(?i)\.(csv|tsv|dat|parquet|zip|inter|txt|jsonl?)(\.gz)?$", "", _last_part(path))
+    return legal_path_name(stem, "data")
+
+
+def _last_part(path: str) -> str:
+    try:
+        return expanded(path).resolve().name
+    except (OSError, ValueError, BenchError):  # whoever opens it tells what is wrong
+        return Path(path).name
 
 
 def load_own(name: str, files: DataFiles) -> Dataset:
@@ -123,8 +131,8 @@ def load_own(name: str, files: DataFiles) -> Dataset:
         BenchError: There is no such file, its format is unknown, an option doesn't fit the format, or the content
             can't be used.
     """
-    path = Path(files.path or "").expanduser()
-    if not files.path or not path.exists():
+    path = expanded(files.path or "")
+    if not files.path or not exists(path):
         raise BenchError(f"'{path}' does not exist; give the path of {ACCEPTED}")
     if movielens.is_ratings_file(path) and _other_option(files, ROW_OPTIONS) is None:
         return _load_movielens(name, path, files)
@@ -203,8 +211,8 @@ def _reading(files: DataFiles) -> Reading:
 
 
 def _existing(path: str) -> Path:
-    found = Path(path).expanduser()
-    if not found.is_file():
+    found = expanded(path)
+    if not os.path.isfile(found):  # noqa: PTH113  # False, too, where no file can be named so
         raise BenchError(f"no file '{found}': give the path of an item table or of embeddings")
     return found
 

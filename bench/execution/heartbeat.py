@@ -10,10 +10,16 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from bench.errors import BenchError
 from bench.files import replaced
+from bench.json_text import parse_json
+from bench.plain_text import one_line
 from bench.spec import RunSpec
+from bench.text_files import read_text_file
 
 _SECONDS_BETWEEN_WRITES = 0.5
+_MOST_BYTES = 2**16
+"""Of the small file; nobody waits for a larger one to be read."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +71,9 @@ def log_path(results_dir: Path, spec: RunSpec) -> Path:
 def read_heartbeat(results_dir: Path, spec: RunSpec) -> Heartbeat | None:
     """The latest heartbeat, None before the first one."""
     try:
-        return Heartbeat(**json.loads(heartbeat_path(results_dir, spec).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        beat = parse_json(read_text_file(heartbeat_path(results_dir, spec), _MOST_BYTES))
+        return Heartbeat(float(beat["fraction"]), one_line(str(beat["words"]), 80), float(beat["started"]))
+    except (OSError, ValueError, TypeError, KeyError, BenchError):
         return None
 
 

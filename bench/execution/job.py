@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from bench.console import say
+from bench.errors import reason_of
 from bench.execution.progress import Progress
 from bench.execution.scheduler import Workers, run_all
 from bench.execution.store import ResultStore, UnreadableResultError
@@ -93,11 +95,6 @@ def stored_results(specs: Sequence[RunSpec], results_dir: Path, console: Console
     return found
 
 
-def say(console: Console, line: str) -> None:
-    """Prints a line as it is: no markup, no colours, no wrapping."""
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
 class _Report:
     """Rewrites the report while runs go on, without letting it hold them up or take them down."""
 
@@ -122,7 +119,7 @@ class _Report:
             folders = self._results_dir, self._reports_dir
             write_report(plan.suite, plan.runs, results, *folders, plan.command, drawn=self._drawn)
         except Exception as error:  # a flaw of the report must not cost the runs that are still to come
-            say(self._console, f"warning: the report could not be written ({type(error).__name__}: {error})")
+            say(self._console, f"warning: the report could not be written ({reason_of(error)})")
         self.stale = False
         self._ended = time.monotonic()
         self._took = self._ended - started

@@ -13,8 +13,10 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from bench.console import say
 from bench.evaluation.metrics import ndcg, recall
 from bench.execution.heartbeat import Heartbeat, read_heartbeat
+from bench.plain_text import one_line
 from bench.spec import RunResult, RunSpec
 
 _SECONDS_BETWEEN_STATUS_LINES = 30.0
@@ -73,7 +75,7 @@ class Progress:
         self._learn(result)
         done = self._total - len(self._todo)
         ending = f"{done} of {self._total}" + (f", ETA {clock(self.remaining([]))}" if self._todo else "")
-        self._console.print(f"{self._outcome(result)}  ({ending})", markup=False, highlight=False, soft_wrap=True)
+        say(self._console, f"{self._outcome(result)}  ({ending})")
 
     def tick(self, running: Sequence[RunSpec]) -> None:
         """Refreshes the bars, or prints a status line now and then."""
@@ -85,9 +87,7 @@ class Progress:
             words = ", ".join(
                 f"{self._name(spec)} {b.fraction:.0%} ({b.words})" if b else self._name(spec) for spec, b in beats
             )
-            self._console.print(
-                f"running: {words}; ETA {clock(self.remaining(running))}", markup=False, highlight=False, soft_wrap=True
-            )
+            say(self._console, f"running: {words}; ETA {clock(self.remaining(running))}")
 
     def remaining(self, running: Sequence[RunSpec]) -> float | None:
         """Seconds until all runs have ended, None while nothing is known."""
@@ -161,7 +161,7 @@ def _name(spec: RunSpec) -> str:
 def _outcome(result: RunResult) -> str:
     name = _name(result.spec)
     if result.queries is None:
-        return f"{name}: {result.status}: {result.reason}"
+        return f"{name}: {result.status}: {one_line(result.reason)}"
     ranks = result.queries["item_rank"].to_numpy()
     figures = f"NDCG@10 {ndcg(ranks, 10).mean():.4f}, Recall@10 {recall(ranks, 10).mean():.4f}"
     return f"{name}: {figures}, {result.fit_seconds + result.recommend_seconds:.1f} s"

@@ -19,9 +19,10 @@ import joblib
 from filelock import FileLock, Timeout
 from joblib.externals.loky import ProcessPoolExecutor
 
+from bench.errors import reason_of
 from bench.execution import environment, heartbeat
 from bench.execution.store import ResultStore
-from bench.execution.worker import execute, one_line
+from bench.execution.worker import execute
 from bench.spec import RunResult, RunSpec
 
 DIED = "worker process died (out of memory?)"
@@ -108,7 +109,7 @@ def run_all(
                     died.append(spec)
                     continue
                 except Exception as error:  # not the model's fault: say, a full disk
-                    result = _failed(spec, one_line(error), results_dir)
+                    result = _failed(spec, reason_of(error), results_dir)
                 on_result(result)
             if died:
                 died += running.values()

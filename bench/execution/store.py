@@ -18,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bench.json_text import parse_json
 from bench.spec import RunResult, RunSpec
 
 _SCHEMA = 1
@@ -48,7 +49,7 @@ class ResultStore:
             return None
         file = folder / "result.json"
         try:
-            content = json.loads(file.read_text(encoding="utf-8"))
+            content = parse_json(file.read_text(encoding="utf-8"), finite=False)
             if content.pop("schema") != _SCHEMA:
                 raise ValueError("written by another version of this program")
             if RunSpec.model_validate(content.pop("spec")).key != spec.key:

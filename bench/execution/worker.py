@@ -24,11 +24,12 @@ from bench.data import catalog
 from bench.data.cache import ArtifactCache
 from bench.data.dataset import Dataset
 from bench.data.protocols import Queries, Split, split
-from bench.errors import BenchError, SkippedRun
+from bench.errors import BenchError, SkippedRun, reason_of
 from bench.evaluation.decoding import trace_queries
 from bench.evaluation.evaluator import Catalogue, judge, validation_ndcg
 from bench.execution import environment, heartbeat
 from bench.execution.store import ResultStore, UnreadableResultError
+from bench.plain_text import one_line
 from bench.recommender import FitContext, Recommender
 from bench.registry import how_to_install, missing_package, model_class
 from bench.seeds import seed_for
@@ -107,21 +108,15 @@ def supervised(result: RunResult, results_dir: Path, work: Callable[[heartbeat.P
         try:
             work(pulse)
         except SkippedRun as skipped:
-            result.status, result.reason = "skipped", str(skipped)
+            result.status, result.reason = "skipped", one_line(str(skipped))
         except (Exception, SystemExit) as error:
             traceback.print_exc()
             package = missing_package(error) if isinstance(error, ModuleNotFoundError) else None
             if package is not None:
                 result.status, result.reason = "skipped", how_to_install(package)
             else:
-                result.status, result.reason = "failed", one_line(error)
+                result.status, result.reason = "failed", reason_of(error)
     return log.read_text(encoding="utf-8", errors="replace")
-
-
-def one_line(error: BaseException) -> str:
-    """An exception as the reason of a failed run."""
-    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    return text if len(text) <= 300 else f"{text[:297]}..."
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import pandas as pd
 from bench.errors import BenchError, unknown_name
 from bench.export.runs import ended, made_folder
 from bench.files import replaced
+from bench.plain_text import printable
 from bench.reporting.grid import Grid
 from bench.reporting.leaderboard import METRICS, leaderboard, tidy_metrics
 from bench.reporting.markdown import NONE, marked, plus_minus
@@ -30,7 +31,7 @@ _SPECIAL = {
 
 def escape(text: str) -> str:
     """Foreign text on one line, in which no character has a meaning to LaTeX."""
-    return "".join(_SPECIAL.get(character, character) for character in " ".join(text.split()))
+    return "".join(_SPECIAL.get(character, character) for character in " ".join(printable(text).split()))
 
 
 def latex_table(wide: pd.DataFrame, suite: str, dataset: str, metrics: Sequence[str] = DEFAULT_METRICS) -> str:

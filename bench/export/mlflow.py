@@ -77,7 +77,7 @@ def _replace(client: Any, experiment: str, grid: Grid, run: Run, files: Path) ->
         "dataset": spec.dataset.label,
         "row": spec.label,
         "status": result.status,
-        "reason": result.reason,
+        "reason": run.reason,
         "commit": str(result.environment.get("commit") or "unknown"),
     }
     made = client.create_run(experiment, start_time=began, tags=tags, run_name=_name(run))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.reporting.compare import FolderComparison, RowPair, origins, scores
-from bench.reporting.markdown import NONE, escape_html, number, p_cell, plus_minus, table
+from bench.reporting.markdown import NONE, code, foreign, number, p_cell, page_text, plus_minus, table
 from bench.spec import RunResult
 
 _HARDWARE = {"device", "device_name", "threads"}
@@ -82,12 +82,12 @@ def page(found: FolderComparison, first: str, second: str, suite: str) -> str:
         first, second: The folders A and B, as given.
         suite: Its name.
     """
-    parts = [f"# Suite {suite}: B against A", f"- A: `{first}`\n- B: `{second}`", conclusion(found)]
+    parts = [f"# Suite {suite}: B against A", f"- A: {code(first)}\n- B: {code(second)}", conclusion(found)]
     for part in sections(found):
-        rows = [[escape_html(cell) for cell in row] for row in part.rows]
+        rows = [[foreign(cell) for cell in row] for row in part.rows]
         parts += [f"## {part.title}", table(part.headers, rows, left=part.left)]
         parts += [part.text] if part.text else []
-    return "\n\n".join(parts) + "\n"
+    return page_text("\n\n".join(parts)) + "\n"
 
 
 def _quality(dataset: str, pairs: Sequence[RowPair], found: FolderComparison) -> Section:

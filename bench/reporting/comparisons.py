@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bench.reporting.grid import Grid
-from bench.reporting.markdown import NONE, number, p_cell, plus_minus, table
+from bench.reporting.markdown import NONE, foreign, number, p_cell, plus_minus, table
 from bench.reporting.significance import ALPHA, PairedComparison, compare, holm
 from bench.spec import Comparison
 
@@ -121,7 +121,7 @@ def comparison_table(answer: Answer) -> str:
 
 def findings(answer: Answer) -> str:
     """What was measured here, and what the paper says where that is known."""
-    paper = f"\n- In the paper: {answer.comparison.paper}" if answer.comparison.paper else ""
+    paper = f"\n- In the paper: {foreign(answer.comparison.paper)}" if answer.comparison.paper else ""
     return f"- Here: {sentence(answer)}{paper}"
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.files import replaced
 from bench.reporting import comparisons, pairwise
 from bench.reporting.comparisons import Answer
+from bench.reporting.csv_files import write_csv
 from bench.reporting.decoding_csv import decoding_table
 from bench.reporting.grid import Grid
 from bench.reporting.leaderboard import write_leaderboards
@@ -60,8 +60,7 @@ def write_tables(grid: Grid, results_dir: Path) -> dict[str, DatasetTables]:
         runs = grid.on(dataset)
         found = DatasetTables.of(runs, wide)
         folder = results_dir / grid.suite.name / dataset
-        with replaced(folder / "pairs.csv") as path:
-            found.compared.to_csv(path, index=False)
+        write_csv(found.compared, folder / "pairs.csv")
         _write(table_of_tests(runs, found.tests, found.answers), folder / "tests.csv")
         _write(decoding_table(runs), folder / "decoding.csv")
         _write(published_frame(runs, replications(runs, dataset)), folder / "published.csv")
@@ -74,5 +73,4 @@ def _write(frame: pd.DataFrame, path: Path) -> None:
     if frame.empty:
         path.unlink(missing_ok=True)
         return
-    with replaced(path) as temporary:
-        frame.to_csv(temporary, index=False)
+    write_csv(frame, path)

@@ -21,7 +21,7 @@ from bench.evaluation.decoding import (
     wrong_first_code,
 )
 from bench.reporting.grid import Grid
-from bench.reporting.markdown import NONE, number, percent, plus_minus, table
+from bench.reporting.markdown import NONE, foreign, number, percent, plus_minus, table
 from bench.reporting.questions import questions
 from bench.spec import RunResult
 
@@ -161,8 +161,8 @@ def paper_table(grid: Grid) -> str | None:
             name = _METRIC_NAMES[kind].format(prefix_name(int(level)) if kind == "p" else level)
             value = f"{finding.value:g}" if kind != "gate" else ("rises" if finding.value > 0 else "falls")
             other = _at_level(grid, finding.row, int(level or 1), beside)
-            paper = [name, finding.system, finding.dataset, finding.row, value]
-            rows.append([*paper, measured, other, finding.source])
+            paper = [name, foreign(finding.system), foreign(finding.dataset), finding.row, value]
+            rows.append([*paper, measured, other, foreign(finding.source)])
     if not rows:
         return None
     headers = ["Metric", "In the paper", "Data set", "Row here", "Paper", "Measured here", "Other reading", "Source"]

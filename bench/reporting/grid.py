@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from bench.plain_text import one_line
 from bench.spec import RunResult, RunSpec, Suite
 
 
@@ -22,7 +23,7 @@ class Run:
 
     @property
     def reason(self) -> str:
-        return self.result.reason if self.result else ""
+        return one_line(self.result.reason) if self.result else ""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bench.evaluation.evaluator import K_MAX
 from bench.evaluation.metrics import compute, expected
 from bench.evaluation.slices import Slices, named_slices
-from bench.files import replaced
+from bench.reporting.csv_files import write_csv
 from bench.reporting.grid import Grid, Run, generates_semantic_ids
 from bench.spec import RunResult
 
@@ -165,10 +165,8 @@ def write_leaderboards(grid: Grid, results_dir: Path) -> dict[str, pd.DataFrame]
         tidy = tidy_metrics(grid.on(dataset))
         wide = leaderboard(tidy)
         folder = results_dir / grid.suite.name / dataset
-        with replaced(folder / "metrics.csv") as path:
-            tidy.to_csv(path, index=False)
-        with replaced(folder / "leaderboard.csv") as path:
-            wide.to_csv(path, index=False, float_format="%.10g")
+        write_csv(tidy, folder / "metrics.csv")
+        write_csv(wide, folder / "leaderboard.csv", float_format="%.10g")
         tables[dataset] = wide
     return tables
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.evaluation.evaluator import K_MAX
 from bench.reporting.grid import Grid, Run
-from bench.reporting.markdown import NONE, escape_html, table
+from bench.reporting.markdown import NONE, code, fenced, foreign, table
 from bench.spec import RunResult
 
 _ELSEWHERE = {"dataset", "excluded", "cold_targets", "started", "commit", "device", "device_name", "threads"}
@@ -33,11 +33,11 @@ def how_to_repeat(grid: Grid, command: str) -> str:
         ["Commit", _listed(_commit(result) for result in results)],
         [
             "First run started",
-            min((str(r.environment["started"]) for r in results if r.environment.get("started")), default=NONE),
+            min((foreign(r.environment["started"]) for r in results if r.environment.get("started")), default=NONE),
         ],
     ]
     warnings = "".join(f"\n\n> **Warning:** {text}" for text in mixtures(grid))
-    return f"```\n{command}\n```\n\n{table(['', ''], rows, left=2)}{warnings}"
+    return f"{fenced(command)}\n\n{table(['', ''], rows, left=2)}{warnings}"
 
 
 def dataset_card(grid: Grid) -> str:
@@ -49,10 +49,10 @@ def dataset_card(grid: Grid) -> str:
     rows = [
         *([name.capitalize(), f"{card[name]:,}"] for name in ("users", "items", "events") if name in card),
         ["Protocol", spec.dataset.protocol],
-        ["Items already seen", rules.get(seen, seen)],
-        *(["Filter", escape_html(sentence)] for sentence in card.get("filters", ())),
-        *([name.capitalize(), str(card[name])] for name in ("licence", "source") if card.get(name)),
-        ["Data hash", _listed(f"`{run.spec.data_hash}`" for run in grid.runs)],
+        ["Items already seen", rules.get(seen, foreign(seen))],
+        *(["Filter", foreign(sentence)] for sentence in card.get("filters", ())),
+        *([name.capitalize(), foreign(card[name])] for name in ("licence", "source") if card.get(name)),
+        ["Data hash", _listed(code(run.spec.data_hash) for run in grid.runs)],
     ]
     if grid.results and grid.results[0].queries is not None:
         rows.insert(len(rows) - 1, ["Test queries", f"{len(grid.results[0].queries):,}"])
@@ -68,7 +68,7 @@ def excluded_users(grid: Grid) -> str:
     if not reasons:
         text = "Nobody: every user has a test query."
     else:
-        text = table(["Reason", "Users"], [[str(reason), f"{count:,}"] for reason, count in reasons.items()])
+        text = table(["Reason", "Users"], [[foreign(reason), f"{count:,}"] for reason, count in reasons.items()])
     cold: dict[str, int] = next(
         (r.environment["cold_targets"] for r in grid.results if "cold_targets" in r.environment), {}
     )
@@ -110,24 +110,26 @@ def mixtures(grid: Grid) -> list[str]:
 
 
 def _reason(run: Run) -> str:
-    return escape_html(run.reason) or ("no result yet" if run.status == "pending" else "no reason given")
+    return foreign(run.reason) or ("no result yet" if run.status == "pending" else "no reason given")
 
 
 def _commit(result: RunResult) -> str:
-    return str(result.environment.get("commit") or "unknown")
+    return foreign(result.environment.get("commit") or "unknown")
 
 
 def _hardware(result: RunResult) -> str:
     found = result.environment
     name = found.get("device_name") or found.get("device") or "unknown"
     threads = f", threads per run: {found['threads']}" if "threads" in found and found.get("device") == "cpu" else ""
-    return f"{name}{threads}"
+    return foreign(f"{name}{threads}")
 
 
 def _versions(result: RunResult) -> str:
     """Whatever the environment records beside the keys that are told elsewhere."""
     found = result.environment.items()
-    return ", ".join(f"{key} {value}" for key, value in found if key not in _ELSEWHERE and not key.startswith("peak_"))
+    return ", ".join(
+        foreign(f"{key} {value}") for key, value in found if key not in _ELSEWHERE and not key.startswith("peak_")
+    )
 
 
 def _listed(values: Iterable[object]) -> str:

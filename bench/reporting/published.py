@@ -12,7 +12,7 @@ from bench.errors import BenchError
 from bench.evaluation.evaluator import K_MAX
 from bench.evaluation.metrics import compute
 from bench.reporting.grid import Grid
-from bench.reporting.markdown import NONE, number, plus_minus, table
+from bench.reporting.markdown import NONE, foreign, number, plus_minus, table
 from bench.spec import Published, RunResult
 
 REPRODUCED, ABOVE, BELOW, TREND = "reproduced", "above", "below", "trend only"
@@ -79,13 +79,13 @@ def published_table(found: Sequence[Replication]) -> str | None:
     rows = [
         [
             line.row,
-            line.metric,
+            foreign(line.metric),
             number(line.figure.value),
             plus_minus(line.mean, line.deviation),
             f"{line.difference:+.1%}" if line.seeds else NONE,
             NONE if line.figure.tolerance is None else f"{line.figure.tolerance:.0%}",
-            line.verdict,
-            line.figure.source,
+            foreign(line.verdict),
+            foreign(line.figure.source),
         ]
         for line in found
     ]
@@ -98,9 +98,9 @@ def reasons(found: Sequence[Replication]) -> str | None:
     said: dict[tuple[str, str], list[str]] = {}
     for line in found:
         if line.verdict in (ABOVE, BELOW, TREND):
-            said.setdefault((line.row, line.figure.why), []).append(f"{line.metric} {line.verdict}")
+            said.setdefault((line.row, line.figure.why), []).append(f"{foreign(line.metric)} {line.verdict}")
     lines = [
-        f"- **{row}** ({', '.join(verdicts)}): {why or 'the suite names no difference in the set-up.'}"
+        f"- **{row}** ({', '.join(verdicts)}): {foreign(why) or 'the suite names no difference in the set-up.'}"
         for (row, why), verdicts in said.items()
     ]
     return "\n".join(lines) or None
@@ -121,7 +121,7 @@ def order_of_trends(found: Sequence[Replication]) -> str | None:
         published = _ordered(members, lambda line: line.figure.value)
         kept = all(low.mean < high.mean for low, high in rising)
         same = "in the same order here" if kept else f"here {_ordered(members, lambda line: line.mean)}"
-        lines.append(f"- {metric}: published {published}; {same}.")
+        lines.append(f"- {foreign(metric)}: published {published}; {same}.")
     return "\n".join(lines) or None
 
 

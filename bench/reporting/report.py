@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
@@ -12,6 +11,7 @@ from matplotlib.figure import Figure
 
 from bench.evaluation.slices import REACH_WINDOW
 from bench.files import replaced
+from bench.names import file_part
 from bench.reporting import (
     comparisons,
     decoding,
@@ -31,6 +31,7 @@ from bench.reporting import (
 from bench.reporting.dataset_tables import DatasetTables, write_tables
 from bench.reporting.drawn import Drawn
 from bench.reporting.grid import Grid
+from bench.reporting.markdown import foreign, page_text, paragraph
 from bench.spec import RunResult, RunSpec, Suite
 
 
@@ -66,7 +67,7 @@ def write_report(
     grids = [grid.on(dataset) for dataset in grid.datasets]
     overview = summary.overview(grids, tables)
     parts = [
-        f"# {suite.name}: {suite.description}",
+        f"# {suite.name}: {foreign(suite.description)}",
         provenance.progress(grid) + (" **Preliminary.**" if len(grid.results) < len(grid.runs) else ""),
         "## Summary",
         *filter(None, [overview]),
@@ -95,7 +96,7 @@ def write_report(
     parts += ["## Runs that failed, were skipped or are pending", provenance.unfinished(grid)]
     parts.append("## Excluded users")
     parts += [f"**{dataset}**\n\n{provenance.excluded_users(grid.on(dataset))}" for dataset in grid.datasets]
-    text = "\n\n".join(parts) + "\n"
+    text = page_text("\n\n".join(parts)) + "\n"
     with replaced(page) as path:
         path.write_text(text, encoding="utf-8")
     html.write_page(text, page.with_suffix(".html"))
@@ -104,7 +105,7 @@ def write_report(
 
 def _summary(grid: Grid, found: DatasetTables, told: bool) -> str:
     sentences = summary.findings(grid, found, told)
-    sentences += [f"**{answer.comparison.title}**: {comparisons.sentence(answer)}" for answer in found.answers]
+    sentences += [f"**{foreign(answer.comparison.title)}**: {comparisons.sentence(answer)}" for answer in found.answers]
     return f"**{grid.datasets[0]}**\n\n" + "\n".join(f"- {sentence}" for sentence in sentences)
 
 
@@ -167,14 +168,14 @@ def _dataset_sections(grid: Grid, found: DatasetTables, looks: figures.Styles, f
             questions.question_table(found.tests, pair),
         )
     for number, answer in enumerate(found.answers):
-        comparison = answer.comparison
+        comparison, title = answer.comparison, foreign(answer.comparison.title)
         parts += _section(
-            f"## {dataset}: {comparison.title}",
-            comparison.question,
+            f"## {dataset}: {title}",
+            paragraph(comparison.question),
             comparisons.findings(answer),
             comparisons.HOW_TO_READ if number == 0 else None,
             comparisons.comparison_table(answer),
-            picture(f"comparison-{_slug(comparison.title)}", comparison.title, figures.comparison(answer, grid, looks)),
+            picture(f"comparison-{file_part(comparison.title)}", title, figures.comparison(answer, grid, looks)),
         )
     parts += _section(
         f"## {dataset}: item level and SID level",
@@ -318,11 +319,6 @@ def _decoding(
         picture("decoding-gate", "Gate by number of retrieved events", decoding_figures.gate(grid, looks)),
         picture("decoding-retrieved", "Histogram of retrieved lengths", decoding_figures.retrieved(grid)),
     )
-
-
-def _slug(title: str) -> str:
-    """A title as part of a file name."""
-    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
 
 
 def _section(heading: str, words: str, *content: str | None) -> list[str]:

@@ -21,7 +21,7 @@ from bench.evaluation.slices import (
 )
 from bench.reporting.grid import Grid
 from bench.reporting.leaderboard import METRICS, PART_METRICS, best_possible, by_slice, hits_beyond_sid_level
-from bench.reporting.markdown import NONE, marked, number, percent, plus_minus, table
+from bench.reporting.markdown import NONE, code, foreign, marked, number, percent, plus_minus, table
 from bench.reporting.pairwise import best_baseline, verdicts
 
 NAMES = {
@@ -100,9 +100,16 @@ def column_tables(grid: Grid) -> str | None:
         return None
     texts = []
     for column in grid.suite.slices:
-        text = _part_table(grid, partial(column_slices, column=column), f"Target's {column}:")
-        texts.append(text or f"{column}: the results hold no such column of the item table, or one value of it.")
+        text = _part_table(grid, partial(_shown_slices, column=column), f"Target's {foreign(column)}:")
+        texts.append(
+            text or f"{foreign(column)}: the results hold no such column of the item table, or one value of it."
+        )
     return "\n\n".join(texts) or None
+
+
+def _shown_slices(queries: pd.DataFrame, column: str) -> Slices:
+    """`column_slices` under names that a page can show."""
+    return {foreign(name): mask for name, mask in column_slices(queries, column).items()}
 
 
 def beyond_accuracy_table(wide: pd.DataFrame) -> str | None:
@@ -133,7 +140,7 @@ def notes(grid: Grid) -> str | None:
     """What the suite says of its rows on the one data set of the grid, one line each."""
     dataset = grid.runs[0].spec.dataset
     written = {entry.row: entry.note_on(dataset) for entry in grid.suite.models}
-    return "\n".join(f"- **{row}**: {written[row]}" for row in grid.models if written.get(row)) or None
+    return "\n".join(f"- **{row}**: {foreign(written[row])}" for row in grid.models if written.get(row)) or None
 
 
 def level_table(grid: Grid, wide: pd.DataFrame) -> str | None:
@@ -153,7 +160,7 @@ def level_table(grid: Grid, wide: pd.DataFrame) -> str | None:
         rows.append(
             [
                 row["model"],
-                str(sids[0].get("tokenizer", NONE)),
+                foreign(sids[0].get("tokenizer", NONE)),
                 *cells,
                 percent(float(np.mean(collisions)) if collisions else None),
                 f"{sids[0].get('unique_sids', NONE)} / {sids[0].get('n_items', NONE)}",
@@ -234,10 +241,8 @@ def fidelity_cards(cards: Mapping[str, Sequence[Mapping[str, Any]]]) -> str | No
         if card:
             lines = [
                 [
-                    str(line["name"]),
-                    str(line["status"]),
-                    str(line["source"]),
-                    line.get("note") or "",
+                    *(foreign(line[key]) for key in ("name", "status", "source")),
+                    foreign(line.get("note") or ""),
                     _code(line.get("test")),
                 ]
                 for line in card
@@ -316,4 +321,4 @@ def _mean(values: Sequence[float | None], digits: int) -> str:
 
 
 def _code(text: str | None) -> str:
-    return f"`{text}`" if text else NONE
+    return code(text) if text else NONE

@@ -76,6 +76,7 @@ def use_style() -> None:
 def headline(figure: Figure, title: str, subtitle: str) -> None:
     """A title in plain words, and below it what the figure is measured on."""
     height = figure.get_figheight()
+    title, subtitle = (text.replace("$", r"\$") for text in (title, subtitle))  # else two of them enclose mathematics
     figure.suptitle(title, x=0.01, y=1 + 0.42 / height, ha="left", va="bottom", fontsize="large", fontweight="bold")
     figure.text(0.01, 1 + 0.12 / height, subtitle, ha="left", va="bottom", color="#444444")
 

@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench.files import replaced
 from bench.reporting import style
+from bench.reporting.csv_files import write_csv
 from bench.reporting.grid import Grid
 from bench.reporting.markdown import NONE, number, table
 from bench.spec import RunSpec
@@ -50,8 +50,7 @@ def write_trials(studies: Sequence[Study], results_dir: Path) -> list[Path]:
     for dataset in dict.fromkeys(study.base.dataset.label for study in studies):
         some = [study for study in studies if study.base.dataset.label == dataset]
         folder = results_dir / "tuning" / dataset
-        with replaced(folder / "trials.csv") as path:
-            trials_table(some).to_csv(path, index=False)
+        write_csv(trials_table(some), folder / "trials.csv")
         written.append(folder / "trials.csv")
         figure = best_so_far(some)
         if figure is not None:

@@ -16,8 +16,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bench.errors import BenchError
 from bench.files import replaced
-from bench.spec import RunSpec
+from bench.json_text import parse_json
+from bench.spec import RunSpec, Several
+from bench.text_files import read_text_file
 from bench.tuning.spaces import with_values
+
+_MOST_BYTES = 32 * 2**20
+"""Of a study's file."""
 
 State = Literal["complete", "pruned", "failed"]
 
@@ -40,7 +45,7 @@ class Trial(BaseModel):
     number: int
     state: State
     values: dict[str, Any]
-    validations: tuple[float, ...] = ()
+    validations: Several[float] = ()
     validation: float | None = None
     seconds: float = 0.0
     reason: str = ""
@@ -61,7 +66,7 @@ class Study(BaseModel):
     base: RunSpec
     space: dict[str, str]
     seconds_per_trial: float | None = None
-    trials: tuple[Trial, ...] = Field(default=())
+    trials: Several[Trial] = Field(default=())
 
     @staticmethod
     def folder(results_dir: Path, run: RunSpec) -> Path:
@@ -166,8 +171,8 @@ def tuned_runs(runs: Sequence[RunSpec], results_dir: Path) -> tuple[list[RunSpec
 
 def _read(path: Path) -> Study:
     try:
-        return Study.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return Study.model_validate(parse_json(read_text_file(path, _MOST_BYTES)))
+    except (OSError, ValueError, BenchError):
         raise BenchError(f"unreadable study '{path}': delete the file to start this search anew") from None
 
 

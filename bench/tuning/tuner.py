@@ -9,10 +9,11 @@ from typing import Any
 
 from rich.console import Console
 
+from bench.console import say
 from bench.errors import BenchError, SkippedRun
-from bench.execution.job import say
 from bench.execution.progress import Progress
 from bench.execution.scheduler import Job, Workers, run_all
+from bench.plain_text import one_line
 from bench.registry import model_class
 from bench.search_space import SearchSpace
 from bench.spec import RunResult, RunSpec
@@ -169,7 +170,7 @@ class _Search:
         """What came of a trial that has ended, in a few words."""
         trial = next(trial for trial in self.study.trials if trial.number == number)
         if trial.state == "failed":
-            return f"failed: {trial.reason}"
+            return f"failed: {one_line(trial.reason)}"
         best = f"best {self.study.best.validation:.4f}" if self.study.best else "none complete yet"
         reached = f"validation NDCG@10 {max(trial.validations):.4f}"
         return f"{'pruned at' if trial.state == 'pruned' else ''} {reached} ({best}), {trial.seconds:.1f} s".strip()
