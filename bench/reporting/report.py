@@ -287,7 +287,7 @@ def _decoding(
         f"## {dataset}: how decoding goes",
         "What happened to the targets of the test queries while semantic IDs were generated, level by level, in the "
         "same beam search as in the test. The last level is the disambiguation token, where there is one. All figures "
-        "are means over queries, ± standard deviation over seeds; no difference was tested.",
+        "are means over queries, ± standard deviation over seeds; no difference between rows was tested.",
         decoding.findings(grid),
     )
     parts += _section(
