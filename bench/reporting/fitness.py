@@ -137,7 +137,7 @@ def doubts(grid: Grid, wide: pd.DataFrame, tests: Sequence[FloorTest]) -> list[D
         if label == floor or not _contends(grid, label):
             continue
         least, test = _least_coverage(grid, label), against.get(label)
-        narrow = coverage < least
+        narrow = coverage < least * (1 - 1e-9)  # equal shares, worked out in another order, must count as equal
         low = floor is not None and not (test and test.above)
         if narrow or low:
             found.append(
