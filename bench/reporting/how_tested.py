@@ -8,7 +8,7 @@ from bench.reporting.significance import ALPHA
 
 _METRIC = (
     f"**One metric.** {PRIMARY_NAME} at item level is the primary metric: validation selects by it, and every test "
-    "below is of it. All other metrics are secondary: they are shown, and nothing is concluded from them."
+    "below is of it. All other metrics are secondary: they are shown, and no difference is concluded from them."
 )
 _TEST = (
     "**One test.** A two-sided permutation test, paired over queries, covers the choice of queries; from two seeds "
