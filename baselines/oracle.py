@@ -25,6 +25,7 @@ class Oracle(Recommender):
     """
 
     summary = "the true distribution of the next item, on generated data only: the best that any model can reach"
+    role = "oracle"
 
     def fit(self, train: TrainingData, context: FitContext) -> None:
         """Takes the world; there is nothing to learn.

@@ -53,6 +53,11 @@ def _merged(default: Any, written: Any) -> Any:
     return merged
 
 
+Role = Literal["contestant", "reference", "oracle"]
+"""What a row is there for: to contend; to be a mark for the others, like a row that counts what is popular; or to tell
+the best possible, knowing the process behind generated data. Only a contestant can be under-trained or unfit."""
+
+
 @dataclass(frozen=True)
 class Mechanism:
     """One line of a fidelity card.
@@ -170,6 +175,7 @@ class Recommender(ABC):
         Config: The configuration class; its defaults are the tuned ones.
         revision: Raise it whenever a change of code changes results, so that old results are not re-used.
         summary: One line for `bench list models`.
+        role: Whether the report should doubt the row where it does poorly, see `Role`.
         fidelity: The fidelity card; empty for baselines without a paper of their own to be faithful to.
         search_space: What `bench tune` may try, by dotted key of the configuration; learning rate, weight decay and
             dropout need no mention (`bench.tuning.spaces.USUAL`).
@@ -180,6 +186,7 @@ class Recommender(ABC):
     Config: ClassVar[type[Config]] = Config
     revision: ClassVar[int] = 1
     summary: ClassVar[str] = ""
+    role: ClassVar[Role] = "contestant"
     fidelity: ClassVar[tuple[Mechanism, ...]] = ()
     search_space: ClassVar[SearchSpace] = {}
     sid_of_item: NDArray[np.int32] | None = None

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from bench.console import Console, literal, say, table_console
 from bench.errors import BenchError, unknown_name
+from bench.evaluation.metrics import PRIMARY_METRIC
 from bench.execution.job import stored_results
 from bench.plan import Plan
 from bench.reporting.grid import Grid
@@ -40,7 +41,7 @@ def compare(
     second: Annotated[Path, typer.Argument(metavar="B", help="Results folder that is tested against A.")],
     suite: SuiteOption = "full",
     dataset: Annotated[str | None, typer.Option(help="Only this data set, by name or label.")] = None,
-    metric: Annotated[str, typer.Option(help="What is tested: hit, recall, ndcg or mrr, @ 1 to 20.")] = "ndcg@10",
+    metric: Annotated[str, typer.Option(help="What is tested: hit, recall, ndcg or mrr, @ 1 to 20.")] = PRIMARY_METRIC,
     output: Annotated[Path | None, typer.Option(help="Write it, too, to this .md file.")] = None,
     fail_if_worse: Annotated[
         bool, typer.Option("--fail-if-worse", help="Exit with 1 if a row is significantly worse, or failed, in B.")

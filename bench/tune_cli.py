@@ -13,6 +13,7 @@ from rich.table import Table
 from bench.console import Console, say, table_console
 from bench.dataset_options import DATASET_HELP, chosen_dataset, takes_dataset_options
 from bench.errors import BenchError
+from bench.evaluation.metrics import PRIMARY_NAME
 from bench.plan import expand, select
 from bench.run_options import Device, listed, usable
 from bench.spec import RunSpec, Suite
@@ -83,7 +84,7 @@ def _check_rows(suite: Suite, bases: Sequence[RunSpec], dataset: str) -> None:
 
 def _summarise(studies: Sequence[Study], console: Console) -> None:
     """One table of all rows, and the best configurations in the form that other commands take."""
-    table = Table("model", "data set", "complete", "pruned", "failed", "best validation NDCG@10", "as it was")
+    table = Table("model", "data set", "complete", "pruned", "failed", f"best validation {PRIMARY_NAME}", "as it was")
     for study in studies:
         counts, best, default = study.counts, study.best, study.default
         table.add_row(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bench.data.interactions import Histories
 from bench.data.protocols import Queries
 from bench.evaluation.lists import ListStatistics, tied_places
-from bench.evaluation.metrics import ndcg
+from bench.evaluation.metrics import PRIMARY_METRIC, compute
 from bench.recommender import Recommendations, Recommender
 
 K_MAX = 20
@@ -159,8 +159,9 @@ def judge(
 
 
 def validation_ndcg(recommender: Recommender, queries: Queries, batch_size: int = 256) -> float:
-    """Item-level NDCG@10, the early-stopping criterion of every model."""
-    return float(ndcg(judge(recommender, queries, batch_size)["item_rank"].to_numpy(), 10).mean())
+    """The primary metric (NDCG@10) at item level: the early-stopping criterion of every model."""
+    ranks = judge(recommender, queries, batch_size)["item_rank"].to_numpy()
+    return float(compute(PRIMARY_METRIC, ranks, K_MAX).mean())
 
 
 def _category_gap(

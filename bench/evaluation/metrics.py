@@ -17,6 +17,21 @@ Ranks = NDArray[np.integer]
 PerQuery = NDArray[np.float64]
 
 
+def metric_name(metric: str) -> str:
+    """A metric as people write it: "NDCG@10" for "ndcg@10", "Recall@5" for "recall@5"."""
+    kind, _, cutoff = metric.partition("@")
+    return f"{kind.upper() if kind in ('ndcg', 'mrr') else kind.capitalize()}@{cutoff}"
+
+
+PRIMARY_METRIC = "ndcg@10"
+"""What this project judges by, at item level. Validation selects by it and every test of a difference is of it, so that
+nobody can choose, after the fact, the metric in which a model looks best; all other metrics are secondary.
+"""
+
+PRIMARY_NAME = metric_name(PRIMARY_METRIC)
+"""As written in sentences and in the headings of tables."""
+
+
 def hit(ranks: Ranks, k: int) -> PerQuery:
     """1 where the target is among the first `k`, else 0.
 

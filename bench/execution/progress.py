@@ -14,7 +14,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from bench.console import say
-from bench.evaluation.metrics import ndcg, recall
+from bench.evaluation.evaluator import K_MAX
+from bench.evaluation.metrics import PRIMARY_METRIC, compute, metric_name
 from bench.execution.heartbeat import Heartbeat, read_heartbeat
 from bench.plain_text import one_line
 from bench.spec import RunResult, RunSpec
@@ -163,5 +164,6 @@ def _outcome(result: RunResult) -> str:
     if result.queries is None:
         return f"{name}: {result.status}: {one_line(result.reason)}"
     ranks = result.queries["item_rank"].to_numpy()
-    figures = f"NDCG@10 {ndcg(ranks, 10).mean():.4f}, Recall@10 {recall(ranks, 10).mean():.4f}"
+    shown = (PRIMARY_METRIC, "recall@10")
+    figures = ", ".join(f"{metric_name(metric)} {compute(metric, ranks, K_MAX).mean():.4f}" for metric in shown)
     return f"{name}: {figures}, {result.fit_seconds + result.recommend_seconds:.1f} s"

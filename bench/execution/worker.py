@@ -159,6 +159,7 @@ def fit(
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
     model = model_class(spec.model)
+    result.diagnostics["role"] = model.role
     result.diagnostics["fidelity"] = [asdict(mechanism) for mechanism in model.fidelity]
     dataset = catalog.load_dataset(spec.dataset.name, spec.dataset.files)
     if dataset.content_hash != spec.data_hash:

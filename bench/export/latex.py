@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench.errors import BenchError, unknown_name
+from bench.evaluation.metrics import metric_name
 from bench.export.runs import ended, made_folder
 from bench.files import replaced
 from bench.plain_text import printable
@@ -68,7 +69,7 @@ def latex_table(wide: pd.DataFrame, suite: str, dataset: str, metrics: Sequence[
             f"  \\label{{tab:{_slug(suite)}-{_slug(dataset)}}}",
             f"  \\begin{{tabular}}{{l{'c' * len(metrics)}}}",
             r"    \toprule",
-            "    " + " & ".join(["Model", *map(_heading, metrics)]) + r" \\",
+            "    " + " & ".join(["Model", *map(metric_name, metrics)]) + r" \\",
             r"    \midrule",
             *(f"    {line}" for line in lines),
             r"    \bottomrule",
@@ -127,11 +128,6 @@ def _translated(cell: str) -> str:
     cell = re.sub(r"\*\*(.+)\*\*", r"\\textbf{\1}", cell)
     cell = re.sub(r"<u>(.+)</u>", r"\\underline{\1}", cell)
     return cell.replace("±", r"$\pm$")
-
-
-def _heading(metric: str) -> str:
-    name, _, cutoff = metric.partition("@")
-    return f"{name.upper() if name in ('ndcg', 'mrr') else name.capitalize()}@{cutoff}"
 
 
 def _slug(text: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from bench.reporting.compare import FolderComparison, RowPair, origins, scores
 from bench.reporting.markdown import NONE, code, foreign, number, p_cell, page_text, plus_minus, table
+from bench.reporting.metric_names import column
 from bench.spec import RunResult
 
 _HARDWARE = {"device", "device_name", "threads"}
@@ -94,22 +95,23 @@ def _quality(dataset: str, pairs: Sequence[RowPair], found: FolderComparison) ->
     rows = []
     for pair in pairs:
         left, right = (scores(side, found.metric) for side in (pair.first, pair.second))
-        test = [NONE, NONE]
+        test = [NONE] * 3
         if pair.test:
-            test = [f"{pair.test.low:+.4f} .. {pair.test.high:+.4f}", p_cell(pair.p_value)]
+            interval = f"{pair.test.low:+.4f} .. {pair.test.high:+.4f}"
+            test = [interval, p_cell(pair.test.p_value), p_cell(pair.p_value)]
         cells = [plus_minus(*left), plus_minus(*right), f"{right[0] - left[0]:+.4f}", *test, pair.verdict]
         seeds = (
             str(len(pair.first)) if len(pair.first) == len(pair.second) else f"{len(pair.first)}, {len(pair.second)}"
         )
         rows.append((pair.label, seeds, *cells))
-    name = found.metric.upper() if found.metric.startswith(("ndcg", "mrr")) else found.metric.capitalize()
-    headers = ("Row", "Seeds", f"{name} A", f"{name} B", "B - A", "95 % interval", "p (Holm)", "B is")
+    headers: tuple[str, ...] = ("Row", "Seeds", column(found.metric, "A"), column(found.metric, "B"))
+    headers += ("B - A", "95 % interval", "p", "p (Holm)", "B is")
     queries = sorted({pair.test.n_queries for pair in pairs if pair.test})
     asked = f" over {' or '.join(f'{count:,}' for count in queries)} queries" if queries else ""
     text = (
-        f"Item level, mean ± standard deviation over the common seeds. Paired permutation test{asked}, Holm's "
-        f"correction for the {len(found.tested)} tests on all data sets; it covers the choice of queries, not that of "
-        f"seeds."
+        f"Item level, mean ± standard deviation over the common seeds. Paired test{asked}; p is that of the row alone, "
+        f"p (Holm) is corrected over the {len(found.tested)} rows tested on all data sets. From two seeds on it covers "
+        "the choice of seeds, too."
     )
     return Section(f"{dataset}: quality", headers, tuple(rows), text=text)
 

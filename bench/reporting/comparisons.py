@@ -9,17 +9,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.evaluation.metrics import PRIMARY_METRIC, PRIMARY_NAME
+from bench.reporting.families import Family, both, of_comparison
+from bench.reporting.fitness import caution, mark_of
 from bench.reporting.grid import Grid
 from bench.reporting.markdown import NONE, foreign, number, p_cell, plus_minus, table
-from bench.reporting.significance import ALPHA, PairedComparison, compare, holm
+from bench.reporting.metric_names import SECONDARY_METRIC, column
+from bench.reporting.pairwise import pair_tests
+from bench.reporting.significance import ALPHA, PairedComparison, Tested, holm, pair_test
 from bench.spec import Comparison
 
-METRIC = "ndcg@10"
-"""Of the tests, at item level: the criterion by which every model was stopped, too."""
-
 HOW_TO_READ = (
-    "In this and the next comparisons, NDCG@10 at item level is tested as above, with Holm's correction for the rows "
-    "of the table. A difference that is not significant is not thereby zero: its interval tells what it may be."
+    f"In this and the next comparisons, {PRIMARY_NAME} at item level is tested as above. p is that of the row alone, p "
+    "(Holm) is corrected over the tested rows of the table. A difference that is not significant is not thereby zero: "
+    "its interval tells what it may be."
 )
 
 
@@ -32,17 +35,22 @@ class ComparedRow:
         scores: Its line of the leaderboard (`LEADERBOARD_COLUMNS`).
         test: Against the row that the comparison names, this row first. None for that row itself, and where the two
             can't be paired.
-        p_value: Of the test, with Holm's correction over the rows of the comparison; 1 without a test.
+        p_holm: Its p-value with Holm's correction over the rows of the comparison; 1 without a test.
     """
 
     label: str
     scores: Mapping[Any, Any]
     test: PairedComparison | None = None
-    p_value: float = 1.0
+    p_holm: float = 1.0
 
     @property
     def significant(self) -> bool:
-        return self.p_value < ALPHA
+        return self.p_holm < ALPHA
+
+    @property
+    def unfit(self) -> bool:
+        """Whether the row carries the warning that it is no evidence."""
+        return bool(self.scores["warning"])
 
 
 @dataclass(frozen=True)
@@ -69,53 +77,64 @@ class Answer:
         """The rows with a test."""
         return [(row, row.test) for row in self.rows if row.test]
 
+    @property
+    def family(self) -> Family:
+        """What the p-values were corrected over."""
+        return of_comparison(self.comparison.title, len(self.tested))
 
-def answers(grid: Grid, wide: pd.DataFrame) -> list[Answer]:
+    @property
+    def unfit(self) -> list[str]:
+        """The rows that are no evidence."""
+        return [row.label for row in self.rows if row.unfit]
+
+
+def answers(grid: Grid, wide: pd.DataFrame, tested: Tested | None = None) -> list[Answer]:
     """The suite's comparisons of which at least two rows have complete runs.
 
     Args:
         grid: Runs on one data set.
         wide: Its leaderboard.
+        tested: Its `bench.reporting.pairwise.pair_tests`, where these are known.
     """
+    tested = pair_tests(grid, wide) if tested is None else tested
     scores = {str(row["model"]): row for row in wide[wide["complete"] > 0].to_dict("records")}
     found = []
     for comparison in grid.suite.comparisons:
         labels = [label for label in comparison.rows if label in scores]
         if len(labels) >= 2:
             pending = tuple(label for label in comparison.rows if label in grid.models and label not in scores)
-            found.append(Answer(comparison, _tested(grid, comparison.against, labels, scores), pending))
+            found.append(Answer(comparison, _rows(comparison.against, labels, scores, tested), pending))
     return found
 
 
 def comparison_table(answer: Answer) -> str:
     """Quality, the test, and cost of each row."""
-    sids = any(np.isfinite(row.scores["sid.overall.ndcg@10.mean"]) for row in answer.rows)
+    sids = any(np.isfinite(row.scores[f"sid.overall.{PRIMARY_METRIC}.mean"]) for row in answer.rows)
+    shown = [f"item.overall.{PRIMARY_METRIC}", *([f"sid.overall.{PRIMARY_METRIC}"] if sids else [])]
+    shown.append(f"item.overall.{SECONDARY_METRIC}")
     rows = []
     for row in answer.rows:
         scores = row.scores
-        test = [NONE] * 3
+        test = [NONE] * 4
         if row.test:
             test = [
                 f"{row.test.difference:+.4f}",
                 f"{row.test.low:+.4f} .. {row.test.high:+.4f}",
-                p_cell(row.p_value),
+                p_cell(row.test.p_value),
+                p_cell(row.p_holm),
             ]
         rows.append(
             [
-                row.label,
-                *(
-                    plus_minus(scores[f"{column}.mean"], scores[f"{column}.std"])
-                    for column in ("item.overall.recall@10", "item.overall.ndcg@10", "sid.overall.ndcg@10")
-                    if sids or not column.startswith("sid")
-                ),
+                row.label + mark_of([row.label], answer.unfit),
+                *(plus_minus(scores[f"{name}.mean"], scores[f"{name}.std"]) for name in shown),
                 *test,
                 plus_minus(scores["fit_seconds.mean"], scores["fit_seconds.std"], 1),
                 plus_minus(scores["milliseconds_per_user.mean"], scores["milliseconds_per_user.std"], 2),
                 f"{scores['parameters.mean']:,.0f}",
             ]
         )
-    headers = ["Row", "Recall@10", "NDCG@10", *(["NDCG@10 SID"] if sids else [])]
-    headers += [f"NDCG@10 - {answer.comparison.against}", "95 % interval", "p (Holm)"]
+    headers = ["Row", PRIMARY_NAME, *([f"{PRIMARY_NAME} SID"] if sids else []), column(SECONDARY_METRIC)]
+    headers += [f"{PRIMARY_NAME} - {answer.comparison.against}", "95 % interval", "p", "p (Holm)"]
     return table([*headers, "Training, s", "ms per user", "Parameters"], rows)
 
 
@@ -138,22 +157,27 @@ def sentence(answer: Answer) -> str:
         "no significant difference": [pair for pair in tested if not pair[0].significant],
     }
     verdicts = [
-        f"{verdict}: " + ", ".join(f"{row.label} ({test.difference:+.4f})" for row, test in pairs)
+        f"{verdict}: "
+        + ", ".join(f"{row.label} ({test.difference:+.4f}, {both(test.p_value, row.p_holm)})" for row, test in pairs)
         for verdict, pairs in groups.items()
         if pairs
     ]
-    value = number(reference.scores["item.overall.ndcg@10.mean"])
-    basis = f"paired over {tested[0][1].n_queries:,} queries, {_seeds([test for _, test in tested])}"
-    left_out = f" Not complete yet: {', '.join(answer.pending)}." if answer.pending else ""
-    return f"Against {reference.label} (NDCG@10 {value}), {'; '.join(verdicts)} ({basis}).{left_out}"
+    value = number(reference.scores[f"item.overall.{PRIMARY_METRIC}.mean"])
+    basis = f"{answer.family.phrase}; paired over {tested[0][1].n_queries:,} queries, "
+    text = f"Against {reference.label} ({PRIMARY_NAME} {value}), {'; '.join(verdicts)} "
+    left_out = f"Not complete yet: {', '.join(answer.pending)}." if answer.pending else ""
+    sentences = [f"{text}({basis}{_seeds([test for _, test in tested])}).", _caution(answer), left_out]
+    return " ".join(filter(None, sentences))
 
 
-def _tested(
-    grid: Grid, against: str, labels: Sequence[str], scores: Mapping[str, Mapping[Any, Any]]
+def _caution(answer: Answer) -> str:
+    return caution([row.label for row in answer.rows], answer.unfit)
+
+
+def _rows(
+    against: str, labels: Sequence[str], scores: Mapping[str, Mapping[Any, Any]], tested: Tested
 ) -> tuple[ComparedRow, ...]:
-    reference = grid.of_model(against)
-    tests = {label: compare(grid.of_model(label), reference, METRIC) for label in labels if label != against}
-    made = {label: test for label, test in tests.items() if test}
+    made = {label: test for label in labels if (test := pair_test(tested, label, against))}
     corrected = dict(zip(made, holm([test.p_value for test in made.values()]), strict=True))
     return tuple(ComparedRow(label, scores[label], made.get(label), corrected.get(label, 1.0)) for label in labels)
 

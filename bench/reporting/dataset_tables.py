@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.reporting import comparisons, pairwise
+from bench.reporting import comparisons, fitness, pairwise
 from bench.reporting.comparisons import Answer
 from bench.reporting.csv_files import write_csv
 from bench.reporting.decoding_csv import decoding_table
+from bench.reporting.fitness import Doubt, FloorTest
 from bench.reporting.grid import Grid
 from bench.reporting.leaderboard import write_leaderboards
 from bench.reporting.published import replications
@@ -24,21 +25,35 @@ class DatasetTables:
     """The figures of one data set.
 
     Attributes:
-        wide: Its leaderboard (`bench.reporting.leaderboard.LEADERBOARD_COLUMNS`).
+        wide: Its leaderboard with its warnings (`bench.reporting.leaderboard.LEADERBOARD_COLUMNS`).
         compared: Every two models (`bench.reporting.pairwise.PAIR_COLUMNS`).
         tests: The suite's questions, part by part.
         answers: The suite's comparisons.
+        floor: Every row against the suite's floor.
+        doubts: Rows that are no evidence.
     """
 
     wide: pd.DataFrame
     compared: pd.DataFrame
     tests: list[PartTest]
     answers: list[Answer]
+    floor: list[FloorTest]
+    doubts: list[Doubt]
 
     @classmethod
     def of(cls, grid: Grid, wide: pd.DataFrame) -> DatasetTables:
         """Tests what there is to test in the runs on one data set with this leaderboard."""
-        return cls(wide, pairwise.pairs(grid, wide), question_tests(grid), comparisons.answers(grid, wide))
+        tested = pairwise.pair_tests(grid, wide)
+        floor = fitness.floor_tests(grid, tested)
+        doubts = fitness.doubts(grid, wide, floor)
+        warned = fitness.with_warnings(wide, doubts)
+        answers = comparisons.answers(grid, warned, tested)
+        return cls(warned, pairwise.pairs(grid, wide, tested), question_tests(grid, tested), answers, floor, doubts)
+
+    @property
+    def unfit(self) -> list[str]:
+        """Labels of the rows that are no evidence."""
+        return [doubt.label for doubt in self.doubts]
 
 
 def write_tables(grid: Grid, results_dir: Path) -> dict[str, DatasetTables]:
@@ -55,16 +70,19 @@ def write_tables(grid: Grid, results_dir: Path) -> dict[str, DatasetTables]:
     Returns:
         The tables of each data set, by label.
     """
-    tables = {}
-    for dataset, wide in write_leaderboards(grid, results_dir).items():
-        runs = grid.on(dataset)
-        found = DatasetTables.of(runs, wide)
-        folder = results_dir / grid.suite.name / dataset
+    tables: dict[str, DatasetTables] = {}
+
+    def judged(runs: Grid, wide: pd.DataFrame) -> pd.DataFrame:
+        found = tables[runs.datasets[0]] = DatasetTables.of(runs, wide)
+        return found.wide
+
+    write_leaderboards(grid, results_dir, judged)
+    for dataset, found in tables.items():
+        runs, folder = grid.on(dataset), results_dir / grid.suite.name / dataset
         write_csv(found.compared, folder / "pairs.csv")
-        _write(table_of_tests(runs, found.tests, found.answers), folder / "tests.csv")
+        _write(table_of_tests(runs, found.tests, found.answers, found.floor), folder / "tests.csv")
         _write(decoding_table(runs), folder / "decoding.csv")
         _write(published_frame(runs, replications(runs, dataset)), folder / "published.csv")
-        tables[dataset] = found
     return tables
 
 

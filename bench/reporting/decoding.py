@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 from bench.evaluation.decoding import (
     Levels,
@@ -20,9 +21,11 @@ from bench.evaluation.decoding import (
     survival,
     wrong_first_code,
 )
+from bench.reporting.families import Family, in_words
 from bench.reporting.grid import Grid
 from bench.reporting.markdown import NONE, foreign, number, percent, plus_minus, table
 from bench.reporting.questions import questions
+from bench.reporting.significance import ALPHA, holm
 from bench.spec import RunResult
 
 Measure = Callable[[RunResult], "Levels | None"]
@@ -170,9 +173,9 @@ def paper_table(grid: Grid) -> str | None:
 
 
 def findings(grid: Grid) -> str | None:
-    """Sentences that follow from the traces; differences are described, not tested."""
+    """Sentences that follow from the traces; differences between rows are described, not tested."""
     sentences = [_compared(grid, first, second) for first, second in questions(grid)]
-    sentences += [text for model in grid.models if (text := _gate_sentence(grid, model))]
+    sentences += _gate_sentences(grid)
     return "\n".join(f"- {sentence}" for sentence in sentences) or None
 
 
@@ -244,14 +247,24 @@ def _compared(grid: Grid, first: str, second: str) -> str:
     return f"{text}ends with a share of {at(survival, -1, 3)} of the targets in it."
 
 
-def _gate_sentence(grid: Grid, model: str) -> str | None:
-    seeds, _ = over_seeds(grid.of_model(model), gate_correlation)
-    if not len(seeds):
-        return None
-    correlation = float(seeds[0])
-    n = min(int((decoding_of(result)["retrieved"] > 0).sum()) for result in grid.of_model(model))
-    text = f"**{model}**: gate and number of retrieved events have a rank correlation of {correlation:+.2f} (n = {n:,})"
+def _gate_sentences(grid: Grid) -> list[str]:
+    """How the gate goes with what was retrieved, of every model where that is defined; tested as one family."""
+    seeds = {model: over_seeds(grid.of_model(model), gate_correlation)[0] for model in grid.models}
+    known = {model: float(means[0]) for model, means in seeds.items() if len(means)}
+    sizes = {model: min(_with_events(result) for result in grid.of_model(model)) for model in known}
     # Without any relation Spearman's coefficient has a standard deviation of 1 / sqrt(n - 1).
-    if abs(correlation) * np.sqrt(n - 1) < 1.96:
-        return f"{text}, no more than chance may bring about."
-    return f"{text}: the more is retrieved, the {'wider' if correlation > 0 else 'less'} the gate opens."
+    alone = {model: 2 * float(norm.sf(abs(r) * np.sqrt(sizes[model] - 1))) for model, r in known.items()}
+    corrected = dict(zip(alone, holm(list(alone.values())), strict=True))
+    family = Family("gates", len(known), "gate|gates")
+    sentences = []
+    for model, r in known.items():
+        text = f"**{model}**: gate and number of retrieved events have a rank correlation of {r:+.2f} "
+        text += f"(n = {sizes[model]:,}, {in_words(alone[model], corrected[model], family)})"
+        course = f": the more is retrieved, the {'wider' if r > 0 else 'less'} the gate opens."
+        sentences.append(text + (course if corrected[model] < ALPHA else ", no more than chance may bring about."))
+    return sentences
+
+
+def _with_events(result: RunResult) -> int:
+    """Queries for which something was retrieved."""
+    return int((decoding_of(result)["retrieved"] > 0).sum())

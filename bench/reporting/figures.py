@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from bench.evaluation.metrics import PRIMARY_METRIC, PRIMARY_NAME
 from bench.evaluation.slices import (
     HEAD_SHARE,
     ReachOf,
@@ -32,8 +33,7 @@ from bench.reporting.style import GREY, ModelStyle, count_axis, headline, log_ax
 
 Styles = Mapping[str, ModelStyle]
 
-METRIC = "ndcg@10"
-METRIC_NAME = "NDCG@10 on test queries, item level"
+METRIC_NAME = f"{PRIMARY_NAME} on test queries, item level"
 _SHIFT = 0.15  # places the first of a model's two dots above the second, so that their error bars don't overlap
 _MOST_IN_ONE_PANEL = 6  # of models whose learning curves can be told apart where they cross
 _FEW = 30  # a part with fewer queries is too noisy to set the scale of a figure
@@ -41,21 +41,21 @@ _FEW = 30  # a part with fewer queries is too noisy to set the scale of a figure
 
 def quality(wide: pd.DataFrame, grid: Grid, styles: Styles) -> Figure | None:
     """Every model at item level, semantic-ID models at SID level too."""
-    rows = wide[wide[f"item.overall.{METRIC}.mean"].notna()]
+    rows = wide[wide[f"item.overall.{PRIMARY_METRIC}.mean"].notna()]
     if rows.empty:
         return None
     figure = _figure(7.5, 1.0 + 0.4 * len(rows))
     axes = figure.subplots()
     for y, row in enumerate(rows.to_dict("records")):
         style = styles[row["model"]]
-        two = np.isfinite(row[f"sid.overall.{METRIC}.mean"])
+        two = np.isfinite(row[f"sid.overall.{PRIMARY_METRIC}.mean"])
         for level, place in (("item", y - _SHIFT), ("sid", y + _SHIFT)) if two else (("item", y),):
-            mean, std = row[f"{level}.overall.{METRIC}.mean"], row[f"{level}.overall.{METRIC}.std"]
+            mean, std = row[f"{level}.overall.{PRIMARY_METRIC}.mean"], row[f"{level}.overall.{PRIMARY_METRIC}.std"]
             _dot(axes, mean, place, std, style, filled=level == "item")
     model_axis(axes, rows["model"].tolist())
-    axes.set_xlabel("NDCG@10 on test queries (higher is better)")
+    axes.set_xlabel(f"{PRIMARY_NAME} on test queries (higher is better)")
     _from_zero(axes)
-    if rows[f"sid.overall.{METRIC}.mean"].notna().any():
+    if rows[f"sid.overall.{PRIMARY_METRIC}.mean"].notna().any():
         _levels_legend(
             figure, {"item level: the very item": True, "SID level: an item with the same semantic ID": False}
         )
@@ -65,7 +65,7 @@ def quality(wide: pd.DataFrame, grid: Grid, styles: Styles) -> Figure | None:
 
 def head_tail(grid: Grid, styles: Styles) -> Figure | None:
     """Popular against rare targets, best head first."""
-    scores = by_slice(grid, popularity_slices, METRIC)
+    scores = by_slice(grid, popularity_slices, PRIMARY_METRIC)
     scores = scores[scores["slice"] != "overall"]
     if scores.empty:
         return None
@@ -93,7 +93,7 @@ def head_tail(grid: Grid, styles: Styles) -> Figure | None:
 
 def popularity(grid: Grid) -> Figure | None:
     """Quality by tenth of the catalogue: a heat map, since ten lines would hide each other."""
-    scores = by_slice(grid, popularity_deciles, "recall@10")
+    scores = by_slice(grid, popularity_deciles, PRIMARY_METRIC)
     if scores["slice"].nunique() < 2:
         return None
     values = scores.pivot(index="model", columns="slice", values="mean")
@@ -113,7 +113,7 @@ def popularity(grid: Grid) -> Figure | None:
         vmin=0,
         vmax=max(scores["mean"].where(scores["queries"] >= _FEW, 0).max(), 1e-4),
         linewidths=1,
-        cbar_kws={"label": "Recall@10"},
+        cbar_kws={"label": PRIMARY_NAME},
         xticklabels=[f"{part}\nn={sizes[part]:,}" for part in parts],
     )
     axes.tick_params(axis="y", rotation=0)
@@ -127,9 +127,9 @@ def popularity(grid: Grid) -> Figure | None:
 
 def history_length(grid: Grid, styles: Styles) -> Figure | None:
     """Quality by history length, a panel per model with the others in grey."""
-    scores = by_slice(grid, history_length_bins, METRIC)
+    scores = by_slice(grid, history_length_bins, PRIMARY_METRIC)
     if scores["slice"].nunique() < 3:
-        scores = by_slice(grid, history_length_quarters, METRIC)
+        scores = by_slice(grid, history_length_quarters, PRIMARY_METRIC)
     parts = list(dict.fromkeys(scores["slice"]))
     if len(parts) < 2:
         return None
@@ -156,14 +156,14 @@ def history_length(grid: Grid, styles: Styles) -> Figure | None:
         axes.set_ylim(0, 1.08 * max(tops.max(), 1e-4))
         axes.margins(x=0.12)
     figure.supxlabel("Events in the history before the target (n: test queries)", fontsize="medium")
-    figure.supylabel("NDCG@10, item level", fontsize="medium")
+    figure.supylabel(f"{PRIMARY_NAME}, item level", fontsize="medium")
     headline(figure, f"Does a longer history help? ({dataset_name(grid)})", basis(grid) + "; grey: the other models")
     return figure
 
 
 def reach(grid: Grid, styles: Styles, of: ReachOf) -> Figure | None:
     """Quality by how far back the target (or its category) last occurred: a panel a part, since their levels differ."""
-    scores = by_slice(grid, reach_slices if of == "item" else category_reach_slices, "recall@10")
+    scores = by_slice(grid, reach_slices if of == "item" else category_reach_slices, PRIMARY_METRIC)
     if scores.empty:
         return None
     parts = list(dict.fromkeys(scores["slice"]))
@@ -178,7 +178,7 @@ def reach(grid: Grid, styles: Styles, of: ReachOf) -> Figure | None:
         axes.set_title(f"{part} (n = {rows['queries'].iloc[0]:,})")
         _from_zero(axes)
         axes.xaxis.set_major_locator(MaxNLocator(4))  # long numbers of small shares would touch
-    figure.supxlabel("Recall@10, item level (each panel has its own scale)", fontsize="medium")
+    figure.supxlabel(f"{PRIMARY_NAME}, item level (each panel has its own scale)", fontsize="medium")
     what = "target" if of == "item" else "target's category"
     title = f"Where the {what} last occurred in the history ({dataset_name(grid)})"
     headline(figure, title, basis(grid, labels=models))
@@ -195,11 +195,11 @@ def comparison(answer: Answer, grid: Grid, styles: Styles) -> Figure:
     panels = figure.subplots(1, 1 + len(shown), sharey=True, squeeze=False, width_ratios=[2.0, *(1.0 for _ in shown)])
     quality_axes, *cost_axes = panels.flat
     if reference is not None:
-        mean, std = (reference.scores[f"item.overall.{METRIC}.{statistic}"] for statistic in ("mean", "std"))
+        mean, std = (reference.scores[f"item.overall.{PRIMARY_METRIC}.{statistic}"] for statistic in ("mean", "std"))
         quality_axes.axvline(mean, color=GREY, linewidth=1.2, zorder=1)
         if np.isfinite(std):
             quality_axes.axvspan(mean - std, mean + std, color=GREY, alpha=0.18, linewidth=0, zorder=0)
-    for axes, column in zip(panels.flat, (f"item.overall.{METRIC}", *shown), strict=True):
+    for axes, column in zip(panels.flat, (f"item.overall.{PRIMARY_METRIC}", *shown), strict=True):
         for y, row in enumerate(answer.rows):
             _dot(axes, row.scores[f"{column}.mean"], y, row.scores[f"{column}.std"], styles[row.label], filled=True)
         axes.margins(x=0.08)
@@ -235,7 +235,7 @@ def learning_curves(grid: Grid, styles: Styles) -> Figure | None:
                 _draw_curve(axes, curve, "seconds", styles[model])
             axes.autoscale_view()
         figure.supxlabel("Seconds since the fit began (log scale)", fontsize="medium")
-        figure.supylabel("NDCG@10 on validation queries", fontsize="medium")
+        figure.supylabel(f"{PRIMARY_NAME} on validation queries", fontsize="medium")
         told += "; grey: the other models"
     else:
         figure = _figure(10.5, 4.6)
@@ -245,7 +245,7 @@ def learning_curves(grid: Grid, styles: Styles) -> Figure | None:
                 _draw_curve(axes, curve, unit, styles[result.spec.label])
         panels[0].set_xlabel("Epochs of training (log scale)")
         panels[1].set_xlabel("Seconds since the fit began (log scale)")
-        panels[0].set_ylabel("NDCG@10 on validation queries")
+        panels[0].set_ylabel(f"{PRIMARY_NAME} on validation queries")
         _models_legend(figure, {model: styles[model] for model in models})
     top = max(point["validation"] for _, curve in curves for point in curve)
     for axes in panels:
@@ -268,7 +268,7 @@ def _draw_curve(axes: Axes, curve: list[dict[str, float]], unit: str, style: Mod
 
 def cost(wide: pd.DataFrame, grid: Grid, styles: Styles) -> Figure | None:
     """Quality against training time, answering time and size."""
-    rows = wide[wide[f"item.overall.{METRIC}.mean"].notna()]
+    rows = wide[wide[f"item.overall.{PRIMARY_METRIC}.mean"].notna()]
     if rows.empty:
         return None
     figure = _figure(11.0, 4.2)
@@ -283,9 +283,9 @@ def cost(wide: pd.DataFrame, grid: Grid, styles: Styles) -> Figure | None:
             style = styles[row["model"]]
             axes.errorbar(
                 row[f"{name}.mean"],
-                row[f"item.overall.{METRIC}.mean"],
+                row[f"item.overall.{PRIMARY_METRIC}.mean"],
                 xerr=np.nan_to_num(row[f"{name}.std"]),
-                yerr=np.nan_to_num(row[f"item.overall.{METRIC}.std"]),
+                yerr=np.nan_to_num(row[f"item.overall.{PRIMARY_METRIC}.std"]),
                 **_marker(style),
                 markersize=9,
                 alpha=0.8,

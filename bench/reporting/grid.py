@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bench.plain_text import one_line
+from bench.recommender import Role
 from bench.spec import RunResult, RunSpec, Suite
 
 
@@ -73,6 +74,27 @@ class Grid:
     def of_model(self, model: str) -> list[RunResult]:
         """A row's complete results, by seed."""
         return sorted((result for result in self.results if result.spec.label == model), key=lambda r: r.spec.seed)
+
+
+def row_of(grid: Grid, name: str) -> str | None:
+    """The label of the row with complete runs that a name means: the row named so, else the first row of that model."""
+    if any(result.spec.label == name for result in grid.results):
+        return name
+    return next((result.spec.label for result in grid.results if result.spec.model == name), None)
+
+
+def role_of(result: RunResult) -> Role:
+    """What a row is there for, as its model declares it (`Recommender.role`).
+
+    Results from before models declared it tell by what they left behind: who knew the process behind the data was an
+    oracle, and who learned no parameters counted.
+    """
+    if "role" in result.diagnostics:
+        role: Role = result.diagnostics["role"]
+        return role
+    if "exact" in result.diagnostics:
+        return "oracle"
+    return "contestant" if result.parameters else "reference"
 
 
 def generates_semantic_ids(result: RunResult) -> bool:

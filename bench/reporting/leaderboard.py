@@ -11,19 +11,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.evaluation.evaluator import K_MAX
-from bench.evaluation.metrics import compute, expected
+from bench.evaluation.metrics import PRIMARY_METRIC, compute, expected
 from bench.evaluation.slices import Slices, named_slices
 from bench.reporting.csv_files import write_csv
 from bench.reporting.grid import Grid, Run, generates_semantic_ids
+from bench.reporting.metric_names import SECONDARY_METRIC
 from bench.spec import RunResult
 
-SCHEMA = 3
+SCHEMA = 4
 """Version of the columns of the CSV files and of the names in them; raise it when one changes its meaning or goes."""
 
 METRICS = ("hit@1", "recall@5", "recall@10", "recall@20", "ndcg@5", "ndcg@10", "ndcg@20")
 LEVELS = ("item", "sid")
 SLICES = ("overall", "head", "tail")
-PART_METRICS = ("recall@10", "ndcg@10")
+PART_METRICS = (PRIMARY_METRIC, SECONDARY_METRIC)
 """Metrics on the parts of the queries outside `FULL_FAMILIES`."""
 
 FULL_FAMILIES = (*SLICES, "reach", "category-reach")
@@ -33,7 +34,7 @@ LIST_METRICS = {"popularity@10": "list_popularity", "novelty@10": "list_novelty"
 """What is recommended, whether or not it is the target: metric -> column of `QUERY_COLUMNS`."""
 
 COSTS = ("fit_seconds", "milliseconds_per_user", "parameters")
-SORTED_BY = "item.overall.ndcg@10.mean"
+SORTED_BY = f"item.overall.{PRIMARY_METRIC}.mean"
 
 TIDY_COLUMNS = ("schema", "suite", "dataset", "model", "seed", "status", "reason", "level", "slice", "metric", "value")
 """Columns of `metrics.csv`, whose version is in `schema`.
@@ -55,7 +56,9 @@ expectation on these queries; and for models with semantic IDs "collision_rate",
 ("codebook_size", "used", "utilisation", "perplexity", "entropy", "max_share").
 
 Schema 1 had no column `schema`, only the first three parts and those by reach, and of level "run" only the costs and
-"complete". Schema 2 had nothing of what is best possible.
+"complete". Schema 2 had nothing of what is best possible. Schema 3 had no
+`warning` in `leaderboard.csv`; `pairs.csv` and `tests.csv` had no `family_size`, `family` of `tests.csv` was what
+`partition` is now, and its questions were tested by Recall@10.
 """
 
 STATUSES = ("complete", "failed", "skipped", "pending")
@@ -70,6 +73,7 @@ LEADERBOARD_COLUMNS = (
     "model",
     "status",
     "reason",
+    "warning",
     *STATUSES,
     *(
         f"{level}.{part}.{metric}.{statistic}"
@@ -83,7 +87,8 @@ LEADERBOARD_COLUMNS = (
 """Columns of `leaderboard.csv`, in this order.
 
 `status` is "complete", "partial" (some runs complete), or else the first of "failed", "skipped" and "pending" that
-occurs. The number of runs per status follows, where `complete` is the number of seeds behind every mean. Means and
+occurs. `warning` says why a row is no evidence (`bench.reporting.fitness`); it is blank for all others. The number of
+runs per status follows, where `complete` is the number of seeds behind every mean. Means and
 standard deviations (ddof=1; blank with one seed) are named LEVEL.SLICE.METRIC.STATISTIC; SID level is blank for models
 without semantic IDs, and so is what a result was stored without.
 """
@@ -112,7 +117,7 @@ def tidy_metrics(grid: Grid) -> pd.DataFrame:
 
 
 def leaderboard(tidy: pd.DataFrame) -> pd.DataFrame:
-    """The wide table of one data set, one row per model, best mean NDCG@10 first.
+    """The wide table of one data set, one row per model, best mean of the primary metric first.
 
     Args:
         tidy: Rows of one data set from `tidy_metrics`, or its CSV read back.
@@ -154,16 +159,25 @@ def by_slice(grid: Grid, slicer: Callable[[pd.DataFrame], Slices], metric: str) 
     return pd.DataFrame(rows, columns=["model", "slice", "queries", "seeds", "mean", "std"])
 
 
-def write_leaderboards(grid: Grid, results_dir: Path) -> dict[str, pd.DataFrame]:
+def write_leaderboards(
+    grid: Grid, results_dir: Path, judged: Callable[[Grid, pd.DataFrame], pd.DataFrame] = lambda runs, wide: wide
+) -> dict[str, pd.DataFrame]:
     """Writes `RESULTS/SUITE/DATASET/leaderboard.csv` and `metrics.csv` for each data set.
+
+    Args:
+        grid: The whole suite.
+        results_dir: Where results live.
+        judged: From the runs on a data set and its wide table to the same table with what follows from tests: its
+            warnings.
 
     Returns:
         The wide table of each data set, by label.
     """
     tables = {}
     for dataset in grid.datasets:
-        tidy = tidy_metrics(grid.on(dataset))
-        wide = leaderboard(tidy)
+        runs = grid.on(dataset)
+        tidy = tidy_metrics(runs)
+        wide = judged(runs, leaderboard(tidy))
         folder = results_dir / grid.suite.name / dataset
         write_csv(tidy, folder / "metrics.csv")
         write_csv(wide, folder / "leaderboard.csv", float_format="%.10g")
@@ -270,6 +284,7 @@ def _leaderboard_row(model: str, tidy: pd.DataFrame) -> dict[str, Any]:
         "model": model,
         "status": "partial" if counts["complete"] and len(present) > 1 else present[0],
         "reason": "; ".join(dict.fromkeys(reason for reason in runs["reason"].fillna("") if reason)),
+        "warning": "",  # known after the tests, see `bench.reporting.fitness.with_warnings`
         **counts,
     }
     measured = tidy[tidy["metric"] != "complete"].groupby(["level", "slice", "metric"], sort=False)["value"]

@@ -97,12 +97,20 @@ def plus_minus(mean: float, std: float, digits: int = 4) -> str:
 
 
 def p_value(p: float) -> str:
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    """E.g. "p = 0.012", "p < 0.001"."""
+    cell = p_cell(p)
+    return f"p {cell}" if cell.startswith("<") else f"p = {cell}"
 
 
 def p_cell(p: float) -> str:
-    """A p-value without its name, for a column that has it as the heading."""
-    return "< 0.001" if p < 0.001 else number(p, 3)
+    """A p-value without its name, for a column that has it as the heading.
+
+    Three decimals, and more where these would hide on which side of 0.05 it lies.
+    """
+    if p < 0.001:
+        return "< 0.001"
+    digits = next((digits for digits in range(3, 9) if (float(f"{p:.{digits}f}") < 0.05) == (p < 0.05)), None)
+    return "< 0.05" if digits is None else number(p, digits)
 
 
 def marked(texts: Sequence[str], values: Sequence[float], digits: int = 4, highest: bool = True) -> list[str]:

@@ -5,7 +5,7 @@ The comparisons are also written as `RESULTS/SUITE/DATASET/pairs.csv`; every tab
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,17 +14,17 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
+from bench.evaluation.metrics import PRIMARY_METRIC, PRIMARY_NAME
 from bench.registry import BUILT_IN
-from bench.reporting.grid import Grid
+from bench.reporting.families import Family, all_pairs
+from bench.reporting.fitness import mark_of
+from bench.reporting.grid import Grid, role_of
 from bench.reporting.leaderboard import SCHEMA
 from bench.reporting.markdown import number, p_cell, table
-from bench.reporting.significance import ALPHA, PairedComparison, compare_all, holm
+from bench.reporting.significance import ALPHA, PairedComparison, Tested, compare_all, holm
 from bench.reporting.style import GREY, headline
 
-METRIC = "ndcg@10"
-"""Of all comparisons, at item level."""
-
-MEAN = f"item.overall.{METRIC}.mean"
+MEAN = f"item.overall.{PRIMARY_METRIC}.mean"
 
 PAIR_COLUMNS = {
     "schema": "version of these columns, that of `metrics.csv`",
@@ -39,19 +39,31 @@ PAIR_COLUMNS = {
     "low": "lower end of the 95 % interval of the difference",
     "high": "upper end",
     "effect_size": "the difference in standard deviations of the queries' differences",
-    "p_value": "two-sided, see `bench.reporting.significance.PairedComparison`",
-    "p_holm": "with Holm's correction over all pairs of the data set",
+    "p_value": "two-sided, of this test alone, see `bench.reporting.significance.PairedComparison`",
+    "p_holm": "with Holm's correction over the family",
+    "family": "the tests that were corrected together, see `bench.reporting.families`: here all pairs of the data set",
+    "family_size": "how many tests these are",
     "n_queries": "test queries",
     "seeds": "number of seeds that both have completed",
 }
 """Columns of `pairs.csv`, one row per two models of a data set."""
 
-_CEILING = {"oracle"}
-"""Knows the process behind generated data: no baseline, whatever package it is in."""
+
+def pair_tests(grid: Grid, wide: pd.DataFrame) -> Tested:
+    """Every two models with complete runs by the primary metric, best first.
+
+    Whatever else the report says of two rows on all queries takes its test from here, so that a pair of rows has one
+    p-value, and only its correction depends on what was asked.
+
+    Args:
+        grid: Runs on one data set.
+        wide: Its leaderboard.
+    """
+    return compare_all({model: grid.of_model(model) for model in _ranked(wide)}, PRIMARY_METRIC)
 
 
-def pairs(grid: Grid, wide: pd.DataFrame) -> pd.DataFrame:
-    """Compares every two models with complete runs.
+def pairs(grid: Grid, wide: pd.DataFrame, tested: Tested | None = None) -> pd.DataFrame:
+    """Every two models with complete runs as a table.
 
     Holm's correction is over all pairs, not only those with the best model: which one is best is known from the same
     numbers, so tests against it alone would find too much.
@@ -59,20 +71,24 @@ def pairs(grid: Grid, wide: pd.DataFrame) -> pd.DataFrame:
     Args:
         grid: Runs on one data set.
         wide: Its leaderboard.
+        tested: Its `pair_tests`, where these are known.
 
     Returns:
         A table with the columns `PAIR_COLUMNS`, best models first.
     """
-    found = compare_all({model: grid.of_model(model) for model in _ranked(wide)}, METRIC)
-    corrected = holm([comparison.p_value for comparison in found.values()])
+    tested = pair_tests(grid, wide) if tested is None else tested
+    corrected = holm([test.p_value for test in tested.values()])
+    family = all_pairs(len(tested))
     rows = [
-        (SCHEMA, grid.suite.name, grid.datasets[0], *compared_figures(*names, comparison, p_holm))
-        for (names, comparison), p_holm in zip(found.items(), corrected, strict=True)
+        (SCHEMA, grid.suite.name, grid.datasets[0], *compared_figures(*names, test, p_holm, family))
+        for (names, test), p_holm in zip(tested.items(), corrected, strict=True)
     ]
     return pd.DataFrame(rows, columns=list(PAIR_COLUMNS))
 
 
-def compared_figures(first: str, second: str, test: PairedComparison, p_holm: float) -> tuple[object, ...]:
+def compared_figures(
+    first: str, second: str, test: PairedComparison, p_holm: float, family: Family
+) -> tuple[object, ...]:
     """One test as the cells of `PAIR_COLUMNS` from `metric` on."""
     return (
         test.metric,
@@ -86,6 +102,8 @@ def compared_figures(first: str, second: str, test: PairedComparison, p_holm: fl
         test.effect_size,
         test.p_value,
         p_holm,
+        family.name,
+        family.size,
         test.n_queries,
         len(test.seeds),
     )
@@ -93,8 +111,9 @@ def compared_figures(first: str, second: str, test: PairedComparison, p_holm: fl
 
 def best_baseline(grid: Grid, wide: pd.DataFrame) -> str | None:
     """The row that a new model has to beat: the best one among the models of the package `baselines`."""
-    known = {name for name, place in BUILT_IN.items() if place.startswith("baselines.") and name not in _CEILING}
+    known = {name for name, place in BUILT_IN.items() if place.startswith("baselines.")}
     rows = {run.spec.label for run in grid.runs if run.spec.model in known}
+    rows -= {result.spec.label for result in grid.results if role_of(result) == "oracle"}
     return next((model for model in _ranked(wide) if model in rows), None)
 
 
@@ -112,17 +131,22 @@ def pair_of(compared: pd.DataFrame, one: str, other: str) -> dict[str, Any] | No
     """The comparison of two models, as `one` against `other`. None where they can't be paired.
 
     Returns:
-        difference (of `one`), p_holm and n_queries.
+        difference (of `one`), p_value, p_holm and n_queries.
     """
     for row in compared.to_dict("records"):
         if {one, other} == {row["first"], row["second"]}:
             difference = row["difference"] if row["first"] == one else -row["difference"]
-            return {"difference": difference, "p_holm": row["p_holm"], "n_queries": row["n_queries"]}
+            return {"difference": difference, **{name: row[name] for name in ("p_value", "p_holm", "n_queries")}}
     return None
 
 
-def against_best(compared: pd.DataFrame) -> str | None:
-    """Every model against the best one. None with fewer than two comparable models."""
+def against_best(compared: pd.DataFrame, unfit: Collection[str] = ()) -> str | None:
+    """Every model against the best one. None with fewer than two comparable models.
+
+    Args:
+        compared: Of `pairs`.
+        unfit: Rows whose comparisons carry `UNFIT_MARK`.
+    """
     if compared.empty:
         return None
     best = str(compared["first"].iloc[0])
@@ -135,16 +159,21 @@ def against_best(compared: pd.DataFrame) -> str | None:
             f"{row['effect_size']:+.2f}",
             p_cell(row["p_value"]),
             p_cell(row["p_holm"]),
-            "yes" if row["p_holm"] < ALPHA else "no",
+            ("yes" if row["p_holm"] < ALPHA else "no") + mark_of((best, row["second"]), unfit),
         ]
         for row in compared[compared["first"] == best].to_dict("records")
     ]
-    headers = ["Model", "NDCG@10", f"{best} is ahead by", "95 % interval", "Effect size", "p", "p (Holm)"]
+    headers = ["Model", PRIMARY_NAME, f"{best} is ahead by", "95 % interval", "Effect size", "p", "p (Holm)"]
     return table([*headers, "Significant"], rows)
 
 
-def beats_table(compared: pd.DataFrame) -> str | None:
-    """Who beats whom as a matrix: the row against each column. None with fewer than three models."""
+def beats_table(compared: pd.DataFrame, unfit: Collection[str] = ()) -> str | None:
+    """Who beats whom as a matrix: the row against each column. None with fewer than three models.
+
+    Args:
+        compared: Of `pairs`.
+        unfit: Rows that carry `UNFIT_MARK`.
+    """
     models = _models(compared)
     if len(models) < 3:
         return None
@@ -155,7 +184,7 @@ def beats_table(compared: pd.DataFrame) -> str | None:
             " " if other == model else {1: "<", -1: ">", 0: "=", None: "?"}[verdict.get(other)] for other in models
         ]
         beaten, lost = (sum(value == wanted for value in verdict.values()) for wanted in (-1, 1))
-        rows.append([f"{place}. {model}", *cells, str(beaten), str(lost)])
+        rows.append([f"{place}. {model}{mark_of([model], unfit)}", *cells, str(beaten), str(lost)])
     return table(["Model", *(str(place) for place in range(1, len(models) + 1)), "Beats", "Loses to"], rows)
 
 
@@ -185,14 +214,16 @@ def pairwise_figure(compared: pd.DataFrame) -> Figure | None:
         vmin=-limit,
         vmax=limit,
         linewidths=1,
-        cbar_kws={"label": "row - column, NDCG@10"},
+        cbar_kws={"label": f"row - column, {PRIMARY_NAME}"},
         xticklabels=[str(place) for place in range(1, len(models) + 1)],
         yticklabels=[f"{place}. {model}" for place, model in enumerate(models, start=1)],
     )
     axes.tick_params(axis="y", rotation=0)
     axes.grid(visible=False)
     axes.set_xlabel("compared with the model of this number")
-    subtitle = f"n = {compared['n_queries'].max():,} test queries; * p < {ALPHA:g} (Holm, all pairs)"
+    subtitle = (
+        f"n = {compared['n_queries'].max():,} test queries; * p < {ALPHA:g} (Holm, {all_pairs(len(compared)).members})"
+    )
     headline(figure, f"Who beats whom ({compared['dataset'].iloc[0]})", subtitle)
     return figure
 
@@ -234,7 +265,8 @@ def ranks_table(ranks: pd.DataFrame) -> str:
         for model, row in zip(ranks["model"], values, strict=True)
     ]
     gap = critical_difference(len(ranks), len(datasets))
-    text = f"Critical difference of mean ranks: {gap:.2f} (Nemenyi, {ALPHA:g}, over {len(datasets)} data sets)."
+    text = f"Critical difference of mean ranks: {gap:.2f} (Nemenyi, {ALPHA:g}, over {len(datasets)} data sets), "
+    text += f"which holds for every two of the {len(ranks)} models at once."
     if len(ranks) > 2:
         p_value = float(friedmanchisquare(*ranks[datasets].to_numpy()).pvalue)
         text += f" That all models are alike has p {p_cell(p_value)} (Friedman)."
@@ -268,7 +300,7 @@ def ranks_figure(ranks: pd.DataFrame) -> Figure:
     axes.grid(visible=False)
     axes.spines[["left", "right", "bottom"]].set_visible(False)
     subtitle = f"1 is best; bars join what is not significantly different (Nemenyi, critical difference {gap:.2f})"
-    headline(figure, f"Mean rank by NDCG@10 over {n_datasets} data sets", subtitle)
+    headline(figure, f"Mean rank by {PRIMARY_NAME} over {n_datasets} data sets", subtitle)
     return figure
 
 

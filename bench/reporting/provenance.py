@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from bench.evaluation.evaluator import K_MAX
+from bench.evaluation.metrics import PRIMARY_NAME
 from bench.reporting.grid import Grid, Run
 from bench.reporting.markdown import NONE, code, fenced, foreign, table
 from bench.spec import RunResult
@@ -27,7 +28,7 @@ def how_to_repeat(grid: Grid, command: str) -> str:
     rows = [
         ["Seeds", _listed(run.spec.seed for run in grid.runs)],
         ["Judged by", f"full ranking of the whole catalogue, all test queries, lists of {K_MAX}"],
-        ["Early stopping", "validation NDCG@10, the same for every model; never the test queries"],
+        ["Early stopping", f"validation {PRIMARY_NAME}, the same for every model; never the test queries"],
         ["Hardware", _listed(_hardware(result) for result in results)],
         ["Versions", _listed(_versions(result) for result in results)],
         ["Commit", _listed(_commit(result) for result in results)],

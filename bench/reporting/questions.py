@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from bench.evaluation.metrics import PRIMARY_METRIC, PRIMARY_NAME, metric_name
 from bench.evaluation.slices import (
     REACH_WINDOW,
     Slices,
@@ -19,22 +20,22 @@ from bench.evaluation.slices import (
     popularity_slices,
     reach_parts,
 )
-from bench.reporting.grid import Grid
+from bench.reporting.families import Family, of_parts, of_questions
+from bench.reporting.grid import Grid, row_of
 from bench.reporting.markdown import number, p_cell, table
-from bench.reporting.significance import PairedComparison, compare, holm
-
-METRIC = "recall@10"
-"""Of the questions, at item level: whether the target is found is what a long history decides first."""
+from bench.reporting.metric_names import SECONDARY_METRIC, column
+from bench.reporting.significance import PairedComparison, Tested, common_means, compare, holm, pair_test
 
 HOW_TO_READ = (
-    "In this and the next questions, Recall@10 with the same test. Holm's correction is for the parts of one kind "
-    "(head and tail, history lengths, halves, the target's reach, its category's), and on all queries for the suite's "
-    "questions; between the kinds nothing is corrected."
+    f"In this and the next questions, {PRIMARY_NAME} with the same test. p is that of the line alone. p (Holm) is "
+    "corrected over a family of tests, whose size is beside it: on all queries that of the suite's questions, on parts "
+    "that of the parts of one kind (head and tail, history lengths, halves, the target's reach, its category's); "
+    f"between the kinds nothing is corrected. {metric_name(SECONDARY_METRIC)} is secondary and was not tested."
 )
 
 OVERALL = "overall"
 
-FAMILIES = {
+PARTITIONS = {
     OVERALL: "",
     "popularity": "",
     "history": "history of ",
@@ -43,7 +44,7 @@ FAMILIES = {
     "reach": "target in the history: ",
     "category-reach": "its category in the history: ",
 }
-"""Families of parts -> what the report writes before the name of a part. Each but the first is a partition."""
+"""Partitions of the queries -> what the report writes before the name of a part. The first has one part: all."""
 
 _REACH = {"recent": f"last {REACH_WINDOW} events", "far": f"only before the last {REACH_WINDOW}", "never": "never"}
 
@@ -54,18 +55,21 @@ class PartTest:
 
     Attributes:
         labels: The two rows; the test is of the first against the second.
-        family: Of `FAMILIES`.
-        part: Its name in the family, as in `metrics.csv` where it is there.
-        test: The comparison.
-        p_holm: Its p-value with Holm's correction over the family: the parts of one question and, on all queries, the
-            questions of the suite.
+        partition: Of `PARTITIONS`.
+        part: Its name in the partition, as in `metrics.csv` where it is there.
+        test: The comparison by the primary metric.
+        p_holm: Its p-value with Holm's correction over the family.
+        family: The parts of one question or, on all queries, the questions of the suite.
+        secondary: Means of both rows by the secondary metric, which is not tested.
     """
 
     labels: tuple[str, str]
-    family: str
+    partition: str
     part: str
     test: PairedComparison
     p_holm: float
+    family: Family
+    secondary: tuple[float, float]
 
 
 def questions(grid: Grid) -> list[tuple[str, str]]:
@@ -74,46 +78,47 @@ def questions(grid: Grid) -> list[tuple[str, str]]:
     return [(first, second) for first, second in pairs if first and second]
 
 
-def row_of(grid: Grid, name: str) -> str | None:
-    """The label of the row with complete runs that a name means: the row named so, else the first row of that model."""
-    if any(result.spec.label == name for result in grid.results):
-        return name
-    return next((result.spec.label for result in grid.results if result.spec.model == name), None)
-
-
-def question_tests(grid: Grid) -> list[PartTest]:
-    """Every question on all queries and on each part, in the order of the suite and of `FAMILIES`.
+def question_tests(grid: Grid, tested: Tested | None = None) -> list[PartTest]:
+    """Every question on all queries and on each part, in the order of the suite and of `PARTITIONS`.
 
     Args:
         grid: Runs on one data set.
+        tested: Its `bench.reporting.pairwise.pair_tests`, where these are known, for the tests on all queries.
 
     Returns:
         The tests; nothing on parts with fewer than two queries, and nothing of rows that can't be paired.
     """
-    asked = questions(grid)
-    overall = {labels: test for labels in asked if (test := _compare(grid, labels))}
-    corrected = dict(zip(overall, holm([test.p_value for test in overall.values()]), strict=True))
+    known = {labels: pair_test(tested, *labels) if tested else _compare(grid, labels) for labels in questions(grid)}
+    overall = {labels: test for labels, test in known.items() if test}
+    corrected = holm([test.p_value for test in overall.values()])
+    asked = of_questions(len(overall))
     found = []
-    for labels, test in overall.items():
-        found.append(PartTest(labels, OVERALL, OVERALL, test, corrected[labels]))
-        for family, parts in _parts(grid, labels).items():
-            tests = {part: on_part for part, mask in parts.items() if (on_part := _compare(grid, labels, mask))}
-            p_values = holm([on_part.p_value for on_part in tests.values()])
-            found += [
-                PartTest(labels, family, part, on_part, p)
-                for (part, on_part), p in zip(tests.items(), p_values, strict=True)
-            ]
+    for (labels, test), p_holm in zip(overall.items(), corrected, strict=True):
+        found.append(PartTest(labels, OVERALL, OVERALL, test, p_holm, asked, _secondary(grid, labels)))
+        for partition, parts in _parts(grid, labels).items():
+            found += _on_parts(grid, labels, partition, parts)
     return found
 
 
+def _on_parts(grid: Grid, labels: tuple[str, str], partition: str, parts: Slices) -> list[PartTest]:
+    """One question on the parts of one partition, corrected together."""
+    tests = {part: test for part, mask in parts.items() if (test := _compare(grid, labels, mask))}
+    p_values = holm([test.p_value for test in tests.values()])
+    family = of_parts(labels, partition, len(tests))
+    return [
+        PartTest(labels, partition, part, test, p_holm, family, _secondary(grid, labels, parts[part]))
+        for (part, test), p_holm in zip(tests.items(), p_values, strict=True)
+    ]
+
+
 def of_question(
-    tests: list[PartTest], labels: tuple[str, str], family: str | None = None
+    tests: list[PartTest], labels: tuple[str, str], partition: str | None = None
 ) -> dict[tuple[str, str], PartTest]:
-    """(family, part) -> test of one question; of one family where it is named."""
+    """(partition, part) -> test of one question; of one partition where it is named."""
     return {
-        (test.family, test.part): test
+        (test.partition, test.part): test
         for test in tests
-        if test.labels == labels and (family is None or test.family == family)
+        if test.labels == labels and (partition is None or test.partition == partition)
     }
 
 
@@ -130,18 +135,21 @@ def question_table(tests: list[PartTest], labels: tuple[str, str]) -> str | None
             *compared_cells(test.test),
             p_cell(test.test.p_value),
             p_cell(test.p_holm),
+            str(test.family.size),
+            *map(number, test.secondary),
         ]
         for test in of_question(tests, labels).values()
     ]
     if not rows:
         return None
-    return table(["Test queries", "n", *labels, "Difference", "95 % interval", "p", "p (Holm)"], rows)
+    headers = ["Test queries", "n", *labels, "Difference", "95 % interval", "p", "p (Holm)", "Tests in family"]
+    return table([*headers, *(column(SECONDARY_METRIC, label) for label in labels)], rows)
 
 
 def part_name(test: PartTest) -> str:
     """What the report calls a part."""
-    name = _REACH.get(test.part, test.part) if test.family.endswith("reach") else test.part
-    return f"{FAMILIES[test.family]}{name}"
+    name = _REACH.get(test.part, test.part) if test.partition.endswith("reach") else test.part
+    return f"{PARTITIONS[test.partition]}{name}"
 
 
 def compared_cells(found: PairedComparison) -> list[str]:
@@ -155,11 +163,17 @@ def compared_cells(found: PairedComparison) -> list[str]:
 
 
 def _compare(grid: Grid, labels: tuple[str, str], mask: np.ndarray | None = None) -> PairedComparison | None:
-    return compare(grid.of_model(labels[0]), grid.of_model(labels[1]), METRIC, mask)
+    return compare(grid.of_model(labels[0]), grid.of_model(labels[1]), PRIMARY_METRIC, mask)
+
+
+def _secondary(grid: Grid, labels: tuple[str, str], mask: np.ndarray | None = None) -> tuple[float, float]:
+    means = common_means(grid.of_model(labels[0]), grid.of_model(labels[1]), SECONDARY_METRIC, mask)
+    assert means is not None  # of rows that were tested on this part
+    return means
 
 
 def _parts(grid: Grid, labels: tuple[str, str]) -> Mapping[str, Slices]:
-    """The parts of each family but the first; families that tell no queries apart have none."""
+    """The parts of each partition but the first; partitions that tell no queries apart have none."""
     queries = grid.of_model(labels[0])[0].queries
     assert queries is not None  # a complete result has its queries
     bins = history_length_bins(queries)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bench.evaluation.metrics import PRIMARY_NAME
 from bench.evaluation.slices import REACH_WINDOW
 from bench.files import replaced
 from bench.names import file_part
@@ -16,7 +17,9 @@ from bench.reporting import (
     comparisons,
     decoding,
     decoding_figures,
+    families,
     figures,
+    fitness,
     html,
     pairwise,
     provenance,
@@ -31,6 +34,7 @@ from bench.reporting import (
 from bench.reporting.dataset_tables import DatasetTables, write_tables
 from bench.reporting.drawn import Drawn
 from bench.reporting.grid import Grid
+from bench.reporting.how_tested import HOW_TESTED
 from bench.reporting.markdown import foreign, page_text, paragraph
 from bench.spec import RunResult, RunSpec, Suite
 
@@ -65,19 +69,20 @@ def write_report(
     page = reports_dir / suite.name / "report.md"
     looks = style.model_styles(grid.models)
     grids = [grid.on(dataset) for dataset in grid.datasets]
-    overview = summary.overview(grids, tables)
+    overview, told = summary.overview(grids, tables), summary.shared_question(grids, tables)
     parts = [
         f"# {suite.name}: {foreign(suite.description)}",
         provenance.progress(grid) + (" **Preliminary.**" if len(grid.results) < len(grid.runs) else ""),
         "## Summary",
         *filter(None, [overview]),
-        *(_summary(part, tables[part.datasets[0]], told=overview is not None) for part in grids),
+        *(_summary(part, tables[part.datasets[0]], told) for part in grids),
         "## What was run, and how to run it again",
         provenance.how_to_repeat(grid, command),
         *(provenance.dataset_card(grid.on(dataset)) for dataset in grid.datasets),
         "## Tuning budget",
         tuning.budget_section(grid, results_dir),
     ]
+    parts += _section("## How differences are tested", "", HOW_TESTED if grid.results else None)
     arguments = [(part, tables[part.datasets[0]], looks, page.parent / "figures") for part in grids]
     parts += chain.from_iterable((drawn or Drawn()).sections(grids, _dataset_sections, arguments, processes))
     parts += _over_datasets(
@@ -103,7 +108,7 @@ def write_report(
     return page
 
 
-def _summary(grid: Grid, found: DatasetTables, told: bool) -> str:
+def _summary(grid: Grid, found: DatasetTables, told: tuple[str, str] | None) -> str:
     sentences = summary.findings(grid, found, told)
     sentences += [f"**{foreign(answer.comparison.title)}**: {comparisons.sentence(answer)}" for answer in found.answers]
     return f"**{grid.datasets[0]}**\n\n" + "\n".join(f"- {sentence}" for sentence in sentences)
@@ -117,7 +122,7 @@ def _over_datasets(ranks: pd.DataFrame | None, folder: Path) -> list[str]:
     style.save(pairwise.ranks_figure(ranks), folder / "ranks")
     return _section(
         "## Over all data sets",
-        "Models with complete runs on every data set, ranked by mean NDCG@10 on each.",
+        f"Models with complete runs on every data set, ranked by mean {PRIMARY_NAME} on each.",
         pairwise.ranks_table(ranks),
         "![Mean ranks with the critical difference](figures/ranks.png)",
     )
@@ -126,6 +131,7 @@ def _over_datasets(ranks: pd.DataFrame | None, folder: Path) -> list[str]:
 def _dataset_sections(grid: Grid, found: DatasetTables, looks: figures.Styles, folder: Path) -> list[str]:
     """All tables and figures of one data set, possibly in a process of its own."""
     dataset, wide, compared = grid.datasets[0], found.wide, found.compared
+    legend = f"{fitness.UNFIT_MARK.strip()} {fitness.UNFIT}: see the table of results." if found.unfit else None
     style.use_style()
 
     def picture(name: str, alternative: str, figure: Figure | None) -> str | None:
@@ -136,36 +142,37 @@ def _dataset_sections(grid: Grid, found: DatasetTables, looks: figures.Styles, f
 
     parts = _section(
         f"## {dataset}: results",
-        "Item level, mean ± standard deviation over seeds. Best **bold**, second <u>underlined</u>. "
-        "With one target a query, Hit@K equals Recall@K.",
+        "Item level, mean ± standard deviation over seeds. Best **bold**, second <u>underlined</u>, by means alone, "
+        "which is no test. With one target a query, Hit@K equals Recall@K.",
         sections.main_table(wide, grid, compared),
         sections.best_possible_table(grid),
         sections.notes(grid),
-        picture("quality", "NDCG@10 of every model", figures.quality(wide, grid, looks)),
+        picture("quality", f"{PRIMARY_NAME} of every model", figures.quality(wide, grid, looks)),
     )
     if not grid.results:
         return parts
     parts += _section(
         f"### Is the best one better? ({dataset})",
-        "NDCG@10, each model against the best by mean, on the seeds that both have completed. A two-sided permutation "
-        "test, paired over queries, covers the choice of queries; from two seeds on, a t-test with the variance of "
-        "queries and of seeds covers both, and the larger p-value counts. Holm's correction is for all pairs, since "
-        "the numbers themselves chose the best one. Effect size: the difference in standard deviations of the "
-        "queries' differences.",
-        pairwise.against_best(compared),
+        f"{PRIMARY_NAME}, each model against the best by mean, on the seeds that both have completed. p is that of the "
+        f"test alone; p (Holm) has {families.all_pairs(len(compared)).phrase}, since the numbers themselves chose the "
+        "best one. Effect size: the difference in standard deviations of the queries' differences.",
+        pairwise.against_best(compared, found.unfit),
+        legend,
     )
     parts += _section(
         f"### Who beats whom ({dataset})",
         "The same test for every two models: the row is significantly better (>) or worse (<) than the column's model, "
-        "or neither is shown (=).",
-        pairwise.beats_table(compared),
-        picture("pairs", "Differences in NDCG@10 between every two models", pairwise.pairwise_figure(compared)),
+        f"or neither is shown (=), with {families.all_pairs(len(compared)).phrase}. Both p-values of each pair are in "
+        "`pairs.csv`.",
+        pairwise.beats_table(compared, found.unfit),
+        picture("pairs", f"Differences in {PRIMARY_NAME} between every two models", pairwise.pairwise_figure(compared)),
     )
     for number, pair in enumerate(questions.questions(grid)):
         parts += _section(
             f"### {' against '.join(pair)}, part by part ({dataset})",
             questions.HOW_TO_READ if number == 0 else "",
             questions.question_table(found.tests, pair),
+            fitness.caution(pair, found.unfit),
         )
     for number, answer in enumerate(found.answers):
         comparison, title = answer.comparison, foreign(answer.comparison.title)
@@ -175,6 +182,7 @@ def _dataset_sections(grid: Grid, found: DatasetTables, looks: figures.Styles, f
             comparisons.findings(answer),
             comparisons.HOW_TO_READ if number == 0 else None,
             comparisons.comparison_table(answer),
+            legend if answer.unfit else None,
             picture(f"comparison-{file_part(comparison.title)}", title, figures.comparison(answer, grid, looks)),
         )
     parts += _section(
@@ -190,8 +198,8 @@ def _dataset_sections(grid: Grid, found: DatasetTables, looks: figures.Styles, f
         "Head: targets among the 20 % of items with the most training interactions. Tail: all others.",
         sections.head_tail_table(wide),
         sections.cold_table(grid),
-        picture("head-tail", "NDCG@10 on head and tail targets", figures.head_tail(grid, looks)),
-        picture("popularity", "Recall@10 by popularity of the target", figures.popularity(grid)),
+        picture("head-tail", f"{PRIMARY_NAME} on head and tail targets", figures.head_tail(grid, looks)),
+        picture("popularity", f"{PRIMARY_NAME} by popularity of the target", figures.popularity(grid)),
     )
     parts += _section(
         f"## {dataset}: what is recommended",
@@ -201,23 +209,26 @@ def _dataset_sections(grid: Grid, found: DatasetTables, looks: figures.Styles, f
         sections.beyond_accuracy_table(wide),
     )
     parts += _section(
-        f"## {dataset}: the target's kind", "By columns of the item table: Recall@10.", sections.column_tables(grid)
+        f"## {dataset}: the target's kind",
+        f"By columns of the item table: {PRIMARY_NAME}.",
+        sections.column_tables(grid),
     )
     parts += _section(
         f"## {dataset}: history length",
-        "Recall@10, and NDCG@10 in the figure.",
+        f"{PRIMARY_NAME}.",
         sections.history_table(grid),
         sections.history_quarters_table(grid),
-        picture("history-length", "NDCG@10 by length of the history", figures.history_length(grid, looks)),
+        picture("history-length", f"{PRIMARY_NAME} by length of the history", figures.history_length(grid, looks)),
     )
     parts += _section(
         f"## {dataset}: reach",
-        "Recall@10 by how far back the target, or any item of its category, last occurred in the user's history. What "
-        f"occurred only before the last {REACH_WINDOW} events is out of sight of every model that reads no further.",
+        f"{PRIMARY_NAME} by how far back the target, or any item of its category, last occurred in the user's history. "
+        f"What occurred only before the last {REACH_WINDOW} events is out of sight of every model that reads no "
+        "further.",
         sections.reach_table(grid, "item"),
-        picture("reach-item", "Recall@10 by reach of the target", figures.reach(grid, looks, "item")),
+        picture("reach-item", f"{PRIMARY_NAME} by reach of the target", figures.reach(grid, looks, "item")),
         sections.reach_table(grid, "category"),
-        picture("reach-category", "Recall@10 by reach of its category", figures.reach(grid, looks, "category")),
+        picture("reach-category", f"{PRIMARY_NAME} by reach of its category", figures.reach(grid, looks, "category")),
     )
     parts += _section(
         f"## {dataset}: semantic-ID health",
@@ -229,13 +240,15 @@ def _dataset_sections(grid: Grid, found: DatasetTables, looks: figures.Styles, f
     parts += _section(
         f"## {dataset}: learning curves",
         "",
-        picture("learning-curves", "Validation NDCG@10 during training", figures.learning_curves(grid, looks)),
+        picture("learning-curves", f"Validation {PRIMARY_NAME} during training", figures.learning_curves(grid, looks)),
     )
     parts += _section(
         f"## {dataset}: cost",
         "Wall-clock times of runs that may have shared the machine with others.",
         sections.cost_table(grid, wide),
-        picture("cost", "NDCG@10 against training time, answering time and size", figures.cost(wide, grid, looks)),
+        picture(
+            "cost", f"{PRIMARY_NAME} against training time, answering time and size", figures.cost(wide, grid, looks)
+        ),
     )
     return parts + _published(grid, dataset, looks, picture)
 
@@ -260,7 +273,7 @@ def _published(
     )
     return parts + _section(
         f"### Are the trends the same? ({dataset})",
-        "The rows whose figures show a trend only, from the lowest to the highest.",
+        "The rows whose figures show a trend only, from the lowest mean to the highest; the order was not tested.",
         published.order_of_trends(found),
     )
 
@@ -275,7 +288,7 @@ def _decoding(
         f"## {dataset}: how decoding goes",
         "What happened to the targets of the test queries while semantic IDs were generated, level by level, in the "
         "same beam search as in the test. The last level is the disambiguation token, where there is one. All figures "
-        "are means over queries, ± standard deviation over seeds; no difference was tested.",
+        "are means over queries, ± standard deviation over seeds; no difference between rows was tested.",
         decoding.findings(grid),
     )
     parts += _section(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.evaluation.metrics import PRIMARY_METRIC, PRIMARY_NAME
 from bench.evaluation.slices import (
     ReachOf,
     Slices,
@@ -19,17 +20,16 @@ from bench.evaluation.slices import (
     history_length_quarters,
     reach_slices,
 )
+from bench.reporting.families import all_pairs
+from bench.reporting.fitness import UNFIT, UNFIT_MARK, floor_of, unfit_rows
 from bench.reporting.grid import Grid
 from bench.reporting.leaderboard import METRICS, PART_METRICS, best_possible, by_slice, hits_beyond_sid_level
 from bench.reporting.markdown import NONE, code, foreign, marked, number, percent, plus_minus, table
+from bench.reporting.metric_names import column
 from bench.reporting.pairwise import best_baseline, verdicts
 
-NAMES = {
-    "hit@1": "Hit@1",
-    **{f"recall@{k}": f"Recall@{k}" for k in (5, 10, 20)},
-    **{f"ndcg@{k}": f"NDCG@{k}" for k in (5, 10, 20)},
-}
-
+SHOWN = (PRIMARY_METRIC, *(metric for metric in METRICS if metric != PRIMARY_METRIC))
+"""The metrics in the order of the columns, the primary one first."""
 
 MARKS = {1: " ▲", -1: " ▼"}
 """Of a model that is significantly better or worse than the best baseline."""
@@ -41,38 +41,50 @@ def main_table(wide: pd.DataFrame, grid: Grid, compared: pd.DataFrame) -> str:
     Args:
         wide: The leaderboard of a data set.
         grid: Its runs.
-        compared: Its `bench.reporting.pairwise.pairs`, for the marks at NDCG@10.
+        compared: Its `bench.reporting.pairwise.pairs`, for the marks at the primary metric.
 
     Returns:
-        The table, and below it what the marks mean where there is a baseline to compare with.
+        The table, and below it what the marks mean where there is a baseline to compare with, and why rows are warned
+        of.
     """
-    columns = [f"item.overall.{metric}" for metric in METRICS]
-    names = dict(zip(columns, NAMES.values(), strict=True))
-    status = [_status(row) for row in wide.to_dict("records")]
+    names = {f"item.overall.{metric}": column(metric) for metric in SHOWN}
+    extra = {"Runs": [_status(row) for row in wide.to_dict("records")]}
+    if unfit_rows(wide):
+        extra["Warning"] = [f"{UNFIT_MARK.strip()} {UNFIT}" if text else "" for text in wide["warning"]]
     baseline = best_baseline(grid, wide)
     found = verdicts(compared, baseline) if baseline else {}
-    marks = {"item.overall.ndcg@10": [MARKS.get(found.get(str(model), 0), "") for model in wide["model"]]}
-    text = _score_table(wide, {"Runs": status}, names, marks)
-    if not found:
-        return text
-    return (
-        f"{text}\n\n▲ ▼ NDCG@10 is significantly above or below that of {baseline}, the best baseline (Holm's "
-        "correction over all pairs of models)."
-    )
+    marks = [MARKS.get(found.get(str(model), 0), "") for model in wide["model"]]
+    parts = [_score_table(wide, extra, names, {f"item.overall.{PRIMARY_METRIC}": marks})]
+    if found:
+        parts.append(
+            f"▲ ▼ {PRIMARY_NAME} is significantly above or below that of {baseline}, the best baseline "
+            f"({all_pairs(len(compared)).phrase}; both p-values of each pair are in `pairs.csv`)."
+        )
+    return "\n\n".join([*parts, *_warnings(grid, wide)])
+
+
+def _warnings(grid: Grid, wide: pd.DataFrame) -> list[str]:
+    """Why rows carry a warning; where nothing could be tested against a floor, that this is so."""
+    lines = [f"- **{row['model']}**: {row['warning']}." for row in wide.to_dict("records") if row["warning"]]
+    parts = ["\n".join(lines)] if lines else []
+    if floor_of(grid) is None and grid.results:
+        lacking = f"{grid.suite.floor} has no complete run" if grid.suite.floor else "the suite names no floor"
+        parts.append(f"No row was tested against a floor: {lacking}.")
+    return parts
 
 
 def head_tail_table(wide: pd.DataFrame) -> str:
     """Head and tail, for the rows with complete runs."""
     columns = {
-        f"item.{part}.{metric}": f"{part.capitalize()} {NAMES[metric]}"
+        f"item.{part}.{metric}": f"{part.capitalize()} {column(metric)}"
         for part in ("head", "tail")
-        for metric in ("recall@10", "ndcg@10")
+        for metric in PART_METRICS
     }
     return _score_table(_measured(wide), {}, columns)
 
 
 def reach_table(grid: Grid, of: ReachOf) -> str | None:
-    """Recall@10 by how far back the target (or its category) last occurred. None where that tells no queries apart."""
+    """The primary metric by how far back the target (or its category) last occurred. None where all are alike."""
     slicer = reach_slices if of == "item" else category_reach_slices
     return _part_table(
         grid, slicer, "Target last occurred in:" if of == "item" else "Target's category last occurred in:"
@@ -80,30 +92,28 @@ def reach_table(grid: Grid, of: ReachOf) -> str | None:
 
 
 def cold_table(grid: Grid) -> str | None:
-    """Recall@10 by how often training met the target. None where it met all of them often."""
+    """The primary metric by how often training met the target. None where it met all of them often."""
     return _part_table(grid, cold_slices, "Target in training:")
 
 
 def history_table(grid: Grid) -> str | None:
-    """Recall@10 by length of the history, in fixed bins. None where all histories are in one."""
+    """The primary metric by length of the history, in fixed bins. None where all histories are in one."""
     return _part_table(grid, history_length_bins, "Events before the target:")
 
 
 def history_quarters_table(grid: Grid) -> str | None:
-    """Recall@10 by quarter of the history lengths. None where all are alike."""
+    """The primary metric by quarter of the history lengths. None where all are alike."""
     return _part_table(grid, history_length_quarters, "Events before the target, in quarters:")
 
 
 def column_tables(grid: Grid) -> str | None:
-    """Recall@10 by each column of the item table that the suite asks for. None where it asks for none."""
+    """The primary metric by each column of the item table that the suite asks for. None where it asks for none."""
     if not grid.results:
         return None
     texts = []
-    for column in grid.suite.slices:
-        text = _part_table(grid, partial(_shown_slices, column=column), f"Target's {foreign(column)}:")
-        texts.append(
-            text or f"{foreign(column)}: the results hold no such column of the item table, or one value of it."
-        )
+    for name in grid.suite.slices:
+        text = _part_table(grid, partial(_shown_slices, column=name), f"Target's {foreign(name)}:")
+        texts.append(text or f"{foreign(name)}: the results hold no such column of the item table, or one value of it.")
     return "\n\n".join(texts) or None
 
 
@@ -132,8 +142,8 @@ def best_possible_table(grid: Grid) -> str | None:
     for model in grid.complete_models:
         known = [scores for result in grid.of_model(model) if (scores := best_possible(result))]
         if known:
-            rows.append([model, *(_mean([scores.get(metric) for scores in known], 4) for metric in METRICS)])
-    return table(["Best possible in expectation, known to", *NAMES.values()], rows) if rows else None
+            rows.append([model, *(_mean([scores.get(metric) for scores in known], 4) for metric in SHOWN)])
+    return table(["Best possible in expectation, known to", *map(column, SHOWN)], rows) if rows else None
 
 
 def notes(grid: Grid) -> str | None:
@@ -147,13 +157,13 @@ def level_table(grid: Grid, wide: pd.DataFrame) -> str | None:
     """Item level beside SID level for semantic-ID models, with what explains the gap. None without such models."""
     rows = []
     measured = _measured(wide)
-    for row in measured[measured["sid.overall.ndcg@10.mean"].notna()].to_dict("records"):
+    for row in measured[measured[f"sid.overall.{PRIMARY_METRIC}.mean"].notna()].to_dict("records"):
         results = grid.of_model(row["model"])
         sids = [result.diagnostics.get("sid", {}) for result in results]
         shares = [result.diagnostics.get("decoding", {}).get("valid_share", np.nan) for result in results]
         cells = [
             plus_minus(row[f"{score}.mean"], row[f"{score}.std"])
-            for metric in ("recall@10", "ndcg@10")
+            for metric in PART_METRICS
             for score in (f"item.overall.{metric}", f"item.overall.expected-{metric}", f"sid.overall.{metric}")
         ]
         collisions = [float(sid["collision_rate"]) for sid in sids if "collision_rate" in sid]
@@ -170,7 +180,7 @@ def level_table(grid: Grid, wide: pd.DataFrame) -> str | None:
         )
     if not rows:
         return None
-    headers = ["Model", "Tokenizer", *(f"{NAMES[m]} {kind}" for m in PART_METRICS for kind in ("item", "ties", "SID"))]
+    headers = ["Model", "Tokenizer", *(column(m, kind) for m in PART_METRICS for kind in ("item", "ties", "SID"))]
     headers += ["Items that collide", "SIDs / items", "Valid SIDs", "Item hit without SID hit"]
     return table(headers, rows, left=2)
 
@@ -225,7 +235,7 @@ def cost_table(grid: Grid, wide: pd.DataFrame) -> str:
         "ms per user",
         "Parameters",
         "Peak memory, MiB",
-        "Validation NDCG@10",
+        f"Validation {PRIMARY_NAME}",
     ]
     return table(headers, rows)
 
@@ -267,18 +277,18 @@ def _score_table(
         marks: Score -> what follows each cell.
     """
     cells = []
-    for column in columns:
-        means, stds = wide[f"{column}.mean"].tolist(), wide[f"{column}.std"].tolist()
+    for score in columns:
+        means, stds = wide[f"{score}.mean"].tolist(), wide[f"{score}.std"].tolist()
         texts = marked([plus_minus(mean, std) for mean, std in zip(means, stds, strict=True)], means)
-        signs = (marks or {}).get(column, [""] * len(texts))
+        signs = (marks or {}).get(score, [""] * len(texts))
         cells.append([text + sign for text, sign in zip(texts, signs, strict=True)])
     rows = list(zip(wide["model"], *extra.values(), *cells, strict=True))
     return table(["Model", *extra, *columns.values()], rows, left=1 + len(extra))
 
 
 def _part_table(grid: Grid, slicer: Callable[[pd.DataFrame], Slices], title: str) -> str | None:
-    """Recall@10 of every model on each part of the queries. None with fewer than two parts."""
-    scores = by_slice(grid, slicer, "recall@10")
+    """The primary metric of every model on each part of the queries. None with fewer than two parts."""
+    scores = by_slice(grid, slicer, PRIMARY_METRIC)
     if scores["slice"].nunique() < 2:
         return None
     columns = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -56,7 +56,32 @@ class PairedComparison:
 
     @property
     def significant(self) -> bool:
+        """Of this test alone, as if it were the only one."""
         return self.p_value < ALPHA
+
+    @property
+    def reversed(self) -> PairedComparison:
+        """The same test, of the second against the first."""
+        return replace(
+            self,
+            first=self.second,
+            second=self.first,
+            difference=0.0 - self.difference,  # no difference is +0, from either side
+            low=0.0 - self.high,
+            high=0.0 - self.low,
+            effect_size=0.0 - self.effect_size,
+        )
+
+
+Tested = Mapping[tuple[str, str], PairedComparison]
+"""(first, second) -> the test of a pair of rows on all queries; each pair in one order only."""
+
+
+def pair_test(tested: Tested, first: str, second: str) -> PairedComparison | None:
+    """The test of `first` against `second`, in whichever order it was made. None where the two can't be paired."""
+    if (first, second) in tested:
+        return tested[first, second]
+    return tested[second, first].reversed if (second, first) in tested else None
 
 
 def compare(
@@ -97,6 +122,17 @@ def compare_all(results: Mapping[str, Sequence[RunResult]], metric: str) -> dict
         tests = sign_flip_tests(np.column_stack([found[names].differences for names in alike]))
         p_values |= dict(zip(alike, tests.tolist(), strict=True))
     return {names: _comparison(metric, pair, p_values[names]) for names, pair in found.items()}
+
+
+def common_means(
+    first: Sequence[RunResult],
+    second: Sequence[RunResult],
+    metric: str,
+    mask: NDArray[np.bool_] | None = None,
+) -> tuple[float, float] | None:
+    """Means of two models over the seeds and queries that `compare` would pair, without a test. None likewise."""
+    pair = _paired(first, second, metric, mask)
+    return (float(pair.first.mean()), float(pair.second.mean())) if pair else None
 
 
 def sign_flip_test(differences: NDArray[np.float64], resamples: int = RESAMPLES, seed: int = 0) -> float:

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from bench.evaluation.metrics import PRIMARY_METRIC, PRIMARY_NAME
 from bench.reporting import style
 from bench.reporting.csv_files import write_csv
 from bench.reporting.grid import Grid
@@ -19,7 +20,7 @@ from bench.tuning.study import Study
 
 SCHEMA = 1
 TRIAL_COLUMNS = (
-    *("schema", "dataset", "model", "trial", "state", "validation_ndcg@10", "validations", "seconds"),
+    *("schema", "dataset", "model", "trial", "state", f"validation_{PRIMARY_METRIC}", "validations", "seconds"),
     *("seconds_per_trial", "values", "reason"),
 )
 """Of `trials.csv`, one row a trial: `validations` counts them, `values` is JSON by dotted key."""
@@ -89,7 +90,7 @@ def best_so_far(studies: Sequence[Study]) -> Figure | None:
         return None
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("trial (0 is the row as it is)")
-    axes.set_ylabel("best validation NDCG@10 so far")
+    axes.set_ylabel(f"best validation {PRIMARY_NAME} so far")
     figure.legend(loc="outside right upper", frameon=False)
     style.headline(figure, "What the search found", f"{studies[0].base.dataset.label}, validation queries")
     return figure

@@ -11,6 +11,7 @@ from pathlib import Path
 from bench.data.cache import ArtifactCache
 from bench.data.protocols import Queries
 from bench.evaluation.evaluator import validation_ndcg
+from bench.evaluation.metrics import PRIMARY_NAME
 from bench.execution import heartbeat
 from bench.execution.worker import fit, supervised
 from bench.recommender import Recommender
@@ -95,7 +96,7 @@ class _Watch:
         if not isinstance(recommender, self._model):
             return value  # a model that trains another one first: say, the first stage of a ranking model
         if math.isnan(value):
-            raise ValueError("validation NDCG@10 is not a number: has the data set validation queries?")
+            raise ValueError(f"validation {PRIMARY_NAME} is not a number: has the data set validation queries?")
         self.validations.append(value)
         if self._order.hopeless(self.validations):
             raise _GivenUpError("pruned")

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from bench.console import say
 from bench.errors import BenchError, SkippedRun
+from bench.evaluation.metrics import PRIMARY_NAME
 from bench.execution.progress import Progress
 from bench.execution.scheduler import Job, Workers, run_all
 from bench.plain_text import one_line
@@ -172,7 +173,7 @@ class _Search:
         if trial.state == "failed":
             return f"failed: {one_line(trial.reason)}"
         best = f"best {self.study.best.validation:.4f}" if self.study.best else "none complete yet"
-        reached = f"validation NDCG@10 {max(trial.validations):.4f}"
+        reached = f"validation {PRIMARY_NAME} {max(trial.validations):.4f}"
         return f"{'pruned at' if trial.state == 'pruned' else ''} {reached} ({best}), {trial.seconds:.1f} s".strip()
 
     def as_results(self) -> list[RunResult]:

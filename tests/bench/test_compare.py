@@ -101,8 +101,28 @@ def test_p_values_are_corrected_over_all_rows_of_all_data_sets() -> None:
     alone = one(rows[0], ranks(rows[0], lost))
     found = compare_folders(grid(*rows), grid(*(ranks(row, lost) for row in rows)), "ndcg@10")
     assert alone.verdict == "worse"
+    assert alone.test is not None
+    text = page(found, "A", "B", "made-up")
+    p_values = [f"{p:.3f}" for p in (alone.test.p_value, 3 * alone.test.p_value)]
+    lines = [
+        [cell.strip() for cell in line.split("|")] for line in text.splitlines() if line.startswith(("| a", "| c"))
+    ]
+    assert all(p_values == line[-4:-2] for line in lines if "no significant difference" in line)
+    assert sum("no significant difference" in line for line in lines) == 2
+    assert text.count("p (Holm) is corrected over the 3 rows tested on all data sets") == 2
     assert [pair.verdict for pair in found.pairs] == ["no significant difference"] * 3
     assert [pair.p_value for pair in found.pairs] == pytest.approx([3 * alone.p_value] * 3)
+
+
+def test_another_metric_than_the_primary_one_is_marked() -> None:
+    rows = [made("a"), ranks(made("a"), WORSE)]
+    shown = {
+        metric: page(compare_folders(grid(rows[0]), grid(rows[1]), metric), "A", "B", "made-up")
+        for metric in ("ndcg@10", "recall@10")
+    }
+    assert "NDCG@10 A |" in shown["ndcg@10"]
+    assert "secondary" not in shown["ndcg@10"]
+    assert "Recall@10 A (secondary)" in shown["recall@10"]
 
 
 def test_only_common_seeds_count() -> None:

@@ -218,7 +218,8 @@ def test_options_on_reading_are_the_same_on_the_command_line_and_in_a_suite(
     assert (card["users"], card["items"], card["events"]) == (6, 7, 37)
     (here / "suite.yaml").write_text(
         'datasets: [{path: log.dat, no_header: true, user: 1, item: 2, time: 4, separator: "|", '
-        "keep: {3: [view, buy]}, missing: NA, incomplete: drop, bad_times: drop}]\nmodels: [popularity]\nseeds: 1\n"
+        'keep: {"3": [view, buy]}, '
+        "missing: NA, incomplete: drop, bad_times: drop}]\nmodels: [popularity]\nseeds: 1\n"
     )
     (spec,) = load_suite("suite.yaml").datasets
     assert catalog.load_dataset(spec.name, spec.files).content_hash == card["content_hash"]

@@ -13,6 +13,15 @@ def test_every_built_in_name_leads_to_a_recommender(name: str) -> None:
     assert issubclass(registry.model_class(name), Recommender)
 
 
+def test_only_what_counts_popularity_and_the_oracle_do_not_contend() -> None:
+    """All others may be doubted where they do poorly, item kNN, which learns no parameters, included."""
+    names = [name for name in registry.BUILT_IN if not name.endswith("-recbole")]
+    roles = {name: registry.model_class(name).role for name in names}
+    others = {name: role for name, role in roles.items() if role != "contestant"}
+    assert others == {"oracle": "oracle", "popularity": "reference", "personal-popularity": "reference"}
+    assert roles["item-knn"] == "contestant"
+
+
 def test_an_unknown_name_is_answered_with_near_ones() -> None:
     with pytest.raises(BenchError, match=r"unknown model 'sasrec': did you mean sasrec-ce or sasrec-bce"):
         registry.model_class("sasrec")

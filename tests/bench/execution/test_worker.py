@@ -43,6 +43,7 @@ def test_a_complete_run_leaves_all_that_a_report_needs(tmp_path: Path) -> None:
     assert [point["epoch"] for point in result.curve] == [0, 1, 2]
     assert (result.best_epoch, result.validation) == (0, result.curve[0]["validation"])
     assert result.diagnostics["fidelity"][0]["name"] == "drawing lots"
+    assert result.diagnostics["role"] == "contestant"
     assert len(result.diagnostics["drawn"]) == 2
     assert {"python", "torch", "numpy", "pandas", "glass-bench", "commit"} <= set(result.environment)
     assert result.environment["dataset"].items() >= {"users": 30, "items": 40, "events": 360}.items()

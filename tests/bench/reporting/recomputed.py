@@ -11,8 +11,9 @@ import pandas as pd
 
 from bench.reporting.leaderboard import METRICS
 from bench.reporting.markdown import number, p_cell, percent, plus_minus
-from bench.reporting.sections import NAMES
+from bench.reporting.metric_names import column as heading
 
+WARNING = "under-trained or unfit, not evidence"
 Cells = dict[tuple[str, str], str]
 """(first cells of a row, heading) -> cell, without marks."""
 
@@ -61,7 +62,7 @@ def tables_of(markdown: str, datasets: Sequence[str]) -> list[Table]:
 
 
 def _cells(line: str) -> list[str]:
-    marks = re.compile(r"\*\*|</?u>| [▲▼]")
+    marks = re.compile(r"\*\*|</?u>| [▲▼⚠]")
     return [marks.sub("", cell).strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
 
 
@@ -102,6 +103,12 @@ class Files:
         return [int(part.removeprefix("level:")) for part in parts if part.startswith("level:")]
 
 
+def unfit(files: Files) -> set[str]:
+    """The rows with a warning."""
+    wide = files.read("leaderboard")
+    return set(wide.loc[wide["warning"].notna(), "model"])
+
+
 def over_seeds(values: pd.Series, digits: int) -> str:
     return plus_minus(values.mean(), values.std(ddof=1), digits)
 
@@ -119,13 +126,15 @@ def main(files: Files, table: Table) -> Cells:
         others = ", ".join(f"{counts[s]} {s}" for s in ("failed", "skipped", "pending") if s in counts)
         complete = counts.get("complete", 0)
         cells[str(model), "Runs"] = f"{complete} ({others})" if complete and others else others or f"{complete}"
-        cells |= {(str(model), NAMES[metric]): files.cell(str(model), metric) for metric in METRICS}
+        cells |= {(str(model), heading(metric)): files.cell(str(model), metric) for metric in METRICS}
+        if unfit(files):
+            cells[str(model), "Warning"] = WARNING if model in unfit(files) else ""
     return cells
 
 
 def best_possible(files: Files, table: Table) -> Cells:
     known = where(files.read("metrics"), metric="best-possible-ndcg@10")["model"].unique()
-    return {(m, NAMES[x]): number(files.mean(m, f"best-possible-{x}")) for m in known for x in METRICS}
+    return {(m, heading(x)): number(files.mean(m, f"best-possible-{x}")) for m in known for x in METRICS}
 
 
 def against_best(files: Files, table: Table) -> Cells:
@@ -172,12 +181,15 @@ def part_by_part(files: Files, table: Table) -> Cells:
     before |= {"history": "history of ", "history-quarter": "history of "}
     tests = where(files.read("tests"), kind="question", title=f"{first} against {second}")
     return {
-        (before.get(row["family"], "") + reach.get(row["part"], row["part"]), column): cell
+        (before.get(row["partition"], "") + reach.get(row["part"], row["part"]), column): cell
         for row in tests.to_dict("records")
         for column, cell in {
             "n": f"{row['n_queries']:,}",
             first: number(row["first_mean"]),
             second: number(row["second_mean"]),
+            "Tests in family": str(row["family_size"]),
+            f"Recall@10 {first} (secondary)": number(row["secondary_first_mean"]),
+            f"Recall@10 {second} (secondary)": number(row["secondary_second_mean"]),
             "Difference": f"{row['difference']:+.4f}",
             "95 % interval": _interval(row),
             "p": p_cell(row["p_value"]),
@@ -193,12 +205,13 @@ def comparison(files: Files, table: Table) -> Cells:
     cells = {}
     for model in [*tests, against]:
         for column, (metric, level) in (
-            {"Recall@10": ("recall@10", "item"), "NDCG@10": ("ndcg@10", "item")} | sid
+            {"Recall@10 (secondary)": ("recall@10", "item"), "NDCG@10": ("ndcg@10", "item")} | sid
         ).items():
             cells[model, column] = files.cell(model, metric, level=level)
         test = tests.get(model)
         cells[model, f"NDCG@10 - {against}"] = f"{test['difference']:+.4f}" if test else "-"
         cells[model, "95 % interval"] = _interval(test) if test else "-"
+        cells[model, "p"] = p_cell(test["p_value"]) if test else "-"
         cells[model, "p (Holm)"] = p_cell(test["p_holm"]) if test else "-"
         cells |= _times(files, model)
     return cells
@@ -210,9 +223,9 @@ def levels(files: Files, table: Table) -> Cells:
     cells = {}
     for model in models:
         for metric in ("recall@10", "ndcg@10"):
-            cells[model, f"{NAMES[metric]} item"] = files.cell(model, metric)
-            cells[model, f"{NAMES[metric]} ties"] = files.cell(model, f"expected-{metric}")
-            cells[model, f"{NAMES[metric]} SID"] = files.cell(model, metric, level="sid")
+            cells[model, heading(metric, "item")] = files.cell(model, metric)
+            cells[model, heading(metric, "ties")] = files.cell(model, f"expected-{metric}")
+            cells[model, heading(metric, "SID")] = files.cell(model, metric, level="sid")
         cells[model, "Items that collide"] = percent(files.mean(model, "collision_rate"))
         sids, items = (int(files.mean(model, metric)) for metric in ("unique_sids", "catalogue_items"))
         cells[model, "SIDs / items"] = f"{sids} / {items}"
@@ -224,7 +237,7 @@ def levels(files: Files, table: Table) -> Cells:
 
 def head_tail(files: Files, table: Table) -> Cells:
     return {
-        (model, f"{part.capitalize()} {NAMES[metric]}"): files.cell(model, metric, part)
+        (model, f"{part.capitalize()} {heading(metric)}"): files.cell(model, metric, part)
         for model in files.complete()
         for part in ("head", "tail")
         for metric in ("recall@10", "ndcg@10")
@@ -232,7 +245,7 @@ def head_tail(files: Files, table: Table) -> Cells:
 
 
 def parts(family: str) -> Callable[[Files, Table], Cells]:
-    """Recall@10 on the parts of a family."""
+    """NDCG@10 on the parts of a family."""
     reach = {"recent": "last 50 events", "far": "only before the last 50"} if family.endswith("reach") else {}
 
     def cells(files: Files, table: Table) -> Cells:
@@ -244,7 +257,7 @@ def parts(family: str) -> Callable[[Files, Table], Cells]:
             for part in slices:
                 name = part.partition(":")[2]
                 size = int(files.values(model, "queries", part).iloc[0])
-                found[model, f"{reach.get(name, name)} (n = {size:,})"] = files.cell(model, "recall@10", part)
+                found[model, f"{reach.get(name, name)} (n = {size:,})"] = files.cell(model, "ndcg@10", part)
         return found
 
     return cells
@@ -324,13 +337,14 @@ def overview(every: dict[str, Files], table: Table) -> Cells:
     cells = {}
     for dataset, files in every.items():
         tests = where(files.read("tests"), kind="question", title=f"{first} against {second}")
-        overall = where(tests, family="overall").to_dict("records")[0]
-        far = where(tests, family="reach", part="far").to_dict("records")[0]
+        overall = where(tests, partition="overall").to_dict("records")[0]
+        far = where(tests, partition="reach", part="far").to_dict("records")[0]
         wide = files.read("leaderboard").set_index("model")
         cells[dataset, first], cells[dataset, second] = number(overall["first_mean"]), number(overall["second_mean"])
         cells[dataset, "Difference"] = f"{overall['difference']:+.4f}"
         cells[dataset, "95 % interval"] = _interval(overall)
-        cells[dataset, "p"] = p_cell(overall["p_holm"])
+        cells[dataset, "p"] = p_cell(overall["p_value"])
+        cells[dataset, "p (Holm)"] = p_cell(overall["p_holm"])
         cells[dataset, "Significant"] = "yes" if overall["p_holm"] < 0.05 else "no"
         cells[dataset, "On far targets"] = f"{far['difference']:+.4f}"
         for column, cost in (("Training time", "fit_seconds"), ("Time per user", "milliseconds_per_user")):

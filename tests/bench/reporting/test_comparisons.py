@@ -16,6 +16,7 @@ from bench.reporting import figures, style
 from bench.reporting.comparisons import HOW_TO_READ, Answer, answers, comparison_table, findings, sentence
 from bench.reporting.grid import Grid
 from bench.reporting.leaderboard import leaderboard, tidy_metrics
+from bench.reporting.pairwise import pair_tests
 from bench.reporting.report import write_report
 from bench.reporting.significance import compare, holm
 from bench.spec import Comparison, RunResult, RunSpec, Suite
@@ -67,11 +68,18 @@ def test_each_row_is_tested_against_the_one_it_varies_with_holms_correction(grid
     assert [row.label for row in answer.rows] == LABELS
     assert answer.reference is answer.rows[2]
     assert answer.reference.test is None
-    tests = [compare(grid.of_model(label), grid.of_model("glass"), "ndcg@10") for label in LABELS[:2]]
+    tested = pair_tests(grid, leaderboard(tidy_metrics(grid)))
+    tests = [tested["glass", label].reversed for label in LABELS[:2]]  # glass is the better one in this made-up world
     assert [row.test for row in answer.rows] == [*tests, None]
-    corrected = holm([test.p_value for test in tests if test])
-    assert [row.p_value for row in answer.rows[:2]] == corrected
-    assert corrected != [test.p_value for test in tests if test]  # or the correction was not seen at work
+    for label, test in zip(LABELS[:2], tests, strict=True):
+        alone = compare(grid.of_model(label), grid.of_model("glass"), "ndcg@10")
+        assert alone is not None
+        assert alone.p_value == pytest.approx(test.p_value, abs=0.02)  # other tosses
+        assert dataclasses.replace(alone, p_value=0.0) == dataclasses.replace(test, p_value=0.0)
+    corrected = holm([test.p_value for test in tests])
+    assert [row.p_holm for row in answer.rows[:2]] == corrected
+    assert corrected != [test.p_value for test in tests]  # or the correction was not seen at work
+    assert (answer.family.name, answer.family.size) == ("comparison: Parts of GLASS", 2)
 
 
 def test_the_table_holds_the_leaderboards_values_and_the_tests(grid: Grid) -> None:
@@ -79,13 +87,16 @@ def test_the_table_holds_the_leaderboards_values_and_the_tests(grid: Grid) -> No
     header, tiger, _, glass = cells(comparison_table(answer))
     assert header[4] == "NDCG@10 - glass"
     scores = answer.rows[0].scores
-    assert tiger[2] == f"{scores['item.overall.ndcg@10.mean']:.4f} ± {scores['item.overall.ndcg@10.std']:.4f}"
-    assert tiger[3].startswith(f"{scores['sid.overall.ndcg@10.mean']:.4f}")
+    assert tiger[1] == f"{scores['item.overall.ndcg@10.mean']:.4f} ± {scores['item.overall.ndcg@10.std']:.4f}"
+    assert tiger[2].startswith(f"{scores['sid.overall.ndcg@10.mean']:.4f}")
     test = answer.rows[0].test
     assert test is not None
     assert tiger[4] == f"{scores['item.overall.ndcg@10.mean'] - glass_mean(answer):+.4f}"
     assert tiger[5] == f"{test.low:+.4f} .. {test.high:+.4f}"
-    assert glass[4:7] == ["-", "-", "-"]
+    assert tiger[6:8] == [f"{test.p_value:.3f}", f"{answer.rows[0].p_holm:.3f}"]
+    assert glass[4:8] == ["-"] * 4
+    assert header[3] == "Recall@10 (secondary)"
+    assert tiger[3].startswith(f"{scores['item.overall.recall@10.mean']:.4f}")
     assert tiger[-1] == "1,400,000"
 
 
@@ -110,10 +121,11 @@ def test_the_sentence_claims_only_what_the_test_supports(full_grid: Grid) -> Non
     ]
     said = sentence(only(asking(full_grid, results=[*glass, *same, *perfect])))
     assert said.startswith("Against glass (NDCG@10 0.")
-    assert "significantly higher: tiger (+0.9" in said
-    assert "no significant difference: glass-no-sid-tier (+0.0000)" in said
+    assert "significantly higher: tiger (+0.9511, p < 0.001, Holm < 0.001)" in said
+    assert "no significant difference: glass-no-sid-tier (+0.0000, p = 1.000, Holm 1.000)" in said
     assert "lower" not in said
-    assert said.endswith("(paired over 943 queries, mean of 3 seeds).")
+    basis = "Holm's correction over both rows of this comparison; paired over 943 queries, mean of 3 seeds"
+    assert said.endswith(f"({basis}).")
 
 
 def test_one_seed_is_told(full_grid: Grid) -> None:
@@ -171,8 +183,8 @@ def test_the_figure_marks_what_is_significant(full_grid: Grid, cost: bool) -> No
     style.use_style()
     grid = asking(full_grid, PARTS.model_copy(update={"cost": cost}))
     answer = only(grid)
-    worse = dataclasses.replace(answer.rows[0], p_value=0.01)
-    like = dataclasses.replace(answer.rows[1], p_value=0.4)
+    worse = dataclasses.replace(answer.rows[0], p_holm=0.01)
+    like = dataclasses.replace(answer.rows[1], p_holm=0.4)
     answer = dataclasses.replace(answer, rows=(worse, like, answer.rows[2]))
     figure = figures.comparison(answer, grid, style.model_styles(grid.models))
     assert len(figure.axes) == (3 if cost else 1)

@@ -12,7 +12,7 @@ from made_up import make_result, make_suite, plan
 
 from bench.reporting.grid import Grid
 from bench.reporting.leaderboard import tidy_metrics
-from bench.reporting.questions import FAMILIES, OVERALL, question_tests
+from bench.reporting.questions import OVERALL, PARTITIONS, question_tests
 
 SUITE = make_suite(seeds=(0,)).model_copy(update={"slices": ("kind", "year")})
 SPECS = {spec.label: spec for spec in plan(SUITE)}
@@ -82,10 +82,10 @@ def test_the_parts_of_every_family_in_the_csv_sum_to_the_whole(queries: pd.DataF
 @given(queries=worlds(fewest=40), seed=st.integers(0, 1000))
 def test_the_tested_parts_of_a_question_sum_to_the_whole(queries: pd.DataFrame, seed: int) -> None:
     tests = question_tests(judged(queries, ("tiger", "glass"), seed))
-    (overall,) = [test for test in tests if test.family == OVERALL]
-    assert {test.family for test in tests} <= set(FAMILIES)
-    for family in {test.family for test in tests}:
-        parts = [test.test for test in tests if test.family == family]
+    (overall,) = [test for test in tests if test.partition == OVERALL]
+    assert {test.partition for test in tests} <= set(PARTITIONS)
+    for family in {test.partition for test in tests}:
+        parts = [test.test for test in tests if test.partition == family]
         if sum(part.n_queries for part in parts) == overall.test.n_queries:  # a part of one query has no test
             for field in ("first", "second", "difference"):
                 total = sum(getattr(part, field) * part.n_queries for part in parts)
@@ -97,6 +97,6 @@ def test_the_tested_parts_of_a_question_sum_to_the_whole(queries: pd.DataFrame, 
 def test_the_parts_in_the_made_up_report_have_no_query_twice(full_grid: Grid) -> None:
     tests = question_tests(full_grid)
     for labels in {test.labels for test in tests}:
-        for family in FAMILIES:
-            parts = [test.test.n_queries for test in tests if (test.labels, test.family) == (labels, family)]
+        for family in PARTITIONS:
+            parts = [test.test.n_queries for test in tests if (test.labels, test.partition) == (labels, family)]
             assert sum(parts) in (0, 943)

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.evaluation.evaluator import K_MAX
+from bench.evaluation.metrics import compute
 from bench.reporting import figures, style
 from bench.reporting.grid import Grid
 from bench.reporting.leaderboard import LEADERBOARD_COLUMNS, leaderboard, tidy_metrics
@@ -45,7 +47,9 @@ def test_the_table_tells_the_parts_and_their_values(grid: Grid) -> None:
         assert part in heading
     glass = next(line for line in lines if line.startswith("| glass "))
     recent = [
-        r.queries["item_rank"][:300].between(1, 10).mean() for r in grid.of_model("glass") if r.queries is not None
+        compute("ndcg@10", r.queries["item_rank"].to_numpy()[:300], K_MAX).mean()
+        for r in grid.of_model("glass")
+        if r.queries is not None
     ]
     assert f"{np.mean(recent):.4f} ± {np.std(recent, ddof=1):.4f}" in glass
     assert len(lines) == len(grid.models)

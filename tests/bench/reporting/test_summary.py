@@ -64,9 +64,12 @@ def test_whom_it_helps_is_told_by_reach(full_grid: Grid, column: str, subject: s
     sentence = said(full_grid, ranked(full_grid.results, far_only, column))[1]
     assert (
         f"on {subject} more than 50 events ago (300 queries) 1.0000 against 0.3333, glass is significantly better "
-        "(p < 0.001)" in sentence
+        "(p < 0.001, Holm < 0.001)" in sentence
     )
-    assert "seen since then (300 queries) 0.3333 against 0.3333, no significant difference (p = 1.000)" in sentence
+    assert (
+        "seen since then (300 queries) 0.3333 against 0.3333, no significant difference (p = 1.000, Holm 1.000)"
+        in sentence
+    )
     assert "never seen (343 queries)" in sentence
     assert sentence.count("significantly better") == 1
 
@@ -76,7 +79,10 @@ def test_whom_it_harms_is_told_too(full_grid: Grid) -> None:
         return np.where((GAPS == 0) & (result.spec.label == "glass"), 0, 1)
 
     sentence = said(full_grid, ranked(full_grid.results, worse))[1]
-    assert "never seen (343 queries) 0.0000 against 1.0000, tiger is significantly better (p < 0.001)" in sentence
+    assert (
+        "never seen (343 queries) 0.0000 against 1.0000, tiger is significantly better (p < 0.001, Holm < 0.001)"
+        in sentence
+    )
 
 
 def test_the_parts_are_tested_as_one_family(full_grid: Grid) -> None:
@@ -127,21 +133,23 @@ def test_models_that_the_figures_picked_are_tested_with_the_correction_over_all_
     for p_value, p_holm, verdict in ((0.01, 0.2, "no significant difference"), (0.01, 0.04, "significant")):
         changed = found.compared.assign(p_value=p_value, p_holm=p_holm)
         sentences = findings(full_grid, dataclasses.replace(found, compared=changed))
-        for start in ("has the highest mean", "The best model with semantic IDs"):
+        for start in ("** has the highest mean", "With semantic IDs"):
             (sentence,) = [sentence for sentence in sentences if start in sentence]
             assert verdict in sentence
-            assert f"p = {p_holm:.3f}, " in sentence.replace("paired over 943 queries, ", "")
-            assert "Holm's correction over all pairs of models" in sentence
+            both = f"p = {p_value:.3f}; {p_holm:.3f} with Holm's correction over all 55 pairs of rows"
+            assert both in sentence
             assert ("no significant" in sentence) == (p_holm > 0.05)
 
 
 def test_what_stays_below_the_floor_is_said_to_be_so_by_a_test(full_grid: Grid) -> None:
     found = DatasetTables.of(full_grid, leaderboard(tidy_metrics(full_grid)))
-    for p_holm, words in ((0.2, "lower, not significantly)"), (0.01, "lower)")):
-        changed = dataclasses.replace(found, compared=found.compared.assign(p_holm=p_holm))
+    for p_holm, words in ((0.2, "lower, not significantly: "), (0.01, "lower: ")):
+        changed = dataclasses.replace(found, floor=[dataclasses.replace(test, p_holm=p_holm) for test in found.floor])
         (sentence,) = [said for said in findings(full_grid, changed) if said.startswith("**Below popularity**")]
         assert f"personal-popularity ({found.wide.iloc[-1][MEAN]:.4f}, " in sentence
-        assert sentence.endswith(f"{words}.")
+        (test,) = [test for test in found.floor if test.label == "personal-popularity"]
+        p_values = f"p = {test.test.p_value:.3f}, Holm {p_holm:.3f}"
+        assert sentence.endswith(f"{words}{p_values}) (Holm's correction over all 10 rows against popularity).")
 
 
 def test_several_data_sets_have_a_table_of_the_first_question(
@@ -162,12 +170,12 @@ def test_several_data_sets_have_a_table_of_the_first_question(
     row = dict(zip(lines[0], lines[2], strict=True))
     assert row["Significant"] == "yes"
     assert text.startswith("**glass against tiger**: significantly better on 2 of 2 data sets, ml-100k, beauty. ")
-    assert "- **For whom** (beauty): Recall@10 of glass against tiger on targets last seen" in text
+    assert "- **For whom** (beauty): NDCG@10 of glass against tiger on targets last seen" in text
     assert row["On far targets"] == "+0.6667"
-    assert row["p"] == "< 0.001"
+    assert (row["p"], row["p (Holm)"]) == ("< 0.001", "< 0.001")
     assert overview(grids[:1], tables) is None
     page = write_report(suite, planned, complete, tmp_path, tmp_path, "command").read_text()
     assert page.index(text) < page.index("**ml-100k**")
     rest = page.partition(text)[2]
     assert "**For whom**" not in rest, "what the overview tells is not told again"
-    assert "**glass against tiger**, Recall@10: " not in rest
+    assert "**glass against tiger**, NDCG@10: " not in rest
