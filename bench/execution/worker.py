@@ -28,6 +28,8 @@ from bench.errors import BenchError, SkippedRun
 from bench.evaluation.decoding import trace_queries
 from bench.evaluation.evaluator import Catalogue, judge, validation_ndcg
 from bench.execution import environment, heartbeat
+from bench.execution.content import conform
+from bench.execution.plain import plain_text
 from bench.execution.store import ResultStore, UnreadableResultError
 from bench.recommender import FitContext, Recommender
 from bench.registry import how_to_install, missing_package, model_class
@@ -63,6 +65,7 @@ def execute(spec: RunSpec, results_dir: Path, device: str, threads: int) -> RunR
         result = RunResult(spec=spec, status="complete")
         cache = ArtifactCache(results_dir / "cache")
         log = supervised(result, results_dir, lambda pulse: _run(result, pulse, cache, device, threads))
+        conform(result)
         ResultStore(results_dir).save(result, log)
         heartbeat.clear(results_dir, spec)
         return result
@@ -120,7 +123,11 @@ def supervised(result: RunResult, results_dir: Path, work: Callable[[heartbeat.P
 
 def one_line(error: BaseException) -> str:
     """An exception as the reason of a failed run."""
-    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    try:
+        said = plain_text(" ".join(str(error).split()))
+    except Exception:  # a stranger's exception may have no text at all
+        said = "it has no text"
+    text = f"{type(error).__name__}: {said}"
     return text if len(text) <= 300 else f"{text[:297]}..."
 
 
