@@ -41,6 +41,9 @@ class _Checked(BaseModel):
 class _Point(_Checked):
     """A point of a learning curve; loss and validation of a fit that diverged are no numbers."""
 
+    model_config = ConfigDict(strict=True, extra="allow")
+    __pydantic_extra__: dict[str, float]
+
     epoch: _Amount
     step: NonNegativeInt
     loss: float
@@ -51,9 +54,9 @@ class _Point(_Checked):
 class _Described(_Checked):
     model_config = ConfigDict(strict=True, extra="allow")
 
-    users: NonNegativeInt | None = None
-    items: NonNegativeInt | None = None
-    events: NonNegativeInt | None = None
+    users: NonNegativeInt = 0
+    items: NonNegativeInt = 0
+    events: NonNegativeInt = 0
     name: str = ""
     seen_items: str = ""
     licence: str = ""
@@ -67,10 +70,10 @@ class _Environment(_Checked):
     model_config = ConfigDict(strict=True, extra="allow")
     __pydantic_extra__: dict[str, str | int | FiniteFloat]
 
-    threads: NonNegativeInt | None = None
-    peak_memory_mib: _Amount | None = None
-    peak_gpu_memory_mib: _Amount | None = None
-    dataset: _Described | None = None
+    threads: NonNegativeInt = 0
+    peak_memory_mib: _Amount = 0
+    peak_gpu_memory_mib: _Amount = 0
+    dataset: _Described = Field(default_factory=_Described)
     excluded: _Counts = Field(default_factory=dict)
     cold_targets: _Counts = Field(default_factory=dict)
 

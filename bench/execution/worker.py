@@ -26,6 +26,7 @@ from bench.data.cache import ArtifactCache
 from bench.data.dataset import Dataset
 from bench.data.protocols import Queries, Split, split
 from bench.errors import BenchError, SkippedRun
+from bench.evaluation.contract import ContractError
 from bench.evaluation.decoding import trace_queries
 from bench.evaluation.evaluator import Catalogue, judge, validation_ndcg
 from bench.execution import environment, heartbeat
@@ -33,7 +34,7 @@ from bench.execution.content import conform
 from bench.execution.isolation import ProcessState, as_at, isolated
 from bench.execution.plain import plain_text
 from bench.execution.store import ResultStore, UnreadableResultError
-from bench.recommender import FitContext, Recommender
+from bench.recommender import CurvePoint, FitContext, Recommender
 from bench.registry import how_to_install, missing_package, model_class
 from bench.seeds import seed_for
 from bench.spec import RunResult, RunSpec
@@ -207,8 +208,12 @@ def fit(
         recommender.fit(parts.train.copy(), context)
         result.fit_seconds = time.perf_counter() - started
     finally:  # a diverged fit is explained by its curve
-        result.curve = [asdict(point) for point in context.curve]
+        result.curve = [asdict(point) for point in context.curve if isinstance(point, CurvePoint)]
+        if context.diagnostics is not result.diagnostics:
+            result.diagnostics = context.diagnostics
     result.parameters = recommender.parameter_count()
+    if len(result.curve) < len(context.curve):
+        raise ContractError("fit left something else than a CurvePoint in context.curve")
     judged = [point for point in context.curve if not math.isnan(point.validation)]
     if judged:
         best = max(judged, key=lambda point: point.validation)

@@ -20,6 +20,7 @@ from bench.evaluation.decoding import (
     survival,
     wrong_first_code,
 )
+from bench.reporting import diagnostics
 from bench.reporting.grid import Grid
 from bench.reporting.markdown import NONE, number, percent, plus_minus, table
 from bench.reporting.questions import questions
@@ -48,10 +49,11 @@ def of_trace(measure: Callable[[pd.DataFrame], NDArray[Any]]) -> Measure:
 
 def training_accuracy(result: RunResult) -> Levels | None:
     """Training accuracy per level before the validation whose weights were tested; None where it wasn't recorded."""
-    noted = result.diagnostics.get("training_accuracy", [])
-    if not noted or len(noted) != len(result.curve):
+    noted = diagnostics.training_accuracy(result)
+    validations = np.array([point["validation"] for point in result.curve])
+    if not noted or len(noted) != len(validations) or np.isnan(validations).all():
         return None
-    best = int(np.nanargmax([point["validation"] for point in result.curve]))
+    best = int(np.nanargmax(validations))
     return np.asarray(noted[best], dtype=np.float64)
 
 
@@ -60,12 +62,14 @@ def over_seeds(results: Sequence[RunResult], measure: Measure) -> tuple[Levels, 
 
     Returns:
         float64 `[levels]` each, without levels where no run has the measure; the deviation (ddof=1) is NaN with one
-        seed.
+        seed, and both are at levels that some runs don't have.
     """
     seeds = [values for result in results if (values := measure(result)) is not None]
     if not seeds:
         return np.zeros(0), np.zeros(0)
-    stacked = np.stack(seeds)
+    stacked = np.full((len(seeds), max(map(len, seeds))), np.nan)
+    for row, values in zip(stacked, seeds, strict=True):
+        row[: len(values)] = values
     return stacked.mean(axis=0), stacked.std(axis=0, ddof=1) if len(seeds) > 1 else np.full(stacked.shape[1], np.nan)
 
 
@@ -139,7 +143,7 @@ def gate_correlation(result: RunResult) -> Levels | None:
         float64 `[1]`; None where it is not defined: without a gate, or with a constant one.
     """
     trace = decoding_of(result)
-    if "gate" not in trace:
+    if "gate" not in trace or "retrieved" not in trace:
         return None
     some = trace[trace["retrieved"] > 0]
     if some["gate"].nunique() < 2 or some["retrieved"].nunique() < 2:
@@ -249,7 +253,8 @@ def _gate_sentence(grid: Grid, model: str) -> str | None:
     if not len(seeds):
         return None
     correlation = float(seeds[0])
-    n = min(int((decoding_of(result)["retrieved"] > 0).sum()) for result in grid.of_model(model))
+    traces = [decoding_of(result) for result in grid.of_model(model)]
+    n = min(int((trace["retrieved"] > 0).sum()) for trace in traces if "retrieved" in trace)
     text = f"**{model}**: gate and number of retrieved events have a rank correlation of {correlation:+.2f} (n = {n:,})"
     # Without any relation Spearman's coefficient has a standard deviation of 1 / sqrt(n - 1).
     if abs(correlation) * np.sqrt(n - 1) < 1.96:
