@@ -65,7 +65,7 @@ class ProcessState:
     @classmethod
     def now(cls) -> ProcessState:
         values = []
-        for state in (*TORCH_STATES, *STATES):
+        for state in (*STATES, *TORCH_STATES):
             with contextlib.suppress(Exception):  # what can't be read now was changed before; it is left as it is
                 values += [(state, state.read())] if state.exists else []
         return cls(values, Code.now(), set(threading.enumerate()), modes())

@@ -208,6 +208,8 @@ _NUMPY = (
 )
 
 _PYTHON = (
+    State("alarms", _alarms, _restore_alarms),  # first: one that went off would break the others off
+    State("signal handlers", _signals, _restore_signals),
     State("random state", random.getstate, random.setstate),
     State("warnings filters", lambda: list(warnings.filters), _restore_filters),
     attribute("warnings.showwarning", "warnings"),
@@ -218,8 +220,6 @@ _PYTHON = (
     State("processors", _affinity, _restore_affinity),
     State("priority", _priority, _restore_priority),
     State("locale", lambda: locale.setlocale(locale.LC_ALL), lambda value: locale.setlocale(locale.LC_ALL, value)),
-    State("signal handlers", _signals, _restore_signals),
-    State("alarms", _alarms, _restore_alarms),
     State("loggers", _loggers, _restore_loggers, agrees=_same_loggers),
     State("logging.disable", lambda: logging.root.manager.disable, lambda value: logging.disable(value)),
     State("logger class", logging.getLoggerClass, logging.setLoggerClass),
