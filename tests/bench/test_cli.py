@@ -157,6 +157,7 @@ def test_a_report_that_can_not_be_written_is_an_error(
     assert capsys.readouterr().err == "error: the report could not be written (KeyError: 'ndcg')\n"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny_ml_100k", "outside_models")
 def test_a_swapped_table_is_a_failed_row_of_the_report_and_made_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
