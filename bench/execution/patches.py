@@ -127,7 +127,9 @@ def _counts(value: Any, own: bool) -> bool:
 
 
 def _is_equal(value: Any, before: Any) -> bool:
-    """Whether a number or text is another object, but the same."""
+    """Whether a number or text is another object, but the same, or a function is the same and torch only watches it."""
+    if getattr(value, "hooked", False):  # the first optimiser of each kind has torch wrap `step` for its profiler
+        return getattr(value, "__wrapped__", None) is before
     return type(value) is type(before) and isinstance(value, _VALUES) and bool(value == before)
 
 
