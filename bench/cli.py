@@ -115,8 +115,12 @@ def run(
             say(console, line)
     plan = Plan(suite=chosen, runs=tuple(runs), command=command)
 
-    outcome = run_plan(plan, results, reports, console, usable(device), jobs, force)
-    _summarise(outcome, reports / chosen.name / "report.md", console)
+    flaws: list[str] = []
+    outcome = run_plan(plan, results, reports, console, usable(device), jobs, force, flaws.append)
+    _summarise(outcome, None if flaws else reports / chosen.name / "report.md", console)
+    if flaws:
+        again = f"python -m bench report --suite {shlex.quote(suite)} --results {shlex.quote(str(results))}"
+        raise BenchError(f"the report could not be written ({flaws[0]}): all results are kept, and {again} tries again")
     raise typer.Exit(1 if any(result.status == "failed" for result in outcome) else 0)
 
 
@@ -136,8 +140,13 @@ def report(
     from bench.reporting.report import write_report  # brings in the plotting libraries
 
     console = Console()
-    found = stored_results(plan.runs, results, console)
-    write_report(plan.suite, plan.runs, found, results, reports, plan.command, processes=cpu_count())
+    found = stored_results(plan.runs, results, console, for_report=True)
+    try:
+        write_report(plan.suite, plan.runs, found, results, reports, plan.command, processes=cpu_count())
+    except BenchError:
+        raise
+    except Exception as error:
+        raise BenchError(f"the report could not be written ({type(error).__name__}: {error})") from error
     _summarise(found, reports / name / "report.md", console)
     raise typer.Exit(1 if any(result.status == "failed" for result in found) else 0)
 
@@ -167,14 +176,14 @@ def _parsed_seeds(text: str) -> Any:
     return int(numbers[0]) if len(parts) == 1 else list(map(int, numbers))
 
 
-def _summarise(results: Sequence[RunResult], report_path: Path, console: Console) -> None:
+def _summarise(results: Sequence[RunResult], report_path: Path | None, console: Console) -> None:
     counts = Counter(result.status for result in results)
     say(console, ", ".join(f"{counts[status]} {status}" for status in ("complete", "failed", "skipped")))
     for result in results:
         if result.status != "complete":
             name = f"{result.spec.label} on {result.spec.dataset.label}, seed {result.spec.seed}"
             say(console, f"  {result.status}: {name}: {one_line(result.reason)}")
-    for path in (report_path, report_path.with_suffix(".html")):
+    for path in (report_path, report_path.with_suffix(".html")) if report_path else ():
         if path.exists():
             say(console, f"report: {path}")
 

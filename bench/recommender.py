@@ -82,8 +82,8 @@ class Recommendations:
     """Ranked lists for a batch of queries, best first.
 
     Attributes:
-        items: int32 `[n_queries, k]`, distinct items, padded at the end with -1.
-        scores: float32 `[n_queries, k]`, non-increasing along a row; -inf where padded.
+        items: int32 `[n_queries, k]`, distinct items, padded at the end with -1. Here and below wider types will do.
+        scores: float32 `[n_queries, k]`, non-increasing along a row, never NaN or +inf; by custom -inf where padded.
         sids: int32 `[n_queries, k]` or None. For semantic-ID models the distinct semantic IDs (numbered as in
             `Recommender.sid_of_item`) in the order in which they were generated, padded with -1.
     """
@@ -201,7 +201,7 @@ class Recommender(ABC):
 
     @abstractmethod
     def recommend(self, histories: Histories, k: int) -> Recommendations:
-        """The `k` best items for each history.
+        """The `k` best items for each history; the harness checks that the lists keep to `Recommendations`.
 
         Deterministic, independent of how queries are batched, and blind to targets. With
         `histories.exclude_seen` the items of a history never occur in its list.

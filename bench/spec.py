@@ -263,6 +263,7 @@ class RunResult:
         curve: One dict per validation (`CurvePoint` fields).
         diagnostics: What the fit found out, e.g. `sid_health`.
         environment: Versions, commit, device name, threads, started (ISO time), peak memory in MiB.
+        left_behind: What the run changed in its process and nobody could set right; no other run is made there.
         queries: One row per test query, see `bench.evaluation.evaluator.QUERY_COLUMNS`; None unless complete.
         decoding: One row per test query, see `bench.evaluation.decoding.DECODING_COLUMNS`; None for models that don't
             generate semantic IDs.
@@ -280,5 +281,6 @@ class RunResult:
     curve: list[dict[str, float]] = field(default_factory=list)
     diagnostics: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
+    left_behind: list[str] = field(default_factory=list)
     queries: pd.DataFrame | None = None
     decoding: pd.DataFrame | None = None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 
 from bench.data import amazon, complete_journey, kuairec, movielens, ordered, sequences, synthetic, taobao_mm
 from bench.data.dataset import Dataset
 from bench.data.own import DataFiles, load_own
+from bench.data.shelf import Shelf
 from bench.errors import unknown_name
 
 
@@ -81,19 +82,13 @@ def available_datasets() -> dict[str, str]:
     return {name: entry.summary for name, entry in CATALOG.items()}
 
 
-@lru_cache(maxsize=4)
-def load_dataset(name: str, files: DataFiles | None = None) -> Dataset:
-    """The data set of that name, read once per process.
-
-    Args:
-        name: A registered name; any name for data of the user's own.
-        files: Where such data lie. None: the name is registered.
-
-    Raises:
-        BenchError: Nobody registered the name, or its files are missing or malformed.
-    """
+def _read(name: str, files: DataFiles | None) -> Dataset:
     if files is not None:
         return load_own(name, files)
     if name not in CATALOG:
         raise unknown_name("data set", name, CATALOG)
     return CATALOG[name].load()
+
+
+load_dataset = Shelf(_read, most=4)
+"""The data set of a name, read once per process; what a run may do to it is found by `Shelf.changed`."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -38,6 +39,14 @@ class ItemTable:
     text_columns: tuple[str, ...]
     category: NDArray[np.int32] | None
     embeddings: NDArray[np.float32] | NDArray[np.int8] | None = None
+
+    def copy(self) -> ItemTable:
+        """The same in a table and arrays of its own; embeddings, which may be gigabytes, can be read only."""
+        embeddings = None if self.embeddings is None else self.embeddings.view()
+        if embeddings is not None:
+            embeddings.flags.writeable = False
+        category = None if self.category is None else self.category.copy()
+        return replace(self, columns=self.columns.copy(), category=category, embeddings=embeddings)
 
 
 @dataclass(frozen=True)
@@ -111,7 +120,7 @@ class TrainingData:
         interactions: The training events only.
         item_table: Side information of the whole catalogue.
         exclude_seen: Whether the items of a history are no candidates for its own query.
-        content_hash: Hash of the data set and the protocol; part of the key of every cached artifact.
+        content_hash: Hash of the data set and the protocol. Artifacts are cached under what they are made from.
         targets: The events that a data set's own split wants learned, as users and positions in their rows, int64 `[n]`
             each. None: every event of a user but the first.
         baskets: See `Dataset`.
@@ -129,6 +138,11 @@ class TrainingData:
     @property
     def n_items(self) -> int:
         return self.interactions.n_items
+
+    def copy(self) -> TrainingData:
+        """The same for somebody who may write into it. The interactions are shared: they belong to one split alone."""
+        targets = None if self.targets is None else (self.targets[0].copy(), self.targets[1].copy())
+        return replace(self, item_table=self.item_table.copy(), targets=targets, world=deepcopy(self.world))
 
     def history_ends(self) -> NDArray[np.int32] | None:
         """How many of its user's events the history of every training event holds, when that event is the target.

@@ -15,7 +15,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.utils.extmath import randomized_svd
 from threadpoolctl import threadpool_limits
 
-from bench.data.cache import ArtifactCache
+from bench.data.cache import ArtifactCache, content_key
 from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import Interactions
 from bench.errors import BenchError, unknown_name
@@ -88,7 +88,11 @@ def item_features(train: TrainingData, config: FeatureConfig, cache: ArtifactCac
             )
         return _make_features(train, config)  # as fast as reading them, and they may be gigabytes
 
-    key = {"version": FEATURES_VERSION, "config": config.model_dump(mode="json"), "data": train.content_hash}
+    key = {
+        "version": FEATURES_VERSION,
+        "config": config.model_dump(mode="json"),
+        "data": features_source(train, config),
+    }
     features = cache.get("item_features", key, lambda: {"features": _make_features(train, config)})["features"]
     if features.shape[1] == 0:
         raise BenchError(
@@ -96,6 +100,22 @@ def item_features(train: TrainingData, config: FeatureConfig, cache: ArtifactCac
             "could tell items apart is switched off; set text_dims or collaborative_dims, or add text"
         )
     return features
+
+
+def features_source(train: TrainingData, config: FeatureConfig) -> str:
+    """A hash of what features are really made from: part of the key of whatever is cached that depends on them.
+
+    `TrainingData.content_hash` tells what the data set was when it was read. Whoever changes a copy of the training
+    data gets features, and semantic IDs, of their own.
+    """
+    texts = item_texts(train.item_table, config.text_template) if config.text_dims else []
+    events = train.interactions
+    embeddings = train.item_table.embeddings if config.embedding_dims else None
+    return content_key(
+        [train.n_items, len(train.item_table.columns), texts],
+        *((events.items, events.offsets) if config.collaborative_dims else ()),
+        *(() if embeddings is None else (embeddings,)),
+    )
 
 
 def _make_features(train: TrainingData, config: FeatureConfig) -> NDArray[np.float32]:

@@ -179,6 +179,10 @@ class Histories:
         """int64 `[n_queries]`, events per history."""
         return np.diff(self.offsets)
 
+    def copy(self) -> Histories:
+        """The same queries in arrays of their own, for somebody who may write into them."""
+        return replace(self, items=self.items.copy(), timestamps=self.timestamps.copy(), offsets=self.offsets.copy())
+
     def batch(self, start: int, stop: int) -> Histories:
         """Queries `start .. stop - 1`."""
         offsets = self.offsets[start : stop + 1]

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.data.protocols import Queries
+from bench.evaluation.contract import ContractError, check_trace
 from bench.evaluation.evaluator import K_MAX
 from bench.recommender import DecodingTrace, Recommender
 
@@ -56,17 +57,20 @@ def trace_queries(
         A table with the columns `DECODING_COLUMNS`, in the order of the queries; None for models without a trace.
 
     Raises:
-        ValueError: A trace does not have one row per query.
+        ContractError: A trace does not keep to `DecodingTrace`, or is not of the same kind for all queries.
     """
     parts = []
     for start in range(0, len(queries), batch_size):
         stop = min(start + batch_size, len(queries))
-        trace = recommender.trace(queries.histories(start, stop), queries.targets[start:stop], k)
+        trace = recommender.trace(queries.histories(start, stop), queries.targets[start:stop].copy(), k)
+        if trace is not None:
+            check_trace(trace, stop - start)
+            parts.append(_as_table(trace))
+        kinds = {tuple(part) for part in parts}
+        if len(kinds) > 1 or (trace is None and parts):
+            raise ContractError("trace returned other levels or fields for some queries than for others")
         if trace is None:
             return None
-        if len(trace.path_rank) != stop - start:
-            raise ValueError(f"trace returned {len(trace.path_rank)} rows for {stop - start} queries")
-        parts.append(_as_table(trace))
     return pd.concat(parts, ignore_index=True) if parts else None
 
 

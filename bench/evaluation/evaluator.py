@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from bench.data.interactions import Histories
 from bench.data.protocols import Queries
+from bench.evaluation.contract import checked, checked_sid_of_item
 from bench.evaluation.lists import ListStatistics, tied_places
 from bench.evaluation.metrics import PRIMARY_METRIC, compute
-from bench.recommender import Recommendations, Recommender
+from bench.recommender import Recommender
 
 K_MAX = 20
 """Length of the ranked lists; every metric at K <= K_MAX can be computed from the stored ranks."""
@@ -106,7 +107,7 @@ def judge(
 
     Args:
         recommender: Fitted.
-        queries: Histories and targets; only the histories reach the recommender.
+        queries: Histories and targets; only copies of the histories reach the recommender.
         batch_size: Queries per call; no result depends on it.
         k: Length of the lists.
         report_progress: Called with the fraction of queries done.
@@ -116,9 +117,9 @@ def judge(
         A table with the columns `QUERY_COLUMNS` and those of the item table, in the order of the queries.
 
     Raises:
-        ValueError: A list is malformed (wrong shape, an unknown item, an item or semantic ID twice, a seen item where
-            these are excluded).
+        ContractError: An answer does not keep to `Recommendations` (see `bench.evaluation.contract`).
     """
+    sid_of_item = checked_sid_of_item(recommender.sid_of_item, queries.interactions.n_items)
     statistics = None if catalogue.train_counts is None else ListStatistics(catalogue.train_counts)
     parts: dict[str, list[NDArray[Any]]] = {}
 
@@ -130,11 +131,10 @@ def judge(
         stop = min(start + batch_size, len(queries))
         histories = queries.histories(start, stop)
         targets = queries.targets[start:stop]
-        answer = recommender.recommend(histories, k)
-        _check(answer, histories, k)
+        answer = checked(recommender.recommend(histories.copy(), k), histories, k, sid_of_item)
         item_rank = sid_rank = target_ranks(answer.items, targets)
-        if answer.sids is not None and recommender.sid_of_item is not None:
-            sid_rank = target_ranks(answer.sids, recommender.sid_of_item[targets])
+        if answer.sids is not None and sid_of_item is not None:
+            sid_rank = target_ranks(answer.sids, sid_of_item[targets])
         tie_first, tie_last = tied_places(answer.items, answer.scores, item_rank)
         note(item_rank=item_rank, sid_rank=sid_rank, tie_first=tie_first, tie_last=tie_last)
         note(item_gap=events_back(histories.items, histories.offsets, targets))
@@ -192,21 +192,3 @@ def _facts(columns: pd.DataFrame, targets: NDArray[np.int32]) -> pd.DataFrame:
             asked = values.iloc[targets].reset_index(drop=True)
             found[f"{ITEM_COLUMN}{name}"] = asked if pd.api.types.is_numeric_dtype(asked) else asked.astype("category")
     return pd.DataFrame(found, index=pd.RangeIndex(len(targets)))
-
-
-def _check(answer: Recommendations, histories: Histories, k: int) -> None:
-    """Raises ValueError where a recommender breaks its contract; silent repairs would hide bugs in models."""
-    for what, lists in (("item", answer.items), ("semantic ID", answer.sids)):
-        if lists is None:
-            continue
-        if lists.shape != (len(histories), k):
-            raise ValueError(f"recommend returned {what} lists of shape {lists.shape}, expected {(len(histories), k)}")
-        ordered = np.sort(lists, axis=1)
-        if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any():
-            raise ValueError(f"recommend returned a {what} twice in one list")
-    if answer.items.max(initial=-1) >= histories.n_items:
-        raise ValueError(f"recommend returned item {answer.items.max()} of a catalogue of {histories.n_items}")
-    if histories.exclude_seen:
-        valid = answer.items >= 0
-        if histories.seen()[np.nonzero(valid)[0], answer.items[valid]].any():
-            raise ValueError("recommend returned a seen item although seen items are excluded")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,7 @@ def run_plan(
     device: str = "cpu",
     jobs: int | None = None,
     force: bool = False,
+    on_broken_report: Callable[[str], None] = lambda flaw: None,
 ) -> list[RunResult]:
     """Makes every planned run that has no complete result yet, refreshing the report as results come in.
 
@@ -44,6 +45,7 @@ def run_plan(
         device: "cpu" or "cuda".
         jobs: Runs at a time; None fits them to the machine.
         force: Make all runs again.
+        on_broken_report: Called where the final report could not be written, with the reason.
 
     Returns:
         One result per planned run, in order.
@@ -52,7 +54,7 @@ def run_plan(
         BenchError: The results folder can't be written to.
     """
     plan.write(results_dir)
-    results = {result.spec.key: result for result in stored_results(plan.runs, results_dir, console)}
+    results = {result.spec.key: result for result in stored_results(plan.runs, results_dir, console, True)}
     complete = set() if force else {key for key, result in results.items() if result.status == "complete"}
     missing: dict[str, RunSpec] = {}
     for spec in plan.runs:
@@ -77,16 +79,27 @@ def run_plan(
 
         run_all(todo, results_dir, workers, on_result, on_tick)
     report.write(list(results.values()))
+    if report.flaw:
+        on_broken_report(report.flaw)
     return [results[spec.key] for spec in plan.runs]
 
 
-def stored_results(specs: Sequence[RunSpec], results_dir: Path, console: Console) -> list[RunResult]:
-    """What is on disk of the given runs; an unreadable result counts as failed and gives one line of warning."""
+def stored_results(
+    specs: Sequence[RunSpec], results_dir: Path, console: Console, for_report: bool = False
+) -> list[RunResult]:
+    """What is on disk of the given runs; an unreadable result counts as failed and gives one line of warning.
+
+    Args:
+        specs: The runs.
+        results_dir: Where results live.
+        console: For warnings.
+        for_report: Whether a result counts as unreadable, too, that lacks something which a report needs.
+    """
     store = ResultStore(results_dir)
     found = []
     for spec in specs:
         try:
-            result = store.load(spec)
+            result = store.load(spec, for_report)
         except UnreadableResultError as error:
             say(console, f"warning: {error}: `bench run` makes it anew")
             result = RunResult(spec=spec, status="failed", reason=str(error))
@@ -102,7 +115,7 @@ class _Report:
         self._plan, self._results_dir, self._reports_dir, self._console = plan, results_dir, reports_dir, console
         self._ended, self._took = -math.inf, 0.0
         self._drawn: Drawn | None = None
-        self.stale = False
+        self.stale, self.flaw = False, ""
 
     def refresh(self, results: Sequence[RunResult]) -> None:
         """Writes the report if there is news, unless that would take more than a tenth of the time."""
@@ -112,6 +125,7 @@ class _Report:
     def write(self, results: Sequence[RunResult]) -> None:
         started, plan = time.monotonic(), self._plan
         try:
+            self.flaw = ""
             from bench.reporting.drawn import Drawn
             from bench.reporting.report import write_report  # brings in the plotting libraries
 
@@ -119,7 +133,8 @@ class _Report:
             folders = self._results_dir, self._reports_dir
             write_report(plan.suite, plan.runs, results, *folders, plan.command, drawn=self._drawn)
         except Exception as error:  # a flaw of the report must not cost the runs that are still to come
-            say(self._console, f"warning: the report could not be written ({reason_of(error)})")
+            self.flaw = reason_of(error)
+            say(self._console, f"warning: the report could not be written ({self.flaw})")
         self.stale = False
         self._ended = time.monotonic()
         self._took = self._ended - started

@@ -76,6 +76,8 @@ def run_all(
 ) -> None:
     """Makes all runs, starting them in the given order.
 
+    Where a run leaves something behind in its process that can't be undone, the runs after it are made in new ones.
+
     When a worker process dies, the runs that were under way are made again one by one in new processes, since any of
     them may be the culprit; the one that dies alone becomes a failed result, and the rest goes on.
 
@@ -91,11 +93,15 @@ def run_all(
     waiting, suspects = deque(specs), deque[RunSpec]()
     running: dict[Future[RunResult], RunSpec] = {}
     pool: ProcessPoolExecutor | None = None
+    spent = False  # whether a run has left its process in a state that no other run should find
     places = TemporaryDirectory(prefix="glass-bench-", ignore_cleanup_errors=True)
     try:
         while waiting or suspects or running:
+            if pool is not None and spent and not running:
+                pool.shutdown(wait=True, kill_workers=True)
+                pool, spent = None, False
             pool = pool or _new_pool(workers, Path(places.name))
-            while not _full(running, suspects, workers) and (suspects or waiting):
+            while not spent and not _full(running, suspects, workers) and (suspects or waiting):
                 spec = (suspects or waiting).popleft()
                 running[pool.submit(job_of(spec), spec, results_dir, workers.device, workers.threads)] = spec
             on_tick(list(running.values()))
@@ -103,19 +109,17 @@ def run_all(
             died = []
             for future in done:
                 spec = running.pop(future)
-                try:
-                    result = future.result()
-                except BrokenProcessPool:
+                result = _outcome(future, spec, results_dir)
+                if result is None:
                     died.append(spec)
                     continue
-                except Exception as error:  # not the model's fault: say, a full disk
-                    result = _failed(spec, reason_of(error), results_dir)
+                spent = spent or bool(result.left_behind)
                 on_result(result)
             if died:
                 died += running.values()
                 running.clear()
                 pool.shutdown(wait=True, kill_workers=True)
-                pool = None
+                pool, spent = None, False
                 if len(died) == 1:
                     on_result(_failed(died[0], DIED, results_dir))
                 else:
@@ -126,6 +130,18 @@ def run_all(
         for spec in running.values():
             heartbeat.clear_unless_running(results_dir, spec)
         places.cleanup()
+
+
+def _outcome(future: Future[RunResult], spec: RunSpec, results_dir: Path) -> RunResult | None:
+    """The result of a run that has ended, None where its process has died."""
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return None
+    except Exception as error:  # not the model's fault: say, a full disk
+        result = _failed(spec, reason_of(error), results_dir)
+        result.left_behind = ["nobody knows what"]
+        return result
 
 
 def _full(running: dict[Future[RunResult], RunSpec], suspects: deque[RunSpec], workers: Workers) -> bool:

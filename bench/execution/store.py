@@ -3,14 +3,18 @@
 `RESULTS/runs/DATASET/MODEL/s{seed}-{key}/` holds `result.json` (everything but the tables), `queries.parquet` (one row
 per test query), `decoding.parquet` (likewise; only of models that generate semantic IDs) and `log.txt` (what the run
 printed, and the traceback of a failure).
+
+`result.json` binds them together: it names the SHA-256 of each of the other files (`files`) and of its own content
+(`digest`). What has changed since the run wrote it, or was copied from another run, is refused.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 import shutil
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +22,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bench.execution.content import TABLES, as_declared, check_tables, checked_content, content_of
+from bench.execution.plain import plain_text
 from bench.json_text import parse_json
 from bench.spec import RunResult, RunSpec
 
-_SCHEMA = 1
-"""Raise it when `result.json` changes its meaning; results of another schema are run again."""
+_SCHEMA = 2
+"""Raise it when `result.json` changes its meaning; results of another schema are run again.
+
+Schema 1 had no digests, so that nobody can tell whether its tables are those of the run.
+"""
 
 
 class UnreadableResultError(Exception):
@@ -38,29 +47,42 @@ class ResultStore:
     def folder(self, spec: RunSpec) -> Path:
         return self.runs / spec.dataset.label / spec.model / f"s{spec.seed}-{spec.key}"
 
-    def load(self, spec: RunSpec) -> RunResult | None:
+    def load(self, spec: RunSpec, for_report: bool = False) -> RunResult | None:
         """The stored result of a run under the label of `spec`, or None when there is none.
 
+        Args:
+            spec: The run.
+            for_report: Whether its tables need all columns that a report can't do without.
+
         Raises:
-            UnreadableResultError: A file is truncated, malformed, or of another version.
+            UnreadableResultError: A file is truncated, malformed, changed, another run's, or of another version.
         """
         folder = self.folder(spec)
         if not folder.is_dir():
             return None
         file = folder / "result.json"
         try:
-            content = parse_json(file.read_text(encoding="utf-8"), finite=False)
-            if content.pop("schema") != _SCHEMA:
-                raise ValueError("written by another version of this program")
-            if RunSpec.model_validate(content.pop("spec")).key != spec.key:
-                raise ValueError("belongs to another run")
-            result = RunResult(spec=spec, **content)
-            if result.status == "complete":
-                file = folder / "queries.parquet"
-                result.queries = pq.read_table(file).to_pandas()
-                file = folder / "decoding.parquet"
-                result.decoding = pq.read_table(file).to_pandas() if file.exists() else None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
+            content = _unpacked(file.read_bytes(), spec)
+            digests = content.pop("files")
+            result = RunResult(spec=spec, **checked_content(content))
+            if result.status == "complete" and _file_of("queries") not in digests:
+                raise ValueError("names no table of queries")
+            for name, digest in digests.items():
+                file = folder / name
+                held = _held(file, digest)
+                if name in _FILES and result.status == "complete":
+                    setattr(result, _FILES[name], pq.read_table(io.BytesIO(held)).to_pandas())
+            file = folder / "result.json"
+            check_tables(result, for_report)
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+            pa.ArrowException,
+        ) as error:
             raise UnreadableResultError(f"unreadable result file '{file}' ({_one_line(error)})") from error
         return result
 
@@ -75,12 +97,13 @@ class ResultStore:
         shutil.rmtree(written, ignore_errors=True)
         written.mkdir(parents=True)
         try:
-            (written / "result.json").write_text(_as_json(result), encoding="utf-8")
-            (written / "log.txt").write_text(log, encoding="utf-8")
-            if result.queries is not None:
-                _write_table(result.queries, written / "queries.parquet")
-            if result.decoding is not None:
-                _write_table(result.decoding, written / "decoding.parquet")
+            (written / "log.txt").write_text(plain_text(log), encoding="utf-8")
+            for table in TABLES:
+                frame = getattr(result, table)
+                if frame is not None:
+                    _write_table(frame, written / _file_of(table))
+            digests = {path.name: _sha256(path.read_bytes()) for path in sorted(written.iterdir())}
+            (written / "result.json").write_text(_as_json(result, digests), encoding="utf-8")
             if place.exists():  # a folder with content can't be replaced in one step
                 place.replace(retired)
             written.replace(place)
@@ -89,22 +112,70 @@ class ResultStore:
             shutil.rmtree(retired, ignore_errors=True)
 
 
-def _as_json(result: RunResult) -> str:
-    content: dict[str, Any] = {"schema": _SCHEMA, "spec": result.spec.model_dump(mode="json")}
-    tables = ("queries", "decoding")
-    content |= {f.name: getattr(result, f.name) for f in fields(result) if f.name not in ("spec", *tables)}
-    return json.dumps(content, indent=1, default=_plain)
+def _file_of(table: str) -> str:
+    return f"{table}.parquet"
 
 
-def _plain(value: Any) -> Any:
-    """Arrays and NumPy scalars as JSON values; anything else that a model left in its diagnostics as text."""
-    return value.tolist() if hasattr(value, "tolist") else str(value)
+_FILES = {_file_of(table): table for table in TABLES}
 
 
-def _write_table(queries: pd.DataFrame, path: Path) -> None:
+def _as_json(result: RunResult, digests: dict[str, str]) -> str:
+    content = {
+        "schema": _SCHEMA,
+        "spec": json.loads(result.spec.model_dump_json()),
+        **content_of(result),
+        "files": digests,
+    }
+    return json.dumps({**content, "digest": _digest(content)}, indent=1)
+
+
+def _unpacked(written: bytes, spec: RunSpec) -> dict[str, Any]:
+    """What `_as_json` was given, without the spec.
+
+    Raises:
+        ValueError: It is of another version, belongs to another run, or is not what was written.
+    """
+    content: Any = parse_json(written.decode("utf-8"), finite=False)
+    if not isinstance(content, dict):
+        raise ValueError("holds no result")
+    if content.get("schema") != _SCHEMA:
+        raise ValueError("written by another version of this program")
+    if RunSpec.model_validate(content["spec"]).key != spec.key:
+        raise ValueError("belongs to another run")
+    if content.pop("digest") != _digest(content):
+        raise ValueError("has changed since the run wrote it")
+    files = content["files"]
+    if not (isinstance(files, dict) and all(Path(name).name == name for name in files)):
+        raise ValueError("names no files")
+    return {name: value for name, value in content.items() if name not in ("schema", "spec")}
+
+
+def _held(file: Path, digest: str) -> bytes:
+    """What a file holds.
+
+    Raises:
+        OSError: It is not there.
+        ValueError: It is not the file that the run wrote.
+    """
+    held = file.read_bytes()
+    if _sha256(held) != digest:
+        raise ValueError("not the file that this run wrote")
+    return held
+
+
+def _digest(content: dict[str, Any]) -> str:
+    """SHA-256 of JSON values, however they are laid out in a file."""
+    return _sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode())
+
+
+def _sha256(held: bytes) -> str:
+    return hashlib.sha256(held).hexdigest()
+
+
+def _write_table(table: pd.DataFrame, path: Path) -> None:
     # Without pandas' metadata, which names library versions, the same ranks are the same bytes.
-    table = pa.Table.from_pandas(queries, preserve_index=False).replace_schema_metadata(None)
-    pq.write_table(table, path, compression="zstd")
+    written = pa.Table.from_pandas(as_declared(table), preserve_index=False).replace_schema_metadata(None)
+    pq.write_table(written, path, compression="zstd")
 
 
 def _one_line(error: Exception) -> str:

@@ -12,6 +12,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -25,15 +26,20 @@ from bench.data.cache import ArtifactCache
 from bench.data.dataset import Dataset
 from bench.data.protocols import Queries, Split, split
 from bench.errors import BenchError, SkippedRun, reason_of
+from bench.evaluation.contract import ContractError
 from bench.evaluation.decoding import trace_queries
 from bench.evaluation.evaluator import Catalogue, judge, validation_ndcg
 from bench.execution import environment, heartbeat
+from bench.execution.content import conform
+from bench.execution.isolation import ProcessState, as_at, isolated
 from bench.execution.store import ResultStore, UnreadableResultError
 from bench.plain_text import one_line
-from bench.recommender import FitContext, Recommender
+from bench.recommender import CurvePoint, FitContext, Recommender
 from bench.registry import how_to_install, missing_package, model_class
 from bench.seeds import seed_for
 from bench.spec import RunResult, RunSpec
+
+_CHANGED = "the model wrote into data set '{}', which belongs to all runs"
 
 _FIT_SHARE = 0.95
 """How much of a run's progress is the fit; the rest is the test."""
@@ -64,6 +70,7 @@ def execute(spec: RunSpec, results_dir: Path, device: str, threads: int) -> RunR
         result = RunResult(spec=spec, status="complete")
         cache = ArtifactCache(results_dir / "cache")
         log = supervised(result, results_dir, lambda pulse: _run(result, pulse, cache, device, threads))
+        conform(result)
         ResultStore(results_dir).save(result, log)
         heartbeat.clear(results_dir, spec)
         return result
@@ -104,7 +111,7 @@ def supervised(result: RunResult, results_dir: Path, work: Callable[[heartbeat.P
     """
     pulse = heartbeat.Pulse(results_dir, result.spec)
     log = heartbeat.log_path(results_dir, result.spec)
-    with _captured(log):
+    with _captured(log), isolated(result.left_behind):
         try:
             work(pulse)
         except SkippedRun as skipped:
@@ -116,16 +123,21 @@ def supervised(result: RunResult, results_dir: Path, work: Callable[[heartbeat.P
                 result.status, result.reason = "skipped", how_to_install(package)
             else:
                 result.status, result.reason = "failed", reason_of(error)
+    if result.left_behind:  # what replaced functions have left inside a table, say, is not seen from outside
+        catalog.load_dataset.cache_clear()
+    changed = catalog.load_dataset.changed()  # whatever ended the run: the next one gets the data as they are
+    if changed and result.status != "failed":
+        result.status, result.reason = "failed", f"ContractError: {_CHANGED.format(changed[0])}"
     return log.read_text(encoding="utf-8", errors="replace")
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a fit leaves behind: the recommender, and the data that it is judged on."""
+    """What a fit leaves behind: the recommender, and the data that it is judged on, which it has not seen."""
 
     recommender: Recommender
-    dataset: Dataset
     parts: Split
+    catalogue: Catalogue
 
 
 def fit(
@@ -169,11 +181,16 @@ def fit(
     result.environment["excluded"] = parts.excluded
     result.environment["cold_targets"] = parts.cold_targets
 
-    recommender = model(model.Config.model_validate(spec.config))
+    catalogue = Catalogue(
+        parts.train.interactions.item_counts(), dataset.item_table.category, dataset.item_table.columns
+    )
+    # Copies, here and of the data: what a model writes into them is its own affair.
+    recommender = model(model.Config.model_validate(deepcopy(spec.config)))
+    prepared = ProcessState.now()
     context = FitContext(
         seed=seed,
         device=device,
-        cache=cache,
+        cache=ArtifactCache(cache.folder, lambda: as_at(prepared)),
         validate=lambda candidate: validate(candidate, parts.validation),
         report_progress=report_progress,
         shared_seed=seed_for("shared", spec.dataset.label, spec.seed),
@@ -181,29 +198,31 @@ def fit(
     )
     try:
         started = time.perf_counter()
-        recommender.fit(parts.train, context)
+        recommender.fit(parts.train.copy(), context)
         result.fit_seconds = time.perf_counter() - started
     finally:  # a diverged fit is explained by its curve
-        result.curve = [asdict(point) for point in context.curve]
+        result.curve = [asdict(point) for point in context.curve if isinstance(point, CurvePoint)]
+        if context.diagnostics is not result.diagnostics:
+            result.diagnostics = context.diagnostics
     result.parameters = recommender.parameter_count()
+    if len(result.curve) < len(context.curve):
+        raise ContractError("fit left something else than a CurvePoint in context.curve")
     judged = [point for point in context.curve if not math.isnan(point.validation)]
     if judged:
         best = max(judged, key=lambda point: point.validation)
         result.best_epoch, result.validation = best.epoch, best.validation
-    return Fitted(recommender, dataset, parts)
+    return Fitted(recommender, parts, catalogue)
 
 
 def _run(result: RunResult, pulse: heartbeat.Pulse, cache: ArtifactCache, device: str, threads: int) -> None:
     fitted = fit(result, cache, device, threads, lambda fraction, words: pulse(_FIT_SHARE * fraction, words))
-    recommender, dataset, parts = fitted.recommender, fitted.dataset, fitted.parts
+    recommender, parts = fitted.recommender, fitted.parts
     started = time.perf_counter()
     result.queries = judge(
         recommender,
         parts.test,
         report_progress=lambda done: pulse(_FIT_SHARE + (1 - _FIT_SHARE) * done, "answering test queries"),
-        catalogue=Catalogue(
-            parts.train.interactions.item_counts(), dataset.item_table.category, dataset.item_table.columns
-        ),
+        catalogue=fitted.catalogue,
     )
     result.recommend_seconds = time.perf_counter() - started
     result.milliseconds_per_user = 1000 * result.recommend_seconds / len(parts.test)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -21,6 +21,7 @@ from bench.evaluation.decoding import (
     survival,
     wrong_first_code,
 )
+from bench.reporting import diagnostics
 from bench.reporting.families import Family, in_words
 from bench.reporting.grid import Grid
 from bench.reporting.markdown import NONE, foreign, number, percent, plus_minus, table
@@ -51,10 +52,11 @@ def of_trace(measure: Callable[[pd.DataFrame], NDArray[Any]]) -> Measure:
 
 def training_accuracy(result: RunResult) -> Levels | None:
     """Training accuracy per level before the validation whose weights were tested; None where it wasn't recorded."""
-    noted = result.diagnostics.get("training_accuracy", [])
-    if not noted or len(noted) != len(result.curve):
+    noted = diagnostics.training_accuracy(result)
+    validations = np.array([point["validation"] for point in result.curve])
+    if not noted or len(noted) != len(validations) or np.isnan(validations).all():
         return None
-    best = int(np.nanargmax([point["validation"] for point in result.curve]))
+    best = int(np.nanargmax(validations))
     return np.asarray(noted[best], dtype=np.float64)
 
 
@@ -63,12 +65,14 @@ def over_seeds(results: Sequence[RunResult], measure: Measure) -> tuple[Levels, 
 
     Returns:
         float64 `[levels]` each, without levels where no run has the measure; the deviation (ddof=1) is NaN with one
-        seed.
+        seed, and both are at levels that some runs don't have.
     """
     seeds = [values for result in results if (values := measure(result)) is not None]
     if not seeds:
         return np.zeros(0), np.zeros(0)
-    stacked = np.stack(seeds)
+    stacked = np.full((len(seeds), max(map(len, seeds))), np.nan)
+    for row, values in zip(stacked, seeds, strict=True):
+        row[: len(values)] = values
     return stacked.mean(axis=0), stacked.std(axis=0, ddof=1) if len(seeds) > 1 else np.full(stacked.shape[1], np.nan)
 
 
@@ -142,7 +146,7 @@ def gate_correlation(result: RunResult) -> Levels | None:
         float64 `[1]`; None where it is not defined: without a gate, or with a constant one.
     """
     trace = decoding_of(result)
-    if "gate" not in trace:
+    if "gate" not in trace or "retrieved" not in trace:
         return None
     some = trace[trace["retrieved"] > 0]
     if some["gate"].nunique() < 2 or some["retrieved"].nunique() < 2:
@@ -251,7 +255,7 @@ def _gate_sentences(grid: Grid) -> list[str]:
     """How the gate goes with what was retrieved, of every model where that is defined; tested as one family."""
     seeds = {model: over_seeds(grid.of_model(model), gate_correlation)[0] for model in grid.models}
     known = {model: float(means[0]) for model, means in seeds.items() if len(means)}
-    sizes = {model: min(_with_events(result) for result in grid.of_model(model)) for model in known}
+    sizes = {model: min(_with_events(grid.of_model(model))) for model in known}
     # Without any relation Spearman's coefficient has a standard deviation of 1 / sqrt(n - 1).
     alone = {model: 2 * float(norm.sf(abs(r) * np.sqrt(sizes[model] - 1))) for model, r in known.items()}
     corrected = dict(zip(alone, holm(list(alone.values())), strict=True))
@@ -265,6 +269,7 @@ def _gate_sentences(grid: Grid) -> list[str]:
     return sentences
 
 
-def _with_events(result: RunResult) -> int:
-    """Queries for which something was retrieved."""
-    return int((decoding_of(result)["retrieved"] > 0).sum())
+def _with_events(results: Iterable[RunResult]) -> list[int]:
+    """Of each result that tells of retrieval: the queries for which something was retrieved."""
+    traces = map(decoding_of, results)
+    return [int((trace["retrieved"] > 0).sum()) for trace in traces if "retrieved" in trace]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bench.evaluation.evaluator import K_MAX
 from bench.evaluation.metrics import PRIMARY_METRIC, compute, expected
 from bench.evaluation.slices import Slices, named_slices
+from bench.reporting import diagnostics
 from bench.reporting.csv_files import write_csv
 from bench.reporting.grid import Grid, Run, generates_semantic_ids
 from bench.reporting.metric_names import SECONDARY_METRIC
@@ -228,16 +229,16 @@ def _run_values(result: RunResult) -> Iterator[tuple[str, str, float]]:
     assert result.queries is not None  # a complete result has its queries
     for cost in COSTS:
         yield "overall", cost, float(getattr(result, cost))
-    sid, decoding = result.diagnostics.get("sid", {}), result.diagnostics.get("decoding", {})
+    sid = diagnostics.sids(result)
     values = {
         "best_epoch": result.best_epoch,
         "validation": result.validation,
         "peak_memory_mib": result.environment.get("peak_memory_mib"),
         "coverage@10": _coverage(result),
-        "collision_rate": sid.get("collision_rate"),
-        "unique_sids": sid.get("unique_sids"),
-        "catalogue_items": sid.get("n_items"),
-        "valid_share": decoding.get("valid_share"),
+        "collision_rate": sid.collision_rate,
+        "unique_sids": sid.unique_sids,
+        "catalogue_items": sid.n_items,
+        "valid_share": diagnostics.valid_share(result),
         "item_hits_without_sid_hit": hits_beyond_sid_level(result) if generates_semantic_ids(result) else None,
     }
     for metric, value in values.items():
@@ -245,9 +246,9 @@ def _run_values(result: RunResult) -> Iterator[tuple[str, str, float]]:
             yield "overall", metric, float(value)
     for metric, value in best_possible(result).items():
         yield "overall", f"best-possible-{metric}", value
-    for level in result.diagnostics.get("sid_health", ()):
+    for level in diagnostics.sid_health(result):
         for metric in ("codebook_size", "used", "utilisation", "perplexity", "entropy", "max_share"):
-            yield f"code:{level['level']}", metric, float(level[metric])
+            yield f"code:{level.level}", metric, float(getattr(level, metric))
 
 
 def best_possible(result: RunResult) -> dict[str, float]:
@@ -255,7 +256,7 @@ def best_possible(result: RunResult) -> dict[str, float]:
 
     Empty for all other rows.
     """
-    exact = result.diagnostics.get("exact", {})
+    exact = diagnostics.exact(result)
     names = {metric: "recall@1" if metric == "hit@1" else metric for metric in METRICS}
     return {metric: float(exact[name]) for metric, name in names.items() if name in exact}
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.evaluation.evaluator import K_MAX
 from bench.evaluation.metrics import PRIMARY_NAME
+from bench.reporting import diagnostics
 from bench.reporting.grid import Grid, Run
 from bench.reporting.markdown import NONE, code, fenced, foreign, table
 from bench.spec import RunResult
@@ -89,6 +90,19 @@ def unfinished(grid: Grid) -> str:
                 seeds.setdefault(line, []).append(run.spec.seed)
     rows = [[*line[:2], ", ".join(map(str, numbers)), *line[2:]] for line, numbers in seeds.items()]
     return table(["Data set", "Model", "Seeds", "Status", "Reason"], rows, left=5) if rows else "None."
+
+
+def unreadable_diagnostics(grid: Grid) -> str | None:
+    """What complete runs noted in a form that the report doesn't know, one line each; None where all is well."""
+    lines = [
+        f"- {result.spec.label} on {result.spec.dataset.label}, seed {result.spec.seed}: {foreign(flaw)}"
+        for result in grid.results
+        for flaw in diagnostics.malformed(result)
+    ]
+    told = (
+        "These diagnostics of complete runs could not be read and are left out above; no other figure depends on them:"
+    )
+    return "\n".join([told, "", *lines]) if lines else None
 
 
 def mixtures(grid: Grid) -> list[str]:

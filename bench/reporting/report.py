@@ -17,6 +17,7 @@ from bench.reporting import (
     comparisons,
     decoding,
     decoding_figures,
+    diagnostics,
     families,
     figures,
     fitness,
@@ -89,9 +90,9 @@ def write_report(
         pairwise.average_ranks({name: found.wide for name, found in tables.items()}), page.parent / "figures"
     )
     cards = {
-        r.spec.label: r.diagnostics["fidelity"]
+        result.spec.label: card
         for run in grid.runs
-        if (r := run.result) and "fidelity" in r.diagnostics
+        if (result := run.result) and (card := diagnostics.fidelity(result))
     }
     parts += _section(
         "## Fidelity cards",
@@ -99,6 +100,7 @@ def write_report(
         sections.fidelity_cards(cards),
     )
     parts += ["## Runs that failed, were skipped or are pending", provenance.unfinished(grid)]
+    parts += filter(None, [provenance.unreadable_diagnostics(grid)])
     parts.append("## Excluded users")
     parts += [f"**{dataset}**\n\n{provenance.excluded_users(grid.on(dataset))}" for dataset in grid.datasets]
     text = page_text("\n\n".join(parts)) + "\n"

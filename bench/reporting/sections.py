@@ -20,6 +20,8 @@ from bench.evaluation.slices import (
     history_length_quarters,
     reach_slices,
 )
+from bench.reporting import diagnostics
+from bench.reporting.diagnostics import CodebookLevel
 from bench.reporting.families import all_pairs
 from bench.reporting.fitness import UNFIT, UNFIT_MARK, floor_of, unfit_rows
 from bench.reporting.grid import Grid
@@ -159,21 +161,22 @@ def level_table(grid: Grid, wide: pd.DataFrame) -> str | None:
     measured = _measured(wide)
     for row in measured[measured[f"sid.overall.{PRIMARY_METRIC}.mean"].notna()].to_dict("records"):
         results = grid.of_model(row["model"])
-        sids = [result.diagnostics.get("sid", {}) for result in results]
-        shares = [result.diagnostics.get("decoding", {}).get("valid_share", np.nan) for result in results]
+        sids = [diagnostics.sids(result) for result in results]
+        shares = [np.nan if (share := diagnostics.valid_share(result)) is None else share for result in results]
         cells = [
             plus_minus(row[f"{score}.mean"], row[f"{score}.std"])
             for metric in PART_METRICS
             for score in (f"item.overall.{metric}", f"item.overall.expected-{metric}", f"sid.overall.{metric}")
         ]
-        collisions = [float(sid["collision_rate"]) for sid in sids if "collision_rate" in sid]
+        collisions = [sid.collision_rate for sid in sids if sid.collision_rate is not None]
+        unique, items = (NONE if count is None else count for count in (sids[0].unique_sids, sids[0].n_items))
         rows.append(
             [
                 row["model"],
-                foreign(sids[0].get("tokenizer", NONE)),
+                foreign(sids[0].tokenizer or NONE),
                 *cells,
                 percent(float(np.mean(collisions)) if collisions else None),
-                f"{sids[0].get('unique_sids', NONE)} / {sids[0].get('n_items', NONE)}",
+                f"{unique} / {items}",
                 percent(float(np.min(shares)), digits=2),
                 str(sum(hits_beyond_sid_level(result) for result in results)),
             ]
@@ -190,8 +193,7 @@ def sid_health_table(grid: Grid) -> str | None:
     models_of: dict[tuple[tuple[str, ...], ...], list[str]] = {}
     for model in grid.complete_models:
         for result in grid.of_model(model):
-            if "sid_health" in result.diagnostics:
-                lines = tuple(_health_line(level) for level in result.diagnostics["sid_health"])
+            if lines := tuple(_health_line(level) for level in diagnostics.sid_health(result)):
                 models = models_of.setdefault(lines, [])
                 if model not in models:
                     models.append(model)
@@ -312,16 +314,16 @@ def _status(row: Mapping[Any, Any]) -> str:
     return f"{row['complete']}" + (f" ({', '.join(others)})" if others else "")
 
 
-def _health_line(level: Mapping[str, Any]) -> tuple[str, ...]:
-    kind = f" ({level['kind']})" if level.get("kind", "semantic") != "semantic" else ""
+def _health_line(level: CodebookLevel) -> tuple[str, ...]:
+    kind = f" ({level.kind})" if level.kind != "semantic" else ""
     return (
-        f"{level['level']}{kind}",
-        f"{level['codebook_size']:,}",
-        f"{level['used']:,}",
-        percent(level["utilisation"]),
-        number(level["perplexity"], 1),
-        number(level["entropy"], 2),
-        percent(level["max_share"]),
+        f"{level.level}{kind}",
+        f"{level.codebook_size:,}",
+        f"{level.used:,}",
+        percent(level.utilisation),
+        number(level.perplexity, 1),
+        number(level.entropy, 2),
+        percent(level.max_share),
     )
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from bench.data.cache import ArtifactCache
 from bench.data.dataset import TrainingData
-from bench.data.features import FEATURES_VERSION, FeatureConfig, item_features
+from bench.data.features import FEATURES_VERSION, FeatureConfig, features_source, item_features
 from bench.recommender import Config, FitContext
 from models.semantic_ids.rq_kmeans import FIT_SAMPLE, rq_kmeans
 from models.semantic_ids.rq_vae import RQVAEConfig, rq_vae
@@ -58,7 +58,7 @@ def tokenize(train: TrainingData, config: TokenizerConfig, cache: ArtifactCache,
     """
     seed = shared_seed if config.seed is None else config.seed
     key: dict[str, Any] = {
-        "data": train.content_hash,
+        "data": train.n_items if config.method == "random" else features_source(train, config.features),
         "config": config.model_dump(mode="json", exclude={"disambiguate", "utilisation_floor", "seed"}),
         "seed": seed,
         "version": VERSION,

@@ -134,3 +134,46 @@ def test_list(arguments: list[str], words: list[str], capsys: pytest.CaptureFixt
     shown = capsys.readouterr().out
     for word in words:
         assert word in shown
+
+
+@pytest.mark.usefixtures("tiny_ml_100k", "outside_models")
+def test_a_report_that_can_not_be_written_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench.reporting import report
+
+    folders = ["--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]
+
+    def fail(*_: object, **__: object) -> None:
+        raise KeyError("ndcg")
+
+    monkeypatch.setattr(report, "write_report", fail)
+    assert main(["run", "--models", "popularity", "--datasets", "ml-100k", "--seeds", "1", *folders]) == 2
+    shown = capsys.readouterr()
+    assert "1 complete, 0 failed" in shown.out
+    assert shown.err.startswith("error: the report could not be written (KeyError: 'ndcg'): all results are kept, and ")
+    assert shown.err.count("\n") == 1
+    assert main(["report", *folders]) == 2
+    assert capsys.readouterr().err == "error: the report could not be written (KeyError: 'ndcg')\n"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tiny_ml_100k", "outside_models")
+def test_a_swapped_table_is_a_failed_row_of_the_report_and_made_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = ["--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]
+    options = ["--models", "popularity,item-knn", "--datasets", "ml-100k", "--seeds", "1", *folders]
+    assert main(["run", *options]) == 0
+    runs = Plan.read(tmp_path / "results", "full").runs
+    mine, other = (ResultStore(tmp_path / "results").folder(run) / "queries.parquet" for run in runs)
+    right = mine.read_bytes()
+    mine.write_bytes(other.read_bytes())
+    capsys.readouterr()
+    assert main(["report", *folders]) == 1
+    reason = f"unreadable result file '{mine}' (not the file that this run wrote)"
+    assert f"failed: popularity on ml-100k, seed 0: {reason}" in capsys.readouterr().out
+    assert "not the file that this run wrote" in (tmp_path / "reports" / "full" / "report.md").read_text()
+    assert main(["run", *options]) == 0
+    assert "1 of 2 runs to do" in capsys.readouterr().out
+    assert mine.read_bytes() == right

@@ -36,7 +36,7 @@ SMALL: dict[str, Any] = {
     "short_term": SHORT_TERM,
     "beam": WIDTH,
     "network": {"dim": 8, "heads": 2, "feed_forward": 12, "encoder_layers": 1, "decoder_layers": 2, "dropout": 0.0},
-    "tokenizer": {"method": "random", "codebooks": (4, 3)},
+    "tokenizer": {"method": "random", "codebooks": (4, 3), "seed": 2025},
     "training": {"epochs": 2, "validate_every": 1, "batch_events": 40, "warmup_steps": 0},
 }
 MODELS: dict[str, tuple[type[GenerativeRecommender], dict[str, Any]]] = {

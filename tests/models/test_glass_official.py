@@ -21,7 +21,7 @@ from baselines.tiger_t5 import TigerT5
 from bench.data.cache import ArtifactCache
 from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import Histories, Interactions
-from bench.evaluation.evaluator import _check
+from bench.evaluation.contract import checked
 from bench.recommender import FitContext
 from models.beam_search import Beams, beam_search
 from models.glass.official import GlassOfficial, GlassOfficialConfig, OfficialSIDTier, dot_tiers
@@ -264,7 +264,7 @@ def test_lists_keep_the_contract(
     histories = asked_histories(exclude_seen)
     for k in (1, 8, 30):
         answer = recommender.recommend(histories, k)
-        _check(answer, histories, k)
+        checked(answer, histories, k, recommender.sid_of_item)
         assert (np.diff(np.where(answer.items >= 0, answer.scores, -1e9), axis=1) <= 0).all()
         if trie:
             assert (answer.items[:, 0] >= 0).all()
