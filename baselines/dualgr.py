@@ -21,14 +21,14 @@ from torch import Tensor, nn
 from bench.data.dataset import TrainingData
 from bench.recommender import FitContext, Mechanism
 from bench.search_space import Choice, SearchSpace
-from models.decoding_trace import Gate
 from models.fidelity import features_line, network_line, optimiser_line, quantizer_line
-from models.generative import GenerativeRecommender
-from models.generative_network import GenerativeConfig, GenerativeNetwork
-from models.long_term import LongTerm
-from models.retrieved_items import Retrieval, SearchIndexes, prepare_retrieved
+from models.generation.decoding_trace import Gate
+from models.generation.network import GenerativeConfig, GenerativeNetwork
+from models.generation.recommender import GenerativeRecommender
+from models.generation.seq2seq import DecoderLayer, Retrieved
+from models.history.long_term import LongTerm
+from models.history.retrieved_items import Retrieval, SearchIndexes, prepare_retrieved
 from models.semantic_ids.semantic_ids import SemanticIds
-from models.seq2seq import DecoderLayer, Retrieved
 
 FREQUENCIES = 12
 """Buckets of how often a code occurs in a long-term history: 1, 2-3, 4-7, ...; the last is open."""
@@ -257,7 +257,7 @@ class DualGR(GenerativeRecommender):
             "faithful",
             "S2D, abstract",
             "by the prefix trie, as for every generative model here",
-            test="tests/models/test_beam_search.py::test_beams_are_valid_distinct_open_and_best_first",
+            test="tests/models/generation/test_beam_search.py::test_beams_are_valid_distinct_open_and_best_first",
         ),
         Mechanism(
             "exposure-aware loss: exposed but unclicked items as negatives at level 1",

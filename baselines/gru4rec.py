@@ -8,12 +8,12 @@ from pydantic import Field
 from torch import Tensor
 
 from baselines.next_item import NextItemConfig, NextItemModel, NextItemNetwork
-from baselines.recbole_adapter import build_network
+from baselines.recbole.adapter import build_network
 from bench.data.dataset import TrainingData
 from bench.recommender import Mechanism
 from bench.search_space import Choice, SearchSpace
 from models.fidelity import optimiser_line
-from models.training import TrainingConfig
+from models.training.loop import TrainingConfig
 
 
 class GRU4RecConfig(NextItemConfig):

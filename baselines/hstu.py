@@ -20,7 +20,7 @@ from bench.data.interactions import PAD
 from bench.recommender import Mechanism
 from bench.search_space import Choice, SearchSpace
 from models.fidelity import optimiser_line
-from models.training import TrainingConfig
+from models.training.loop import TrainingConfig
 
 TIME_BUCKETS = 128
 """Logarithmic buckets of time gaps (`num_buckets` of `HSTU` in modeling/sequential/hstu.py)."""

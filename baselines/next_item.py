@@ -16,8 +16,8 @@ from baselines.full_ranking import rank_catalogue
 from bench.data.dataset import TrainingData
 from bench.data.interactions import PAD, Histories
 from bench.recommender import Config, FitContext, Recommendations, Recommender
-from models.training import TrainingConfig, fit_network, parameter_count
-from models.windows import TrainingWindows, WindowBatch, recent_window
+from models.training.loop import TrainingConfig, fit_network, parameter_count
+from models.training.windows import TrainingWindows, WindowBatch, recent_window
 
 ANSWERED_EVENTS = 1 << 14
 """Padded events that are read at a time when queries are answered: attention of long histories is large."""

@@ -15,7 +15,7 @@ from bench.data.interactions import PAD
 from bench.recommender import Mechanism
 from bench.search_space import Choice, SearchSpace
 from models.fidelity import optimiser_line
-from models.training import TrainingConfig
+from models.training.loop import TrainingConfig
 
 
 class SASRecConfig(NextItemConfig):

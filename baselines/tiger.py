@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bench.recommender import Mechanism
 from models.fidelity import features_line, network_line, optimiser_line, quantizer_line
-from models.generative import GenerativeRecommender
-from models.generative_network import GenerativeConfig
+from models.generation.network import GenerativeConfig
+from models.generation.recommender import GenerativeRecommender
 
 TEXTS = "Sentence-T5 encodes title, price, brand and categories in 768 dimensions, and nothing else is known of an item"
 """What TIGER knows of items (section 4)."""
@@ -31,7 +31,7 @@ class Tiger(GenerativeRecommender):
             "disambiguation token",
             "faithful",
             "section 3.1",
-            test="tests/models/test_semantic_ids.py::test_disambiguated_ids_are_unique_and_keep_their_semantic_codes",
+            test="tests/models/semantic_ids/test_semantic_ids.py::test_disambiguated_ids_are_unique_and_keep_their_semantic_codes",
         ),
         Mechanism(
             "bidirectional T5 encoder over 4 tokens per item",
@@ -39,7 +39,7 @@ class Tiger(GenerativeRecommender):
             "section 3.2",
             "causal encoder with one token per item, the sum of its code embeddings, so that every position is a "
             "training target in one pass; it reads the last 50 items, where the paper reads 20",
-            test="tests/models/test_generative.py::test_one_pass_over_all_positions_equals_each_target_on_its_own",
+            test="tests/models/generation/test_generative.py::test_one_pass_over_all_positions_equals_each_target_on_its_own",
         ),
         network_line("section 4: d 128, 4 + 4 layers, 6 heads of 64, feed-forward 1024", GenerativeConfig().network),
         Mechanism(
@@ -48,14 +48,14 @@ class Tiger(GenerativeRecommender):
             "section 3.2",
             "a level's probability is shared by its whole codebook; `normalise: catalogue`, off by default, shares it "
             "among the codes that lead on to an item, `copying`, off by default, with copying codes of the history",
-            test="tests/models/test_generative.py::test_step_by_step_generation_equals_teacher_forcing",
+            test="tests/models/generation/test_generative.py::test_step_by_step_generation_equals_teacher_forcing",
         ),
         Mechanism(
             "invalid IDs filtered",
             "approximated",
             "section 4.5",
             "a prefix trie never generates them",
-            test="tests/models/test_beam_search.py::test_beams_are_valid_distinct_open_and_best_first",
+            test="tests/models/generation/test_beam_search.py::test_beams_are_valid_distinct_open_and_best_first",
         ),
         Mechanism(
             "hashed user token",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from baselines.tiger import RQ_VAE, TEXTS, TRAINING
 from bench.recommender import Mechanism
 from models.fidelity import features_line, optimiser_line, quantizer_line
-from models.t5_generative import T5GenerativeConfig, T5Recommender
+from models.generation.t5_network import T5GenerativeConfig, T5Recommender
 
 
 class TigerT5(T5Recommender):
@@ -21,20 +21,20 @@ class TigerT5(T5Recommender):
             "bidirectional T5 encoder-decoder over the code tokens of each item",
             "faithful",
             "section 3.2",
-            test="tests/models/test_t5.py::test_encoder_and_teacher_forced_logits_are_those_of_transformers",
+            test="tests/models/generation/test_t5.py::test_encoder_and_teacher_forced_logits_are_those_of_transformers",
         ),
         Mechanism(
             "autoregressive decoder over codes, beam search",
             "faithful",
             "section 3.2",
-            test="tests/models/test_t5.py::test_decoding_step_by_step_with_a_cache_is_that_of_transformers",
+            test="tests/models/generation/test_t5.py::test_decoding_step_by_step_with_a_cache_is_that_of_transformers",
         ),
         Mechanism(
             "invalid IDs filtered",
             "faithful",
             "section 4.5",
             "after generation; `trie: true` never generates them",
-            test="tests/models/test_glass_official.py::test_without_a_trie_invalid_ids_are_counted_and_dropped",
+            test="tests/models/glass/test_glass_official.py::test_without_a_trie_invalid_ids_are_counted_and_dropped",
         ),
         features_line("section 4", TEXTS, T5GenerativeConfig().tokenizer),
         quantizer_line("section 3.1; section 4", RQ_VAE, T5GenerativeConfig().tokenizer),
@@ -59,7 +59,7 @@ class TigerT5(T5Recommender):
             "the official GLASS code's: d 96, heads of 32, the last 50 items and not 20, logits that nothing scales (a "
             "T5 with tied embeddings divides by sqrt(d)), weights as PyTorch draws them but for token embeddings of "
             "deviation 0.1 (T5: 1). Between codes distances fall into two-sided buckets, the same up to 8 levels",
-            test="tests/models/test_t5.py::test_initial_weights_are_those_that_the_cards_name",
+            test="tests/models/generation/test_t5.py::test_initial_weights_are_those_that_the_cards_name",
         ),
         optimiser_line("section 4", TRAINING, T5GenerativeConfig().training, "512 targets"),
     )

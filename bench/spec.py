@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, fie
 
 from bench.data.cache import content_key
 from bench.data.dataset import ColdTargets, SeenItems
-from bench.data.own import DataFiles, name_of
+from bench.data.sources.own import DataFiles, name_of
 from bench.names import ColumnName, ModelName, PathName, RowLabel, Seed, Title, label_or_none
 
 ProtocolName = Literal["leave-one-out", "temporal", "shipped"]

@@ -6,9 +6,9 @@ Numbers come from the default configurations, so that a card can't go stale.
 from __future__ import annotations
 
 from bench.recommender import Mechanism
+from models.generation.seq2seq import Seq2SeqConfig
 from models.semantic_ids.tokenizer import TokenizerConfig
-from models.seq2seq import Seq2SeqConfig
-from models.training import TrainingConfig
+from models.training.loop import TrainingConfig
 
 
 def features_line(source: str, theirs: str, config: TokenizerConfig) -> Mechanism:
@@ -30,7 +30,7 @@ def features_line(source: str, theirs: str, config: TokenizerConfig) -> Mechanis
         f"{features.collaborative_weight:g}; 0 leaves that out), which no text says; texts are TF-IDF and SVD to "
         f"{features.text_dims} dimensions, weight {features.text_weight:g}; vectors that ship with the data join them. "
         "Every part is scaled to unit length before it is weighted",
-        test="tests/models/test_tokenizer.py::test_default_codes_know_which_items_occur_together_and_text_alone_does_not",
+        test="tests/models/semantic_ids/test_tokenizer.py::test_default_codes_know_which_items_occur_together_and_text_alone_does_not",
     )
 
 
@@ -57,7 +57,7 @@ def quantizer_line(source: str, theirs: str, config: TokenizerConfig) -> Mechani
 
 
 def network_line(source: str, config: Seq2SeqConfig) -> Mechanism:
-    """The line on sizes, constants and initial weights of `models.seq2seq`, the network of TIGER, GLASS and DualGR."""
+    """The line on sizes, constants and initial weights of `models.generation.seq2seq`, which many models share."""
     return Mechanism(
         "sizes, constants and initial weights of the encoder-decoder",
         "approximated",
@@ -68,7 +68,7 @@ def network_line(source: str, config: Seq2SeqConfig) -> Mechanism:
         "in cross-attention and not between codes; a start token; RMSNorm's epsilon is float32's 1.2e-7 (T5: 1e-6); a "
         "table for each level, tied to an output that nothing scales and drawn with deviation 1/sqrt(d) (T5: 1, output "
         "divided by sqrt(d)); other weights as PyTorch draws them",
-        test="tests/models/test_generative.py::test_one_pass_over_all_positions_equals_each_target_on_its_own",
+        test="tests/models/generation/test_generative.py::test_one_pass_over_all_positions_equals_each_target_on_its_own",
     )
 
 
@@ -92,5 +92,5 @@ def optimiser_line(source: str, theirs: str, config: TrainingConfig, batch: str 
         f"steps of warm-up and then along a cosine to a tenth, gradients clipped at {config.gradient_norm:g}{average}, "
         f"at most {config.epochs} epochs, {step} a step, the best of the validations by NDCG@10 with a patience of "
         f"{config.patience}",
-        test="tests/models/test_training.py::test_the_learning_rate_warms_up_and_falls_to_a_tenth_along_a_cosine",
+        test="tests/models/training/test_training.py::test_the_learning_rate_warms_up_and_falls_to_a_tenth_along_a_cosine",
     )

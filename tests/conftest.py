@@ -12,7 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 
-from bench.cli import main
+from bench.cli.main import main
 from bench.data import catalog
 
 OUTSIDE = Path(__file__).parent / "bench" / "outside"

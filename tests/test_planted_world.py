@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.analysis.significance import PairedComparison, compare
 from bench.execution.worker import execute
 from bench.plan import expand
-from bench.reporting.significance import PairedComparison, compare
 from bench.spec import RunResult
 from bench.suite_files import load_suite
 

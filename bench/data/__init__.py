@@ -1,1 +1,1 @@
-"""Data sets, protocols, item features and the artifact cache."""
+"""Data sets, how they are filtered and split, and the artifact cache."""

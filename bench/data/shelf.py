@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.data.dataset import Dataset
-from bench.data.own import DataFiles
+from bench.data.sources.own import DataFiles
 
 _CHUNK = 1 << 22
 """Entries of an array that are hashed at a time."""

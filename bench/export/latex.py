@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from bench.analysis.grid import Grid
+from bench.analysis.leaderboard import METRICS, leaderboard, tidy_metrics
 from bench.errors import BenchError, unknown_name
 from bench.evaluation.metrics import metric_name
 from bench.export.runs import ended, made_folder
 from bench.files import replaced
 from bench.plain_text import printable
-from bench.reporting.grid import Grid
-from bench.reporting.leaderboard import METRICS, leaderboard, tidy_metrics
 from bench.reporting.markdown import NONE, marked, plus_minus
 
 DEFAULT_METRICS = ("recall@5", "recall@10", "ndcg@5", "ndcg@10")

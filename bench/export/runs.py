@@ -11,9 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
+from bench.analysis.grid import Grid, Run
+from bench.analysis.leaderboard import SLICES, tidy_metrics
 from bench.errors import BenchError
-from bench.reporting.grid import Grid, Run
-from bench.reporting.leaderboard import SLICES, tidy_metrics
 from bench.spec import RunResult
 
 INSTALL = "pip install 'glass-bench[export]'"

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.analysis.grid import Grid, Run
 from bench.errors import BenchError
 from bench.export.runs import INSTALL, curve, ended, final_values, folder_of, made_folder, started
-from bench.reporting.grid import Grid, Run
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

@@ -1,1 +1,1 @@
-"""Tables, plots, markdown and leaderboards: pure functions of run results. Never imports torch."""
+"""The faces of a suite's results: report, summary and page, all functions of frames. Never imports torch."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from joblib import Parallel, delayed
 
-from bench.reporting.grid import Grid, Run
+from bench.analysis.grid import Grid, Run
 from bench.spec import RunResult
 
 Sections = list[str]

@@ -9,34 +9,22 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bench.analysis import diagnostics, families, fitness
+from bench.analysis.dataset_tables import DatasetTables, write_tables
+from bench.analysis.grid import Grid
 from bench.evaluation.metrics import PRIMARY_NAME
 from bench.evaluation.slices import REACH_WINDOW
 from bench.files import replaced
 from bench.names import file_part
-from bench.reporting import (
-    comparisons,
-    decoding,
-    decoding_figures,
-    diagnostics,
-    families,
-    figures,
-    fitness,
-    html,
-    pairwise,
-    provenance,
-    published,
-    published_figures,
-    questions,
-    sections,
-    style,
-    summary,
-    tuning,
-)
-from bench.reporting.dataset_tables import DatasetTables, write_tables
+from bench.reporting import html, summary
 from bench.reporting.drawn import Drawn
-from bench.reporting.grid import Grid
+from bench.reporting.figures import decoding as decoding_figures
+from bench.reporting.figures import published as published_figures
+from bench.reporting.figures import quality, style
 from bench.reporting.how_tested import HOW_TESTED
 from bench.reporting.markdown import foreign, page_text, paragraph
+from bench.reporting.tables import comparisons, decoding, pairs, provenance, published, questions, tuning
+from bench.reporting.tables import results as sections
 from bench.spec import RunResult, RunSpec, Suite
 
 
@@ -56,7 +44,7 @@ def write_report(
         suite: What was asked for.
         planned: Every run of it, in order.
         results: Those that have ended, in any order, failed and skipped ones included.
-        results_dir: The CSV files go in here, see `bench.reporting.dataset_tables.write_tables`.
+        results_dir: The CSV files go in here, see `bench.analysis.dataset_tables.write_tables`.
         reports_dir: `SUITE/report.md`, `SUITE/report.html` and `SUITE/figures/` go in here.
         command: How to run it again.
         processes: Data sets whose figures are drawn at a time.
@@ -87,7 +75,7 @@ def write_report(
     arguments = [(part, tables[part.datasets[0]], looks, page.parent / "figures") for part in grids]
     parts += chain.from_iterable((drawn or Drawn()).sections(grids, _dataset_sections, arguments, processes))
     parts += _over_datasets(
-        pairwise.average_ranks({name: found.wide for name, found in tables.items()}), page.parent / "figures"
+        pairs.average_ranks({name: found.wide for name, found in tables.items()}), page.parent / "figures"
     )
     cards = {
         result.spec.label: card
@@ -121,16 +109,16 @@ def _over_datasets(ranks: pd.DataFrame | None, folder: Path) -> list[str]:
     if ranks is None:
         return []
     style.use_style()
-    style.save(pairwise.ranks_figure(ranks), folder / "ranks")
+    style.save(pairs.ranks_figure(ranks), folder / "ranks")
     return _section(
         "## Over all data sets",
         f"Models with complete runs on every data set, ranked by mean {PRIMARY_NAME} on each.",
-        pairwise.ranks_table(ranks),
+        pairs.ranks_table(ranks),
         "![Mean ranks with the critical difference](figures/ranks.png)",
     )
 
 
-def _dataset_sections(grid: Grid, found: DatasetTables, looks: figures.Styles, folder: Path) -> list[str]:
+def _dataset_sections(grid: Grid, found: DatasetTables, looks: quality.Styles, folder: Path) -> list[str]:
     """All tables and figures of one data set, possibly in a process of its own."""
     dataset, wide, compared = grid.datasets[0], found.wide, found.compared
     legend = f"{fitness.UNFIT_MARK.strip()} {fitness.UNFIT}: see the table of results." if found.unfit else None
@@ -149,7 +137,7 @@ def _dataset_sections(grid: Grid, found: DatasetTables, looks: figures.Styles, f
         sections.main_table(wide, grid, compared),
         sections.best_possible_table(grid),
         sections.notes(grid),
-        picture("quality", f"{PRIMARY_NAME} of every model", figures.quality(wide, grid, looks)),
+        picture("quality", f"{PRIMARY_NAME} of every model", quality.quality(wide, grid, looks)),
     )
     if not grid.results:
         return parts
@@ -158,7 +146,7 @@ def _dataset_sections(grid: Grid, found: DatasetTables, looks: figures.Styles, f
         f"{PRIMARY_NAME}, each model against the best by mean, on the seeds that both have completed. p is that of the "
         f"test alone; p (Holm) has {families.all_pairs(len(compared)).phrase}, since the numbers themselves chose the "
         "best one. Effect size: the difference in standard deviations of the queries' differences.",
-        pairwise.against_best(compared, found.unfit),
+        pairs.against_best(compared, found.unfit),
         legend,
     )
     parts += _section(
@@ -166,8 +154,8 @@ def _dataset_sections(grid: Grid, found: DatasetTables, looks: figures.Styles, f
         "The same test for every two models: the row is significantly better (>) or worse (<) than the column's model, "
         f"or neither is shown (=), with {families.all_pairs(len(compared)).phrase}. Both p-values of each pair are in "
         "`pairs.csv`.",
-        pairwise.beats_table(compared, found.unfit),
-        picture("pairs", f"Differences in {PRIMARY_NAME} between every two models", pairwise.pairwise_figure(compared)),
+        pairs.beats_table(compared, found.unfit),
+        picture("pairs", f"Differences in {PRIMARY_NAME} between every two models", pairs.pairwise_figure(compared)),
     )
     for number, pair in enumerate(questions.questions(grid)):
         parts += _section(
@@ -185,7 +173,7 @@ def _dataset_sections(grid: Grid, found: DatasetTables, looks: figures.Styles, f
             comparisons.HOW_TO_READ if number == 0 else None,
             comparisons.comparison_table(answer),
             legend if answer.unfit else None,
-            picture(f"comparison-{file_part(comparison.title)}", title, figures.comparison(answer, grid, looks)),
+            picture(f"comparison-{file_part(comparison.title)}", title, quality.comparison(answer, grid, looks)),
         )
     parts += _section(
         f"## {dataset}: item level and SID level",
@@ -200,8 +188,8 @@ def _dataset_sections(grid: Grid, found: DatasetTables, looks: figures.Styles, f
         "Head: targets among the 20 % of items with the most training interactions. Tail: all others.",
         sections.head_tail_table(wide),
         sections.cold_table(grid),
-        picture("head-tail", f"{PRIMARY_NAME} on head and tail targets", figures.head_tail(grid, looks)),
-        picture("popularity", f"{PRIMARY_NAME} by popularity of the target", figures.popularity(grid)),
+        picture("head-tail", f"{PRIMARY_NAME} on head and tail targets", quality.head_tail(grid, looks)),
+        picture("popularity", f"{PRIMARY_NAME} by popularity of the target", quality.popularity(grid)),
     )
     parts += _section(
         f"## {dataset}: what is recommended",
@@ -220,7 +208,7 @@ def _dataset_sections(grid: Grid, found: DatasetTables, looks: figures.Styles, f
         f"{PRIMARY_NAME}.",
         sections.history_table(grid),
         sections.history_quarters_table(grid),
-        picture("history-length", f"{PRIMARY_NAME} by length of the history", figures.history_length(grid, looks)),
+        picture("history-length", f"{PRIMARY_NAME} by length of the history", quality.history_length(grid, looks)),
     )
     parts += _section(
         f"## {dataset}: reach",
@@ -228,9 +216,9 @@ def _dataset_sections(grid: Grid, found: DatasetTables, looks: figures.Styles, f
         f"What occurred only before the last {REACH_WINDOW} events is out of sight of every model that reads no "
         "further.",
         sections.reach_table(grid, "item"),
-        picture("reach-item", f"{PRIMARY_NAME} by reach of the target", figures.reach(grid, looks, "item")),
+        picture("reach-item", f"{PRIMARY_NAME} by reach of the target", quality.reach(grid, looks, "item")),
         sections.reach_table(grid, "category"),
-        picture("reach-category", f"{PRIMARY_NAME} by reach of its category", figures.reach(grid, looks, "category")),
+        picture("reach-category", f"{PRIMARY_NAME} by reach of its category", quality.reach(grid, looks, "category")),
     )
     parts += _section(
         f"## {dataset}: semantic-ID health",
@@ -242,21 +230,21 @@ def _dataset_sections(grid: Grid, found: DatasetTables, looks: figures.Styles, f
     parts += _section(
         f"## {dataset}: learning curves",
         "",
-        picture("learning-curves", f"Validation {PRIMARY_NAME} during training", figures.learning_curves(grid, looks)),
+        picture("learning-curves", f"Validation {PRIMARY_NAME} during training", quality.learning_curves(grid, looks)),
     )
     parts += _section(
         f"## {dataset}: cost",
         "Wall-clock times of runs that may have shared the machine with others.",
         sections.cost_table(grid, wide),
         picture(
-            "cost", f"{PRIMARY_NAME} against training time, answering time and size", figures.cost(wide, grid, looks)
+            "cost", f"{PRIMARY_NAME} against training time, answering time and size", quality.cost(wide, grid, looks)
         ),
     )
     return parts + _published(grid, dataset, looks, picture)
 
 
 def _published(
-    grid: Grid, dataset: str, looks: figures.Styles, picture: Callable[[str, str, Figure | None], str | None]
+    grid: Grid, dataset: str, looks: quality.Styles, picture: Callable[[str, str, Figure | None], str | None]
 ) -> list[str]:
     """What others published of these rows; nothing where the suite names nothing."""
     found = published.replications(grid, dataset)
@@ -281,7 +269,7 @@ def _published(
 
 
 def _decoding(
-    grid: Grid, dataset: str, looks: figures.Styles, picture: Callable[[str, str, Figure | None], str | None]
+    grid: Grid, dataset: str, looks: quality.Styles, picture: Callable[[str, str, Figure | None], str | None]
 ) -> list[str]:
     """Where the models with traces lose their targets; nothing where no model has one."""
     if not grid.runs:

@@ -6,18 +6,18 @@ from collections.abc import Collection, Mapping, Sequence
 
 import pandas as pd
 
+from bench.analysis.dataset_tables import DatasetTables
+from bench.analysis.families import all_pairs, both, in_words
+from bench.analysis.fitness import UNFIT, FloorTest, caution, floor_of, mark_of
+from bench.analysis.grid import Grid, generates_semantic_ids
+from bench.analysis.leaderboard import by_slice
+from bench.analysis.significance import ALPHA
 from bench.evaluation.metrics import PRIMARY_METRIC, PRIMARY_NAME, metric_name
 from bench.evaluation.slices import REACH_WINDOW, popularity_slices
-from bench.reporting.dataset_tables import DatasetTables
-from bench.reporting.families import all_pairs, both, in_words
-from bench.reporting.fitness import UNFIT, FloorTest, caution, floor_of, mark_of
-from bench.reporting.grid import Grid, generates_semantic_ids
-from bench.reporting.leaderboard import by_slice
 from bench.reporting.markdown import NONE, number, p_cell, p_value, plus_minus, table
 from bench.reporting.metric_names import SECONDARY_METRIC
-from bench.reporting.pairwise import pair_of
-from bench.reporting.questions import OVERALL, PartTest, compared_cells, of_question, questions
-from bench.reporting.significance import ALPHA
+from bench.reporting.tables.pairs import pair_of
+from bench.reporting.tables.questions import OVERALL, PartTest, compared_cells, of_question, questions
 
 MEAN = f"item.overall.{PRIMARY_METRIC}.mean"
 STD = f"item.overall.{PRIMARY_METRIC}.std"

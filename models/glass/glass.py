@@ -12,21 +12,21 @@ from pydantic import AfterValidator, Field
 from torch import Tensor
 
 from bench.data.dataset import TrainingData
-from bench.data.features import item_features
 from bench.recommender import Config, FitContext, Mechanism
 from bench.search_space import Choice, SearchSpace
-from models.age_bias import AgeBias
 from models.fidelity import features_line, network_line, optimiser_line, quantizer_line
-from models.generative import GenerativeRecommender
-from models.generative_network import GenerativeConfig, GenerativeNetwork
+from models.generation.network import GenerativeConfig, GenerativeNetwork
+from models.generation.recommender import GenerativeRecommender
+from models.generation.seq2seq import Attention, DecoderLayer, Retrieved
 from models.glass.gated_fusion import AdaptiveGatedFusion
 from models.glass.sid_tier import MOST_TIERS, SIDTier, code_prototypes, similarity_tiers, tier_edges
-from models.long_term import LongTerm, RaggedItems
-from models.prefix_bias import PrefixBias, agreement
-from models.retrieved_items import Retrieval, SearchIndexes, prepare_retrieved
+from models.history.age_bias import AgeBias
+from models.history.long_term import LongTerm, RaggedItems
+from models.history.prefix_bias import PrefixBias, agreement
+from models.history.retrieved_items import Retrieval, SearchIndexes, prepare_retrieved
+from models.history.semantic_search import SemanticSearchIndex, nearest_codes
+from models.semantic_ids.item_features import item_features
 from models.semantic_ids.semantic_ids import SemanticIds
-from models.semantic_search import SemanticSearchIndex, nearest_codes
-from models.seq2seq import Attention, DecoderLayer, Retrieved
 
 
 def _ascending(edges: tuple[float, ...]) -> tuple[float, ...]:
@@ -260,7 +260,7 @@ class Glass(GenerativeRecommender):
             "SID-Tier: tier counts of the long-term history as one token",
             "faithful",
             "section 3.2",
-            test="tests/models/test_sid_tier.py::test_tier_counts_are_those_of_three_loops",
+            test="tests/models/glass/test_sid_tier.py::test_tier_counts_are_those_of_three_loops",
         ),
         Mechanism(
             "place of the SID-Tier token",
@@ -272,7 +272,7 @@ class Glass(GenerativeRecommender):
             "semantic hard search by the first code, per beam",
             "faithful",
             "section 3.3",
-            test="tests/models/test_semantic_search.py::test_search_finds_what_walking_back_finds",
+            test="tests/models/history/test_semantic_search.py::test_search_finds_what_walking_back_finds",
         ),
         Mechanism(
             "search over the long-term history alone",
@@ -281,7 +281,7 @@ class Glass(GenerativeRecommender):
             "options beyond the paper, off by default: `search.recent` finds the short-term events, too; "
             "`search.age_bias` tells attention how many events ago each lies, `search.prefix_bias` how many of the "
             "codes generated so far its item has",
-            test="tests/models/test_generative.py::test_the_long_term_history_ends_where_the_window_begins",
+            test="tests/models/generation/test_generative.py::test_the_long_term_history_ends_where_the_window_begins",
         ),
         Mechanism(
             "retrieved items as 3 tokens each",
@@ -297,7 +297,7 @@ class Glass(GenerativeRecommender):
             "section 3.4; official code",
             "the gate sees [hidden ; Z_ret] as in the official code; `gate_input: short` is the paper's. "
             "It is shut at the begin token, as there, and where nothing was retrieved, where it stays open there",
-            test="tests/models/test_gated_fusion.py::test_the_gate_reads_its_input_and_what_was_retrieved",
+            test="tests/models/glass/test_gated_fusion.py::test_the_gate_reads_its_input_and_what_was_retrieved",
         ),
         Mechanism(
             "semantic neighbour augmentation, codebook resizing",
@@ -305,7 +305,7 @@ class Glass(GenerativeRecommender):
             "section 3.5",
             f"off by default; with it, codes join a search that found fewer than {SearchConfig().threshold} items "
             "(`search.threshold`; the paper's tau was not at hand)",
-            test="tests/models/test_semantic_search.py::"
+            test="tests/models/history/test_semantic_search.py::"
             "test_own_events_come_first_and_neighbours_join_only_below_the_threshold",
         ),
         Mechanism(
@@ -315,7 +315,7 @@ class Glass(GenerativeRecommender):
             "causal encoder with one token per item; each window of up to 50 events is trained at every position "
             "with everything before the window as the long-term history of SID-Tier; as for a query, a search leaves "
             "out the last 50 events before each target",
-            test="tests/models/test_generative.py::test_one_pass_over_all_positions_equals_each_target_on_its_own",
+            test="tests/models/generation/test_generative.py::test_one_pass_over_all_positions_equals_each_target_on_its_own",
         ),
         Mechanism(
             "semantic IDs shared by colliding items",
@@ -324,7 +324,7 @@ class Glass(GenerativeRecommender):
             "a disambiguation token and a prefix trie, as for TIGER; `tokenizer.disambiguate: false` shares them, "
             "`normalise: catalogue` knows the trie in training, too, and `copying`, off by default, lets the codes of "
             "events that the model reads be copied",
-            test="tests/models/test_generative_recommender.py::"
+            test="tests/models/generation/test_generative_recommender.py::"
             "test_items_that_share_a_sid_share_its_score_and_are_ordered_by_training_popularity",
         ),
         features_line("official code, data/prepare_rqvae.py", SHIPPED_VECTORS, GlassConfig().tokenizer),

@@ -22,11 +22,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from bench.data.dataset import TrainingData
-from bench.data.features import item_features
 from bench.data.interactions import PAD
 from bench.recommender import FitContext, Mechanism
 from bench.search_space import SearchSpace
 from models.fidelity import features_line, optimiser_line, quantizer_line
+from models.generation.t5 import RetrievedTokens, T5Attention, T5DecoderLayer
+from models.generation.t5_network import PAD_TOKEN, T5GenerativeConfig, T5Network, T5Recommender
 from models.glass.gated_fusion import AdaptiveGatedFusion
 from models.glass.glass import (
     OFFICIAL_RQ_VAE,
@@ -38,11 +39,10 @@ from models.glass.glass import (
     neighbours_of,
 )
 from models.glass.sid_tier import CHUNK_ITEMS, SIDTier, code_prototypes, similarity_tiers, tier_counts
-from models.long_term import LongTerm, look_up
-from models.retrieved_items import SearchIndexes
+from models.history.long_term import LongTerm, look_up
+from models.history.retrieved_items import SearchIndexes
+from models.semantic_ids.item_features import item_features
 from models.semantic_ids.semantic_ids import SemanticIds
-from models.t5 import RetrievedTokens, T5Attention, T5DecoderLayer
-from models.t5_generative import PAD_TOKEN, T5GenerativeConfig, T5Network, T5Recommender
 
 
 class OfficialSIDTierConfig(SIDTierConfig):
@@ -217,7 +217,7 @@ class GlassOfficial(T5Recommender):
             "official code",
             "with its weights the same logits, up to rounding (`load_official` says how far); the begin token is not "
             "tied to the code whose token it shares there",
-            test="tests/models/test_official_weights.py::"
+            test="tests/models/glass/test_official_weights.py::"
             "test_with_official_weights_logits_are_those_of_the_official_function",
         ),
         Mechanism(
@@ -227,7 +227,7 @@ class GlassOfficial(T5Recommender):
             "inner products with the prototypes, four tiers, the token in front; paper: `sid_tier.similarity: "
             "cosine`, `sid_tier.tiers: 20`, `sid_tier.place: last`. Features of several parts have inner products "
             "beyond 1, which count nowhere; vectors that ship count at unit length here, as they come there",
-            test="tests/models/test_glass_official.py::test_tier_shares_are_those_of_a_histogram_per_code",
+            test="tests/models/glass/test_glass_official.py::test_tier_shares_are_those_of_a_histogram_per_code",
         ),
         Mechanism(
             "semantic hard search by the first code, per beam: the 30 most recent items, a key per code",
@@ -235,21 +235,21 @@ class GlassOfficial(T5Recommender):
             "official code",
             "also where it stops the gradient into the code embeddings; attention dropout hits all occurrences of a "
             "token together",
-            test="tests/models/test_glass_official.py::test_every_step_of_generation_equals_the_naive_forward",
+            test="tests/models/glass/test_glass_official.py::test_every_step_of_generation_equals_the_naive_forward",
         ),
         Mechanism(
             "adaptive gated fusion",
             "faithful",
             "official code",
             "on [hidden ; Z_ret], shut at the begin token only; paper: `gate_input: short`",
-            test="tests/models/test_glass_official.py::test_the_gate_is_shut_at_the_begin_token_only",
+            test="tests/models/glass/test_glass_official.py::test_the_gate_is_shut_at_the_begin_token_only",
         ),
         Mechanism(
             "semantic neighbour augmentation, codebook resizing",
             "faithful",
             "section 3.5",
             "off by default, as in the official preparation",
-            test="tests/models/test_semantic_search.py::"
+            test="tests/models/history/test_semantic_search.py::"
             "test_own_events_come_first_and_neighbours_join_only_below_the_threshold",
         ),
         Mechanism(
@@ -260,14 +260,14 @@ class GlassOfficial(T5Recommender):
             "adds 1e-9 to the first one's probability, "
             "ranks by a further token that was never trained, and leaves invalid IDs in their places. `trie: true` "
             "generates valid IDs only",
-            test="tests/models/test_glass_official.py::test_without_a_trie_invalid_ids_are_counted_and_dropped",
+            test="tests/models/glass/test_glass_official.py::test_without_a_trie_invalid_ids_are_counted_and_dropped",
         ),
         Mechanism(
             "one target per example, everything before its 50 events as long-term history",
             "approximated",
             "official code",
             "the official data pour the long-term histories of all rows of a user together, test rows included",
-            test="tests/models/test_sampled_targets.py::test_a_batch_holds_what_lies_before_each_target",
+            test="tests/models/training/test_sampled_targets.py::test_a_batch_holds_what_lies_before_each_target",
         ),
         Mechanism(
             "initial weights, and the loss of a target",
@@ -275,7 +275,7 @@ class GlassOfficial(T5Recommender):
             "official code, glass/main_glass.py",
             "token embeddings of deviation 0.1, where the official code's have 1 (`initial_std`); all else as PyTorch "
             "draws it, as there. The sum over a target's codes, where the official code takes the mean",
-            test="tests/models/test_t5.py::test_initial_weights_are_those_that_the_cards_name",
+            test="tests/models/generation/test_t5.py::test_initial_weights_are_those_that_the_cards_name",
         ),
         features_line("official code, data/prepare_rqvae.py", SHIPPED_VECTORS, GlassOfficialConfig().tokenizer),
         quantizer_line("official code, rqvae/main.py", OFFICIAL_RQ_VAE, GlassOfficialConfig().tokenizer),

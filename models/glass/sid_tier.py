@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.long_term import LongTerm
+from models.history.long_term import LongTerm
 
 CHUNK_ITEMS = 1 << 16
 """Items of which temporary arrays are made at a time."""

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from bench.data.cache import ArtifactCache
 from bench.data.dataset import TrainingData
-from bench.data.features import FEATURES_VERSION, FeatureConfig, features_source, item_features
 from bench.recommender import Config, FitContext
+from models.semantic_ids.item_features import FEATURES_VERSION, FeatureConfig, features_source, item_features
 from models.semantic_ids.rq_kmeans import FIT_SAMPLE, rq_kmeans
 from models.semantic_ids.rq_vae import RQVAEConfig, rq_vae
 from models.semantic_ids.semantic_ids import SemanticIds, collision_rate, level_health, with_disambiguation

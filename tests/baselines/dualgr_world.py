@@ -11,7 +11,7 @@ from torch import Tensor
 
 from baselines.dualgr import DualGRConfig, DualGRNetwork
 from bench.data.interactions import PAD
-from models.long_term import LongTerm
+from models.history.long_term import LongTerm
 from models.semantic_ids.semantic_ids import SemanticIds, with_disambiguation
 from models.semantic_ids.trie import PrefixTrie
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from baselines.recbole_base import RecBoleModel
+from baselines.recbole.base import RecBoleModel
 from bench.data.cache import ArtifactCache
 from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import Histories, Interactions

@@ -38,10 +38,10 @@ from bench.data.cache import ArtifactCache
 from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import Histories, Interactions
 from bench.recommender import FitContext
-from models import generative
-from models.generative import GenerativeRecommender
-from models.generative_network import GenerativeNetwork
-from models.long_term import LongTerm, RaggedItems
+from models.generation import recommender as generative
+from models.generation.network import GenerativeNetwork
+from models.generation.recommender import GenerativeRecommender
+from models.history.long_term import LongTerm, RaggedItems
 from models.semantic_ids.semantic_ids import with_disambiguation
 
 each_config = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)

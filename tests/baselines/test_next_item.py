@@ -19,7 +19,7 @@ from bench.data.cache import ArtifactCache
 from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import PAD, Histories, Interactions
 from bench.recommender import FitContext
-from models.windows import WindowBatch
+from models.training.windows import WindowBatch
 
 N_ITEMS = 9
 SMALL: dict[str, Any] = {"length": 6, "dim": 8, "dropout": 0.2}

@@ -16,7 +16,7 @@ from baselines.popularity import Popularity
 from bench.data.cache import ArtifactCache
 from bench.data.interactions import Histories
 from bench.data.protocols import Split, split
-from bench.data.synthetic import WorldConfig, planted_dataset
+from bench.data.sources.synthetic import WorldConfig, planted_dataset
 from bench.errors import SkippedRun
 from bench.evaluation.evaluator import judge
 from bench.evaluation.metrics import compute, ndcg, recall

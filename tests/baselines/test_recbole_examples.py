@@ -20,9 +20,9 @@ from recbole_world import (
     world,
 )
 
-from baselines.recbole_adapter import make_config, make_dataset, training_loader, write_atomic_files
-from baselines.recbole_base import RecBoleModel
-from baselines.recbole_models import RecBoleBERT4Rec, RecBoleCaser, RecBoleFDSA, RecBoleHGN, RecBoleSTAMP
+from baselines.recbole.adapter import make_config, make_dataset, training_loader, write_atomic_files
+from baselines.recbole.base import RecBoleModel
+from baselines.recbole.models import RecBoleBERT4Rec, RecBoleCaser, RecBoleFDSA, RecBoleHGN, RecBoleSTAMP
 from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import PAD
 from bench.errors import BenchError, SkippedRun

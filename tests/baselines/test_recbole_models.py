@@ -25,10 +25,10 @@ from recbole_world import (
     world,
 )
 
-from baselines import recbole_adapter
-from baselines.recbole_adapter import load_recbole, make_config
-from baselines.recbole_base import RecBoleModel
-from baselines.recbole_models import (
+from baselines.recbole import adapter
+from baselines.recbole.adapter import load_recbole, make_config
+from baselines.recbole.base import RecBoleModel
+from baselines.recbole.models import (
     RecBoleBERT4Rec,
     RecBoleCaser,
     RecBoleFDSA,
@@ -288,6 +288,6 @@ def test_without_recbole_the_run_is_skipped_and_told_how_to_add_it(
 @needs_recbole
 @pytest.mark.usefixtures("_import_recbole_anew")
 def test_a_pandas_too_new_for_recbole_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recbole_adapter.pd, "__version__", "3.0.1")
+    monkeypatch.setattr(adapter.pd, "__version__", "3.0.1")
     with pytest.raises(SkippedRun, match="needs pandas<3"):
         fitted(RecBoleSASRec, tmp_path)

@@ -12,7 +12,7 @@ from bench.data.cache import ArtifactCache
 from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import Histories, Interactions
 from bench.recommender import FitContext
-from models.generative import GenerativeRecommender
+from models.generation.recommender import GenerativeRecommender
 from models.glass.glass import Glass
 
 N_ITEMS = 9

@@ -1,4 +1,4 @@
-"""TIGER on the T5 backbone end to end; that the backbone is right is shown in `tests/models/test_t5.py`."""
+"""TIGER on the T5 backbone end to end; that the backbone is right is shown in `tests/models/generation/test_t5.py`."""
 
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from bench.data.cache import ArtifactCache
 from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import Histories, Interactions
 from bench.recommender import FitContext
+from models.generation.t5_network import T5Recommender
 from models.glass.official import GlassOfficial
-from models.t5_generative import T5Recommender
 
 N_ITEMS = 9
 

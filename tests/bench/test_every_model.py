@@ -12,9 +12,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bench.cli import main
+from bench.cli.main import main
 from bench.data import catalog
-from bench.data.synthetic import WorldConfig, planted_dataset
+from bench.data.sources.synthetic import WorldConfig, planted_dataset
 from bench.execution.store import ResultStore
 from bench.execution.worker import execute
 from bench.plan import expand

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.data.own import name_of
+from bench.analysis.grid import Run
+from bench.data.sources.own import name_of
 from bench.errors import BenchError
 from bench.export.runs import folder_of
 from bench.names import RESERVED, alike, file_part, path_name, row_label
 from bench.plan import Plan
 from bench.registry import BUILT_IN, model_names
-from bench.reporting.grid import Run
 from bench.spec import Comparison, DatasetSpec, Entry, RunSpec, Suite
 from bench.suite_files import load_suite
 

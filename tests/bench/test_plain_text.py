@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.table import Table
 
-from bench.cli import main
+from bench.analysis.grid import Run
+from bench.cli.main import main
 from bench.console import Console, literal, say
 from bench.errors import BenchError, MissingDataError, SkippedRun, reason_of, unknown_name
 from bench.execution.heartbeat import Heartbeat, heartbeat_path, read_heartbeat
 from bench.execution.progress import Progress
 from bench.execution.worker import supervised
 from bench.plain_text import MOST_CHARACTERS, one_line, printable, quoted, shortened
-from bench.reporting.grid import Run
 from bench.spec import DatasetSpec, RunResult, RunSpec
 
 HOSTILE = "a\nb\r\x1b[2J\x1b]0;title\x07\u202eevil\u2028\u200b\ud800\x00\t\x9b31m"

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.age_bias import AgeBias
-from models.copying import CopyHead
-from models.generative_network import GenerativeNetwork
+from models.generation.network import GenerativeNetwork
+from models.generation.seq2seq import Attention
 from models.glass.glass import GlassNetwork
-from models.long_term import LongTerm, RaggedItems
-from models.seq2seq import Attention
+from models.history.age_bias import AgeBias
+from models.history.copying import CopyHead
+from models.history.long_term import LongTerm, RaggedItems
 
 Vector = np.ndarray
 

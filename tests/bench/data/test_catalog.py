@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.data import recbole_wheel
 from bench.data.catalog import CATALOG, available_datasets, load_dataset
 from bench.data.fingerprint import dataset_hash
 from bench.data.protocols import split
+from bench.data.sources import recbole_wheel
 from bench.errors import BenchError
 
 HAS_RECBOLE = importlib.util.find_spec("recbole") is not None

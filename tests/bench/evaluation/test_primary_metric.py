@@ -15,9 +15,9 @@ from bench.reporting.metric_names import SECONDARY_METRIC, column
 BENCH = Path(__file__).parents[3] / "bench"
 LISTS_OF_METRICS = {
     ("evaluation/metrics.py", "ndcg@10"),  # the declaration
-    ("reporting/leaderboard.py", "ndcg@10"),  # among all that the leaderboard holds
+    ("analysis/leaderboard.py", "ndcg@10"),  # among all that the leaderboard holds
     ("export/latex.py", "ndcg@10"),  # among the columns of an export
-    ("results_cli.py", "ndcg@10"),  # how to write such columns
+    ("cli/results.py", "ndcg@10"),  # how to write such columns
 }
 
 

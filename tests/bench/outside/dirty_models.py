@@ -29,16 +29,16 @@ from outside_models import Outside
 
 import baselines.full_ranking
 import baselines.item_knn
-import bench.data.features
 import bench.evaluation.evaluator
 import bench.evaluation.metrics
+import models.semantic_ids.item_features
 import models.semantic_ids.tokenizer
-import models.training
+import models.training.loop
 from bench.data import catalog
 from bench.data.dataset import TrainingData
-from bench.data.features import FeatureConfig, item_features
 from bench.data.interactions import Histories, Interactions
 from bench.recommender import Config, DecodingTrace, FitContext, Recommendations, Recommender
+from models.semantic_ids.item_features import FeatureConfig, item_features
 
 Deed = Callable[[TrainingData, FitContext], object]
 TOKENIZER = models.semantic_ids.tokenizer.TokenizerConfig(codebooks=(4, 4))
@@ -87,12 +87,12 @@ def _own_code_under_a_known_name(train: TrainingData, context: FitContext) -> No
     def make() -> dict[str, np.ndarray]:
         return {"codes": np.zeros((train.n_items, 2), dtype=np.int64) + np.arange(2)}
 
-    features = bench.data.features.features_source(train, TOKENIZER.features)
+    features = models.semantic_ids.item_features.features_source(train, TOKENIZER.features)
     key = {
         "data": features,
         "config": TOKENIZER.model_dump(mode="json", exclude={"disambiguate", "utilisation_floor"}),
         "version": models.semantic_ids.tokenizer.VERSION,
-        "features_version": bench.data.features.FEATURES_VERSION,
+        "features_version": models.semantic_ids.item_features.FEATURES_VERSION,
     }
     context.cache.get("semantic_ids", key, make)
 
@@ -195,7 +195,9 @@ DEEDS: dict[str, Deed] = {
     "other clusters": lambda t, c: _under(
         models.semantic_ids.tokenizer, "rq_kmeans", lambda f, *_: np.arange(2 * len(f)).reshape(-1, 2) % 4, t, c
     ),
-    "other features": lambda t, c: _under(bench.data.features, "_unit_rows", lambda rows: np.ones(rows.shape), t, c),
+    "other features": lambda t, c: _under(
+        models.semantic_ids.item_features, "_unit_rows", lambda rows: np.ones(rows.shape), t, c
+    ),
     "shuffled items": _of_shuffled_items,
     "shuffled events": _of_shuffled_events,
     "own code": _own_code_under_a_known_name,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from bench.reporting.grid import Grid
+from bench.analysis.grid import Grid
 from bench.seeds import seed_for
 from bench.spec import RunResult
 

@@ -141,7 +141,7 @@ def make_result(spec: RunSpec) -> RunResult:
                     "status": "faithful",
                     "source": "TIGER, section 3.2",
                     "note": "",
-                    "test": "tests/models/test_trie.py::test_only_valid",
+                    "test": "tests/models/semantic_ids/test_trie.py::test_only_valid",
                 },
                 {
                     "name": "text encoder",

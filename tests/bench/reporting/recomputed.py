@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.reporting.leaderboard import METRICS
+from bench.analysis.leaderboard import METRICS
 from bench.reporting.markdown import number, p_cell, percent, plus_minus
 from bench.reporting.metric_names import column as heading
 

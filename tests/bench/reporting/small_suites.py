@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.reporting.grid import Grid
+from bench.analysis.grid import Grid
 from bench.spec import DatasetSpec, Entry, RunResult, RunSpec, Suite
 
 N_ITEMS = 1_000

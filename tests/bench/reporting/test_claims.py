@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_suites import grid_of, suite_of
 
-from bench.reporting import comparisons
-from bench.reporting.dataset_tables import write_tables
+from bench.analysis.dataset_tables import write_tables
 from bench.reporting.markdown import p_cell
 from bench.reporting.summary import findings, overview, shared_question
+from bench.reporting.tables import comparisons
 from bench.spec import Comparison
 
 ROWS = ("popularity", "tiger", "tiger-wide", "hstu", "hstu-wide")

@@ -12,10 +12,12 @@ import pytest
 from matplotlib.figure import Figure
 from traces import N_QUERIES, PAPER, TRACED, make_trace, with_trace
 
+from bench.analysis.grid import Grid
 from bench.evaluation.decoding import conditional_rank, rank_progression
-from bench.reporting import decoding, decoding_figures, style
-from bench.reporting.grid import Grid
+from bench.reporting.figures import decoding as decoding_figures
+from bench.reporting.figures import style
 from bench.reporting.report import write_report
+from bench.reporting.tables import decoding
 from bench.spec import RunResult, RunSpec, Suite
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.analysis.grid import Grid
 from bench.reporting import report
 from bench.reporting.drawn import Drawn
-from bench.reporting.grid import Grid
 from bench.spec import RunResult, RunSpec, Suite
 
 

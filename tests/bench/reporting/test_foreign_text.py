@@ -17,16 +17,16 @@ from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
 from test_html import Elements
 
+from bench.analysis.csv_files import write_csv
+from bench.analysis.grid import Grid
+from bench.analysis.leaderboard import leaderboard, tidy_metrics, write_leaderboards
 from bench.export.latex import escape as latex
 from bench.plain_text import printable
-from bench.reporting.csv_files import write_csv
-from bench.reporting.grid import Grid
+from bench.reporting.figures.style import headline
 from bench.reporting.html import page
-from bench.reporting.leaderboard import leaderboard, tidy_metrics, write_leaderboards
 from bench.reporting.markdown import code, fenced, foreign, page_text, paragraph, table
-from bench.reporting.provenance import how_to_repeat, unfinished
 from bench.reporting.report import write_report
-from bench.reporting.style import headline
+from bench.reporting.tables.provenance import how_to_repeat, unfinished
 from bench.spec import Comparison, Published, RunResult, RunSpec, Suite
 
 FORMULAS = [

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.analysis.grid import Grid
+from bench.analysis.leaderboard import LEADERBOARD_COLUMNS, leaderboard, tidy_metrics
 from bench.evaluation.evaluator import K_MAX
 from bench.evaluation.metrics import compute
-from bench.reporting import figures, style
-from bench.reporting.grid import Grid
-from bench.reporting.leaderboard import LEADERBOARD_COLUMNS, leaderboard, tidy_metrics
-from bench.reporting.questions import question_table, question_tests
+from bench.reporting.figures import quality, style
 from bench.reporting.report import write_report
-from bench.reporting.sections import reach_table
+from bench.reporting.tables.questions import question_table, question_tests
+from bench.reporting.tables.results import reach_table
 from bench.spec import RunResult
 
 N_QUERIES = 943
@@ -57,12 +57,12 @@ def test_the_table_tells_the_parts_and_their_values(grid: Grid) -> None:
 
 def test_a_cut_that_tells_no_queries_apart_has_no_table_and_no_figure(grid: Grid) -> None:
     assert reach_table(grid, "category") is None
-    assert figures.reach(grid, style.model_styles(grid.models), "category") is None
+    assert quality.reach(grid, style.model_styles(grid.models), "category") is None
 
 
 def test_the_figure_has_a_panel_a_part_with_every_model(grid: Grid) -> None:
     style.use_style()
-    figure = figures.reach(grid, style.model_styles(grid.models), "item")
+    figure = quality.reach(grid, style.model_styles(grid.models), "item")
     assert figure is not None
     assert [axes.get_title(loc="left") for axes in figure.axes] == [
         "last 50 events (n = 300)",

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from drawn_files import is_drawn
 
-from bench.reporting.dataset_tables import DatasetTables
-from bench.reporting.grid import Grid
-from bench.reporting.leaderboard import leaderboard, tidy_metrics
+from bench.analysis.dataset_tables import DatasetTables
+from bench.analysis.grid import Grid
+from bench.analysis.leaderboard import leaderboard, tidy_metrics
 from bench.reporting.report import write_report
-from bench.reporting.sections import fidelity_cards, level_table, notes
 from bench.reporting.summary import findings
+from bench.reporting.tables.results import fidelity_cards, level_table, notes
 from bench.spec import RunResult, RunSpec, Suite
 
 COMMAND = "python -m bench run --suite made-up"

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.reporting.dataset_tables import DatasetTables, write_tables
-from bench.reporting.grid import Grid
-from bench.reporting.leaderboard import leaderboard, tidy_metrics
+from bench.analysis.dataset_tables import DatasetTables, write_tables
+from bench.analysis.grid import Grid
+from bench.analysis.leaderboard import leaderboard, tidy_metrics
 from bench.reporting.report import write_report
 from bench.reporting.summary import MEAN, findings, overview
 from bench.spec import RunResult, RunSpec, Suite

@@ -1,0 +1,1 @@
+"""Models of RecBole behind this project's interface."""

@@ -1,0 +1,1 @@
+"""SIM: search of a user's lifelong history, for a ranking of candidates."""

@@ -1,0 +1,248 @@
+"""Tables of any origin, CSV, TSV or parquet, whose cells can be named in an error message."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from bench.data.parsing import ids
+from bench.data.parsing.columns import is_plainly, is_value, likely_time, look_alikes, usual
+from bench.data.parsing.text_tables import Dialect, line_of, read_text_table
+from bench.errors import BenchError
+
+TABLE_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".dat", ".dat.gz", ".parquet")
+
+NO_TIME = "none"
+"""Stands for the name of the time column where the order of the rows is the order of the events."""
+
+_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Ids:
+    """A column of ids.
+
+    Attributes:
+        codes: int32 `[n_rows]`, index into `names`.
+        names: The ids, sorted, no two alike.
+    """
+
+    codes: NDArray[np.int32]
+    names: pa.Array
+
+    def texts(self) -> NDArray[np.str_]:
+        return self.names.to_numpy(zero_copy_only=False).astype(np.str_)
+
+
+class Table:
+    """A table whose cells can be named in an error message.
+
+    Attributes:
+        path: The file.
+        cells: The content. Of a text file every column is a string, and empty cells are null.
+        first_row: The number of the first row: 2 below a header, as spreadsheets show it, 1 where there is none.
+        notes: What was decided or reinterpreted, in words.
+    """
+
+    def __init__(self, path: Path, dialect: Dialect | None = None) -> None:
+        self.path = path
+        self.notes: list[str] = []
+        self._rows: NDArray[np.int64] | None = None  # of the file, once some are left out
+        self._takes_options = dialect is not None
+        self._dialect = dialect or Dialect()
+        self._is_text, self._lines_are_rows = path.suffix.lower() != ".parquet", False
+        self.first_row = 2 if self._is_text and not self._dialect.no_header else 1
+        if self._is_text:
+            read = read_text_table(path, self._dialect)
+            self.cells, self._lines_are_rows = read.cells, read.lines_are_rows
+            self.notes += read.notes
+        else:
+            self._refuse_dialect()
+            self.cells = _read_parquet(path)
+        names = self.cells.column_names
+        again = next((name for place, name in enumerate(names) if name in names[:place]), None)
+        if again is not None:
+            raise self._no_header() or BenchError(f"{path}: column '{again}' is there twice; rename one")
+        if self.cells.num_rows == 0:
+            raise self._no_header() or BenchError(f"{path} holds column names and no rows")
+
+    @property
+    def names(self) -> list[str]:
+        return self.cells.column_names
+
+    def find(self, role: str, given: str | None, option: str) -> str:
+        """The column for a role: the one that is given, else the only one with a usual name.
+
+        Raises:
+            BenchError: There is no such column, more than one has a usual name, or the first row is no row of names.
+        """
+        if given is not None:
+            if given not in self.names:
+                raise self._no_header() or BenchError(
+                    f"{self.path} has no column '{given}' ({option}); it has {self.listed()}"
+                )
+            error = self._no_header() if is_value(given) else None
+            if error is not None:
+                raise error
+            return given
+        found = usual(role, self.names)
+        if len(found) == 1 or (found and is_plainly(role, found[0])):
+            return found[0]
+        error = self._no_header()
+        if error is not None:
+            raise error
+        problem = f"several columns that may be the {role}" if found else f"no column that is plainly the {role}"
+        hint = f", or {option} {NO_TIME} where the order of the rows is that of the events" if role == "time" else ""
+        if len(self.names) == 1:
+            hint += ", and what separates cells with --separator, if there are several"
+        raise BenchError(f"{self.path} has {problem}; name it with {option}{hint} (columns: {self.listed()})")
+
+    def others_like(self, role: str, taken: str) -> list[str]:
+        """Columns beside the one taken that look as if they had its role."""
+        return [name for name in look_alikes(role, self.names) if name != taken]
+
+    def keep(self, rows: NDArray[np.bool_]) -> None:
+        """Leaves out the other rows; messages go on to count the rows of the file."""
+        self._rows = np.flatnonzero(rows) if self._rows is None else self._rows[rows]
+        self.cells = self.cells.filter(pa.array(rows))
+
+    def missing(self, column: str, words: frozenset[str] = frozenset()) -> NDArray[np.bool_]:
+        """Bool `[n_rows]`, True for null, NaN, and text that is blank or one of some words."""
+        cells = self.cells[column]
+        missing = cells.is_null(nan_is_null=True)
+        if is_text(cells.type):
+            text = pc.utf8_trim_whitespace(cells)
+            blank = pc.is_in(text, pa.array(["", *words], cells.type)) if words else pc.equal(text, "")
+            missing = pc.or_(missing, pc.fill_null(blank, True))
+        return missing.to_numpy()
+
+    def numbers_if_all(self, column: str) -> None:
+        """Turns a column of text whose cells are all numbers or empty into one of numbers."""
+        if not is_text(self.cells[column].type):
+            return
+        text = pc.utf8_trim_whitespace(self.cells[column])
+        for kind in (pa.int64(), pa.float64()):
+            try:
+                place = self.names.index(column)
+                self.cells = self.cells.set_column(place, column, text.cast(kind))
+                return
+            except pa.ArrowInvalid:
+                continue
+
+    def row_number(self, row: int) -> int:
+        """The number under which the file's reader finds a row: that of its line, if every row is one."""
+        number = (row if self._rows is None else int(self._rows[row])) + self.first_row
+        return line_of(self.path, number) if self._lines_are_rows else number
+
+    def fail_at(self, bad: NDArray[np.bool_], column: str, problem: str) -> None:
+        """Raises BenchError for the first bad row, if there is one; `{}` in `problem` stands for its cell."""
+        if bad.any():
+            row = int(bad.argmax())
+            raise BenchError(
+                f"{self.path}, row {self.row_number(row)}, column '{column}': {self.said(row, column, problem)}"
+            )
+
+    def said(self, row: int, column: str, problem: str) -> str:
+        """`problem` with the cell of a row in the place of `{}`."""
+        return problem.replace("{}", str(self.cells[column][row].as_py()))
+
+    def encode(self, column: str) -> Ids:
+        """A column of ids by the rule of `bench.data.parsing.ids`.
+
+        Integers and whole floats become text without a decimal point, so that 7, 7.0 and "7" are one id in any file.
+
+        Raises:
+            BenchError: The column holds neither text nor whole numbers, or numbers that lost their last digits.
+        """
+        kind = self.cells[column].type
+        if not (is_text(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+            raise BenchError(f"{self.path}: column '{column}' holds {kind}; ids are text or whole numbers")
+        encoded = self.cells[column].dictionary_encode().combine_chunks()
+        if isinstance(encoded, pa.ChunkedArray):  # older versions of pyarrow
+            encoded = encoded.chunk(0)
+        values, codes = encoded.dictionary, encoded.indices.to_numpy(zero_copy_only=False)
+        if pa.types.is_floating(kind):
+            numbers = values.to_numpy(zero_copy_only=False)
+            whole = np.isfinite(numbers) & (numbers == np.floor(numbers)) & (np.abs(numbers) < 2**53)
+            self.fail_at(~whole[codes], column, "holds {}, which is no id; ids are text or whole numbers")
+            values = pa.array(numbers.astype(np.int64))
+        texts = values.cast(pa.string())
+        lost = ids.rounded(texts)
+        if lost.any():
+            self.fail_at(lost[codes], column, "holds '{}', a number that lost digits on its way; write ids as text")
+        names = ids.canonical(texts)
+        self._tell_changes(column, texts, names, codes)
+        place, names = ids.merged(names)
+        for one, other in ids.alike(names):
+            self.notes.append(f"column '{column}': '{one}' and '{other}' are two ids, though equal as numbers")
+        return Ids(place.astype(np.int32)[codes], names)
+
+    def ids(self, column: str) -> tuple[NDArray[np.int32], NDArray[np.str_]]:
+        """As `encode`, with the ids as an array of numpy's."""
+        encoded = self.encode(column)
+        return encoded.codes, encoded.texts()
+
+    def listed(self, names: list[str] | None = None) -> str:
+        """Names of columns for a message, not too many."""
+        names = self.names if names is None else names
+        shown = ", ".join(f"'{name}'" for name in names[:_SHOWN])
+        return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+    def headless(self, why: str) -> BenchError:
+        """The error that the first row is data, not names."""
+        way = "add a row of names"
+        if self._takes_options:
+            count = len(self.names)
+            time = f" --time {likely_time(self.names) + 1}" if count > 2 else f" --time {NO_TIME}"
+            way += f", or give --no-header and columns by position, e.g. --user 1 --item 2{time}"
+        return BenchError(f"{self.path}: the first row looks like data ({why}), not like names of columns; {way}")
+
+    def _tell_changes(self, column: str, before: pa.Array, after: pa.Array, codes: NDArray[np.int32]) -> None:
+        changed = pc.not_equal(before, after).to_numpy(zero_copy_only=False)
+        if not changed.any():
+            return
+        first = int(changed.argmax())
+        count = int(np.bincount(codes, minlength=len(changed))[changed].sum())
+        shown = f"'{before[first].as_py()}' as '{after[first].as_py()}'"
+        self.notes.append(f"column '{column}': {count:,} ids are read without blanks, '.0' and the like, e.g. {shown}")
+
+    def _no_header(self) -> BenchError | None:
+        """The error that the first row is data, if it looks like that: a number or a date over others of its kind."""
+        if self.first_row != 2 or self.names[-1] == str(len(self.names) - 1):  # pandas counts nameless columns from 0
+            return None
+        values = [place for place, name in enumerate(self.names) if is_value(name)]
+        if not any(self._values_at(place) for place in values):
+            return None
+        return self.headless(", ".join(self.names[:6]) + (", ..." if len(self.names) > 6 else ""))
+
+    def _values_at(self, place: int) -> bool:
+        """Whether the first cells of a column are numbers or dates; so it is taken where there are none."""
+        head = self.cells.column(place).slice(0, 20).drop_null().to_pylist()
+        return all(is_value(str(cell)) for cell in head)
+
+    def _refuse_dialect(self) -> None:
+        if self._dialect != Dialect():
+            raise BenchError(f"{self.path}: --separator, --quotes and --no-header are for text; leave them out")
+
+
+def is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BenchError(f"{path} is no readable parquet file ({reason})") from None
+    decoded = [
+        column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        for column in table.columns
+    ]
+    return pa.table(decoded, names=table.column_names)

@@ -1,0 +1,263 @@
+"""Data sets of the user's own, and well-known ones by their files: from a path to a `Dataset`."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from bench.data.dataset import Dataset
+from bench.data.events import assemble
+from bench.data.filters import Filter, MinimumEvents
+from bench.data.parsing.event_kinds import Kinds, kinds_as_pairs
+from bench.data.parsing.rows import RowRules, with_duplicates_judged
+from bench.data.parsing.text_tables import Dialect, QuoteRule
+from bench.data.sources import amazon, kuairec, movielens, sequences
+from bench.data.sources.atomic_dataset import events_at, load_atomic
+from bench.data.sources.atomic_events import FieldChoice
+from bench.data.sources.item_files import read_item_facts
+from bench.data.sources.json_events import (
+    JSON_SUFFIXES,
+    is_json_lines,
+    keys_at_the_beginning,
+    read_json_log,
+    usual_keys,
+)
+from bench.data.sources.tables import TABLE_SUFFIXES, Reading, read_events
+from bench.errors import BenchError
+from bench.files import exists, expanded
+from bench.names import legal_path_name
+
+LICENCE = "Unknown to this program; whoever brings the data knows its terms."
+ACCEPTED = (
+    "a .csv, .tsv, .dat or .parquet file with one row an event, a folder of RecBole's atomic files, a MovieLens folder "
+    "or zip, Amazon reviews or other .jsonl, or a .txt file of sequences or pairs"
+)
+
+
+class DataFiles(BaseModel):
+    """Where a data set lies, and how to read it. Only `path` is needed where columns have usual names.
+
+    Attributes:
+        path: A file or a folder, see `ACCEPTED`.
+        user, item, time, order: Columns of a table of events, see `tables.read_events`; the first three also fields of
+            atomic files and keys of JSON.
+        then, missing, time_format: See `tables.Reading`.
+        keep, min_rating, rating: See `event_kinds.Kinds`; `keep` as "column=value,value", or a mapping.
+        separator, no_header, quotes: See `text_tables.Dialect`.
+        items, text, category, embeddings: Side information on items, see `item_files.read_item_facts`.
+        baskets: Whether events of one user with one timestamp are one basket.
+        duplicates: Whether rows that equal an earlier one in user, item and time are kept.
+        incomplete: Whether a row without user, item or time, or one that can't be read, is an error or is left out.
+        bad_times: Whether a row whose time is none is an error or is left out.
+        min_user_events, min_item_events: Users and items with fewer events are left out, until none is left.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str | None = None
+    user: str | None = None
+    item: str | None = None
+    time: str | None = None
+    order: str | None = None
+    then: str | None = None
+    keep: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    min_rating: float | None = Field(default=None, allow_inf_nan=False)
+    rating: str | None = None
+    missing: tuple[str, ...] | None = None
+    time_format: str | None = None
+    separator: str | None = None
+    no_header: bool = False
+    quotes: QuoteRule = "auto"
+    items: str | None = None
+    text: tuple[str, ...] | None = None
+    category: str | None = None
+    embeddings: str | None = None
+    baskets: bool = False
+    duplicates: Literal["keep", "drop"] = "keep"
+    incomplete: Literal["raise", "drop"] = "raise"
+    bad_times: Literal["raise", "drop"] = "raise"
+    min_user_events: int = Field(default=1, ge=1)
+    min_item_events: int = Field(default=1, ge=1)
+
+    @field_validator("user", "item", "time", "order", "then", "rating", mode="before")
+    @classmethod
+    def _by_position(cls, value: object) -> object:
+        """`1`, as YAML reads a column of a file without names."""
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("keep", mode="before")
+    @classmethod
+    def _kinds(cls, value: object) -> object:
+        """`type=buy,cart`, one or several, or a mapping of columns to values, besides pairs."""
+        return kinds_as_pairs(value)
+
+    @field_validator("text", "missing", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        """`title,genres` as on the command line, besides a list."""
+        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+_FOR_EVERY_FORMAT = ("path", "baskets", "min_user_events", "min_item_events")
+TABLE_OPTIONS = tuple(key for key in DataFiles.model_fields if key not in _FOR_EVERY_FORMAT)
+"""What a table of events can be read with; other formats have columns of their own and take a part of these."""
+
+ROW_OPTIONS = ("duplicates", "incomplete", "bad_times")
+"""What every format takes whose lines are events."""
+NAMED_OPTIONS = ("user", "item", "time", *ROW_OPTIONS)
+"""What a format with names for its columns takes."""
+
+
+def name_of(path: str) -> str:
+    """A name for the data set of a path: the stem of its file, with nothing in it that a folder couldn't be named."""
+    stem = re.sub(r"(?i)\.(csv|tsv|dat|parquet|zip|inter|txt|jsonl?)(\.gz)?$", "", _last_part(path))
+    return legal_path_name(stem, "data")
+
+
+def _last_part(path: str) -> str:
+    try:
+        return expanded(path).resolve().name
+    except (OSError, ValueError, BenchError):  # whoever opens it tells what is wrong
+        return Path(path).name
+
+
+def load_own(name: str, files: DataFiles) -> Dataset:
+    """Reads a data set by what its path looks like.
+
+    Args:
+        name: For tables and folders.
+        files: Where it lies.
+
+    Raises:
+        BenchError: There is no such file, its format is unknown, an option doesn't fit the format, or the content
+            can't be used.
+    """
+    path = expanded(files.path or "")
+    if not files.path or not exists(path):
+        raise BenchError(f"'{path}' does not exist; give the path of {ACCEPTED}")
+    if movielens.is_ratings_file(path) and _other_option(files, ROW_OPTIONS) is None:
+        return _load_movielens(name, path, files)
+    if path.is_file() and path.name.lower().endswith(TABLE_SUFFIXES):
+        return _load_table(name, path, files)
+    filters, rules = _filters(files), _rules(files)
+    atomic = events_at(path)
+    if atomic is not None:
+        _refuse_other_options(path, files, NAMED_OPTIONS)
+        choice = FieldChoice(files.user, files.item, files.time)
+        return load_atomic(name, atomic, LICENCE, choice, rules, files.baskets, filters)
+    _refuse_baskets(path, files)
+    if is_json_lines(path):
+        _refuse_other_options(path, files, NAMED_OPTIONS)
+        return _load_json(name, path, files)
+    if movielens.is_movielens(path):
+        return _load_movielens(name, path, files)
+    _refuse_other_options(path, files, ROW_OPTIONS)
+    listed = path / sequences.SEQUENCES_FILE if path.is_dir() else path
+    if listed.is_file() and listed.suffix == ".txt":
+        return sequences.read_sequences(listed, name, filters, LICENCE, listed.name, rules)
+    inside = [file.name for file in sorted(path.iterdir()) if _is_readable(file)] if path.is_dir() else []
+    hint = f"it holds {', '.join(inside[:5])}: give one of these files" if inside else f"give {ACCEPTED}"
+    raise BenchError(f"'{path}' is in no known format; {hint}")
+
+
+def _is_readable(path: Path) -> bool:
+    return path.is_file() and path.name.endswith((*TABLE_SUFFIXES, *JSON_SUFFIXES, ".txt"))
+
+
+def _refuse_other_options(path: Path, files: DataFiles, accepted: tuple[str, ...]) -> None:
+    option = _other_option(files, accepted)
+    if option is not None:
+        shown = f"--{option.replace('_', '-')}"
+        raise BenchError(f"{path}: {shown} is for tables of events (.csv, .tsv, .dat, .parquet); leave it out")
+
+
+def _other_option(files: DataFiles, accepted: tuple[str, ...]) -> str | None:
+    """The first option in use of those that only a table takes, but for the accepted ones."""
+    used = (option for option in TABLE_OPTIONS if getattr(files, option) != DataFiles.model_fields[option].default)
+    return next((option for option in used if option not in accepted), None)
+
+
+def _load_table(name: str, path: Path, files: DataFiles) -> Dataset:
+    matrix = kuairec.is_matrix(path) and files.order is None and files.time in (None, *kuairec.CLOCKS)
+    time = "timestamp" if matrix and files.time is None else files.time
+    log = read_events(
+        path,
+        files.user,
+        files.item,
+        time,
+        files.order,
+        drop_incomplete=files.incomplete == "drop",
+        drop_duplicates=files.duplicates == "drop",
+        reading=_reading(files),
+    )
+    if matrix and time is not None:
+        every = "a matrix of KuaiRec, each row of which is an event, whatever its watch_ratio"
+        log = replace(log, notes=(*log.notes, every, kuairec.clock_note(path, time)))
+    items, embeddings = (None if other is None else _existing(other) for other in (files.items, files.embeddings))
+    facts = read_item_facts(items, embeddings, files.item, files.text, files.category)
+    source = ", ".join(part.name for part in (path, items, embeddings) if part is not None)
+    return assemble(name, log, facts, LICENCE, source, baskets=files.baskets, filters=_filters(files))
+
+
+def _reading(files: DataFiles) -> Reading:
+    return Reading(
+        dialect=Dialect(files.separator, files.no_header, files.quotes),
+        then=files.then,
+        baskets=files.baskets,
+        missing=files.missing,
+        kinds=Kinds(files.keep, files.min_rating, files.rating),
+        time_format=files.time_format,
+        drop_bad_times=files.bad_times == "drop",
+    )
+
+
+def _existing(path: str) -> Path:
+    found = expanded(path)
+    if not os.path.isfile(found):  # noqa: PTH113  # False, too, where no file can be named so
+        raise BenchError(f"no file '{found}': give the path of an item table or of embeddings")
+    return found
+
+
+def _refuse_baskets(path: Path, files: DataFiles) -> None:
+    if files.baskets:
+        raise BenchError(f"{path}: --baskets is for tables and atomic files; this format has no baskets")
+
+
+def _load_movielens(name: str, path: Path, files: DataFiles) -> Dataset:
+    _refuse_baskets(path, files)
+    _refuse_other_options(path, files, ROW_OPTIONS)
+    return movielens.read_movielens(path, name, _filters(files), _rules(files))
+
+
+def _load_json(name: str, path: Path, files: DataFiles) -> Dataset:
+    """Amazon's reviews of any release by their keys; else events with keys that are given or have usual names."""
+    given = (files.user, files.item, files.time)
+    objects = keys_at_the_beginning(path)
+    known = amazon.event_keys(objects)
+    if known is not None and given == (None, None, None):
+        return amazon.read_amazon(path, name, _filters(files), _rules(files))
+    keys = usual_keys(path, objects, *given, known)
+    log = with_duplicates_judged(read_json_log(path, keys, _rules(files)), path, _rules(files))
+    return assemble(
+        name,
+        replace(log, notes=(keys.in_words(objects), *log.notes)),
+        None,
+        LICENCE,
+        path.name,
+        filters=_filters(files),
+    )
+
+
+def _rules(files: DataFiles) -> RowRules:
+    return RowRules("drop" in (files.incomplete, files.bad_times), files.duplicates == "drop")
+
+
+def _filters(files: DataFiles) -> tuple[Filter, ...]:
+    if files.min_user_events == files.min_item_events == 1:
+        return ()
+    return (MinimumEvents(per_user=files.min_user_events, per_item=files.min_item_events),)

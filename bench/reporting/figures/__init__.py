@@ -1,0 +1,1 @@
+"""Pictures of a report, drawn from the numbers of `bench.analysis`."""

@@ -1,0 +1,1 @@
+"""Tables of a report as markdown, written from the numbers of `bench.analysis`."""

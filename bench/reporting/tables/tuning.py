@@ -1,0 +1,122 @@
+"""How configurations were found: the report's section on tuning budgets, and what `bench tune` writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from bench.analysis.csv_files import write_csv
+from bench.analysis.grid import Grid
+from bench.evaluation.metrics import PRIMARY_METRIC, PRIMARY_NAME
+from bench.reporting.figures import style
+from bench.reporting.markdown import NONE, number, table
+from bench.spec import RunSpec
+from bench.tuning.study import Study
+
+SCHEMA = 1
+TRIAL_COLUMNS = (
+    *("schema", "dataset", "model", "trial", "state", f"validation_{PRIMARY_METRIC}", "validations", "seconds"),
+    *("seconds_per_trial", "values", "reason"),
+)
+"""Of `trials.csv`, one row a trial: `validations` counts them, `values` is JSON by dotted key."""
+
+
+def budget_section(grid: Grid, results_dir: Path) -> str:
+    """How the configuration of each row was found, as far as the searches kept beside the results tell."""
+    rows = []
+    for run in {(r.spec.dataset.label, r.spec.label): r.spec for r in grid.runs}.values():
+        rows.append([run.dataset.label, run.label, *_found(run, Study.all_of(results_dir, run))])
+    if not any(row[3] != NONE for row in rows):
+        return (
+            "No search is kept beside these results (`python -m bench tune` makes one): every row has the repository's "
+            "defaults with what the suite changes in them."
+        )
+    headers = ["Data set", "Model", "Configuration", "Trials", "Limit of a trial", "Validation as it was", "Best trial"]
+    return table(headers, rows, left=5)
+
+
+def write_trials(studies: Sequence[Study], results_dir: Path) -> list[Path]:
+    """Writes `tuning/DATASET/trials.csv` and a figure, `best_so_far.png` and `.svg`, for each data set.
+
+    Returns:
+        The paths of the CSV files and of the figures.
+    """
+    written = []
+    style.use_style()
+    for dataset in dict.fromkeys(study.base.dataset.label for study in studies):
+        some = [study for study in studies if study.base.dataset.label == dataset]
+        folder = results_dir / "tuning" / dataset
+        write_csv(trials_table(some), folder / "trials.csv")
+        written.append(folder / "trials.csv")
+        figure = best_so_far(some)
+        if figure is not None:
+            style.save(figure, folder / "best_so_far")
+            written.append(folder / "best_so_far.png")
+    return written
+
+
+def trials_table(studies: Sequence[Study]) -> pd.DataFrame:
+    """All trials, with the columns `TRIAL_COLUMNS`."""
+    rows = [
+        (
+            *(SCHEMA, study.base.dataset.label, study.base.label, trial.number, trial.state, trial.validation),
+            *(len(trial.validations), trial.seconds, study.seconds_per_trial, json.dumps(trial.values), trial.reason),
+        )
+        for study in studies
+        for trial in study.trials
+    ]
+    return pd.DataFrame(rows, columns=list(TRIAL_COLUMNS))
+
+
+def best_so_far(studies: Sequence[Study]) -> Figure | None:
+    """The best validation after each trial, one line a model. None where no trial is complete."""
+    looks = style.model_styles([study.base.label for study in studies])
+    figure = Figure(figsize=(7.5, 4.0), layout="constrained")
+    axes = figure.subplots()
+    for study in studies:
+        trials = pd.Series({trial.number: trial.validation for trial in study.trials}, dtype=float)
+        best, look = trials.cummax().ffill().dropna(), looks[study.base.label]
+        if best.empty:
+            continue
+        axes.step(best.index, best, where="post", color=look.color, linestyle=look.line, label=study.base.label)
+        found = best[best.diff().fillna(1) > 0]
+        axes.plot(found.index, found, linestyle="", marker=look.marker, color=look.color)
+    if not axes.lines:
+        return None
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("trial (0 is the row as it is)")
+    axes.set_ylabel(f"best validation {PRIMARY_NAME} so far")
+    figure.legend(loc="outside right upper", frameon=False)
+    style.headline(figure, "What the search found", f"{studies[0].base.dataset.label}, validation queries")
+    return figure
+
+
+def _found(run: RunSpec, kept: Sequence[Study]) -> list[str]:
+    """The cells on how a run's configuration was found; searches in other data or with other code don't count."""
+    now = (run.revision, run.data_hash)
+    studies = [study for study in kept if study.trials and (study.base.revision, study.base.data_hash) == now]
+    for study in studies:
+        if study.changes and study.best and study.best_config == run.config:
+            return [f"best of the search (trial {study.best.number})", *_budget(study)]
+    for study in studies:
+        if study.base.config == run.config:
+            return [f"as it was; {'a better one' if study.changes else 'nothing better'} was found", *_budget(study)]
+    return ["as it was, no search", NONE, NONE, NONE, NONE]
+
+
+def _budget(study: Study) -> list[str]:
+    counts = study.counts
+    others = "".join(f", {counts[state]} {state}" for state in ("pruned", "failed") if counts[state])
+    limit = NONE if study.seconds_per_trial is None else f"{study.seconds_per_trial:g} s"
+    default, best = study.default, study.best
+    return [
+        f"{len(study.trials)} ({counts['complete']} complete{others})",
+        limit,
+        number(default.validation if default else None),
+        number(best.validation if best else None),
+    ]

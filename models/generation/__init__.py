@@ -1,0 +1,1 @@
+"""Recommending by generating semantic IDs: networks, beam search, and what is recorded on the way."""

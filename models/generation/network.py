@@ -1,0 +1,297 @@
+"""The network over semantic IDs that TIGER and GLASS share: its loss, its likelihoods and its beam search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from bench.data.interactions import PAD
+from bench.recommender import Config
+from models.generation.beam_search import Beams, BeamStep, beam_search
+from models.generation.decoding_trace import events_read
+from models.generation.level_accuracy import LevelAccuracy
+from models.generation.seq2seq import (
+    CodeEmbedding,
+    Decoder,
+    DecoderCache,
+    DecoderLayer,
+    Encoder,
+    Memory,
+    Retrieved,
+    Seq2SeqConfig,
+)
+from models.generation.sid_generator import SIDGenerator
+from models.history.copying import Copies, CopyableEvents, CopyHead
+from models.history.long_term import LongTerm
+from models.history.retrieved_items import Retrieval
+from models.semantic_ids.semantic_ids import SemanticIds
+from models.semantic_ids.tokenizer import TokenizerConfig
+from models.semantic_ids.trie import PrefixTrie
+from models.training.loop import TrainingConfig
+
+
+class GenerativeConfig(Config):
+    """Configuration shared by the generative models.
+
+    Attributes:
+        short_term: Most recent events that the encoder reads.
+        normalise: Which codes share the probability of a level: all of the "codebook", as in TIGER and GLASS, or those
+            that lead on to a semantic ID of the "catalogue". The latter spares the network from learning which
+            these are.
+        copying: Whether a level's probability is shared with copying the codes of events that the model reads: the
+            short-term ones and those that a search found. Neither TIGER nor GLASS copies; for histories in which
+            single items come back.
+        beam: Width of the beam search; at least as wide as the list that is asked for.
+        tokenizer: How items become semantic IDs.
+        network: Size of the encoder-decoder.
+        training: Schedule and stopping.
+    """
+
+    short_term: int = Field(default=50, ge=1)
+    normalise: Literal["codebook", "catalogue"] = "codebook"
+    copying: bool = False
+    beam: int = Field(default=20, ge=1)
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    network: Seq2SeqConfig = Seq2SeqConfig()
+    training: TrainingConfig = TrainingConfig(
+        epochs=16, batch_events=1024, learning_rate=2e-3, validate_every=2, average=0.99
+    )
+
+
+class GenerativeNetwork(SIDGenerator):
+    """Encoder-decoder over the codes of a catalogue. Subclasses add what they read from the long-term history."""
+
+    codes: Tensor
+    n_prefix = 0
+    """Tokens that stand before the events in the encoder, beside the start token."""
+
+    def __init__(self, ids: SemanticIds, config: GenerativeConfig) -> None:
+        super().__init__()
+        self.levels = ids.levels
+        self.short_term = config.short_term
+        self.renormalise = config.normalise == "catalogue"
+        self.register_buffer("codes", torch.from_numpy(ids.codes), persistent=False)
+        network = config.network
+        length = 1 + self.n_prefix + config.short_term
+        self.embedding = CodeEmbedding(ids.codebook_sizes, network.dim)
+        self.encoder = Encoder(network, length)
+        self.decoder = Decoder(network, length, [self.decoder_layer(config) for _ in range(network.decoder_layers)])
+        self.accuracy = LevelAccuracy(ids.levels)
+        self.copy_short = CopyHead(network.dim, ids.levels) if config.copying else None
+        self.copy_found = CopyHead(network.dim, ids.levels) if config.copying and self.searches(config) else None
+
+    def searches(self, config: GenerativeConfig) -> bool:
+        """Whether the network of a configuration searches the history once the first code is known."""
+        return False
+
+    def decoder_layer(self, config: GenerativeConfig) -> DecoderLayer:
+        """One decoder layer."""
+        return DecoderLayer(config.network)
+
+    def prefix(self, long_term: LongTerm) -> Tensor | None:
+        """Tokens `[batch, n_prefix, dim]` that summarise the long-term history before anything is generated."""
+        return None
+
+    def retrieve(self, long_term: LongTerm, known: Tensor, first_token: int) -> Retrieval | None:
+        """What the decoder reads once the first code is known.
+
+        Args:
+            long_term: Of the batch; `ends` int64 `[batch]` or, one for each position, `[batch, positions or 1]`.
+            known: int64 `[batch, positions, n_known]`, the codes that the last of the decoder's tokens knows.
+            first_token: The first of the decoder's tokens that knows the first code.
+        """
+        return None
+
+    @property
+    def unsearched(self) -> int:
+        """How many events before a target no search finds."""
+        return self.short_term
+
+    def searchable(self, long_term: LongTerm, kept: Tensor) -> LongTerm:
+        """The events that a search for each position may find: all but the `unsearched` ones before its target.
+
+        For a query these are the long-term history. A training window often begins later, and its first targets would
+        learn to find in a search what no query finds there.
+
+        Args:
+            long_term: Of the batch, with `ends` int64 `[batch]`.
+            kept: int64 `[batch or 1, positions]`, how many events of the window come before each target.
+        """
+        return replace(long_term, ends=(long_term.ends.unsqueeze(1) + kept - self.unsearched).clamp(min=0))
+
+    def events_read(self, kept: Tensor, long_term: LongTerm, first_codes: Tensor) -> Tensor | None:
+        searchable = self.searchable(long_term, kept.unsqueeze(1))
+        retrieval = self.retrieve(searchable, first_codes[:, None, None], first_token=1)
+        return events_read(_layers(retrieval))
+
+    def ages(self, searchable: LongTerm, place: Tensor) -> Tensor:
+        """How many events before its target each found one lies: int64 `[batch, positions, r]`, 1 is the last.
+
+        Args:
+            searchable: What was searched.
+            place: int64 `[batch, positions, r]`, places in its ragged array; the answer for `PAD` means nothing.
+        """
+        ends = searchable.ends.unsqueeze(1) if searchable.ends.ndim == 1 else searchable.ends
+        target = searchable.events.offsets[searchable.rows].unsqueeze(1) + ends + self.unsearched
+        return target.unsqueeze(-1) - place
+
+    def encode(self, items: Tensor, long_term: LongTerm) -> Tensor:
+        """Encoder output `[batch, 1 + n_prefix + length, dim]` for items int64 `[batch, length]`, padded with `PAD`."""
+        return self.encoder(self.embedding.item(self.codes[items.clamp(min=0)]), self.prefix(long_term))
+
+    def loss(
+        self,
+        items: Tensor,
+        targets: Tensor,
+        long_term: LongTerm,
+        kept: Tensor | None = None,
+        trie: PrefixTrie | None = None,
+    ) -> Tensor:
+        """Mean negative log-likelihood (nats) of the target items, the sum over their codes.
+
+        Args:
+            items: int64 `[batch, length]`, padded with `PAD`.
+            targets: int64 `[batch, length]`, the item after each position, `PAD` where there is none to learn.
+            long_term: Of the batch.
+            kept: int64 `[batch, length]`, how many of `items` each target's history holds. None: all up to its
+                position.
+            trie: Its children of a prefix share the probability of the next level. None: all codes of the level do.
+        """
+        if kept is None:
+            kept = (torch.arange(items.shape[1], device=items.device) + 1).unsqueeze(0)
+        wanted = targets != PAD
+        codes = self.codes[targets.clamp(min=0)]
+        hidden, copies = self._forced(items, kept, codes, long_term)
+        hidden, copies, codes = hidden[wanted], [copy.at(wanted) for copy in copies], codes[wanted]
+        prefixes = [] if trie is None else trie.prefixes(targets[wanted])
+        total = hidden.new_zeros(())
+        for level in range(self.levels):
+            logits = self._logits(level, hidden[:, level], copies)
+            if trie is not None:
+                logits = trie.only_children(level, prefixes[level], logits)
+            self.accuracy.count(level, logits, codes[:, level])
+            total = total + F.cross_entropy(logits, codes[:, level])
+        return total
+
+    def forced_logits(self, items: Tensor, kept: Tensor, codes: Tensor, long_term: LongTerm) -> list[Tensor]:
+        hidden, copies = self._forced(items, kept.unsqueeze(1), codes.unsqueeze(1), long_term)
+        return [self._logits(level, hidden[:, :, level], copies)[:, 0] for level in range(self.levels)]
+
+    def _logits(self, level: int, hidden: Tensor, copies: Sequence[Copies]) -> Tensor:
+        """Scores `[..., codebook_size]` of a level's codes for the decoder states `[..., dim]` before it."""
+        logits = self.embedding.logits(level, hidden)
+        for copy in copies:
+            logits = copy.added_to(logits, level)
+        return logits
+
+    def _copyable_short(self, encoded: Tensor, items: Tensor, kept: Tensor) -> CopyableEvents | None:
+        """The short-term events before each target, known by their encoder states; None where nothing is copied.
+
+        Args:
+            encoded: float32 `[batch, 1 + n_prefix + length, dim]`.
+            items: int64 `[batch, length]`, padded with `PAD`.
+            kept: int64 `[batch or 1, positions]`, how many of the events come before each target.
+        """
+        if self.copy_short is None:
+            return None
+        key = self.copy_short.key(encoded[:, -items.shape[1] :]).unsqueeze(1)
+        age = kept.unsqueeze(-1) - torch.arange(items.shape[1], device=items.device)
+        present = (items != PAD).unsqueeze(1) & (age > 0)
+        return CopyableEvents(key, self.codes[items.clamp(min=0)].unsqueeze(1), age, present)
+
+    def _copies(
+        self,
+        hidden: Tensor,
+        known: Tensor,
+        short: CopyableEvents | None,
+        searchable: LongTerm,
+        retrieval: Retrieval | None,
+    ) -> list[Copies]:
+        """What the decoder may copy.
+
+        Args:
+            hidden: Its states `[batch, positions, tokens, dim]`.
+            known: int64 `[batch, positions, n_known]`, the codes that the last state knows.
+            short: The short-term events.
+            searchable: What was searched.
+            retrieval: What the search found, if there was one.
+        """
+        copies = []
+        if self.copy_short is not None and short is not None:
+            copies.append(self.copy_short(hidden, known, short))
+        if self.copy_found is not None and retrieval is not None:
+            place = retrieval.place
+            key = F.embedding(retrieval.row, self.copy_found.key(retrieval.embedded))
+            found = CopyableEvents(key, self.codes[retrieval.items], self.ages(searchable, place), place != PAD)
+            # The begin token, if its state is here, knows no first code that a search could have found events for.
+            begin = max(hidden.shape[2] - known.shape[-1], 0)
+            copies.append(self.copy_found(hidden[:, :, begin:], known, found))
+        return copies
+
+    def _forced(self, items: Tensor, kept: Tensor, codes: Tensor, long_term: LongTerm) -> tuple[Tensor, list[Copies]]:
+        """Decoder states under teacher forcing, where retrieval, too, uses the target's own first code.
+
+        Args:
+            items: int64 `[batch, length]`, padded with `PAD`.
+            kept: int64 `[batch or 1, positions]`, how many of the events come before each target.
+            codes: int64 `[batch, positions, levels]`, the targets.
+            long_term: Of the batch.
+
+        Returns:
+            float32 `[batch, positions, levels, dim]`, the state of a level knows the codes of the levels before it;
+            and what may be copied.
+        """
+        encoded = self.encode(items, long_term)
+        memory = self.decoder.read(encoded, kept + self.n_prefix)
+        begin = self.decoder.begin.expand(*codes.shape[:2], -1)
+        known = [self.embedding.code(level, codes[..., level]) for level in range(self.levels - 1)]
+        searchable = self.searchable(long_term, kept)
+        retrieval = self.retrieve(searchable, codes[..., :-1], first_token=1) if self.levels > 1 else None
+        hidden = self.decoder(torch.stack([begin, *known], dim=2), memory, _layers(retrieval))
+        short = self._copyable_short(encoded, items, kept)
+        return hidden, self._copies(hidden, codes[..., :-1], short, searchable, retrieval)
+
+    def generate(
+        self,
+        items: Tensor,
+        kept: Tensor,
+        long_term: LongTerm,
+        trie: PrefixTrie,
+        width: int,
+        seen: Tensor | None,
+        observe: Callable[[BeamStep], None] | None = None,
+    ) -> Beams:
+        encoded, kept = self.encode(items, long_term), kept.unsqueeze(1)
+        memory = self.decoder.read(encoded, kept + self.n_prefix)
+        searchable = self.searchable(long_term, kept)
+        short = self._copyable_short(encoded, items, kept)
+        cache = DecoderCache()
+
+        def step(level: int, codes: Tensor, parents: Tensor) -> Tensor:
+            if level == 0:
+                tokens, retrieval = self.decoder.begin.expand(len(items), 1, 1, -1), None
+            else:
+                cache.reorder(parents)
+                tokens = self.embedding.code(level - 1, codes[..., -1:])
+                retrieval = self.retrieve(searchable, codes, first_token=0)
+            hidden = self.decoder(tokens, _for_beams(memory, codes.shape[1]), _layers(retrieval), cache)
+            copies = self._copies(hidden, codes, short, searchable, retrieval)
+            return self._logits(level, hidden[:, :, -1], copies).log_softmax(-1)
+
+        open_nodes = None if seen is None else trie.open_nodes(seen)
+        return beam_search(step, trie, len(items), width, open_nodes, observe, self.renormalise)
+
+
+def _layers(retrieval: Retrieval | None) -> list[Retrieved] | None:
+    return None if retrieval is None else retrieval.layers
+
+
+def _for_beams(memory: Memory, beams: int) -> Memory:
+    """Lets every beam look at what its query looks at."""
+    return Memory(memory.key_values, memory.bias.expand(-1, -1, beams, -1))

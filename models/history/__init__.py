@@ -1,0 +1,1 @@
+"""Reading a long history: splitting, searching and copying from it."""

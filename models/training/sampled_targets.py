@@ -1,0 +1,146 @@
+"""Training targets one by one: each is a triple of integers, and what it may read is gathered per batch.
+
+This is how the official GLASS code and TIGER are trained: a bidirectional encoder can't serve the targets of several
+positions in one pass, as `models.training.windows` does for a causal one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.data.interactions import PAD
+from models.history.long_term import LongTerm, RaggedItems
+
+
+@dataclass(frozen=True)
+class TargetBatch:
+    """Targets, and the events before them.
+
+    Attributes:
+        items: int64 `[batch, short_term]`, the most recent events of each target's history, oldest first, left-aligned
+            and padded with `PAD`.
+        targets: int64 `[batch]`.
+        long_term: Everything before `items`.
+    """
+
+    items: Tensor
+    targets: Tensor
+    long_term: LongTerm
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Training targets as index triples, int64 `[n]` each.
+
+    Attributes:
+        users: Their rows.
+        positions: Their places in the rows.
+        ends: The history of each is the first `ends` events of its row, at least 1.
+    """
+
+    users: Tensor
+    positions: Tensor
+    ends: Tensor
+
+    def split(self, size: int) -> Iterator[Targets]:
+        """Batches of at most `size`, in order; none where there are no targets."""
+        if not len(self.users):
+            return iter(())
+        parts = (part.split(size) for part in (self.users, self.positions, self.ends))
+        return (Targets(*batch) for batch in zip(*parts, strict=True))
+
+
+class TargetPool:
+    """All training targets, from which an epoch draws some. Holds one integer a target, or none.
+
+    Args:
+        lengths: int64 `[n_users]`, training events of each user.
+        history_ends: See `TrainingData.history_ends`. None: every event but a user's first is a target, and its history
+            is what comes before it.
+    """
+
+    def __init__(self, lengths: NDArray[np.int64], history_ends: NDArray[np.int32] | None = None) -> None:
+        self._last = np.cumsum(lengths)
+        self._begin = self._last - lengths
+        self._ends = history_ends
+        if history_ends is None:  # the numbers of all events but each user's first, without listing them
+            self._targets_before = np.cumsum(np.maximum(lengths - 1, 0))
+            self.size = int(self._targets_before[-1]) if len(lengths) else 0
+        else:
+            self._events = np.flatnonzero(history_ends > 0)
+            self.size = len(self._events)
+
+    def draw(self, share: float, rng: np.random.Generator, device: str) -> Targets:
+        """A share of all targets, rounded up, each at most once, in random order."""
+        number = rng.choice(self.size, math.ceil(share * self.size), replace=False) if self.size else np.zeros(0, int)
+        if self._ends is None:
+            users = np.searchsorted(self._targets_before, number, side="right")
+            first = self._targets_before[users] - (self._last - self._begin - 1)[users] if self.size else number
+            positions = number - first + 1
+            ends = positions
+        else:
+            events = self._events[number]
+            users = np.searchsorted(self._last, events, side="right")
+            positions, ends = events - self._begin[users], self._ends[events].astype(np.int64)
+        return Targets(*(torch.from_numpy(part).to(device) for part in (users, positions, ends)))
+
+
+class SampledTargets:
+    """Draws targets anew in each epoch and gathers what they may read.
+
+    Args:
+        events: Training events on the device of the model.
+        pool: All targets.
+        short_term: Most events of `TargetBatch.items`.
+        share: Share of all targets that an epoch draws.
+        batch_targets: Targets of a batch.
+    """
+
+    def __init__(
+        self, events: RaggedItems, pool: TargetPool, short_term: int, share: float, batch_targets: int
+    ) -> None:
+        self.events = events
+        self.pool = pool
+        self.short_term = short_term
+        self.share = share
+        self.batch_targets = batch_targets
+
+    def epoch(self, rng: np.random.Generator) -> TargetEpoch:
+        """Some of the targets, in random order."""
+        return TargetEpoch(self, self.pool.draw(self.share, rng, str(self.events.items.device)))
+
+    def gather(self, chosen: Targets) -> TargetBatch:
+        """The batch of some targets."""
+        offsets, items = self.events.offsets, self.events.items
+        row = offsets[chosen.users]
+        starts = (chosen.ends - self.short_term).clamp(min=0)
+        place = starts.unsqueeze(1) + torch.arange(self.short_term, device=items.device)
+        source = (row.unsqueeze(1) + place).clamp(max=len(items) - 1)
+        window = torch.where(place < chosen.ends.unsqueeze(1), items[source], PAD)
+        return TargetBatch(window, items[row + chosen.positions], LongTerm(self.events, chosen.users, starts))
+
+
+class TargetEpoch:
+    """The batches of one epoch, gathered as they are asked for.
+
+    Args:
+        source: Gathers.
+        targets: In order.
+    """
+
+    def __init__(self, source: SampledTargets, targets: Targets) -> None:
+        self._source = source
+        self._targets = targets
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._targets.users) / self._source.batch_targets)
+
+    def __iter__(self) -> Iterator[TargetBatch]:
+        return map(self._source.gather, self._targets.split(self._source.batch_targets))

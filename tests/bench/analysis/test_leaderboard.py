@@ -1,0 +1,128 @@
+"""The tables hold every planned run, and the wide one follows from the tidy one."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.analysis.grid import Grid
+from bench.analysis.leaderboard import (
+    LEADERBOARD_COLUMNS,
+    SCHEMA,
+    TIDY_COLUMNS,
+    by_slice,
+    leaderboard,
+    tidy_metrics,
+    write_leaderboards,
+)
+from bench.evaluation.slices import popularity_slices
+from bench.spec import RunResult, RunSpec, Suite
+
+Failing = Callable[..., RunResult]
+
+
+@pytest.fixture(scope="module")
+def grid(suite: Suite, planned: list[RunSpec], results: list[RunResult]) -> Grid:
+    return Grid.of(suite, planned, results)
+
+
+def row(wide: pd.DataFrame, model: str) -> pd.Series:
+    return wide.set_index("model").loc[model]
+
+
+def test_values_recomputed_from_the_ranks(grid: Grid) -> None:
+    wide = leaderboard(tidy_metrics(grid))
+    per_seed = []
+    for result in grid.of_model("tiger"):
+        queries = result.queries
+        assert queries is not None
+        tail = queries[queries["target_quantile"] >= 0.2]
+        per_seed.append(((tail["sid_rank"] >= 1) & (tail["sid_rank"] <= 10)).mean())
+    tiger = row(wide, "tiger")
+    assert tiger["sid.tail.recall@10.mean"] == pytest.approx(np.mean(per_seed), abs=1e-12)
+    assert tiger["sid.tail.recall@10.std"] == pytest.approx(np.std(per_seed, ddof=1), abs=1e-12)
+    assert tiger["item.tail.recall@10.mean"] < tiger["sid.tail.recall@10.mean"]
+
+
+def test_sid_level_is_blank_without_semantic_ids(grid: Grid) -> None:
+    wide = leaderboard(tidy_metrics(grid))
+    sid_columns = [column for column in wide.columns if column.startswith("sid.")]
+    assert row(wide, "sasrec-ce")[sid_columns].isna().all()
+    assert row(wide, "glass")[sid_columns].notna().all()
+
+
+def test_best_first(grid: Grid) -> None:
+    ranked = leaderboard(tidy_metrics(grid))["item.overall.ndcg@10.mean"].tolist()
+    assert ranked == sorted(ranked, reverse=True)
+
+
+def test_files_hold_the_tables_and_the_wide_follows_from_the_tidy(grid: Grid, tmp_path: Path) -> None:
+    tables = write_leaderboards(grid, tmp_path)
+    folder = tmp_path / "made-up" / "ml-100k"
+    assert sorted(path.name for path in folder.iterdir()) == ["leaderboard.csv", "metrics.csv"]  # nothing temporary
+    tidy = pd.read_csv(folder / "metrics.csv")
+    wide = pd.read_csv(folder / "leaderboard.csv")
+    assert list(tidy.columns) == list(TIDY_COLUMNS)
+    assert set(tidy["schema"]) == set(wide["schema"]) == {SCHEMA}
+    assert list(wide.columns) == list(LEADERBOARD_COLUMNS)
+    pd.testing.assert_frame_equal(leaderboard(tidy), tables["ml-100k"], check_exact=False, rtol=1e-12)
+    for column in set(LEADERBOARD_COLUMNS) - {"model", "status", "reason", "warning"}:
+        np.testing.assert_allclose(wide[column], tables["ml-100k"][column], rtol=1e-9, err_msg=column)
+
+
+def test_failed_skipped_and_pending_runs_are_rows(
+    suite: Suite, planned: list[RunSpec], results: list[RunResult], failed_result: Failing
+) -> None:
+    kept = [r for r in results if r.spec.label not in {"hstu", "sim", "glass"} or r.spec.seed == 2]
+    failed = [failed_result(spec) for spec in planned if spec.label == "hstu" and spec.seed == 0]
+    skipped = [
+        failed_result(spec, "skipped", "no RecBole") for spec in planned if spec.label == "sim" and spec.seed < 2
+    ]
+    ended = [result for result in kept if result.spec.label != "sim"] + failed + skipped
+    tidy = tidy_metrics(Grid.of(suite, planned, ended))
+
+    runs = tidy[tidy["metric"] == "complete"]
+    assert len(runs) == len(planned)
+    assert runs.groupby("status").size().to_dict() == {"complete": 26, "failed": 1, "pending": 4, "skipped": 2}
+    only_failed = tidy[tidy["status"] == "failed"]
+    assert only_failed["reason"].tolist() == ["ValueError: loss is NaN | step 12"]
+    assert only_failed["value"].tolist() == [0.0]
+
+    wide = leaderboard(tidy)
+    assert len(wide) == len(suite.models)
+    assert row(wide, "hstu")[["status", "complete", "failed", "pending"]].tolist() == ["partial", 1, 1, 1]
+    assert row(wide, "sim")[["status", "reason", "skipped"]].tolist() == ["skipped", "no RecBole", 2]
+    assert wide["model"].iloc[-1] == "sim"  # no value sorts last
+
+
+def test_one_seed_has_no_deviation(suite: Suite, planned: list[RunSpec], results: list[RunResult]) -> None:
+    grid = Grid.of(suite, planned, [result for result in results if result.spec.seed == 0])
+    wide = leaderboard(tidy_metrics(grid))
+    assert wide["item.overall.ndcg@10.mean"].notna().all()
+    assert wide["item.overall.ndcg@10.std"].isna().all()
+
+
+def test_the_plan_names_the_rows(suite: Suite, planned: list[RunSpec], results: list[RunResult]) -> None:
+    """A run shared with another suite carries that suite's label; results that nobody planned are left out."""
+    renamed = [
+        dataclasses.replace(result, spec=result.spec.model_copy(update={"label": "other"})) for result in results
+    ]
+    only_tiger = [spec for spec in planned if spec.label == "tiger"]
+    grid = Grid.of(suite, only_tiger, renamed)
+    assert grid.complete_models == ["tiger"]
+    assert len(grid.results) == 3
+
+
+def test_by_slice_counts_queries_and_seeds(grid: Grid) -> None:
+    scores = by_slice(grid, popularity_slices, "ndcg@10").set_index(["model", "slice"])
+    queries = grid.of_model("glass")[0].queries
+    assert queries is not None
+    assert scores.loc[("glass", "head"), "queries"] == int((queries["target_quantile"] < np.float32(0.2)).sum())
+    assert scores.loc[("glass", "overall"), ["queries", "seeds"]].tolist() == [943, 3]
+    wide = leaderboard(tidy_metrics(grid))
+    assert scores.loc[("glass", "tail"), "mean"] == pytest.approx(row(wide, "glass")["item.tail.ndcg@10.mean"])

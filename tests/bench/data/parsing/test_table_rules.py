@@ -1,0 +1,264 @@
+"""The rules by which a table is read: ids, times, separators, quotes, encodings, kinds of events."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bench.data.events import EventLog
+from bench.data.parsing.event_kinds import Kinds
+from bench.data.parsing.text_tables import Dialect
+from bench.data.sources.own import DataFiles, load_own
+from bench.data.sources.tables import Reading, read_events
+from bench.errors import BenchError
+
+HEADER = "user,item,time\n"
+
+
+def write(folder: Path, content: str | bytes, name: str = "toy.csv") -> Path:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def items(log: EventLog) -> list[str]:
+    return log.item_ids[log.items].tolist()
+
+
+def seconds(log: EventLog) -> list[int]:
+    assert log.times is not None
+    return (log.times // log.ticks).astype(int).tolist()
+
+
+def rows_of(cells: list[str]) -> str:
+    return HEADER + "".join(f"u,{cell},{place + 10**9}\n" for place, cell in enumerate(cells))
+
+
+@pytest.mark.parametrize(
+    ("cells", "ids"),
+    [
+        (["7", "7.0", " 7", "7 ", "\u00a07.00", "7."], ["7"]),
+        (["0", "-0", "0.0", "-0.0"], ["0"]),
+        (["e\u0301", "é"], ["é"]),
+        (["007", "7", "+7", "1e3", "1000", "0x7"], ["007", "7", "+7", "1e3", "1000", "0x7"]),
+        (["12345678901234567890", "12345678901234567891", "12345678901234567890.0"], None),
+        (["1.5", "1.50"], ["1.5", "1.50"]),
+        (["007.0", "007"], ["007.0", "007"]),
+    ],
+)
+def test_what_one_id_is(tmp_path: Path, cells: list[str], ids: list[str] | None) -> None:
+    ids = cells[:2] if ids is None else ids
+    text = read_events(write(tmp_path, rows_of(cells)))
+    table = {"user": ["u"] * len(cells), "item": cells, "time": [place + 10**9 for place in range(len(cells))]}
+    pq.write_table(pa.table(table), tmp_path / "toy.parquet")
+    parquet = read_events(tmp_path / "toy.parquet")
+    assert sorted(text.item_ids) == sorted(ids)
+    assert items(parquet) == items(text)
+
+
+def test_ids_that_are_equal_as_numbers_only_are_said_to_be_two(tmp_path: Path) -> None:
+    notes = read_events(write(tmp_path, rows_of(["007", "7", "1e3", "1000", "x"]))).notes
+    assert "column 'item': '007' and '7' are two ids, though equal as numbers" in notes
+    assert "column 'item': '1e3' and '1000' are two ids, though equal as numbers" in notes
+
+
+def test_an_id_that_lost_digits_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match=r"row 3, column 'item': holds '1.2345678901234568e\+19', a number that lost"):
+        read_events(write(tmp_path, rows_of(["7", "1.2345678901234568e+19"])))
+
+
+@pytest.mark.parametrize("known", ["id,item,title\n1,7.0,Ape\n2,8,Bee\n", "id,item,title\n1, 7,Ape\n2,8.0,Bee\n"])
+def test_ids_are_one_across_events_and_items(tmp_path: Path, known: str) -> None:
+    path = write(tmp_path, "user,item,time\nu,7,1000000000\nu,8.0,1000000001\n")
+    facts = write(tmp_path, known, "items.csv")
+    dataset = load_own("toy", DataFiles(path=str(path), items=str(facts)))
+    assert dataset.item_ids.tolist() == ["7", "8"]
+    assert dataset.item_table.columns["title"].tolist() == ["Ape", "Bee"]
+    assert any(re.match("items.csv: column 'item': [12] ids are read without blanks", note) for note in dataset.filters)
+
+
+def test_an_item_that_is_described_twice_in_two_spellings_is_an_error(tmp_path: Path) -> None:
+    facts = write(tmp_path, "item,title\n7,Ape\n7.0,Bee\n", "items.csv")
+    with pytest.raises(BenchError, match=r"row 3, column 'item': describes item '7.0' a second time"):
+        load_own("toy", DataFiles(path=str(write(tmp_path, rows_of(["7", "8"]))), items=str(facts)))
+
+
+def test_users_called_like_missing_values_are_named(tmp_path: Path) -> None:
+    path = write(tmp_path, "user,item,time\nNA,a,1\nu,a,2\nu,b,3\n")
+    assert any("words for a missing value are users like others (events: 'NA' 1)" in n for n in read_events(path).notes)
+    with pytest.raises(BenchError, match="row 2, column 'user': is empty"):
+        read_events(path, reading=Reading(missing=("NA",)))
+    path = write(tmp_path, "user,item,time\nu,a,1\nnull,a,2\nnull,b,3\n")
+    with pytest.raises(BenchError, match=r"row 3, column 'user': 'null' usually means .* most events \(2\)"):
+        read_events(path)
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ([10**9] * 5 + [10**12] * 5, "row 7, column 'time': holds 1000000000000, one of 5 times that look like milli"),
+        ([10**9] * 9 + [4_200_000_000], "row 11, .*holds 4200000000, which lies after the year 2100"),
+        ([10**16 + 3 * 10**15] * 3, "row 2, .*as microseconds since 1970 2381-12-.*--time-format"),
+        (["2020-01-01"] * 9 + ["2222-01-01"], "row 11, .*holds '2222-01-01', which lies after the year 2100"),
+        (["2020-01-01"] * 9 + ["today"], "row 11, .*holds 'today', neither a number nor a date"),
+        ([20200101] * 9 + [20201301], "row 11, .*holds 20201301, no date of the form YYYYMMDD"),
+    ],
+)
+def test_times_that_are_none_are_named_by_row(tmp_path: Path, cells: list[object], message: str) -> None:
+    content = HEADER + "".join(f"u,{place},{cell}\n" for place, cell in enumerate(cells))
+    with pytest.raises(BenchError, match=message):
+        read_events(write(tmp_path, content))
+
+
+@pytest.mark.parametrize(
+    ("cell", "moment"),
+    [
+        ("2018", "2018-01-01"),
+        ("201805", "2018-05-01"),
+        ("20180511", "2018-05-11"),
+        ("2018051113", "2018-05-11 13:00"),
+        ("201805111330", "2018-05-11 13:30"),
+        ("20180511133059", "2018-05-11 13:30:59"),
+        ("20180511.0", "2018-05-11"),
+        ("1526045459", "2018-05-11 13:30:59"),
+        ("1526045459000", "2018-05-11 13:30:59"),
+        ("2018-05-11 13:30:59 UTC", "2018-05-11 13:30:59"),
+        ("2018-05-11T15:30:59+02:00", "2018-05-11 13:30:59"),
+    ],
+)
+def test_ways_to_write_a_time(tmp_path: Path, cell: str, moment: str) -> None:
+    log = read_events(write(tmp_path, f"{HEADER}u,a,{cell}\nu,b,{cell}\n"))
+    assert seconds(log) == [int(pd.Timestamp(moment, tz="UTC").timestamp())] * 2
+
+
+def test_a_time_without_zone_is_utc_whatever_stands_above_it(tmp_path: Path) -> None:
+    log = read_events(
+        write(tmp_path, HEADER + "u,a,2020-01-01T02:00:00+02:00\nu,b,2020-01-01 00:00:00\nu,c,2020-01-01\n")
+    )
+    assert seconds(log) == [1_577_836_800] * 3
+    assert "2 of 3 times name no zone and are taken for UTC" in log.notes
+
+
+def test_other_forms_of_time_are_given(tmp_path: Path) -> None:
+    path = write(tmp_path, HEADER + "u,a,31.05.2020\nu,b,01.06.2020\n")
+    with pytest.raises(BenchError, match=r"holds '31.05.2020', neither a number nor a date"):
+        read_events(path)
+    assert seconds(read_events(path, reading=Reading(time_format="%d.%m.%Y")))[0] == 1_590_883_200
+    with pytest.raises(BenchError, match="holds no time of the form --time-format '%H'"):
+        read_events(path, reading=Reading(time_format="%H"))
+
+
+def test_times_long_before_the_others_are_said(tmp_path: Path) -> None:
+    log = read_events(write(tmp_path, HEADER + "".join(f"u,{n},{n and 10**9 + n}\n" for n in range(9))))
+    assert "1 rows hold a time before 1980 (the first: 0, 1970-01-01), unlike the others (row 2)" in log.notes
+
+
+def test_row_numbers_are_those_of_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, HEADER + "u,,1\n\nu,a,1000000000\n\nu,b,soon\nu,c,1000000002\n")
+    with pytest.raises(BenchError, match="row 6, column 'time': holds 'soon'"):
+        read_events(path, drop_incomplete=True)
+
+
+@pytest.mark.parametrize("separator", [";", "|", "\t", "::", " "])
+def test_separators_are_recognised_and_said(tmp_path: Path, separator: str) -> None:
+    path = write(tmp_path, (HEADER + "u,a,1\nu,b,2\n").replace(",", separator))
+    log = read_events(path)
+    assert items(log) == ["a", "b"]
+    assert any(note.startswith("cells are separated by") for note in log.notes)
+
+
+def test_a_separator_may_be_given(tmp_path: Path) -> None:
+    path = write(tmp_path, "user~item~time\nu~a~1\n")
+    assert items(read_events(path, reading=Reading(Dialect(separator="~")))) == ["a"]
+    with pytest.raises(BenchError, match="--separator"):
+        read_events(path)
+
+
+def test_cells_may_hold_ends_of_lines_but_no_rows(tmp_path: Path) -> None:
+    text = 'user,item,time,text\nu,a,1,"two\nlines, and\na third"\nu,b,2,none\n'
+    assert items(read_events(write(tmp_path, text))) == ["a", "b"]
+    swallowed = 'user,item,time,text\nu,a,1,"Untitled\nu,b,2,Song\nu,c,3,Last"\nu,d,4,Song\n'
+    path = write(tmp_path, swallowed)
+    with pytest.raises(BenchError, match=r"line 2: a quote opens here and closes only 2 lines on.* --quotes plain"):
+        read_events(path)
+    assert items(read_events(path, reading=Reading(Dialect(quotes="plain")))) == ["a", "b", "c", "d"]
+    assert items(read_events(path, reading=Reading(Dialect(quotes="cells")))) == ["a", "d"]
+    tabs = write(tmp_path, swallowed.replace(",", "\t"), "toy.tsv")
+    assert items(read_events(tabs)) == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [('12" mix', '12" mix'), ('"a, b"', "a, b"), ('"say ""hi"""', 'say "hi"'), ('"q', '"q')]
+)
+def test_quotes_around_cells_and_in_names(tmp_path: Path, name: str, expected: str) -> None:
+    assert items(read_events(write(tmp_path, f"{HEADER}u,{name},1\nu,b,2\n"))) == [expected, "b"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "message"),
+    [
+        ("gbk", r"row 3 is not UTF-8; convert .*iconv -f ENCODING .*ENCODING being the one it was written in"),
+        ("utf-16", r"is UTF-16 text; convert .*iconv -f utf-16"),
+        ("utf-16-le", r"is no UTF-8 text, since it holds NUL bytes"),
+        ("utf-32", r"is UTF-32 text"),
+    ],
+)
+def test_other_encodings_are_named_only_where_they_are_sure(tmp_path: Path, encoding: str, message: str) -> None:
+    with pytest.raises(BenchError, match=message):
+        read_events(write(tmp_path, (HEADER + "u,a,1\nu,中文,2\n").encode(encoding)))
+
+
+def test_kinds_of_events_are_named_counted_and_kept_on_request(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        "user,item,time,event_type,rating\nu,a,1,view,3\nu,b,2,buy,5\nu,c,3,view,4.5\nu,d,4,cart,\nu,e,5,view,1\n",
+    )
+    notes = read_events(path).notes
+    assert any(
+        "column 'event_type' tells kinds of events apart ('view' 3, 'buy' 1, 'cart' 1)" in note for note in notes
+    )
+    assert any("column 'rating' tells how good an event was" in note and "--min-rating" in note for note in notes)
+    bought = read_events(path, reading=Reading(kinds=Kinds((("event_type", ("buy", "cart")),))))
+    assert items(bought) == ["b", "d"]
+    assert "only rows of which 'event_type' is buy or cart: 2 of 5 stay" in bought.notes
+    liked = read_events(path, reading=Reading(kinds=Kinds(min_rating=4.5)))
+    assert items(liked) == ["b", "c"]
+    said = "only rows of which 'rating' is at least 4.5 (1 rows without one are left out, too): 2 of 5 stay"
+    assert said in liked.notes
+
+
+@pytest.mark.parametrize(
+    ("kinds", "message"),
+    [
+        (Kinds((("type", ("buy",)),)), r"has no column 'type' \(--keep\)"),
+        (Kinds((("kind", ("bui",)),)), r"column 'kind' holds no 'bui' \(--keep\); it holds 'buy' 1, 'view' 1"),
+        (Kinds(min_rating=9), "no row stays of which 'stars' is at least 9"),
+        (Kinds(min_rating=1, rating="kind"), "row 2, column 'kind': holds 'buy', not a number as --min-rating needs"),
+        (Kinds(rating="stars"), "--rating names the column that --min-rating is about; give both"),
+    ],
+)
+def test_kinds_that_are_not_there_are_one_line(tmp_path: Path, kinds: Kinds, message: str) -> None:
+    path = write(tmp_path, "user,item,time,kind,stars\nu,a,1,buy,1\nu,b,2,view,2\n")
+    with pytest.raises(BenchError, match=message):
+        read_events(path, reading=Reading(kinds=kinds))
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["kind=buy,cart", ["kind=buy", "kind=cart"], {"kind": ["buy", "cart"]}, [["kind", ["buy", "cart"]]]],
+)
+def test_kinds_are_written_as_on_the_command_line_or_as_a_mapping(written: object) -> None:
+    assert DataFiles.model_validate({"keep": written}).keep == (("kind", ("buy", "cart")),)
+
+
+def test_a_row_of_names_within_the_data_is_an_error(tmp_path: Path) -> None:
+    path = write(tmp_path, "user,item\nu,a\nuser,item\nu,b\n")
+    with pytest.raises(BenchError, match="row 3, column 'user': repeats the names of the columns; remove the row"):
+        read_events(path, time="none")
+    with pytest.raises(BenchError, match=r"the first row looks like data \(column 'alice' holds 'alice' again\)"):
+        read_events(write(tmp_path, "alice,book\nalice,pen\nbob,book\n"), user="alice", item="book", time="none")

@@ -1,0 +1,130 @@
+"""Figures that can't be drawn are left out; models look the same everywhere and differ from each other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from bench.analysis.grid import Grid
+from bench.analysis.leaderboard import leaderboard, tidy_metrics
+from bench.files import replaced
+from bench.reporting.figures import quality, style
+
+
+@pytest.fixture(autouse=True)
+def _style() -> None:
+    style.use_style()
+
+
+def test_every_model_has_its_own_look() -> None:
+    models = [f"model {number}" for number in range(40)]
+    looks = style.model_styles(models)
+    assert len({(look.color, look.marker) for look in looks.values()}) == 40
+    assert style.model_styles(models[:3])["model 2"] == looks["model 2"]
+
+
+def test_nothing_complete_nothing_drawn(full_grid: Grid) -> None:
+    grid = Grid.of(full_grid.suite, [run.spec for run in full_grid.runs], [])
+    wide, looks = leaderboard(tidy_metrics(grid)), style.model_styles(grid.models)
+    assert quality.quality(wide, grid, looks) is None
+    assert quality.head_tail(grid, looks) is None
+    assert quality.popularity(grid) is None
+    assert quality.history_length(grid, looks) is None
+    assert quality.learning_curves(grid, looks) is None
+    assert quality.cost(wide, grid, looks) is None
+
+
+def test_models_are_ordered_and_named(full_grid: Grid) -> None:
+    wide, looks = leaderboard(tidy_metrics(full_grid)), style.model_styles(full_grid.models)
+    figure = quality.quality(wide, full_grid, looks)
+    assert figure is not None
+    axes = figure.axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == wide["model"].tolist()
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the best at the top
+    texts = " ".join(text.get_text() for text in figure.texts)
+    assert "943 test queries" in texts
+    assert "3 seeds" in texts
+
+
+def test_only_models_that_train_have_curves(full_grid: Grid) -> None:
+    figure = quality.learning_curves(full_grid, style.model_styles(full_grid.models))
+    assert figure is not None
+    shown = {axes.get_title(loc="left") for axes in figure.axes if axes.get_visible()}
+    assert "glass" in shown
+    assert "popularity" not in shown
+    few = tuple(run for run in full_grid.runs if run.spec.label in ("glass", "tiger", "popularity"))
+    some = replace(full_grid, runs=few)
+    figure = quality.learning_curves(some, style.model_styles(full_grid.models))
+    assert figure is not None
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["tiger", "glass"]
+
+
+def test_a_file_keeps_the_colours_of_the_models(tmp_path: Path) -> None:
+    style.use_style()
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    for shift in range(60):  # much grey, whose shades would crowd out what covers few pixels
+        axes.plot([0, 1, 2], [shift, 60 - shift, shift / 2], color="#cccccc", linewidth=0.8)
+    for place, color in enumerate(style.COLORS):
+        axes.plot(place / 5, 10, marker="s", color=color, markersize=5, zorder=3)
+    style.save(figure, tmp_path / "figure")
+    drawn = np.asarray(Image.open(tmp_path / "figure.png").convert("RGB")).reshape(-1, 3).astype(int)
+    for color in style.COLORS:
+        wanted = np.array([int(color[place : place + 2], 16) for place in (1, 3, 5)])
+        assert (np.abs(drawn - wanted).max(axis=1) <= 8).sum() >= 20, color
+
+
+def test_equal_figures_are_equal_files(full_grid: Grid, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        figure = quality.head_tail(full_grid, style.model_styles(full_grid.models))
+        assert figure is not None
+        style.save(figure, tmp_path / name)
+    for suffix in (".png", ".svg"):
+        assert (tmp_path / f"one{suffix}").read_bytes() == (tmp_path / f"two{suffix}").read_bytes()
+
+
+def test_a_compact_drawing_keeps_its_factors_and_its_coordinates_to_a_hundredth() -> None:
+    drawing = """<svg>
+      <metadata> <a/>
+      </metadata><!-- 0.0625 -->
+      <path d="M 108.140001 -306.231975
+L 0.5 12.999999
+" transform="translate(63.625 0) scale(0.015625)"/>
+    </svg>"""
+    path = '<path d="M 108.14 -306.23 L 0.5 13 " transform="translate(63.62 0) scale(0.015625)"/>'
+    assert style.compact_svg(drawing) == f"<svg>{path}</svg>"
+
+
+def test_files_are_small_and_their_colours_true(tmp_path: Path) -> None:
+    figure = Figure(figsize=(2, 1))
+    figure.subplots().bar(range(len(style.COLORS)), 1.0, width=1.0, color=style.COLORS)
+    style.save(figure, tmp_path / "bars")
+    image = Image.open(tmp_path / "bars.png")
+    assert image.mode == "P"
+    found = np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0).astype(int)
+    for color in style.COLORS:
+        wanted = [int(color[place : place + 2], 16) for place in (1, 3, 5)]
+        assert np.abs(found - wanted).max(axis=1).min() <= 8
+
+
+def test_a_file_is_replaced_only_when_complete(tmp_path: Path) -> None:
+    target = tmp_path / "report.md"
+    target.write_text("old")
+
+    def interrupted() -> None:
+        with replaced(target) as path:
+            path.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        interrupted()
+    assert target.read_text() == "old"
+    with replaced(target) as path:
+        path.write_text("new")
+    assert target.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [target]

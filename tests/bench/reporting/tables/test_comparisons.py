@@ -1,0 +1,230 @@
+"""A comparison tests each row against the one it varies, claims what the test carries, and lives with missing rows."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from drawn_files import is_drawn
+
+from bench.analysis.grid import Grid
+from bench.analysis.leaderboard import leaderboard, tidy_metrics
+from bench.analysis.significance import compare, holm
+from bench.reporting.figures import quality, style
+from bench.reporting.report import write_report
+from bench.reporting.tables.comparisons import HOW_TO_READ, Answer, answers, comparison_table, findings, sentence
+from bench.reporting.tables.pairs import pair_tests
+from bench.spec import Comparison, RunResult, RunSpec, Suite
+
+PARTS = Comparison(
+    title="Parts of GLASS",
+    question="What is each part worth?",
+    rows=("tiger", "glass-no-sid-tier", "glass"),
+    against="glass",
+    paper="All parts help (Table 9).",
+)
+LABELS = list(PARTS.rows)
+
+
+@pytest.fixture
+def grid(full_grid: Grid) -> Grid:
+    """The made-up suite, asking one question."""
+    return asking(full_grid)
+
+
+def asking(grid: Grid, comparison: Comparison = PARTS, results: Sequence[RunResult] | None = None) -> Grid:
+    suite = grid.suite.model_copy(update={"comparisons": (comparison,)})
+    kept = grid.results if results is None else results
+    return Grid.of(suite, [run.spec for run in grid.runs], kept)
+
+
+def answered(grid: Grid) -> list[Answer]:
+    return answers(grid, leaderboard(tidy_metrics(grid)))
+
+
+def only(grid: Grid) -> Answer:
+    (answer,) = answered(grid)
+    return answer
+
+
+def with_ranks_of(results: Sequence[RunResult], other: Sequence[RunResult]) -> list[RunResult]:
+    """The results with somebody else's ranks."""
+    return [dataclasses.replace(one, queries=two.queries) for one, two in zip(results, other, strict=True)]
+
+
+def cells(text: str) -> list[list[str]]:
+    """The cells of a markdown table, its heading first."""
+    lines = [line for line in text.splitlines() if line.startswith("|") and not line.startswith("|:")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_each_row_is_tested_against_the_one_it_varies_with_holms_correction(grid: Grid) -> None:
+    answer = only(grid)
+    assert [row.label for row in answer.rows] == LABELS
+    assert answer.reference is answer.rows[2]
+    assert answer.reference.test is None
+    tested = pair_tests(grid, leaderboard(tidy_metrics(grid)))
+    tests = [tested["glass", label].reversed for label in LABELS[:2]]  # glass is the better one in this made-up world
+    assert [row.test for row in answer.rows] == [*tests, None]
+    for label, test in zip(LABELS[:2], tests, strict=True):
+        alone = compare(grid.of_model(label), grid.of_model("glass"), "ndcg@10")
+        assert alone is not None
+        assert alone.p_value == pytest.approx(test.p_value, abs=0.02)  # other tosses
+        assert dataclasses.replace(alone, p_value=0.0) == dataclasses.replace(test, p_value=0.0)
+    corrected = holm([test.p_value for test in tests])
+    assert [row.p_holm for row in answer.rows[:2]] == corrected
+    assert corrected != [test.p_value for test in tests]  # or the correction was not seen at work
+    assert (answer.family.name, answer.family.size) == ("comparison: Parts of GLASS", 2)
+
+
+def test_the_table_holds_the_leaderboards_values_and_the_tests(grid: Grid) -> None:
+    answer = only(grid)
+    header, tiger, _, glass = cells(comparison_table(answer))
+    assert header[4] == "NDCG@10 - glass"
+    scores = answer.rows[0].scores
+    assert tiger[1] == f"{scores['item.overall.ndcg@10.mean']:.4f} ± {scores['item.overall.ndcg@10.std']:.4f}"
+    assert tiger[2].startswith(f"{scores['sid.overall.ndcg@10.mean']:.4f}")
+    test = answer.rows[0].test
+    assert test is not None
+    assert tiger[4] == f"{scores['item.overall.ndcg@10.mean'] - glass_mean(answer):+.4f}"
+    assert tiger[5] == f"{test.low:+.4f} .. {test.high:+.4f}"
+    assert tiger[6:8] == [f"{test.p_value:.3f}", f"{answer.rows[0].p_holm:.3f}"]
+    assert glass[4:8] == ["-"] * 4
+    assert header[3] == "Recall@10 (secondary)"
+    assert tiger[3].startswith(f"{scores['item.overall.recall@10.mean']:.4f}")
+    assert tiger[-1] == "1,400,000"
+
+
+def glass_mean(answer: Answer) -> float:
+    assert answer.reference is not None
+    return float(answer.reference.scores["item.overall.ndcg@10.mean"])
+
+
+def test_rows_without_semantic_ids_have_no_column_for_them(full_grid: Grid) -> None:
+    plain = PARTS.model_copy(update={"rows": ("sasrec-ce", "hstu"), "against": "hstu"})
+    assert "NDCG@10 SID" not in comparison_table(only(asking(full_grid, plain)))
+
+
+def test_the_sentence_claims_only_what_the_test_supports(full_grid: Grid) -> None:
+    """One row with the ranks of the full model, one that finds every target first."""
+    glass = full_grid.of_model("glass")
+    same = with_ranks_of(full_grid.of_model("glass-no-sid-tier"), glass)
+    perfect = [
+        dataclasses.replace(r, queries=r.queries.assign(item_rank=np.int16(1), sid_rank=np.int16(1)))
+        for r in full_grid.of_model("tiger")
+        if r.queries is not None
+    ]
+    said = sentence(only(asking(full_grid, results=[*glass, *same, *perfect])))
+    assert said.startswith("Against glass (NDCG@10 0.")
+    assert "significantly higher: tiger (+0.9511, p < 0.001, Holm < 0.001)" in said
+    assert "no significant difference: glass-no-sid-tier (+0.0000, p = 1.000, Holm 1.000)" in said
+    assert "lower" not in said
+    basis = "Holm's correction over both rows of this comparison; paired over 943 queries, mean of 3 seeds"
+    assert said.endswith(f"({basis}).")
+
+
+def test_one_seed_is_told(full_grid: Grid) -> None:
+    first = [result for result in full_grid.results if result.spec.seed == 0]
+    assert "one seed" in sentence(only(asking(full_grid, results=first)))
+
+
+def test_rows_that_are_pending_are_named_and_rows_outside_the_plan_passed_over(full_grid: Grid) -> None:
+    kept = [result for result in full_grid.results if result.spec.label != "tiger"]
+    pending = only(asking(full_grid, results=kept))
+    assert [row.label for row in pending.rows] == LABELS[1:]
+    assert sentence(pending).endswith("Not complete yet: tiger.")
+    planned = [run.spec for run in full_grid.runs if run.spec.label != "tiger"]
+    suite = full_grid.suite.model_copy(update={"comparisons": (PARTS,)})
+    narrowed = only(Grid.of(suite, planned, kept))
+    assert narrowed.pending == ()
+    assert "Not complete" not in sentence(narrowed)
+
+
+def test_without_the_full_model_there_is_a_table_and_no_claim(full_grid: Grid) -> None:
+    style.use_style()
+    grid = asking(full_grid, results=[r for r in full_grid.results if r.spec.label != "glass"])
+    answer = only(grid)
+    assert answer.reference is None
+    assert sentence(answer) == "glass has no complete run yet, so nothing could be tested."
+    assert [row[4:7] for row in cells(comparison_table(answer))[1:]] == [["-"] * 3] * 2
+    figure = quality.comparison(answer, grid, style.model_styles(grid.models))
+    assert not any("line and band" in text.get_text() for text in figure.texts)
+
+
+def test_a_single_row_is_no_comparison(full_grid: Grid) -> None:
+    assert answered(asking(full_grid, results=full_grid.of_model("glass"))) == []
+    assert answered(asking(full_grid, results=[])) == []
+
+
+def test_rows_that_answered_other_queries_are_not_tested(full_grid: Grid) -> None:
+    def moved(queries: pd.DataFrame | None) -> pd.DataFrame:
+        assert queries is not None
+        return queries.assign(target=queries["target"] + 1)
+
+    others = [dataclasses.replace(r, queries=moved(r.queries)) for r in full_grid.of_model("tiger")]
+    answer = only(asking(full_grid, results=[*others, *full_grid.of_model("glass")]))
+    assert answer.tested == []
+    assert sentence(answer) == "No row could be compared with glass query by query."
+
+
+def test_the_papers_finding_stands_beside_the_measured_one(grid: Grid) -> None:
+    assert findings(only(grid)) == f"- Here: {sentence(only(grid))}\n- In the paper: All parts help (Table 9)."
+    unknown = asking(grid, PARTS.model_copy(update={"paper": ""}))
+    assert "paper" not in findings(only(unknown))
+
+
+@pytest.mark.parametrize("cost", [False, True])
+def test_the_figure_marks_what_is_significant(full_grid: Grid, cost: bool) -> None:
+    style.use_style()
+    grid = asking(full_grid, PARTS.model_copy(update={"cost": cost}))
+    answer = only(grid)
+    worse = dataclasses.replace(answer.rows[0], p_holm=0.01)
+    like = dataclasses.replace(answer.rows[1], p_holm=0.4)
+    answer = dataclasses.replace(answer, rows=(worse, like, answer.rows[2]))
+    figure = quality.comparison(answer, grid, style.model_styles(grid.models))
+    assert len(figure.axes) == (3 if cost else 1)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == LABELS
+    (notes,) = figure.axes[0].child_axes
+    texts = notes.get_yticklabels()
+    assert [text.get_text().endswith("*") for text in texts] == [True, False, False]
+    assert [text.get_fontweight() for text in texts] == ["bold", "normal", "normal"]
+    reference = [line.get_xdata()[0] for line in figure.axes[0].lines if list(line.get_ydata()) == [0, 1]]
+    assert reference == [pytest.approx(glass_mean(answer))]
+
+
+def test_the_report_has_a_section_and_a_figure_for_each(
+    suite: Suite, planned: list[RunSpec], results: list[RunResult], tmp_path: Path
+) -> None:
+    second = Comparison(title="ID-based: SASRec / HSTU", question="Which?", rows=("sasrec-ce", "hstu"), against="hstu")
+    asked = suite.model_copy(update={"comparisons": (PARTS, second)})
+    chosen = [spec for spec in planned if spec.label in {*PARTS.rows, *second.rows}]
+    page = write_report(asked, chosen, results, tmp_path / "results", tmp_path / "reports", "command")
+    text = page.read_text()
+    headings = re.findall(r"^## ml-100k: (.+)$", text, flags=re.MULTILINE)
+    assert headings[:3] == ["results", "Parts of GLASS", "ID-based: SASRec / HSTU"]
+    for name in ("parts-of-glass", "id-based-sasrec-hstu"):
+        assert f"figures/ml-100k-comparison-{name}.png" in text
+        assert is_drawn(page.parent / f"figures/ml-100k-comparison-{name}.png")
+    assert text.count(HOW_TO_READ) == 1
+    assert "- **Parts of GLASS**: Against glass" in text  # the answers are part of the summary
+    assert "nan" not in text
+
+
+def test_a_report_with_failures_still_answers_what_it_can(
+    suite: Suite,
+    planned: list[RunSpec],
+    results: list[RunResult],
+    failed_result: Callable[..., RunResult],
+    tmp_path: Path,
+) -> None:
+    asked = suite.model_copy(update={"comparisons": (PARTS,)})
+    chosen = [spec for spec in planned if spec.label in PARTS.rows]
+    ended = [r if r.spec.label != "tiger" else failed_result(r.spec) for r in results]
+    text = write_report(asked, chosen, ended, tmp_path / "results", tmp_path / "reports", "command").read_text()
+    assert "## ml-100k: Parts of GLASS" in text
+    assert "Not complete yet: tiger." in text

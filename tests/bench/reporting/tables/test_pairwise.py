@@ -1,0 +1,183 @@
+"""Who beats whom: corrected over all pairs, the same from either side, and ranked over several data sets."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.analysis.dataset_tables import write_tables
+from bench.analysis.grid import Grid
+from bench.analysis.leaderboard import leaderboard, tidy_metrics
+from bench.analysis.significance import compare, holm
+from bench.reporting.figures import style
+from bench.reporting.tables import pairs as pairwise
+from bench.reporting.tables.pairs import (
+    PAIR_COLUMNS,
+    average_ranks,
+    beats_table,
+    critical_difference,
+    indifferent,
+    pairs,
+)
+from bench.reporting.tables.results import main_table
+from bench.spec import RunResult, RunSpec, Suite
+
+
+@pytest.fixture(scope="module")
+def wide(full_grid: Grid) -> pd.DataFrame:
+    return leaderboard(tidy_metrics(full_grid))
+
+
+@pytest.fixture(scope="module")
+def compared(full_grid: Grid, wide: pd.DataFrame) -> pd.DataFrame:
+    return pairs(full_grid, wide)
+
+
+def table_of(*rows: tuple[str, str, float, float]) -> pd.DataFrame:
+    """Pairs of which only these count: first, second, difference, corrected p-value."""
+    table = pd.DataFrame(rows, columns=["first", "second", "difference", "p_holm"])
+    return table.assign(dataset="d", n_queries=10)
+
+
+def scores(**means: float) -> pd.DataFrame:
+    return pd.DataFrame({"model": list(means), pairwise.MEAN: list(means.values())})
+
+
+def test_every_two_models_are_compared_and_corrected_together(
+    compared: pd.DataFrame, full_grid: Grid, wide: pd.DataFrame
+) -> None:
+    n_models = len(full_grid.models)
+    assert list(compared.columns) == list(PAIR_COLUMNS)
+    assert len(compared) == n_models * (n_models - 1) // 2
+    np.testing.assert_allclose(compared["p_holm"], holm(compared["p_value"].tolist()))
+    assert compared["first"].iloc[0] == wide["model"].iloc[0]
+    row = compared[(compared["first"] == "glass") & (compared["second"] == "popularity")].iloc[0]
+    alone = compare(full_grid.of_model("glass"), full_grid.of_model("popularity"), "ndcg@10")
+    assert alone is not None
+    assert row["difference"] == pytest.approx(alone.difference)
+    assert (row["low"], row["high"]) == pytest.approx((alone.low, alone.high))
+    assert row["seeds"] == 3
+
+
+def test_the_file_holds_the_comparisons(full_grid: Grid, tmp_path: Path) -> None:
+    found = write_tables(full_grid, tmp_path)["ml-100k"].compared
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "made-up" / "ml-100k" / "pairs.csv"), found)
+
+
+def test_a_verdict_needs_significance_and_has_a_direction() -> None:
+    compared = table_of(("a", "b", 0.1, 0.01), ("a", "c", 0.2, 0.01), ("b", "c", 0.1, 0.2), ("b", "d", -0.1, 0.04))
+    assert pairwise.verdicts(compared, "b") == {"a": 1, "c": 0, "d": 1}
+    assert pairwise.verdicts(compared, "d") == {"b": -1}
+    assert pairwise.verdicts(compared, "e") == {}
+
+
+def test_the_matrix_says_the_same_from_either_side(compared: pd.DataFrame) -> None:
+    text = beats_table(compared)
+    assert text is not None
+    cells = [[cell.strip() for cell in line.split("|")[2:-3]] for line in text.splitlines()[2:]]
+    opposite = {">": "<", "<": ">", "=": "=", "": ""}
+    for i, row in enumerate(cells):
+        for j, cell in enumerate(row):
+            assert cells[j][i] == opposite[cell]
+    assert sum(row.count(">") for row in cells) == int((compared["p_holm"] < 0.05).sum()) > 5
+
+
+def test_the_matrix_by_hand() -> None:
+    text = beats_table(table_of(("a", "b", 0.1, 0.2), ("a", "c", 0.2, 0.01)))
+    assert text is not None
+    lines = ["".join(line.split()) for line in text.splitlines()[2:]]
+    assert lines == ["|1.a||=|>|1|0|", "|2.b|=||?|0|0|", "|3.c|<|?||0|1|"]
+    assert beats_table(table_of(("a", "b", 0.1, 0.2))) is None
+    assert beats_table(table_of()) is None
+
+
+def test_the_main_table_marks_what_differs_from_the_best_baseline(
+    full_grid: Grid, wide: pd.DataFrame, compared: pd.DataFrame
+) -> None:
+    baseline = pairwise.best_baseline(full_grid, wide)
+    assert baseline == "tiger"  # glass, ahead of it in this made-up world, is no baseline
+    text = main_table(wide, full_grid, compared.assign(p_holm=1.0))
+    assert "▲ ▼ NDCG@10 is significantly above or below that of tiger, the best baseline" in text
+    assert "▲" not in text.rpartition("\n\n")[0]
+    certain = main_table(wide, full_grid, compared.assign(p_holm=0.0)).rpartition("\n\n")[0]
+    marks = {line.split("|")[1].strip(): "▲" in line for line in certain.splitlines()[2:] if "▲" in line or "▼" in line}
+    place = wide["model"].tolist().index("tiger")
+    assert marks == {model: index < place for index, model in enumerate(wide["model"]) if model != "tiger"}
+
+
+def test_without_a_baseline_nothing_is_marked(full_grid: Grid) -> None:
+    grid = Grid.of(
+        full_grid.suite, [run.spec for run in full_grid.runs if run.spec.model == "glass"], full_grid.results
+    )
+    wide = leaderboard(tidy_metrics(grid))
+    assert pairwise.best_baseline(grid, wide) is None
+    assert "▲" not in main_table(wide, grid, pairs(grid, wide))
+
+
+def test_ranks_are_averaged_over_the_data_sets_of_all_models() -> None:
+    tables = {"x": scores(a=0.3, b=0.2, c=0.1), "y": scores(a=0.2, b=0.2, c=0.3, d=0.4), "z": scores()}
+    ranks = average_ranks(tables)
+    assert ranks is not None
+    assert ranks.to_dict("list") == {
+        "model": ["a", "c", "b"],
+        "rank": [1.75, 2.0, 2.25],
+        "x": [1.0, 3.0, 2.0],
+        "y": [2.5, 1.0, 2.5],
+    }
+    assert average_ranks({"x": tables["x"], "z": tables["z"]}) is None
+    assert average_ranks({"x": scores(a=0.1), "y": scores(a=0.1)}) is None
+
+
+def test_critical_difference_is_that_of_the_literature() -> None:
+    """Demsar (JMLR 2006), section 3.2.2: four classifiers on 14 data sets, q = 2.569."""
+    assert critical_difference(4, 14) == pytest.approx(1.25, abs=0.005)
+    assert critical_difference(4, 14) == pytest.approx(2.569 * np.sqrt(4 * 5 / (6 * 14)), rel=1e-3)
+
+
+def test_bars_join_the_widest_runs_of_models_within_the_gap() -> None:
+    assert indifferent([1.0, 1.5, 2.4, 4.0, 4.2], 1.0) == [(0, 1), (1, 2), (3, 4)]
+    assert indifferent([1.0, 1.5, 1.9], 1.0) == [(0, 2)]
+    assert indifferent([1.0, 3.0], 1.0) == []
+
+
+def test_the_ranks_say_when_they_cannot_tell_anything() -> None:
+    ranks = average_ranks({"x": scores(a=0.3, b=0.2, c=0.1), "y": scores(a=0.2, b=0.1, c=0.3)})
+    assert ranks is not None
+    assert "can't be told apart" in pairwise.ranks_table(ranks)
+    many = average_ranks({str(n): scores(a=0.3, b=0.2, c=0.1) for n in range(20)})
+    assert many is not None
+    text = pairwise.ranks_table(many)
+    assert "has p < 0.001 (Friedman)" in text
+    assert "can't be told apart" not in text
+
+
+def test_figures_show_every_model(compared: pd.DataFrame) -> None:
+    style.use_style()
+    figure = pairwise.pairwise_figure(compared)
+    assert figure is not None
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels[0].startswith("1. ")
+    assert len(labels) == 11
+    stars = sum(text.get_text().endswith("*") for text in figure.axes[0].texts)
+    assert stars == 2 * (compared["p_holm"] < 0.05).sum()
+    assert pairwise.pairwise_figure(table_of(("a", "b", 0.1, 0.2))) is None
+    ranks = average_ranks({"x": scores(a=0.3, b=0.2, c=0.1), "y": scores(a=0.2, b=0.1, c=0.3)})
+    assert ranks is not None
+    named = [text.get_text() for text in pairwise.ranks_figure(ranks).axes[0].texts]
+    assert named == ["a (1.50)", "c (2.00)", "b (2.50)"]
+
+
+def test_before_there_is_anything_to_compare(suite: Suite, planned: list[RunSpec], results: list[RunResult]) -> None:
+    for ended in ([], results[:1], [dataclasses.replace(results[0], status="failed", queries=None)]):
+        grid = Grid.of(suite, planned, ended)
+        wide = leaderboard(tidy_metrics(grid))
+        compared = pairs(grid, wide)
+        assert compared.empty
+        assert list(compared.columns) == list(PAIR_COLUMNS)
+        assert pairwise.against_best(compared) is None
+        assert beats_table(compared) is None
+        assert pairwise.pairwise_figure(compared) is None

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from bench.analysis.grid import Grid
+from bench.reporting.tables.tuning import best_so_far, budget_section, trials_table
+from bench.spec import DatasetSpec, Entry, RunSpec, Suite
+from bench.tuning.study import Study, Trial
+
+DATASET = DatasetSpec(name="ml-100k")
+
+
+def run_of(model: str, rate: float = 0.1, seed: int = 0, revision: int = 1) -> RunSpec:
+    config = {"rate": rate}
+    return RunSpec(
+        dataset=DATASET, data_hash="h", model=model, revision=revision, config=config, seed=seed, label=model
+    )
+
+
+def study_of(base: RunSpec, *validations: float | None, limit: float | None = None) -> Study:
+    """Trials at the rates 0.1, 0.2, ..., those without a validation pruned."""
+    trials = [
+        Trial(
+            number=number,
+            state="pruned" if validation is None else "complete",
+            values={"rate": round(0.1 * (number + 1), 1)},
+            validations=(0.01, 0.0) if validation is None else (validation,),
+            validation=validation,
+            seconds=number,
+        )
+        for number, validation in enumerate(validations)
+    ]
+    return Study(base=base, space={"rate": "0.1 to 1"}, seconds_per_trial=limit, trials=tuple(trials))
+
+
+def budget(results: Path, *runs: RunSpec) -> list[list[str]]:
+    """The cells of the table, without its two heading lines."""
+    suite = Suite(name="s", description="", datasets=(DATASET,), models=(Entry(model="popularity"),), seeds=(0,))
+    lines = budget_section(Grid.of(suite, runs, []), results).splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_a_row_is_told_how_its_configuration_was_found(tmp_path: Path) -> None:
+    for base, validations in [
+        (run_of("tuned"), (0.2, None, 0.3, 0.1)),
+        (run_of("left"), (0.2, 0.25)),
+        (run_of("kept"), (0.2, 0.1)),
+        (run_of("old", revision=1), (0.2, 0.3)),
+    ]:
+        study_of(base, *validations, limit=60 if base.label == "left" else None).write(tmp_path)
+    seeds = [run_of("tuned", rate=0.3, seed=seed) for seed in (0, 1)]
+    others = [run_of("left", seed=3), run_of("kept"), run_of("old", revision=2), run_of("kept2")]
+    assert budget(tmp_path, *seeds, *others) == [
+        ["ml-100k", "tuned", "best of the search (trial 2)", "4 (3 complete, 1 pruned)", "-", "0.2000", "0.3000"],
+        ["ml-100k", "left", "as it was; a better one was found", "2 (2 complete)", "60 s", "0.2000", "0.2500"],
+        ["ml-100k", "kept", "as it was; nothing better was found", "2 (2 complete)", "-", "0.2000", "0.2000"],
+        ["ml-100k", "old", "as it was, no search", "-", "-", "-", "-"],
+        ["ml-100k", "kept2", "as it was, no search", "-", "-", "-", "-"],
+    ]
+
+
+def test_without_any_search_one_sentence_says_so(tmp_path: Path) -> None:
+    suite = Suite(name="s", description="", datasets=(DATASET,), models=(Entry(model="popularity"),), seeds=(0,))
+    text = budget_section(Grid.of(suite, [run_of("m")], []), tmp_path)
+    assert text.startswith("No search is kept beside these results")
+    assert "|" not in text
+
+
+def test_the_table_of_trials_has_one_row_a_trial() -> None:
+    found = trials_table([study_of(run_of("m"), 0.2, None), study_of(run_of("n"), 0.1)])
+    assert found[["model", "trial", "state", "validations"]].to_numpy().tolist() == [
+        ["m", 0, "complete", 1],
+        ["m", 1, "pruned", 2],
+        ["n", 0, "complete", 1],
+    ]
+    assert found["values"].tolist() == ['{"rate": 0.1}', '{"rate": 0.2}', '{"rate": 0.1}']
+    assert found["validation_ndcg@10"].isna().tolist() == [False, True, False]
+
+
+def test_the_figure_shows_the_best_so_far_of_each_model_and_skips_those_without_one() -> None:
+    figure = best_so_far([study_of(run_of("m"), 0.2, None, 0.2, 0.3), study_of(run_of("n"), None)])
+    assert figure is not None
+    line, marks = figure.axes[0].lines
+    np.testing.assert_array_equal(line.get_xdata(), [0, 1, 2, 3])
+    np.testing.assert_allclose(np.asarray(line.get_ydata(), dtype=float), [0.2, 0.2, 0.2, 0.3])
+    np.testing.assert_array_equal(marks.get_xdata(), [0, 3])
+    assert best_so_far([study_of(run_of("n"), None)]) is None

@@ -1,0 +1,135 @@
+"""Which runs are made, re-used and shown. The scheduler is replaced by a loop in this process; it has its own tests."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from bench import job
+from bench.execution.store import ResultStore
+from bench.execution.worker import execute
+from bench.plan import Plan, expand
+from bench.reporting import report
+from bench.spec import DatasetSpec, Entry, RunResult, RunSpec, Suite
+
+pytestmark = pytest.mark.usefixtures("tiny_ml_100k", "outside_models")
+
+
+class Bench:
+    """Runs a suite of outside models and remembers what was made and reported."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.results = folder / "results"
+        self.made: list[str] = []
+        self.reported: list[list[str]] = []
+        self.said = ""
+        monkeypatch.setattr(job, "run_all", self._run_all)
+        monkeypatch.setattr(report, "write_report", self._write_report)
+
+    def run(self, *models: str, force: bool = False) -> list[str]:
+        """Statuses, in the order of the plan; `made`, `reported` and `said` are those of this call."""
+        self.made, self.reported = [], []
+        out = io.StringIO()
+        outcome = job.run_plan(
+            plan(*models), self.results, self.results.parent / "reports", Console(file=out), force=force
+        )
+        self.said = out.getvalue()
+        return [result.status for result in outcome]
+
+    def _run_all(
+        self,
+        specs: Sequence[RunSpec],
+        results_dir: Path,
+        workers: object,
+        on_result: Callable[[RunResult], None],
+        on_tick: Callable[[Sequence[RunSpec]], None],
+    ) -> None:
+        for spec in specs:
+            on_tick([spec])
+            self.made.append(spec.label)
+            on_result(execute(spec, results_dir, "cpu", 1))
+
+    def _write_report(self, suite: Suite, planned: object, results: Sequence[RunResult], *_: Any, **__: Any) -> None:
+        self.reported.append([f"{result.spec.label} {result.status}" for result in results])
+
+
+def plan(*models: str) -> Plan:
+    entries = tuple(Entry(model=model) for model in models)
+    suite = Suite(name="mine", description="", datasets=(DatasetSpec(name="ml-100k"),), models=entries, seeds=(0,))
+    return Plan(suite=suite, runs=tuple(expand(suite)), command="python -m bench run")
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(tmp_path, monkeypatch)
+
+
+def test_a_second_call_makes_only_what_is_missing(bench: Bench) -> None:
+    assert bench.run("outside") == ["complete"]
+    assert bench.run("popularity", "outside") == ["complete", "complete"]
+    assert bench.made == ["popularity"]
+    assert bench.run("popularity", "outside") == ["complete", "complete"]
+    assert bench.made == []
+    assert bench.reported == [["popularity complete", "outside complete"]]
+
+
+def test_force_makes_everything_again(bench: Bench) -> None:
+    bench.run("outside")
+    assert bench.run("outside", force=True) == ["complete"]
+    assert bench.made == ["outside"]
+
+
+def test_failed_and_skipped_runs_are_shown_and_made_again(bench: Bench) -> None:
+    assert bench.run("outside-raising", "outside-lacking", "outside") == ["failed", "skipped", "complete"]
+    assert "outside-raising on ml-100k, seed 0: failed: RuntimeError: the loss is not a number" in bench.said
+    bench.run("outside-raising", "outside-lacking", "outside")
+    assert bench.made == ["outside-raising", "outside-lacking"]
+
+
+def test_the_report_follows_the_runs_and_always_comes_last(bench: Bench) -> None:
+    bench.run("outside", "popularity")
+    assert bench.reported[0] == ["outside complete"]
+    assert bench.reported[-1] == ["outside complete", "popularity complete"]
+
+
+def test_a_truncated_result_costs_one_line_and_one_run(bench: Bench) -> None:
+    bench.run("outside", "popularity")
+    path = ResultStore(bench.results).folder(plan("outside").runs[0]) / "result.json"
+    path.write_text(path.read_text()[:50])
+    assert bench.run("outside", "popularity") == ["complete", "complete"]
+    assert bench.made == ["outside"]
+    warnings = [line for line in bench.said.splitlines() if line.startswith("warning")]
+    assert len(warnings) == 1
+    assert str(path) in warnings[0]
+
+
+def test_stored_results_show_an_unreadable_one_as_failed(bench: Bench) -> None:
+    bench.run("outside")
+    spec = plan("outside").runs[0]
+    (ResultStore(bench.results).folder(spec) / "queries.parquet").write_bytes(b"PAR1")
+    (result,) = job.stored_results([spec], bench.results, Console(file=io.StringIO()))
+    assert result.status == "failed"
+    assert "unreadable result file" in result.reason
+    assert "queries.parquet" in result.reason
+
+
+def test_a_broken_report_does_not_stop_the_runs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError("no figures today")
+
+    monkeypatch.setattr(report, "write_report", fail)
+    assert bench.run("outside", "popularity") == ["complete", "complete"]
+    assert "warning: the report could not be written (ValueError: no figures today)" in bench.said
+
+
+def test_two_rows_of_one_configuration_are_one_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    (run,) = plan("outside").runs
+    twice = Plan(suite=plan("outside").suite, runs=(run, run.model_copy(update={"label": "twin"})), command="")
+    outcome = job.run_plan(twice, bench.results, bench.results, Console(file=io.StringIO()))
+    assert len(outcome) == 2
+    assert bench.made == ["outside"]
