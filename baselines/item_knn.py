@@ -11,9 +11,10 @@ from pydantic import Field
 from baselines.full_ranking import rank_catalogue, top_k
 from baselines.personal_popularity import decayed_counts
 from baselines.popularity import fill_with_popularity
+from bench.config import Config
 from bench.data.dataset import TrainingData
 from bench.data.interactions import Histories, Interactions
-from bench.recommender import Config, FitContext, Mechanism, Recommendations, Recommender
+from bench.recommender import FitContext, Mechanism, Recommendations, Recommender
 from bench.search_space import Choice, LogUniform, SearchSpace
 
 _BLOCK = 256

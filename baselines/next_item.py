@@ -13,9 +13,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from baselines.full_ranking import rank_catalogue
+from bench.config import Config
 from bench.data.dataset import TrainingData
 from bench.data.interactions import PAD, Histories
-from bench.recommender import Config, FitContext, Recommendations, Recommender
+from bench.recommender import FitContext, Recommendations, Recommender
 from models.training.loop import TrainingConfig, fit_network, parameter_count
 from models.training.windows import TrainingWindows, WindowBatch, recent_window
 

@@ -10,9 +10,10 @@ from pydantic import Field
 
 from baselines.full_ranking import rank_catalogue
 from baselines.popularity import fill_with_popularity
+from bench.config import Config
 from bench.data.dataset import TrainingData
 from bench.data.interactions import Histories
-from bench.recommender import Config, FitContext, Recommendations, Recommender
+from bench.recommender import FitContext, Recommendations, Recommender
 from bench.search_space import Choice, LogUniform, SearchSpace
 
 

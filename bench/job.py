@@ -14,7 +14,7 @@ from bench.console import say
 from bench.errors import reason_of
 from bench.execution.progress import Progress
 from bench.execution.scheduler import Workers, run_all
-from bench.execution.store import ResultStore, UnreadableResultError
+from bench.execution.store import stored_results
 from bench.plan import Plan
 from bench.spec import RunResult, RunSpec
 
@@ -82,30 +82,6 @@ def run_plan(
     if report.flaw:
         on_broken_report(report.flaw)
     return [results[spec.key] for spec in plan.runs]
-
-
-def stored_results(
-    specs: Sequence[RunSpec], results_dir: Path, console: Console, for_report: bool = False
-) -> list[RunResult]:
-    """What is on disk of the given runs; an unreadable result counts as failed and gives one line of warning.
-
-    Args:
-        specs: The runs.
-        results_dir: Where results live.
-        console: For warnings.
-        for_report: Whether a result counts as unreadable, too, that lacks something which a report needs.
-    """
-    store = ResultStore(results_dir)
-    found = []
-    for spec in specs:
-        try:
-            result = store.load(spec, for_report)
-        except UnreadableResultError as error:
-            say(console, f"warning: {error}: `bench run` makes it anew")
-            result = RunResult(spec=spec, status="failed", reason=str(error))
-        if result is not None:
-            found.append(result)
-    return found
 
 
 class _Report:

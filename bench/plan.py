@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bench.config import merged
 from bench.config_errors import explain, key_paths
 from bench.data import catalog
 from bench.data.protocols import split
@@ -172,7 +172,9 @@ def _checked_hash(dataset: DatasetSpec) -> str:
 
 
 def _first_run(entry: Entry, dataset: DatasetSpec, data_hash: str, settings: Sequence[_Setting], where: str) -> RunSpec:
-    written = _merged(entry.config, entry.per_dataset.get(dataset.name, {}), entry.per_dataset.get(dataset.label, {}))
+    written = merged({}, entry.config)
+    for name in (dataset.name, dataset.label):
+        written = merged(written, entry.per_dataset.get(name, {}))
     try:
         model: type[Recommender] | None = model_class(entry.model)
     except SkippedRun:
@@ -182,7 +184,7 @@ def _first_run(entry: Entry, dataset: DatasetSpec, data_hash: str, settings: Seq
         config, revision = _complete(model, written, f"{where}, row '{entry.row}'"), model.revision
     for setting in settings:
         if setting.concerns(entry, model):
-            written = _merged(written, setting.as_config())
+            written = merged(written, setting.as_config())
             config = written if model is None else _complete(model, written, f"--set {setting.text}")
             setting.used = True
     return RunSpec(
@@ -281,13 +283,3 @@ def _unique(values: Iterable[Any]) -> list[Any]:
         if value not in kept:
             kept.append(value)
     return kept
-
-
-def _merged(*configs: dict[str, Any]) -> dict[str, Any]:
-    """Nested mappings merged key by key, later ones winning."""
-    result: dict[str, Any] = {}
-    for config in configs:
-        for key, value in config.items():
-            both = isinstance(result.get(key), dict) and isinstance(value, dict)
-            result[key] = _merged(result[key], value) if both else deepcopy(value)
-    return result

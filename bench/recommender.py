@@ -5,53 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, get_args, get_origin
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel
 
+from bench.config import Config
 from bench.data.cache import ArtifactCache
 from bench.data.dataset import TrainingData
 from bench.data.interactions import Histories
 from bench.search_space import SearchSpace
-
-
-class Config(BaseModel):
-    """Base of every model's configuration: validated, immutable, and strict about unknown keys.
-
-    A mapping for a nested configuration names what differs from that field's default: `{"training": {"epochs": 1}}`
-    keeps every other setting of `training`. Where it chooses another variant of a tagged union, that variant's own
-    defaults apply.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _over_defaults(cls, written: Any) -> Any:
-        if not isinstance(written, Mapping):
-            return written
-        fields = cls.model_fields
-        return {
-            key: _merged(fields[key].get_default(call_default_factory=True), value) if key in fields else value
-            for key, value in written.items()
-        }
-
-
-def _merged(default: Any, written: Any) -> Any:
-    """`written` over `default` where both are a (nested) configuration of the same variant, else just `written`."""
-    if not (isinstance(default, BaseModel) and isinstance(written, Mapping)):
-        return written
-    merged = {name: getattr(default, name) for name in type(default).model_fields}
-    for name, value in written.items():
-        field = type(default).model_fields.get(name)
-        is_tag = field is not None and get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1
-        if is_tag and value != merged[name]:
-            return written
-        merged[name] = _merged(merged.get(name), value)
-    return merged
-
 
 Role = Literal["contestant", "reference", "oracle"]
 """What a row is there for: to contend; to be a mark for the others, like a row that counts what is popular; or to tell

@@ -10,8 +10,8 @@ import pandas as pd
 from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, field_validator, model_validator
 
 from bench.data.cache import content_key
+from bench.data.data_files import DataFiles, name_of
 from bench.data.dataset import ColdTargets, SeenItems
-from bench.data.sources.own import DataFiles, name_of
 from bench.names import ColumnName, ModelName, PathName, RowLabel, Seed, Title, label_or_none
 
 ProtocolName = Literal["leave-one-out", "temporal", "shipped"]

@@ -28,10 +28,11 @@ from baselines.recbole.adapter import (
     training_loader,
     write_atomic_files,
 )
+from bench.config import Config
 from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import Histories
 from bench.errors import SkippedRun
-from bench.recommender import Config, CurvePoint, FitContext, Mechanism, Recommendations, Recommender
+from bench.recommender import CurvePoint, FitContext, Mechanism, Recommendations, Recommender
 from models.training.loop import parameter_count
 
 _TESTS = "tests/baselines/test_recbole_models.py::"

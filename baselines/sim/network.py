@@ -19,8 +19,8 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from baselines.sim.events import GAP_BUCKETS, ORDER_BUCKETS, FoundEvents, Moments
+from bench.config import Config
 from bench.errors import unknown_name
-from bench.recommender import Config
 from bench.registry import model_names
 from models.training.loop import TrainingConfig
 

@@ -16,9 +16,9 @@ import numpy as np
 from bench.analysis import significance
 from bench.analysis.grid import Grid, Run
 from bench.analysis.significance import ALPHA, PairedComparison, holm
+from bench.config import changes
 from bench.evaluation.evaluator import K_MAX
 from bench.evaluation.metrics import compute
-from bench.reporting.configs import changes
 from bench.spec import RunResult
 
 RowName = tuple[str, str]

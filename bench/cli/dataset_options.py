@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from bench.config_errors import explain
 from bench.data import catalog
-from bench.data.sources.own import DataFiles
+from bench.data.data_files import DataFiles
 from bench.errors import BenchError, unknown_name
 from bench.files import exists, expanded
 from bench.spec import DatasetSpec

@@ -19,7 +19,8 @@ from bench.cli.listing import list_datasets, list_models, list_suites
 from bench.cli.run_options import Device, listed, usable
 from bench.console import Console, say, table_console
 from bench.errors import BenchError, unknown_name
-from bench.job import run_plan, stored_results
+from bench.execution.store import stored_results
+from bench.job import run_plan
 from bench.plain_text import one_line
 from bench.plan import Plan, expand, select
 from bench.spec import RunResult

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from bench.data.data_files import DataFiles
 from bench.data.dataset import Dataset
 from bench.data.shelf import Shelf
 from bench.data.sources import amazon, complete_journey, kuairec, movielens, ordered, sequences, synthetic, taobao_mm
-from bench.data.sources.own import DataFiles, load_own
+from bench.data.sources.own import load_own
 from bench.errors import unknown_name
 
 

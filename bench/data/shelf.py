@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.data.data_files import DataFiles
 from bench.data.dataset import Dataset
-from bench.data.sources.own import DataFiles
 
 _CHUNK = 1 << 22
 """Entries of an array that are hashed at a time."""

@@ -15,13 +15,16 @@ import io
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from rich.console import Console
 
+from bench.console import say
 from bench.execution.content import TABLES, as_declared, check_tables, checked_content, content_of
 from bench.execution.plain import plain_text
 from bench.json_text import parse_json
@@ -110,6 +113,30 @@ class ResultStore:
         finally:
             shutil.rmtree(written, ignore_errors=True)
             shutil.rmtree(retired, ignore_errors=True)
+
+
+def stored_results(
+    specs: Sequence[RunSpec], results_dir: Path, console: Console, for_report: bool = False
+) -> list[RunResult]:
+    """What is on disk of the given runs; an unreadable result counts as failed and gives one line of warning.
+
+    Args:
+        specs: The runs.
+        results_dir: Where results live.
+        console: For warnings.
+        for_report: Whether a result counts as unreadable, too, that lacks something which a report needs.
+    """
+    store = ResultStore(results_dir)
+    found = []
+    for spec in specs:
+        try:
+            result = store.load(spec, for_report)
+        except UnreadableResultError as error:
+            say(console, f"warning: {error}: `bench run` makes it anew")
+            result = RunResult(spec=spec, status="failed", reason=str(error))
+        if result is not None:
+            found.append(result)
+    return found
 
 
 def _file_of(table: str) -> str:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.analysis.grid import Grid, Run
+from bench.config import flattened
 from bench.errors import BenchError
 from bench.execution.store import ResultStore
 from bench.export.runs import INSTALL, curve, ended, final_values, made_folder, started
-from bench.reporting.configs import flattened
 
 STORE = "mlflow.db"
 """Name of the store's file."""

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from copy import deepcopy
-from typing import Any
-
+from bench.config import value_at
 from bench.config_errors import key_paths
 from bench.errors import BenchError, unknown_name
 from bench.recommender import Recommender
@@ -47,27 +44,3 @@ def space_of(model: type[Recommender], base: RunSpec) -> SearchSpace:
         return {key: dimension.including(value_at(base.config, key)) for key, dimension in space.items()}
     except (KeyError, TypeError, ValueError) as error:
         raise BenchError(f"search space of model '{base.model}' does not fit row '{base.label}': {error}") from None
-
-
-def value_at(config: Mapping[str, Any], key: str) -> Any:
-    """The value of a dotted key.
-
-    Raises:
-        KeyError: The configuration has no such key.
-    """
-    here: Any = config
-    for part in key.split("."):
-        here = here[part]
-    return here
-
-
-def with_values(config: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of a configuration with other values at some dotted keys."""
-    changed: dict[str, Any] = deepcopy(dict(config))
-    for key, value in values.items():
-        *parents, last = key.split(".")
-        here = changed
-        for part in parents:
-            here = here[part]
-        here[last] = value
-    return changed

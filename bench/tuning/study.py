@@ -14,12 +14,12 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from bench.config import with_values
 from bench.errors import BenchError
 from bench.files import replaced
 from bench.json_text import parse_json
 from bench.spec import RunSpec, Several
 from bench.text_files import read_text_file
-from bench.tuning.spaces import with_values
 
 _MOST_BYTES = 32 * 2**20
 """Of a study's file."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from bench.config import value_at, with_values
 from bench.console import say
 from bench.errors import BenchError, SkippedRun
 from bench.evaluation.metrics import PRIMARY_NAME
@@ -19,7 +20,7 @@ from bench.registry import model_class
 from bench.search_space import SearchSpace
 from bench.spec import RunResult, RunSpec
 from bench.tuning.sampler import hopeless, next_values, require_optuna
-from bench.tuning.spaces import space_of, value_at, with_values
+from bench.tuning.spaces import space_of
 from bench.tuning.study import Study, Trial
 from bench.tuning.trial import Order, run_trial
 

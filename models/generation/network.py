@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from bench.config import Config
 from bench.data.interactions import PAD
-from bench.recommender import Config
 from models.generation.beam_search import Beams, BeamStep, beam_search
 from models.generation.decoding_trace import events_read
 from models.generation.level_accuracy import LevelAccuracy

@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.config import Config
 from bench.data.dataset import TrainingData
 from bench.data.interactions import PAD, Histories
-from bench.recommender import Config, DecodingTrace, FitContext, Recommendations, Recommender
+from bench.recommender import DecodingTrace, FitContext, Recommendations, Recommender
 from bench.search_space import Choice, SearchSpace
 from models.generation.beam_search import Beams
 from models.generation.decoding_trace import TargetTracker, best_other_code, code_ranks, mean_gate, watched

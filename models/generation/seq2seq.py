@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from bench.recommender import Config
+from bench.config import Config
 
 
 class Seq2SeqConfig(Config):

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 from torch import Tensor
 
+from bench.config import Config
 from bench.data.dataset import TrainingData
-from bench.recommender import Config, FitContext, Mechanism
+from bench.recommender import FitContext, Mechanism
 from bench.search_space import Choice, SearchSpace
 from models.fidelity import features_line, network_line, optimiser_line, quantizer_line
 from models.generation.network import GenerativeConfig, GenerativeNetwork

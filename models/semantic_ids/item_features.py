@@ -15,11 +15,11 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.utils.extmath import randomized_svd
 from threadpoolctl import threadpool_limits
 
+from bench.config import Config
 from bench.data.cache import ArtifactCache, content_key
 from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import Interactions
 from bench.errors import BenchError, unknown_name
-from bench.recommender import Config
 
 FEATURES_VERSION = 1
 """Raise it whenever a change of code changes features; it is part of the key of every cached artifact."""

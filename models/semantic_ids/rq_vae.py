@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from vector_quantize_pytorch import ResidualVQ
 
-from bench.recommender import Config
+from bench.config import Config
 from models.semantic_ids.semantic_ids import collision_rate
 
 

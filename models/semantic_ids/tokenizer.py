@@ -7,9 +7,10 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
+from bench.config import Config
 from bench.data.cache import ArtifactCache
 from bench.data.dataset import TrainingData
-from bench.recommender import Config, FitContext
+from bench.recommender import FitContext
 from models.semantic_ids.item_features import FEATURES_VERSION, FeatureConfig, features_source, item_features
 from models.semantic_ids.rq_kmeans import FIT_SAMPLE, rq_kmeans
 from models.semantic_ids.rq_vae import RQVAEConfig, rq_vae

@@ -13,7 +13,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from bench.recommender import Config, CurvePoint, FitContext, Recommender
+from bench.config import Config
+from bench.recommender import CurvePoint, FitContext, Recommender
 
 Batch = TypeVar("Batch")
 Batch_co = TypeVar("Batch_co", covariant=True)

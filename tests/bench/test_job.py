@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from bench import job
-from bench.execution.store import ResultStore
+from bench.execution.store import ResultStore, stored_results
 from bench.execution.worker import execute
 from bench.plan import Plan, expand
 from bench.reporting import report
@@ -112,7 +112,7 @@ def test_stored_results_show_an_unreadable_one_as_failed(bench: Bench) -> None:
     bench.run("outside")
     spec = plan("outside").runs[0]
     (ResultStore(bench.results).folder(spec) / "queries.parquet").write_bytes(b"PAR1")
-    (result,) = job.stored_results([spec], bench.results, Console(file=io.StringIO()))
+    (result,) = stored_results([spec], bench.results, Console(file=io.StringIO()))
     assert result.status == "failed"
     assert "unreadable result file" in result.reason
     assert "queries.parquet" in result.reason

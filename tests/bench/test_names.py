@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.analysis.grid import Run
-from bench.data.sources.own import name_of
+from bench.data.data_files import name_of
 from bench.errors import BenchError
 from bench.export.runs import folder_of
 from bench.names import RESERVED, alike, file_part, path_name, row_label

@@ -17,9 +17,9 @@ import pytest
 from bench.analysis.folders import FolderComparison, RowPair, compare_folders, scores
 from bench.analysis.grid import Grid
 from bench.cli.main import main
+from bench.config import changes, flattened
 from bench.execution.store import ResultStore
 from bench.plan import Plan
-from bench.reporting.configs import changes, flattened
 from bench.reporting.tables.folders import conclusion, page
 from bench.spec import DatasetSpec, Entry, RunResult, RunSpec, Suite
 

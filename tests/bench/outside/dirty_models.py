@@ -34,10 +34,11 @@ import bench.evaluation.metrics
 import models.semantic_ids.item_features
 import models.semantic_ids.tokenizer
 import models.training.loop
+from bench.config import Config
 from bench.data import catalog
 from bench.data.dataset import TrainingData
 from bench.data.interactions import Histories, Interactions
-from bench.recommender import Config, DecodingTrace, FitContext, Recommendations, Recommender
+from bench.recommender import DecodingTrace, FitContext, Recommendations, Recommender
 from models.semantic_ids.item_features import FeatureConfig, item_features
 
 Deed = Callable[[TrainingData, FitContext], object]

@@ -11,10 +11,11 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from bench.config import Config
 from bench.data.dataset import TrainingData
 from bench.data.interactions import Histories
 from bench.errors import SkippedRun
-from bench.recommender import Config, CurvePoint, FitContext, Mechanism, Recommendations, Recommender
+from bench.recommender import CurvePoint, FitContext, Mechanism, Recommendations, Recommender
 
 
 class Schedule(Config):

@@ -6,9 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from bench.config import Config
 from bench.data.dataset import TrainingData
 from bench.data.interactions import Histories
-from bench.recommender import Config, FitContext, Recommendations, Recommender
+from bench.recommender import FitContext, Recommendations, Recommender
 from bench.search_space import Choice, SearchSpace, Uniform
 
 

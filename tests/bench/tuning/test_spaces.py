@@ -4,12 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.config import Config, value_at, with_values
 from bench.errors import BenchError, SkippedRun
-from bench.recommender import Config, Recommender
+from bench.recommender import Recommender
 from bench.registry import BUILT_IN, model_class
 from bench.search_space import Choice, Dimension, LogUniform, Uniform
 from bench.spec import DatasetSpec, RunSpec
-from bench.tuning.spaces import space_of, value_at, with_values
+from bench.tuning.spaces import space_of
 
 
 def run_of(name: str, model: type[Recommender], config: dict[str, object] | None = None) -> RunSpec:

@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bench.data.data_files import DataFiles
 from bench.data.events import EventLog
 from bench.data.parsing.event_kinds import Kinds
 from bench.data.parsing.text_tables import Dialect
-from bench.data.sources.own import DataFiles, load_own
+from bench.data.sources.own import load_own
 from bench.data.sources.tables import Reading, read_events
 from bench.errors import BenchError
 

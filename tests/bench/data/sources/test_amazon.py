@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from bench.data.catalog import load_dataset
+from bench.data.data_files import DataFiles
 from bench.data.sources import amazon, sequences
 from bench.data.sources.amazon import metadata_file, read_amazon
-from bench.data.sources.own import DataFiles, load_own
+from bench.data.sources.own import load_own
 from bench.data.sources.recbole_wheel import DATA_FOLDER_VARIABLE
 from bench.data.sources.sequences import read_sequences
 from bench.errors import BenchError, MissingDataError

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.data.data_files import DataFiles
 from bench.data.dataset import Dataset
 from bench.data.protocols import Queries, split
-from bench.data.sources.own import DataFiles, load_own
+from bench.data.sources.own import load_own
 from bench.errors import BenchError
 
 CASES = Path(__file__).parent / "cases"

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from bench.data.catalog import load_dataset
+from bench.data.data_files import DataFiles
 from bench.data.dataset import Dataset
 from bench.data.sources.movielens import is_movielens, read_movielens
-from bench.data.sources.own import DataFiles, load_own
+from bench.data.sources.own import load_own
 from bench.data.sources.recbole_wheel import DATA_FOLDER_VARIABLE
 from bench.errors import BenchError, MissingDataError
 

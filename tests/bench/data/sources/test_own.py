@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.data.data_files import DataFiles, name_of
 from bench.data.sources.atomic_files import read_atomic_dataset
-from bench.data.sources.own import DataFiles, load_own, name_of
+from bench.data.sources.own import load_own
 from bench.errors import BenchError
 
 EVENTS = "user,item,time\nu,a,3\nu,b,1\nv,b,1\nv,a,2\nv,b,2\n"

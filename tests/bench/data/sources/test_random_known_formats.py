@@ -14,9 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bench.data.data_files import DataFiles
 from bench.data.dataset import Dataset
 from bench.data.protocols import split
-from bench.data.sources.own import DataFiles, load_own
+from bench.data.sources.own import load_own
 from bench.errors import BenchError
 
 Row = tuple[str, str, int]

@@ -1,0 +1,120 @@
+"""Configurations: what every model's is based on, how mappings go over defaults, and keys with dots in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+
+class Config(BaseModel):
+    """Base of every model's configuration: validated, immutable, and strict about unknown keys.
+
+    A mapping for a nested configuration names what differs from that field's default: `{"training": {"epochs": 1}}`
+    keeps every other setting of `training`. Where it chooses another variant of a tagged union, that variant's own
+    defaults apply.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _over_defaults(cls, written: Any) -> Any:
+        if not isinstance(written, Mapping):
+            return written
+        return {key: cls._over_default(key, value) for key, value in written.items()}
+
+    @classmethod
+    def _over_default(cls, key: str, value: Any) -> Any:
+        field = cls.model_fields.get(key)
+        default = field.get_default(call_default_factory=True) if field else None
+        return merged(default, value) if isinstance(default, BaseModel) and isinstance(value, Mapping) else value
+
+
+def merged(under: BaseModel | Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """One configuration over another, key by key, where both are nested; else what `over` says goes.
+
+    Args:
+        under: A validated configuration, of which nested configurations are merged and nothing else; or JSON values,
+            of which mappings are.
+        over: Goes before. Where it chooses another variant than the configuration `under` is of, it goes alone, so
+            that the variant's own defaults apply.
+
+    Returns:
+        A mapping that shares no list or mapping with `over`.
+    """
+    if _is_of_another_variant(under, over):
+        return deepcopy(dict(over))
+    nested = BaseModel if isinstance(under, BaseModel) else Mapping
+    result = dict(under)  # of a configuration, its fields as they are
+    for name, value in over.items():
+        both = isinstance(result.get(name), nested) and isinstance(value, Mapping)
+        result[name] = merged(result[name], value) if both else deepcopy(value)
+    return result
+
+
+def _is_of_another_variant(under: BaseModel | Mapping[str, Any], over: Mapping[str, Any]) -> bool:
+    """Whether a field of one legal value, the tag of a union's variant, is to have another one."""
+    fields = type(under).model_fields if isinstance(under, BaseModel) else {}
+    tags = {name for name in fields if get_origin(of := fields[name].annotation) is Literal and len(get_args(of)) == 1}
+    return any(over[name] != getattr(under, name) for name in tags if name in over)
+
+
+def value_at(config: Mapping[str, Any], key: str) -> Any:
+    """The value of a dotted key.
+
+    Raises:
+        KeyError: The configuration has no such key.
+    """
+    here: Any = config
+    for part in key.split("."):
+        here = here[part]
+    return here
+
+
+def with_values(config: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a configuration with other values at some dotted keys."""
+    changed: dict[str, Any] = deepcopy(dict(config))
+    for key, value in values.items():
+        *parents, last = key.split(".")
+        here = changed
+        for part in parents:
+            here = here[part]
+        here[last] = value
+    return changed
+
+
+def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """A nested configuration as dotted keys and JSON values, in its own order.
+
+    Args:
+        config: JSON values; only mappings are taken apart, lists stay whole.
+        prefix: In front of every key.
+
+    Returns:
+        E.g. `{"training.epochs": "8", "tokenizer.codebooks": "[64, 256]"}`. An empty mapping is the value `{}`.
+    """
+    flat: dict[str, str] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flattened(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value)
+    return flat
+
+
+def changes(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """What turns one configuration into another, one key each: `training.epochs: 8 -> 12`.
+
+    A key that only one of them has (it came or went with a change of the code) reads `(none)` on the other side.
+    """
+    left, right = flattened(first), flattened(second)
+    keys = dict.fromkeys([*left, *right])
+    return [
+        f"{key}: {left.get(key, '(none)')} -> {right.get(key, '(none)')}"
+        for key in keys
+        if left.get(key) != right.get(key)
+    ]
