@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.analysis import fitness
+from bench.analysis import comparisons, fitness
+from bench.analysis.comparisons import Answer
 from bench.analysis.csv_files import write_csv
 from bench.analysis.decoding_csv import decoding_table
 from bench.analysis.fitness import Doubt, FloorTest
 from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import write_leaderboards
+from bench.analysis.pairs import pair_tests, pairs
+from bench.analysis.published import replications
 from bench.analysis.published_csv import published_frame
+from bench.analysis.questions import PartTest, question_tests
 from bench.analysis.tests_csv import table_of_tests
-from bench.reporting.tables import comparisons, pairs
-from bench.reporting.tables.comparisons import Answer
-from bench.reporting.tables.published import replications
-from bench.reporting.tables.questions import PartTest, question_tests
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class DatasetTables:
 
     Attributes:
         wide: Its leaderboard with its warnings (`bench.analysis.leaderboard.LEADERBOARD_COLUMNS`).
-        compared: Every two models (`bench.reporting.tables.pairs.PAIR_COLUMNS`).
+        compared: Every two models (`bench.analysis.pairs.PAIR_COLUMNS`).
         tests: The suite's questions, part by part.
         answers: The suite's comparisons.
         floor: Every row against the suite's floor.
@@ -44,12 +44,12 @@ class DatasetTables:
     @classmethod
     def of(cls, grid: Grid, wide: pd.DataFrame) -> DatasetTables:
         """Tests what there is to test in the runs on one data set with this leaderboard."""
-        tested = pairs.pair_tests(grid, wide)
+        tested = pair_tests(grid, wide)
         floor = fitness.floor_tests(grid, tested)
         doubts = fitness.doubts(grid, wide, floor)
         warned = fitness.with_warnings(wide, doubts)
         answers = comparisons.answers(grid, warned, tested)
-        return cls(warned, pairs.pairs(grid, wide, tested), question_tests(grid, tested), answers, floor, doubts)
+        return cls(warned, pairs(grid, wide, tested), question_tests(grid, tested), answers, floor, doubts)
 
     @property
     def unfit(self) -> list[str]:

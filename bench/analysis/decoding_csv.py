@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from bench.analysis.decoding import decoding_of, gate_correlation, traced, training_accuracy
 from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import SCHEMA
 from bench.evaluation.decoding import (
@@ -22,7 +23,6 @@ from bench.evaluation.decoding import (
     survival,
     wrong_first_code,
 )
-from bench.reporting.tables.decoding import decoding_of, gate_correlation, traced, training_accuracy
 from bench.spec import RunResult
 
 DECODING_COLUMNS = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.reporting.markdown import p_value
+from bench.number_text import p_value
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from bench.analysis.families import Family, against_floor, both, in_words
 from bench.analysis.grid import Grid, role_of, row_of
 from bench.analysis.significance import ALPHA, PairedComparison, Tested, holm, pair_test
 from bench.evaluation.metrics import PRIMARY_NAME
-from bench.reporting.markdown import percent
+from bench.number_text import percent
 
 UNFIT = "under-trained or unfit, not evidence"
 UNFIT_MARK = " ⚠"
@@ -108,7 +108,7 @@ def floor_tests(grid: Grid, tested: Tested) -> list[FloorTest]:
 
     Args:
         grid: Runs on one data set.
-        tested: Its `bench.reporting.tables.pairs.pair_tests`.
+        tested: Its `bench.analysis.pairs.pair_tests`.
     """
     floor = floor_of(grid)
     if floor is None:

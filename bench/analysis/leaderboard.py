@@ -14,9 +14,8 @@ from bench.analysis import diagnostics
 from bench.analysis.csv_files import write_csv
 from bench.analysis.grid import Grid, Run, generates_semantic_ids
 from bench.evaluation.evaluator import K_MAX
-from bench.evaluation.metrics import PRIMARY_METRIC, compute, expected
+from bench.evaluation.metrics import PRIMARY_METRIC, SECONDARY_METRIC, compute, expected
 from bench.evaluation.slices import Slices, named_slices
-from bench.reporting.metric_names import SECONDARY_METRIC
 from bench.spec import RunResult
 
 SCHEMA = 4

@@ -9,7 +9,7 @@ import pandas as pd
 
 from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import SCHEMA
-from bench.reporting.tables.published import TREND, Replication
+from bench.analysis.published import TREND, Replication
 
 PUBLISHED_COLUMNS = {
     "schema": "version of these columns, that of `metrics.csv`",
@@ -35,7 +35,7 @@ def published_frame(grid: Grid, found: Sequence[Replication]) -> pd.DataFrame:
 
     Args:
         grid: Runs on one data set.
-        found: Its `bench.reporting.tables.published.replications`.
+        found: Its `bench.analysis.published.replications`.
     """
     place = (SCHEMA, grid.suite.name, grid.datasets[0])
     rows: list[tuple[object, ...]] = [

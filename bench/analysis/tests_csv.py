@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from bench.analysis.comparisons import Answer
 from bench.analysis.fitness import FloorTest
 from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import SCHEMA
-from bench.reporting.metric_names import SECONDARY_METRIC
-from bench.reporting.tables.comparisons import Answer
-from bench.reporting.tables.pairs import PAIR_COLUMNS, compared_figures
-from bench.reporting.tables.questions import OVERALL, PartTest
+from bench.analysis.pairs import PAIR_COLUMNS, compared_figures
+from bench.analysis.questions import OVERALL, PartTest
+from bench.evaluation.metrics import SECONDARY_METRIC
 
 _PLACE = ("schema", "suite", "dataset")
 
@@ -20,7 +20,7 @@ TEST_COLUMNS = {
     **{name: PAIR_COLUMNS[name] for name in _PLACE},
     "kind": "'question' (`Suite.questions`), 'comparison' (`Suite.comparisons`) or 'floor' (`Suite.floor`)",
     "title": "what is asked: 'A against B', or the comparison's title",
-    "partition": "how queries are divided, see `bench.reporting.tables.questions.PARTITIONS`; 'overall' is not at all",
+    "partition": "how queries are divided, see `bench.analysis.questions.PARTITIONS`; 'overall' is not at all",
     "part": "of the queries; where `metrics.csv` has it, its slice there is 'PARTITION:PART', or the part alone",
     **{name: meaning for name, meaning in PAIR_COLUMNS.items() if name not in _PLACE},
     "first": "label of the row that is tested",
@@ -41,8 +41,8 @@ def table_of_tests(
 
     Args:
         grid: Runs on one data set.
-        questions: Its `bench.reporting.tables.questions.question_tests`.
-        answers: Its `bench.reporting.tables.comparisons.answers`.
+        questions: Its `bench.analysis.questions.question_tests`.
+        answers: Its `bench.analysis.comparisons.answers`.
         floor: Its `bench.analysis.fitness.floor_tests`.
     """
     place, untold = (SCHEMA, grid.suite.name, grid.datasets[0]), (None, None, None)

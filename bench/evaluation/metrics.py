@@ -127,3 +127,7 @@ def expected(name: str, first: Ranks, last: Ranks, depth: int) -> PerQuery:
 
 def _found(ranks: Ranks, k: int) -> NDArray[np.bool_]:
     return (ranks >= 1) & (ranks <= k)
+
+
+SECONDARY_METRIC = "recall@10"
+"""Stands beside the primary metric where there is room for one more: was the target found at all? Never tested."""

@@ -14,8 +14,9 @@ from bench.errors import BenchError, unknown_name
 from bench.evaluation.metrics import metric_name
 from bench.export.runs import ended, made_folder
 from bench.files import replaced
+from bench.number_text import NONE, plus_minus
 from bench.plain_text import printable
-from bench.reporting.markdown import NONE, marked, plus_minus
+from bench.reporting.markdown import marked
 
 DEFAULT_METRICS = ("recall@5", "recall@10", "ndcg@5", "ndcg@10")
 

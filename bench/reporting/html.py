@@ -24,7 +24,7 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
 from bench.files import replaced
-from bench.reporting.markdown import NONE
+from bench.number_text import NONE
 
 LARGEST_SVG = 300_000
 """Bytes above which a figure is embedded as PNG: one with thousands of marks is smaller and quicker to show so."""

@@ -11,9 +11,6 @@ from tabulate import tabulate
 
 from bench.plain_text import printable
 
-NONE = "-"
-"""Stands where there is no value."""
-
 _MARKUP = re.compile(r"[\\`*\[\]~$]|(?<![^\W_])_|_(?![^\W_])")
 """What means something within a line of markdown; "_" only at the edge of a word."""
 
@@ -77,40 +74,6 @@ def _as_shown(text: str) -> str:
 def page_text(text: str) -> str:
     """A page in which nothing but line breaks controls how it is shown."""
     return "\n".join(map(printable, text.split("\n")))
-
-
-def number(value: float | None, digits: int = 4) -> str:
-    return NONE if value is None or not np.isfinite(value) else f"{value:.{digits}f}"
-
-
-def percent(share: float | None, digits: int = 1) -> str:
-    """A share as a percentage; 100 % only where it is exactly that."""
-    if share is None or not np.isfinite(share):
-        return NONE
-    text = f"{100 * share:.{digits}f}"
-    return f"> {100 - 10.0**-digits:.{digits}f} %" if share < 1 and float(text) == 100 else f"{float(text):g} %"
-
-
-def plus_minus(mean: float, std: float, digits: int = 4) -> str:
-    """Mean ± standard deviation; the mean alone where one seed leaves no deviation."""
-    return number(mean, digits) + (f" ± {std:.{digits}f}" if np.isfinite(mean) and np.isfinite(std) else "")
-
-
-def p_value(p: float) -> str:
-    """E.g. "p = 0.012", "p < 0.001"."""
-    cell = p_cell(p)
-    return f"p {cell}" if cell.startswith("<") else f"p = {cell}"
-
-
-def p_cell(p: float) -> str:
-    """A p-value without its name, for a column that has it as the heading.
-
-    Three decimals, and more where these would hide on which side of 0.05 it lies.
-    """
-    if p < 0.001:
-        return "< 0.001"
-    digits = next((digits for digits in range(3, 9) if (float(f"{p:.{digits}f}") < 0.05) == (p < 0.05)), None)
-    return "< 0.05" if digits is None else number(p, digits)
 
 
 def marked(texts: Sequence[str], values: Sequence[float], digits: int = 4, highest: bool = True) -> list[str]:

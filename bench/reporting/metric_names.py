@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from bench.evaluation.metrics import PRIMARY_METRIC, metric_name
 
-SECONDARY_METRIC = "recall@10"
-"""Stands beside the primary metric where there is room for one more: was the target found at all? Never tested."""
-
 
 def column(metric: str, what: str = "") -> str:
     """The heading of a column: "NDCG@10", "NDCG@10 item", "Recall@10 (secondary)", "Recall@10 item (secondary)".

@@ -11,7 +11,11 @@ from matplotlib.figure import Figure
 
 from bench.analysis import diagnostics, families, fitness
 from bench.analysis.dataset_tables import DatasetTables, write_tables
+from bench.analysis.decoding import traced
 from bench.analysis.grid import Grid
+from bench.analysis.pairs import average_ranks
+from bench.analysis.published import replications
+from bench.analysis.questions import questions as suite_questions
 from bench.evaluation.metrics import PRIMARY_NAME
 from bench.evaluation.slices import REACH_WINDOW
 from bench.files import replaced
@@ -21,6 +25,7 @@ from bench.reporting.drawn import Drawn
 from bench.reporting.figures import decoding as decoding_figures
 from bench.reporting.figures import published as published_figures
 from bench.reporting.figures import quality, style
+from bench.reporting.figures.pairs import pairwise_figure, ranks_figure
 from bench.reporting.how_tested import HOW_TESTED
 from bench.reporting.markdown import foreign, page_text, paragraph
 from bench.reporting.tables import comparisons, decoding, pairs, provenance, published, questions, tuning
@@ -75,7 +80,7 @@ def write_report(
     arguments = [(part, tables[part.datasets[0]], looks, page.parent / "figures") for part in grids]
     parts += chain.from_iterable((drawn or Drawn()).sections(grids, _dataset_sections, arguments, processes))
     parts += _over_datasets(
-        pairs.average_ranks({name: found.wide for name, found in tables.items()}), page.parent / "figures"
+        average_ranks({name: found.wide for name, found in tables.items()}), page.parent / "figures"
     )
     cards = {
         result.spec.label: card
@@ -109,7 +114,7 @@ def _over_datasets(ranks: pd.DataFrame | None, folder: Path) -> list[str]:
     if ranks is None:
         return []
     style.use_style()
-    style.save(pairs.ranks_figure(ranks), folder / "ranks")
+    style.save(ranks_figure(ranks), folder / "ranks")
     return _section(
         "## Over all data sets",
         f"Models with complete runs on every data set, ranked by mean {PRIMARY_NAME} on each.",
@@ -155,9 +160,9 @@ def _dataset_sections(grid: Grid, found: DatasetTables, looks: quality.Styles, f
         f"or neither is shown (=), with {families.all_pairs(len(compared)).phrase}. Both p-values of each pair are in "
         "`pairs.csv`.",
         pairs.beats_table(compared, found.unfit),
-        picture("pairs", f"Differences in {PRIMARY_NAME} between every two models", pairs.pairwise_figure(compared)),
+        picture("pairs", f"Differences in {PRIMARY_NAME} between every two models", pairwise_figure(compared)),
     )
-    for number, pair in enumerate(questions.questions(grid)):
+    for number, pair in enumerate(suite_questions(grid)):
         parts += _section(
             f"### {' against '.join(pair)}, part by part ({dataset})",
             questions.HOW_TO_READ if number == 0 else "",
@@ -226,7 +231,7 @@ def _dataset_sections(grid: Grid, found: DatasetTables, looks: quality.Styles, f
         "better.",
         sections.sid_health_table(grid),
     )
-    parts += _decoding(decoding.traced(grid), dataset, looks, picture)
+    parts += _decoding(traced(grid), dataset, looks, picture)
     parts += _section(
         f"## {dataset}: learning curves",
         "",
@@ -247,7 +252,7 @@ def _published(
     grid: Grid, dataset: str, looks: quality.Styles, picture: Callable[[str, str, Figure | None], str | None]
 ) -> list[str]:
     """What others published of these rows; nothing where the suite names nothing."""
-    found = published.replications(grid, dataset)
+    found = replications(grid, dataset)
     figure = published_figures.published(found, grid, looks)
     parts = _section(
         f"## {dataset}: published against measured",

@@ -11,13 +11,14 @@ from bench.analysis.families import all_pairs, both, in_words
 from bench.analysis.fitness import UNFIT, FloorTest, caution, floor_of, mark_of
 from bench.analysis.grid import Grid, generates_semantic_ids
 from bench.analysis.leaderboard import by_slice
+from bench.analysis.pairs import pair_of
+from bench.analysis.questions import OVERALL, PartTest, of_question, questions
 from bench.analysis.significance import ALPHA
-from bench.evaluation.metrics import PRIMARY_METRIC, PRIMARY_NAME, metric_name
+from bench.evaluation.metrics import PRIMARY_METRIC, PRIMARY_NAME, SECONDARY_METRIC, metric_name
 from bench.evaluation.slices import REACH_WINDOW, popularity_slices
-from bench.reporting.markdown import NONE, number, p_cell, p_value, plus_minus, table
-from bench.reporting.metric_names import SECONDARY_METRIC
-from bench.reporting.tables.pairs import pair_of
-from bench.reporting.tables.questions import OVERALL, PartTest, compared_cells, of_question, questions
+from bench.number_text import NONE, number, p_cell, p_value, plus_minus
+from bench.reporting.markdown import table
+from bench.reporting.tables.questions import compared_cells
 
 MEAN = f"item.overall.{PRIMARY_METRIC}.mean"
 STD = f"item.overall.{PRIMARY_METRIC}.std"

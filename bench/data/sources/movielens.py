@@ -254,7 +254,6 @@ _LAYOUTS = (
     _Layout("u.data", "u.item", b"\t", False, _films_of_100k),
 )
 
-
 _FILES_BY_PATH = ("u.data", "ratings.dat")
 """Ratings that may be given by their own path; `ratings.csv` is a table like any other."""
 

@@ -34,7 +34,6 @@ ACCEPTED = (
     "or zip, Amazon reviews or other .jsonl, or a .txt file of sequences or pairs"
 )
 
-
 _FOR_EVERY_FORMAT = ("path", "baskets", "min_user_events", "min_item_events")
 TABLE_OPTIONS = tuple(key for key in DataFiles.model_fields if key not in _FOR_EVERY_FORMAT)
 """What a table of events can be read with; other formats have columns of their own and take a part of these."""

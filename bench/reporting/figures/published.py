@@ -11,9 +11,9 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from bench.analysis.grid import Grid
+from bench.analysis.published import Replication
 from bench.reporting.figures.quality import Styles, basis, dataset_name
 from bench.reporting.figures.style import GREY, headline, model_axis
-from bench.reporting.tables.published import Replication
 
 _HALF = 0.3
 """Half the height of a published mark and of its tolerance, in rows."""

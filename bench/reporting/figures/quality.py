@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from bench.analysis.comparisons import Answer
 from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import by_slice
 from bench.analysis.significance import ALPHA
@@ -29,7 +30,6 @@ from bench.evaluation.slices import (
     reach_slices,
 )
 from bench.reporting.figures.style import GREY, ModelStyle, count_axis, headline, log_axis, model_axis
-from bench.reporting.tables.comparisons import Answer
 
 Styles = Mapping[str, ModelStyle]
 

@@ -1,110 +1,25 @@
-"""The suite's comparisons: rows that answer one question together, each tested against the one that they vary."""
+"""The suite's comparisons as tables and sentences, from the answers of `bench.analysis.comparisons`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 
-from bench.analysis.families import Family, both, of_comparison
+from bench.analysis.comparisons import Answer
+from bench.analysis.families import both
 from bench.analysis.fitness import caution, mark_of
-from bench.analysis.grid import Grid
-from bench.analysis.significance import ALPHA, PairedComparison, Tested, holm, pair_test
-from bench.evaluation.metrics import PRIMARY_METRIC, PRIMARY_NAME
-from bench.reporting.markdown import NONE, foreign, number, p_cell, plus_minus, table
-from bench.reporting.metric_names import SECONDARY_METRIC, column
-from bench.reporting.tables.pairs import pair_tests
-from bench.spec import Comparison
+from bench.analysis.significance import PairedComparison
+from bench.evaluation.metrics import PRIMARY_METRIC, PRIMARY_NAME, SECONDARY_METRIC
+from bench.number_text import NONE, number, p_cell, plus_minus
+from bench.reporting.markdown import foreign, table
+from bench.reporting.metric_names import column
 
 HOW_TO_READ = (
     f"In this and the next comparisons, {PRIMARY_NAME} at item level is tested as above. p is that of the row alone, p "
     "(Holm) is corrected over the tested rows of the table. A difference that is not significant is not thereby zero: "
     "its interval tells what it may be."
 )
-
-
-@dataclass(frozen=True)
-class ComparedRow:
-    """One row of a comparison.
-
-    Attributes:
-        label: The row's name.
-        scores: Its line of the leaderboard (`LEADERBOARD_COLUMNS`).
-        test: Against the row that the comparison names, this row first. None for that row itself, and where the two
-            can't be paired.
-        p_holm: Its p-value with Holm's correction over the rows of the comparison; 1 without a test.
-    """
-
-    label: str
-    scores: Mapping[Any, Any]
-    test: PairedComparison | None = None
-    p_holm: float = 1.0
-
-    @property
-    def significant(self) -> bool:
-        return self.p_holm < ALPHA
-
-    @property
-    def unfit(self) -> bool:
-        """Whether the row carries the warning that it is no evidence."""
-        return bool(self.scores["warning"])
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the runs so far say about a comparison.
-
-    Attributes:
-        comparison: The question.
-        rows: Those with a complete run, in the comparison's order; at least two.
-        pending: Rows that are planned for this data set and have no complete run.
-    """
-
-    comparison: Comparison
-    rows: tuple[ComparedRow, ...]
-    pending: tuple[str, ...]
-
-    @property
-    def reference(self) -> ComparedRow | None:
-        """The row that the others are tested against, None before it has a complete run."""
-        return next((row for row in self.rows if row.label == self.comparison.against), None)
-
-    @property
-    def tested(self) -> list[tuple[ComparedRow, PairedComparison]]:
-        """The rows with a test."""
-        return [(row, row.test) for row in self.rows if row.test]
-
-    @property
-    def family(self) -> Family:
-        """What the p-values were corrected over."""
-        return of_comparison(self.comparison.title, len(self.tested))
-
-    @property
-    def unfit(self) -> list[str]:
-        """The rows that are no evidence."""
-        return [row.label for row in self.rows if row.unfit]
-
-
-def answers(grid: Grid, wide: pd.DataFrame, tested: Tested | None = None) -> list[Answer]:
-    """The suite's comparisons of which at least two rows have complete runs.
-
-    Args:
-        grid: Runs on one data set.
-        wide: Its leaderboard.
-        tested: Its `bench.reporting.tables.pairs.pair_tests`, where these are known.
-    """
-    tested = pair_tests(grid, wide) if tested is None else tested
-    scores = {str(row["model"]): row for row in wide[wide["complete"] > 0].to_dict("records")}
-    found = []
-    for comparison in grid.suite.comparisons:
-        labels = [label for label in comparison.rows if label in scores]
-        if len(labels) >= 2:
-            pending = tuple(label for label in comparison.rows if label in grid.models and label not in scores)
-            found.append(Answer(comparison, _rows(comparison.against, labels, scores, tested), pending))
-    return found
 
 
 def comparison_table(answer: Answer) -> str:
@@ -172,14 +87,6 @@ def sentence(answer: Answer) -> str:
 
 def _caution(answer: Answer) -> str:
     return caution([row.label for row in answer.rows], answer.unfit)
-
-
-def _rows(
-    against: str, labels: Sequence[str], scores: Mapping[str, Mapping[Any, Any]], tested: Tested
-) -> tuple[ComparedRow, ...]:
-    made = {label: test for label in labels if (test := pair_test(tested, label, against))}
-    corrected = dict(zip(made, holm([test.p_value for test in made.values()]), strict=True))
-    return tuple(ComparedRow(label, scores[label], made.get(label), corrected.get(label, 1.0)) for label in labels)
 
 
 def _seeds(tests: Sequence[PairedComparison]) -> str:

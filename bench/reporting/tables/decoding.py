@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from itertools import zip_longest
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.stats import norm
 
-from bench.analysis import diagnostics
+from bench.analysis.decoding import Measure, decoding_of, gate_correlation, of_trace, over_seeds, training_accuracy
 from bench.analysis.families import Family, in_words
 from bench.analysis.grid import Grid
+from bench.analysis.questions import questions
 from bench.analysis.significance import ALPHA, holm
 from bench.evaluation.decoding import (
     Levels,
@@ -25,55 +24,9 @@ from bench.evaluation.decoding import (
     survival,
     wrong_first_code,
 )
-from bench.reporting.markdown import NONE, foreign, number, percent, plus_minus, table
-from bench.reporting.tables.questions import questions
+from bench.number_text import NONE, number, percent, plus_minus
+from bench.reporting.markdown import foreign, table
 from bench.spec import RunResult
-
-Measure = Callable[[RunResult], "Levels | None"]
-"""One value per level of one run, or None where the run doesn't have it."""
-
-
-def traced(grid: Grid) -> Grid:
-    """The runs that left a trace: what every function here and in `decoding_figures` is given."""
-    runs = tuple(run for run in grid.runs if run.result is not None and run.result.decoding is not None)
-    return Grid(grid.suite, runs)
-
-
-def decoding_of(result: RunResult) -> pd.DataFrame:
-    """The trace of a result that has one."""
-    assert result.decoding is not None
-    return result.decoding
-
-
-def of_trace(measure: Callable[[pd.DataFrame], NDArray[Any]]) -> Measure:
-    """A function of a decoding table as a function of a run."""
-    return lambda result: None if result.decoding is None else measure(result.decoding)
-
-
-def training_accuracy(result: RunResult) -> Levels | None:
-    """Training accuracy per level before the validation whose weights were tested; None where it wasn't recorded."""
-    noted = diagnostics.training_accuracy(result)
-    validations = np.array([point["validation"] for point in result.curve])
-    if not noted or len(noted) != len(validations) or np.isnan(validations).all():
-        return None
-    best = int(np.nanargmax(validations))
-    return np.asarray(noted[best], dtype=np.float64)
-
-
-def over_seeds(results: Sequence[RunResult], measure: Measure) -> tuple[Levels, Levels]:
-    """Mean and standard deviation over seeds, per level.
-
-    Returns:
-        float64 `[levels]` each, without levels where no run has the measure; the deviation (ddof=1) is NaN with one
-        seed, and both are at levels that some runs don't have.
-    """
-    seeds = [values for result in results if (values := measure(result)) is not None]
-    if not seeds:
-        return np.zeros(0), np.zeros(0)
-    stacked = np.full((len(seeds), max(map(len, seeds))), np.nan)
-    for row, values in zip(stacked, seeds, strict=True):
-        row[: len(values)] = values
-    return stacked.mean(axis=0), stacked.std(axis=0, ddof=1) if len(seeds) > 1 else np.full(stacked.shape[1], np.nan)
 
 
 def accuracy_table(grid: Grid) -> str | None:
@@ -137,21 +90,6 @@ def retrieval_table(grid: Grid) -> str | None:
         return None
     headers = ["Model", "Nothing found", "Median events, where any", "Mean gate, where any"]
     return table([*headers, "Rank correlation of gate and events", "n, where any"], rows)
-
-
-def gate_correlation(result: RunResult) -> Levels | None:
-    """Spearman's rank correlation of gate and retrieved events over the queries for which some were found.
-
-    Returns:
-        float64 `[1]`; None where it is not defined: without a gate, or with a constant one.
-    """
-    trace = decoding_of(result)
-    if "gate" not in trace or "retrieved" not in trace:
-        return None
-    some = trace[trace["retrieved"] > 0]
-    if some["gate"].nunique() < 2 or some["retrieved"].nunique() < 2:
-        return None
-    return np.array([some["gate"].rank().corr(some["retrieved"].rank())])
 
 
 def paper_table(grid: Grid) -> str | None:

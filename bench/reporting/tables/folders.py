@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.analysis.folders import FolderComparison, RowPair, origins, scores
-from bench.reporting.markdown import NONE, code, foreign, number, p_cell, page_text, plus_minus, table
+from bench.number_text import NONE, number, p_cell, plus_minus
+from bench.reporting.markdown import code, foreign, page_text, table
 from bench.reporting.metric_names import column
 from bench.spec import RunResult
 

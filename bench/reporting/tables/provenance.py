@@ -9,7 +9,8 @@ from bench.analysis import diagnostics
 from bench.analysis.grid import Grid, Run
 from bench.evaluation.evaluator import K_MAX
 from bench.evaluation.metrics import PRIMARY_NAME
-from bench.reporting.markdown import NONE, code, fenced, foreign, table
+from bench.number_text import NONE
+from bench.reporting.markdown import code, fenced, foreign, table
 from bench.spec import RunResult
 
 _ELSEWHERE = {"dataset", "excluded", "cold_targets", "started", "commit", "device", "device_name", "threads"}

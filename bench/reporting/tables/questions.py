@@ -1,30 +1,14 @@
-"""The suite's questions, "is A better than B?", answered on all test queries and part by part.
-
-The tests are also written to `RESULTS/SUITE/DATASET/tests.csv`, see `bench.analysis.tests_csv`.
-"""
+"""The suite's questions, "is A better than B?", as tables: on all test queries and part by part."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
-import numpy as np
-import pandas as pd
-
-from bench.analysis.families import Family, of_parts, of_questions
-from bench.analysis.grid import Grid, row_of
-from bench.analysis.significance import PairedComparison, Tested, common_means, compare, holm, pair_test
-from bench.evaluation.metrics import PRIMARY_METRIC, PRIMARY_NAME, metric_name
-from bench.evaluation.slices import (
-    REACH_WINDOW,
-    Slices,
-    history_length_bins,
-    history_length_quarters,
-    popularity_slices,
-    reach_parts,
-)
-from bench.reporting.markdown import number, p_cell, table
-from bench.reporting.metric_names import SECONDARY_METRIC, column
+from bench.analysis.questions import PARTITIONS, PartTest, of_question
+from bench.analysis.significance import PairedComparison
+from bench.evaluation.metrics import PRIMARY_NAME, SECONDARY_METRIC, metric_name
+from bench.evaluation.slices import REACH_WINDOW
+from bench.number_text import number, p_cell
+from bench.reporting.markdown import table
+from bench.reporting.metric_names import column
 
 HOW_TO_READ = (
     f"In this and the next questions, {PRIMARY_NAME} with the same test. p is that of the line alone. p (Holm) is "
@@ -33,93 +17,7 @@ HOW_TO_READ = (
     f"between the kinds nothing is corrected. {metric_name(SECONDARY_METRIC)} is secondary and was not tested."
 )
 
-OVERALL = "overall"
-
-PARTITIONS = {
-    OVERALL: "",
-    "popularity": "",
-    "history": "history of ",
-    "history-quarter": "history of ",
-    "history-half": "",
-    "reach": "target in the history: ",
-    "category-reach": "its category in the history: ",
-}
-"""Partitions of the queries -> what the report writes before the name of a part. The first has one part: all."""
-
 _REACH = {"recent": f"last {REACH_WINDOW} events", "far": f"only before the last {REACH_WINDOW}", "never": "never"}
-
-
-@dataclass(frozen=True)
-class PartTest:
-    """One of the suite's questions, tested on a part of the queries.
-
-    Attributes:
-        labels: The two rows; the test is of the first against the second.
-        partition: Of `PARTITIONS`.
-        part: Its name in the partition, as in `metrics.csv` where it is there.
-        test: The comparison by the primary metric.
-        p_holm: Its p-value with Holm's correction over the family.
-        family: The parts of one question or, on all queries, the questions of the suite.
-        secondary: Means of both rows by the secondary metric, which is not tested.
-    """
-
-    labels: tuple[str, str]
-    partition: str
-    part: str
-    test: PairedComparison
-    p_holm: float
-    family: Family
-    secondary: tuple[float, float]
-
-
-def questions(grid: Grid) -> list[tuple[str, str]]:
-    """Pairs of rows that the suite asks about (`Suite.questions`), without those of which one isn't there."""
-    pairs = [(row_of(grid, first), row_of(grid, second)) for first, second in grid.suite.questions]
-    return [(first, second) for first, second in pairs if first and second]
-
-
-def question_tests(grid: Grid, tested: Tested | None = None) -> list[PartTest]:
-    """Every question on all queries and on each part, in the order of the suite and of `PARTITIONS`.
-
-    Args:
-        grid: Runs on one data set.
-        tested: Its `bench.reporting.tables.pairs.pair_tests`, where these are known, for the tests on all queries.
-
-    Returns:
-        The tests; nothing on parts with fewer than two queries, and nothing of rows that can't be paired.
-    """
-    known = {labels: pair_test(tested, *labels) if tested else _compare(grid, labels) for labels in questions(grid)}
-    overall = {labels: test for labels, test in known.items() if test}
-    corrected = holm([test.p_value for test in overall.values()])
-    asked = of_questions(len(overall))
-    found = []
-    for (labels, test), p_holm in zip(overall.items(), corrected, strict=True):
-        found.append(PartTest(labels, OVERALL, OVERALL, test, p_holm, asked, _secondary(grid, labels)))
-        for partition, parts in _parts(grid, labels).items():
-            found += _on_parts(grid, labels, partition, parts)
-    return found
-
-
-def _on_parts(grid: Grid, labels: tuple[str, str], partition: str, parts: Slices) -> list[PartTest]:
-    """One question on the parts of one partition, corrected together."""
-    tests = {part: test for part, mask in parts.items() if (test := _compare(grid, labels, mask))}
-    p_values = holm([test.p_value for test in tests.values()])
-    family = of_parts(labels, partition, len(tests))
-    return [
-        PartTest(labels, partition, part, test, p_holm, family, _secondary(grid, labels, parts[part]))
-        for (part, test), p_holm in zip(tests.items(), p_values, strict=True)
-    ]
-
-
-def of_question(
-    tests: list[PartTest], labels: tuple[str, str], partition: str | None = None
-) -> dict[tuple[str, str], PartTest]:
-    """(partition, part) -> test of one question; of one partition where it is named."""
-    return {
-        (test.partition, test.part): test
-        for test in tests
-        if test.labels == labels and (partition is None or test.partition == partition)
-    }
 
 
 def question_table(tests: list[PartTest], labels: tuple[str, str]) -> str | None:
@@ -160,35 +58,3 @@ def compared_cells(found: PairedComparison) -> list[str]:
         f"{found.difference:+.4f}",
         f"{found.low:+.4f} .. {found.high:+.4f}",
     ]
-
-
-def _compare(grid: Grid, labels: tuple[str, str], mask: np.ndarray | None = None) -> PairedComparison | None:
-    return compare(grid.of_model(labels[0]), grid.of_model(labels[1]), PRIMARY_METRIC, mask)
-
-
-def _secondary(grid: Grid, labels: tuple[str, str], mask: np.ndarray | None = None) -> tuple[float, float]:
-    means = common_means(grid.of_model(labels[0]), grid.of_model(labels[1]), SECONDARY_METRIC, mask)
-    assert means is not None  # of rows that were tested on this part
-    return means
-
-
-def _parts(grid: Grid, labels: tuple[str, str]) -> Mapping[str, Slices]:
-    """The parts of each partition but the first; partitions that tell no queries apart have none."""
-    queries = grid.of_model(labels[0])[0].queries
-    assert queries is not None  # a complete result has its queries
-    bins = history_length_bins(queries)
-    return {
-        "popularity": {part: mask for part, mask in popularity_slices(queries).items() if part != OVERALL},
-        # Few of the fixed bins tell little; quarters are always there.
-        **({"history": bins} if len(bins) >= 3 else {"history-quarter": history_length_quarters(queries)}),
-        "history-half": _halves(queries),
-        "reach": reach_parts(queries),
-        "category-reach": reach_parts(queries, of="category"),
-    }
-
-
-def _halves(queries: pd.DataFrame) -> Slices:
-    """Shorter and longer histories, in halves: large enough parts for a test where the bins are not."""
-    lengths = queries["history_length"].to_numpy()
-    middle = int(np.median(lengths))
-    return {f"shorter half (history <= {middle})": lengths <= middle, f"longer half (> {middle})": lengths > middle}

@@ -15,6 +15,7 @@ from bench.analysis.families import all_pairs
 from bench.analysis.fitness import UNFIT, UNFIT_MARK, floor_of, unfit_rows
 from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import METRICS, PART_METRICS, best_possible, by_slice, hits_beyond_sid_level
+from bench.analysis.pairs import best_baseline, verdicts
 from bench.evaluation.metrics import PRIMARY_METRIC, PRIMARY_NAME
 from bench.evaluation.slices import (
     ReachOf,
@@ -26,9 +27,9 @@ from bench.evaluation.slices import (
     history_length_quarters,
     reach_slices,
 )
-from bench.reporting.markdown import NONE, code, foreign, marked, number, percent, plus_minus, table
+from bench.number_text import NONE, number, percent, plus_minus
+from bench.reporting.markdown import code, foreign, marked, table
 from bench.reporting.metric_names import column
-from bench.reporting.tables.pairs import best_baseline, verdicts
 
 SHOWN = (PRIMARY_METRIC, *(metric for metric in METRICS if metric != PRIMARY_METRIC))
 """The metrics in the order of the columns, the primary one first."""
@@ -43,7 +44,7 @@ def main_table(wide: pd.DataFrame, grid: Grid, compared: pd.DataFrame) -> str:
     Args:
         wide: The leaderboard of a data set.
         grid: Its runs.
-        compared: Its `bench.reporting.tables.pairs.pairs`, for the marks at the primary metric.
+        compared: Its `bench.analysis.pairs.pairs`, for the marks at the primary metric.
 
     Returns:
         The table, and below it what the marks mean where there is a baseline to compare with, and why rows are warned

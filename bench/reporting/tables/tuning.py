@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-
 from bench.analysis.csv_files import write_csv
 from bench.analysis.grid import Grid
-from bench.evaluation.metrics import PRIMARY_METRIC, PRIMARY_NAME
+from bench.analysis.trials import trials_table
+from bench.number_text import NONE, number
 from bench.reporting.figures import style
-from bench.reporting.markdown import NONE, number, table
+from bench.reporting.figures.tuning import best_so_far
+from bench.reporting.markdown import table
 from bench.spec import RunSpec
 from bench.tuning.study import Study
-
-SCHEMA = 1
-TRIAL_COLUMNS = (
-    *("schema", "dataset", "model", "trial", "state", f"validation_{PRIMARY_METRIC}", "validations", "seconds"),
-    *("seconds_per_trial", "values", "reason"),
-)
-"""Of `trials.csv`, one row a trial: `validations` counts them, `values` is JSON by dotted key."""
 
 
 def budget_section(grid: Grid, results_dir: Path) -> str:
@@ -58,42 +48,6 @@ def write_trials(studies: Sequence[Study], results_dir: Path) -> list[Path]:
             style.save(figure, folder / "best_so_far")
             written.append(folder / "best_so_far.png")
     return written
-
-
-def trials_table(studies: Sequence[Study]) -> pd.DataFrame:
-    """All trials, with the columns `TRIAL_COLUMNS`."""
-    rows = [
-        (
-            *(SCHEMA, study.base.dataset.label, study.base.label, trial.number, trial.state, trial.validation),
-            *(len(trial.validations), trial.seconds, study.seconds_per_trial, json.dumps(trial.values), trial.reason),
-        )
-        for study in studies
-        for trial in study.trials
-    ]
-    return pd.DataFrame(rows, columns=list(TRIAL_COLUMNS))
-
-
-def best_so_far(studies: Sequence[Study]) -> Figure | None:
-    """The best validation after each trial, one line a model. None where no trial is complete."""
-    looks = style.model_styles([study.base.label for study in studies])
-    figure = Figure(figsize=(7.5, 4.0), layout="constrained")
-    axes = figure.subplots()
-    for study in studies:
-        trials = pd.Series({trial.number: trial.validation for trial in study.trials}, dtype=float)
-        best, look = trials.cummax().ffill().dropna(), looks[study.base.label]
-        if best.empty:
-            continue
-        axes.step(best.index, best, where="post", color=look.color, linestyle=look.line, label=study.base.label)
-        found = best[best.diff().fillna(1) > 0]
-        axes.plot(found.index, found, linestyle="", marker=look.marker, color=look.color)
-    if not axes.lines:
-        return None
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("trial (0 is the row as it is)")
-    axes.set_ylabel(f"best validation {PRIMARY_NAME} so far")
-    figure.legend(loc="outside right upper", frameon=False)
-    style.headline(figure, "What the search found", f"{studies[0].base.dataset.label}, validation queries")
-    return figure
 
 
 def _found(run: RunSpec, kept: Sequence[Study]) -> list[str]:

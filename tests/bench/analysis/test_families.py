@@ -17,7 +17,7 @@ from bench.analysis.families import all_pairs, both, in_words, of_questions
 from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import SCHEMA, leaderboard, tidy_metrics
 from bench.analysis.significance import holm
-from bench.reporting.markdown import p_cell, p_value
+from bench.number_text import p_cell, p_value
 from bench.reporting.summary import findings, overview, shared_question
 from bench.spec import Comparison
 

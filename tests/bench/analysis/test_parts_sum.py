@@ -12,7 +12,7 @@ from made_up import make_result, make_suite, plan
 
 from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import tidy_metrics
-from bench.reporting.tables.questions import OVERALL, PARTITIONS, question_tests
+from bench.analysis.questions import OVERALL, PARTITIONS, question_tests
 
 SUITE = make_suite(seeds=(0,)).model_copy(update={"slices": ("kind", "year")})
 SPECS = {spec.label: spec for spec in plan(SUITE)}

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.evaluation.metrics import PRIMARY_METRIC, PRIMARY_NAME, metric_name
-from bench.reporting.metric_names import SECONDARY_METRIC, column
+from bench.evaluation.metrics import PRIMARY_METRIC, PRIMARY_NAME, SECONDARY_METRIC, metric_name
+from bench.reporting.metric_names import column
 
 BENCH = Path(__file__).parents[3] / "bench"
 LISTS_OF_METRICS = {

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench.analysis.leaderboard import METRICS
-from bench.reporting.markdown import number, p_cell, percent, plus_minus
+from bench.number_text import number, p_cell, percent, plus_minus
 from bench.reporting.metric_names import column as heading
 
 WARNING = "under-trained or unfit, not evidence"

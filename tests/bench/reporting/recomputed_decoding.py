@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from recomputed import Cells, Files, Table, over_seeds, where
 
-from bench.reporting.markdown import number, percent
+from bench.number_text import number, percent
 
 
 def accuracy(files: Files, table: Table) -> Cells:

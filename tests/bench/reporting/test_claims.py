@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from small_suites import grid_of, suite_of
 
 from bench.analysis.dataset_tables import write_tables
-from bench.reporting.markdown import p_cell
+from bench.number_text import p_cell
 from bench.reporting.summary import findings, overview, shared_question
 from bench.reporting.tables import comparisons
 from bench.spec import Comparison

@@ -12,6 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 from traces import N_QUERIES, PAPER, TRACED, make_trace, with_trace
 
+from bench.analysis.decoding import decoding_of, traced, training_accuracy
 from bench.analysis.grid import Grid
 from bench.evaluation.decoding import conditional_rank, rank_progression
 from bench.reporting.figures import decoding as decoding_figures
@@ -34,7 +35,7 @@ def traced_results(results: list[RunResult]) -> list[RunResult]:
 @pytest.fixture(scope="module")
 def grid(asked: Suite, planned: list[RunSpec], traced_results: list[RunResult]) -> Grid:
     style.use_style()
-    return decoding.traced(Grid.of(asked, planned, traced_results))
+    return traced(Grid.of(asked, planned, traced_results))
 
 
 def cells(table: str | None, start: str) -> list[str]:
@@ -60,7 +61,7 @@ def test_only_runs_with_traces_are_shown(grid: Grid) -> None:
 def test_both_readings_of_crp_are_means_over_seeds(grid: Grid) -> None:
     table = decoding.progression_table(grid)
     for name, measure in (("Mean rank at level 3", conditional_rank), ("Places lost at level 3", rank_progression)):
-        seeds = [measure(decoding.decoding_of(result))[2] for result in grid.of_model("glass")]
+        seeds = [measure(decoding_of(result))[2] for result in grid.of_model("glass")]
         assert column(table, "glass", name) == f"{np.mean(seeds):.2f} ± {np.std(seeds, ddof=1):.2f}"
     assert table is not None
     assert "Places lost at level 1" not in table, "nothing can be lost at the first level"
@@ -70,11 +71,11 @@ def test_both_readings_of_crp_are_means_over_seeds(grid: Grid) -> None:
 def test_the_training_accuracy_is_that_of_the_tested_weights(grid: Grid) -> None:
     result = grid.of_model("glass")[0]
     best = int(np.argmax([point["validation"] for point in result.curve]))
-    accuracy = decoding.training_accuracy(result)
+    accuracy = training_accuracy(result)
     assert accuracy is not None
     assert accuracy[0] == 0.01 * best
     old = dataclasses.replace(result, diagnostics={})
-    assert decoding.training_accuracy(old) is None
+    assert training_accuracy(old) is None
 
 
 def test_rows_of_different_depth_share_a_table(asked: Suite, traced_results: list[RunResult]) -> None:
@@ -82,7 +83,7 @@ def test_rows_of_different_depth_share_a_table(asked: Suite, traced_results: lis
         dataclasses.replace(r, decoding=make_trace(r.spec, levels=3)) if r.spec.label == "tiger" else r
         for r in traced_results
     ]
-    table = decoding.prefix_table(decoding.traced(Grid.of(asked, [r.spec for r in shallow], shallow)))
+    table = decoding.prefix_table(traced(Grid.of(asked, [r.spec for r in shallow], shallow)))
     assert column(table, "tiger", "P_1234") == "-"
     assert column(table, "glass", "P_1234") != "-"
 
@@ -121,7 +122,7 @@ def test_gates_are_told_with_their_direction_and_never_beyond_chance(grid: Grid)
         runs = [
             dataclasses.replace(run, result=dataclasses.replace(run.result, decoding=frame.assign(gate=gate(frame))))
             for run in grid.runs
-            if run.result is not None and "gate" in (frame := decoding.decoding_of(run.result))
+            if run.result is not None and "gate" in (frame := decoding_of(run.result))
         ]
         return decoding.findings(Grid(grid.suite, tuple(runs))) or ""
 
@@ -136,7 +137,7 @@ def test_a_wrong_first_code_has_a_line_per_later_level(grid: Grid) -> None:
     assert table is not None
     assert len(table.splitlines()) == 2 + 3 * len(TRACED)
     right, wrong = (
-        np.mean([decoding.decoding_of(result)[f"{name}_2"].mean() for result in grid.of_model("tiger")])
+        np.mean([decoding_of(result)[f"{name}_2"].mean() for result in grid.of_model("tiger")])
         for name in ("forced_rank", "after_wrong")
     )
     assert cells(table, "tiger")[3:5] == [f"{right:.2f}", f"{wrong:.2f}"]
@@ -172,7 +173,7 @@ def test_every_figure_names_its_models_data_and_seeds(grid: Grid) -> None:
 def test_the_gate_has_a_point_per_bin_with_its_queries(grid: Grid) -> None:
     figure = decoding_figures.gate(grid, style.model_styles(grid.models))
     assert figure is not None
-    traces = [decoding.decoding_of(result) for result in grid.of_model("glass")]
+    traces = [decoding_of(result) for result in grid.of_model("glass")]
     single = np.mean([(trace["retrieved"] == 1).sum() for trace in traces])
     assert f"1\nn={single:,.0f}" in [label.get_text() for label in figure.axes[0].get_xticklabels()]
 

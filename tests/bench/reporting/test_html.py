@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.number_text import p_cell, percent, plus_minus
 from bench.reporting.html import FEWEST_ROWS_TO_FILTER, LARGEST_SVG, page, sort_number
-from bench.reporting.markdown import p_cell, percent, plus_minus, table
+from bench.reporting.markdown import table
 from bench.reporting.report import write_report
 from bench.spec import RunResult, RunSpec, Suite
 

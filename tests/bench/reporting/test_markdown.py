@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import math
 
-from bench.reporting.markdown import escape_html, marked, p_value, percent, plus_minus, table
+from bench.number_text import p_value, percent, plus_minus
+from bench.reporting.markdown import escape_html, marked, table
 
 
 def test_best_is_bold_and_second_underlined() -> None:

@@ -11,11 +11,12 @@ import pytest
 
 from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import LEADERBOARD_COLUMNS, leaderboard, tidy_metrics
+from bench.analysis.questions import question_tests
 from bench.evaluation.evaluator import K_MAX
 from bench.evaluation.metrics import compute
 from bench.reporting.figures import quality, style
 from bench.reporting.report import write_report
-from bench.reporting.tables.questions import question_table, question_tests
+from bench.reporting.tables.questions import question_table
 from bench.reporting.tables.results import reach_table
 from bench.spec import RunResult
 

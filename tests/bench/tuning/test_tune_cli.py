@@ -9,9 +9,9 @@ import pytest
 import searched_models
 from searching import base_of
 
+from bench.analysis.trials import TRIAL_COLUMNS
 from bench.cli.main import main
 from bench.plan import Plan
-from bench.reporting.tables.tuning import TRIAL_COLUMNS
 from bench.search_space import Choice
 from bench.tuning.study import Study
 

@@ -12,13 +12,14 @@ import pandas as pd
 import pytest
 from drawn_files import is_drawn
 
+from bench.analysis.comparisons import Answer, answers
 from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import leaderboard, tidy_metrics
+from bench.analysis.pairs import pair_tests
 from bench.analysis.significance import compare, holm
 from bench.reporting.figures import quality, style
 from bench.reporting.report import write_report
-from bench.reporting.tables.comparisons import HOW_TO_READ, Answer, answers, comparison_table, findings, sentence
-from bench.reporting.tables.pairs import pair_tests
+from bench.reporting.tables.comparisons import HOW_TO_READ, comparison_table, findings, sentence
 from bench.spec import Comparison, RunResult, RunSpec, Suite
 
 PARTS = Comparison(

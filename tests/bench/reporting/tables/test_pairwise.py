@@ -12,17 +12,21 @@ import pytest
 from bench.analysis.dataset_tables import write_tables
 from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import leaderboard, tidy_metrics
-from bench.analysis.significance import compare, holm
-from bench.reporting.figures import style
-from bench.reporting.tables import pairs as pairwise
-from bench.reporting.tables.pairs import (
+from bench.analysis.pairs import (
+    MEAN,
     PAIR_COLUMNS,
     average_ranks,
-    beats_table,
+    best_baseline,
     critical_difference,
     indifferent,
     pairs,
+    verdicts,
 )
+from bench.analysis.significance import compare, holm
+from bench.reporting.figures import style
+from bench.reporting.figures.pairs import pairwise_figure, ranks_figure
+from bench.reporting.tables import pairs as pairwise
+from bench.reporting.tables.pairs import beats_table
 from bench.reporting.tables.results import main_table
 from bench.spec import RunResult, RunSpec, Suite
 
@@ -44,7 +48,7 @@ def table_of(*rows: tuple[str, str, float, float]) -> pd.DataFrame:
 
 
 def scores(**means: float) -> pd.DataFrame:
-    return pd.DataFrame({"model": list(means), pairwise.MEAN: list(means.values())})
+    return pd.DataFrame({"model": list(means), MEAN: list(means.values())})
 
 
 def test_every_two_models_are_compared_and_corrected_together(
@@ -70,9 +74,9 @@ def test_the_file_holds_the_comparisons(full_grid: Grid, tmp_path: Path) -> None
 
 def test_a_verdict_needs_significance_and_has_a_direction() -> None:
     compared = table_of(("a", "b", 0.1, 0.01), ("a", "c", 0.2, 0.01), ("b", "c", 0.1, 0.2), ("b", "d", -0.1, 0.04))
-    assert pairwise.verdicts(compared, "b") == {"a": 1, "c": 0, "d": 1}
-    assert pairwise.verdicts(compared, "d") == {"b": -1}
-    assert pairwise.verdicts(compared, "e") == {}
+    assert verdicts(compared, "b") == {"a": 1, "c": 0, "d": 1}
+    assert verdicts(compared, "d") == {"b": -1}
+    assert verdicts(compared, "e") == {}
 
 
 def test_the_matrix_says_the_same_from_either_side(compared: pd.DataFrame) -> None:
@@ -98,7 +102,7 @@ def test_the_matrix_by_hand() -> None:
 def test_the_main_table_marks_what_differs_from_the_best_baseline(
     full_grid: Grid, wide: pd.DataFrame, compared: pd.DataFrame
 ) -> None:
-    baseline = pairwise.best_baseline(full_grid, wide)
+    baseline = best_baseline(full_grid, wide)
     assert baseline == "tiger"  # glass, ahead of it in this made-up world, is no baseline
     text = main_table(wide, full_grid, compared.assign(p_holm=1.0))
     assert "▲ ▼ NDCG@10 is significantly above or below that of tiger, the best baseline" in text
@@ -114,7 +118,7 @@ def test_without_a_baseline_nothing_is_marked(full_grid: Grid) -> None:
         full_grid.suite, [run.spec for run in full_grid.runs if run.spec.model == "glass"], full_grid.results
     )
     wide = leaderboard(tidy_metrics(grid))
-    assert pairwise.best_baseline(grid, wide) is None
+    assert best_baseline(grid, wide) is None
     assert "▲" not in main_table(wide, grid, pairs(grid, wide))
 
 
@@ -157,17 +161,17 @@ def test_the_ranks_say_when_they_cannot_tell_anything() -> None:
 
 def test_figures_show_every_model(compared: pd.DataFrame) -> None:
     style.use_style()
-    figure = pairwise.pairwise_figure(compared)
+    figure = pairwise_figure(compared)
     assert figure is not None
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels[0].startswith("1. ")
     assert len(labels) == 11
     stars = sum(text.get_text().endswith("*") for text in figure.axes[0].texts)
     assert stars == 2 * (compared["p_holm"] < 0.05).sum()
-    assert pairwise.pairwise_figure(table_of(("a", "b", 0.1, 0.2))) is None
+    assert pairwise_figure(table_of(("a", "b", 0.1, 0.2))) is None
     ranks = average_ranks({"x": scores(a=0.3, b=0.2, c=0.1), "y": scores(a=0.2, b=0.1, c=0.3)})
     assert ranks is not None
-    named = [text.get_text() for text in pairwise.ranks_figure(ranks).axes[0].texts]
+    named = [text.get_text() for text in ranks_figure(ranks).axes[0].texts]
     assert named == ["a (1.50)", "c (2.00)", "b (2.50)"]
 
 
@@ -180,4 +184,4 @@ def test_before_there_is_anything_to_compare(suite: Suite, planned: list[RunSpec
         assert list(compared.columns) == list(PAIR_COLUMNS)
         assert pairwise.against_best(compared) is None
         assert beats_table(compared) is None
-        assert pairwise.pairwise_figure(compared) is None
+        assert pairwise_figure(compared) is None

@@ -12,10 +12,11 @@ from drawn_files import is_drawn
 from pydantic import ValidationError
 
 from bench.analysis.grid import Grid
+from bench.analysis.published import Replication, replications
 from bench.reporting.figures import style
 from bench.reporting.figures.published import published
 from bench.reporting.report import write_report
-from bench.reporting.tables.published import Replication, order_of_trends, published_table, reasons, replications
+from bench.reporting.tables.published import order_of_trends, published_table, reasons
 from bench.spec import Published, RunResult
 
 

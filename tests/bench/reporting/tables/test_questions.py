@@ -9,17 +9,10 @@ import pytest
 from enriched import enriched
 
 from bench.analysis.grid import Grid
+from bench.analysis.questions import OVERALL, PARTITIONS, PartTest, of_question, question_tests, questions
 from bench.analysis.significance import compare, holm
 from bench.analysis.tests_csv import TEST_COLUMNS, table_of_tests
-from bench.reporting.tables.questions import (
-    OVERALL,
-    PARTITIONS,
-    PartTest,
-    of_question,
-    question_table,
-    question_tests,
-    questions,
-)
+from bench.reporting.tables.questions import question_table
 
 ASKED = [("glass", "tiger"), ("sim", "item-knn")]
 

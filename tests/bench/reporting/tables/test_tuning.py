@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.analysis.grid import Grid
-from bench.reporting.tables.tuning import best_so_far, budget_section, trials_table
+from bench.analysis.trials import trials_table
+from bench.reporting.figures.tuning import best_so_far
+from bench.reporting.tables.tuning import budget_section
 from bench.spec import DatasetSpec, Entry, RunSpec, Suite
 from bench.tuning.study import Study, Trial
 
