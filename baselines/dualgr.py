@@ -25,9 +25,9 @@ from models.fidelity import features_line, network_line, optimiser_line, quantiz
 from models.generation.decoding_trace import Gate
 from models.generation.network import GenerativeConfig, GenerativeNetwork
 from models.generation.recommender import GenerativeRecommender
+from models.generation.retrieved_items import Retrieval, SearchIndexes, prepare_retrieved
 from models.generation.seq2seq import DecoderLayer, Retrieved
 from models.history.long_term import LongTerm
-from models.history.retrieved_items import Retrieval, SearchIndexes, prepare_retrieved
 from models.semantic_ids.semantic_ids import SemanticIds
 
 FREQUENCIES = 12

@@ -74,3 +74,8 @@ def gate_correlation(result: RunResult) -> Levels | None:
     if some["gate"].nunique() < 2 or some["retrieved"].nunique() < 2:
         return None
     return np.array([some["gate"].rank().corr(some["retrieved"].rank())])
+
+
+def prefix_name(level: int) -> str:
+    """The first codes as the paper writes them: "1", "12", "123"."""
+    return "".join(str(code) for code in range(1, level + 1))

@@ -57,7 +57,7 @@ def tune(
 
     console = Console()
     studies = search(bases, trials, results, console, usable(device), jobs, seconds_per_trial)
-    from bench.reporting.tables.tuning import write_trials  # brings in the plotting libraries
+    from bench.reporting.trials import write_trials  # brings in the plotting libraries
 
     _summarise(studies, console)
     for path in write_trials(studies, results):

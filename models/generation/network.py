@@ -16,6 +16,7 @@ from bench.data.interactions import PAD
 from models.generation.beam_search import Beams, BeamStep, beam_search
 from models.generation.decoding_trace import events_read
 from models.generation.level_accuracy import LevelAccuracy
+from models.generation.retrieved_items import Retrieval
 from models.generation.seq2seq import (
     CodeEmbedding,
     Decoder,
@@ -29,7 +30,6 @@ from models.generation.seq2seq import (
 from models.generation.sid_generator import SIDGenerator
 from models.history.copying import Copies, CopyableEvents, CopyHead
 from models.history.long_term import LongTerm
-from models.history.retrieved_items import Retrieval
 from models.semantic_ids.semantic_ids import SemanticIds
 from models.semantic_ids.tokenizer import TokenizerConfig
 from models.semantic_ids.trie import PrefixTrie

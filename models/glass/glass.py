@@ -18,13 +18,13 @@ from bench.search_space import Choice, SearchSpace
 from models.fidelity import features_line, network_line, optimiser_line, quantizer_line
 from models.generation.network import GenerativeConfig, GenerativeNetwork
 from models.generation.recommender import GenerativeRecommender
+from models.generation.retrieved_items import Retrieval, SearchIndexes, prepare_retrieved
 from models.generation.seq2seq import Attention, DecoderLayer, Retrieved
 from models.glass.gated_fusion import AdaptiveGatedFusion
 from models.glass.sid_tier import MOST_TIERS, SIDTier, code_prototypes, similarity_tiers, tier_edges
 from models.history.age_bias import AgeBias
 from models.history.long_term import LongTerm, RaggedItems
 from models.history.prefix_bias import PrefixBias, agreement
-from models.history.retrieved_items import Retrieval, SearchIndexes, prepare_retrieved
 from models.history.semantic_search import SemanticSearchIndex, nearest_codes
 from models.semantic_ids.item_features import item_features
 from models.semantic_ids.semantic_ids import SemanticIds

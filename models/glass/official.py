@@ -26,6 +26,7 @@ from bench.data.interactions import PAD
 from bench.recommender import FitContext, Mechanism
 from bench.search_space import SearchSpace
 from models.fidelity import features_line, optimiser_line, quantizer_line
+from models.generation.retrieved_items import SearchIndexes
 from models.generation.t5 import RetrievedTokens, T5Attention, T5DecoderLayer
 from models.generation.t5_network import PAD_TOKEN, T5GenerativeConfig, T5Network, T5Recommender
 from models.glass.gated_fusion import AdaptiveGatedFusion
@@ -40,7 +41,6 @@ from models.glass.glass import (
 )
 from models.glass.sid_tier import CHUNK_ITEMS, SIDTier, code_prototypes, similarity_tiers, tier_counts
 from models.history.long_term import LongTerm, look_up
-from models.history.retrieved_items import SearchIndexes
 from models.semantic_ids.item_features import item_features
 from models.semantic_ids.semantic_ids import SemanticIds
 

@@ -1,1 +1,1 @@
-"""Reading a long history: splitting, searching and copying from it."""
+"""Reading a long history: where its long-term part ends, searching it, and copying from it."""

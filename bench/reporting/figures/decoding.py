@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from bench.analysis.decoding import Measure, decoding_of, of_trace, over_seeds
+from bench.analysis.decoding import Measure, decoding_of, of_trace, over_seeds, prefix_name
 from bench.analysis.grid import Grid
 from bench.evaluation.decoding import (
     FIRST_PLACES,
@@ -27,7 +27,6 @@ from bench.evaluation.decoding import (
 )
 from bench.reporting.figures.quality import Styles, basis, dataset_name
 from bench.reporting.figures.style import headline, model_axis
-from bench.reporting.tables.decoding import prefix_name
 
 LEVEL_COLORS = ("#00204c", "#31688e", "#35b779", "#b8a800", "#777777")
 LEVEL_MARKERS = ("o", "s", "^", "D", "v")

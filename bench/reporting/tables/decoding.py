@@ -9,7 +9,15 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from bench.analysis.decoding import Measure, decoding_of, gate_correlation, of_trace, over_seeds, training_accuracy
+from bench.analysis.decoding import (
+    Measure,
+    decoding_of,
+    gate_correlation,
+    of_trace,
+    over_seeds,
+    prefix_name,
+    training_accuracy,
+)
 from bench.analysis.families import Family, in_words
 from bench.analysis.grid import Grid
 from bench.analysis.questions import questions
@@ -163,11 +171,6 @@ def _level_table(
             headers.append(name.format(prefix_name(level) if name == "P_{}" else level))
             columns.append(list(by_level[level - 1]))
     return table(headers, list(zip(models, *columns, strict=True))) if columns else None
-
-
-def prefix_name(level: int) -> str:
-    """The first codes as the paper writes them: "1", "12", "123"."""
-    return "".join(str(code) for code in range(1, level + 1))
 
 
 def _cells(measured: tuple[Levels, Levels], name: str, digits: int) -> list[str]:

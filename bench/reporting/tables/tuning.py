@@ -1,16 +1,12 @@
-"""How configurations were found: the report's section on tuning budgets, and what `bench tune` writes."""
+"""How configurations were found: the report's section on tuning budgets."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.analysis.csv_files import write_csv
 from bench.analysis.grid import Grid
-from bench.analysis.trials import trials_table
 from bench.number_text import NONE, number
-from bench.reporting.figures import style
-from bench.reporting.figures.tuning import best_so_far
 from bench.reporting.markdown import table
 from bench.spec import RunSpec
 from bench.tuning.study import Study
@@ -28,26 +24,6 @@ def budget_section(grid: Grid, results_dir: Path) -> str:
         )
     headers = ["Data set", "Model", "Configuration", "Trials", "Limit of a trial", "Validation as it was", "Best trial"]
     return table(headers, rows, left=5)
-
-
-def write_trials(studies: Sequence[Study], results_dir: Path) -> list[Path]:
-    """Writes `tuning/DATASET/trials.csv` and a figure, `best_so_far.png` and `.svg`, for each data set.
-
-    Returns:
-        The paths of the CSV files and of the figures.
-    """
-    written = []
-    style.use_style()
-    for dataset in dict.fromkeys(study.base.dataset.label for study in studies):
-        some = [study for study in studies if study.base.dataset.label == dataset]
-        folder = results_dir / "tuning" / dataset
-        write_csv(trials_table(some), folder / "trials.csv")
-        written.append(folder / "trials.csv")
-        figure = best_so_far(some)
-        if figure is not None:
-            style.save(figure, folder / "best_so_far")
-            written.append(folder / "best_so_far.png")
-    return written
 
 
 def _found(run: RunSpec, kept: Sequence[Study]) -> list[str]:

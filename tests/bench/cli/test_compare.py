@@ -17,7 +17,6 @@ import pytest
 from bench.analysis.folders import FolderComparison, RowPair, compare_folders, scores
 from bench.analysis.grid import Grid
 from bench.cli.main import main
-from bench.config import changes, flattened
 from bench.execution.store import ResultStore
 from bench.plan import Plan
 from bench.reporting.tables.folders import conclusion, page
@@ -229,13 +228,6 @@ def test_the_page_of_the_same_commit_says_so() -> None:
     assert "Both folders come from the same commit." in text
     assert "their times don't compare" not in text
     assert "B against A, rows of both: 1 same ranks." in text
-
-
-def test_configurations_are_flattened_and_compared_key_by_key() -> None:
-    config = {"a": {"b": 1, "c": {}}, "d": [1, {"e": 2}], "f": "text", "g": None}
-    assert flattened(config) == {"a.b": "1", "a.c": "{}", "d": '[1, {"e": 2}]', "f": "text", "g": "null"}
-    assert changes(config, {**config, "a": {"b": 2, "c": {}}, "h": True}) == ["a.b: 1 -> 2", "h: (none) -> true"]
-    assert changes(config, config) == []
 
 
 @pytest.fixture
