@@ -60,7 +60,7 @@ class DatasetTables:
 def write_tables(grid: Grid, results_dir: Path) -> dict[str, DatasetTables]:
     """Writes the CSV files of each data set to `RESULTS/SUITE/DATASET/`.
 
-    Always `leaderboard.csv` and `metrics.csv` (`bench.analysis.leaderboard`) and `pairs.csv` (`pairwise`), and where
+    Always `leaderboard.csv` and `metrics.csv` (`bench.analysis.leaderboard`) and `pairs.csv` (`pairs`), and where
     there is something to tell `tests.csv` (`tests_csv`), `decoding.csv` (`decoding_csv`) and `published.csv`
     (`published_csv`).
 

@@ -20,12 +20,12 @@ class DataFiles(BaseModel):
 
     Attributes:
         path: A file or a folder, see `sources.own.ACCEPTED`.
-        user, item, time, order: Columns of a table of events, see `tables.read_events`; the first three also fields of
-            atomic files and keys of JSON.
-        then, missing, time_format: See `tables.Reading`.
-        keep, min_rating, rating: See `event_kinds.Kinds`; `keep` as "column=value,value", or a mapping.
-        separator, no_header, quotes: See `text_tables.Dialect`.
-        items, text, category, embeddings: Side information on items, see `item_files.read_item_facts`.
+        user, item, time, order: Columns of a table of events, see `sources.tables.read_events`; the first three also
+            fields of atomic files and keys of JSON.
+        then, missing, time_format: See `sources.tables.Reading`.
+        keep, min_rating, rating: See `parsing.event_kinds.Kinds`; `keep` as "column=value,value", or a mapping.
+        separator, no_header, quotes: See `parsing.text_tables.Dialect`.
+        items, text, category, embeddings: Side information on items, see `sources.item_files.read_item_facts`.
         baskets: Whether events of one user with one timestamp are one basket.
         duplicates: Whether rows that equal an earlier one in user, item and time are kept.
         incomplete: Whether a row without user, item or time, or one that can't be read, is an error or is left out.
