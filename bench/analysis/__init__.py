@@ -1,1 +1,1 @@
-"""The numbers of a report: frames with declared columns, made once per data set. Draws and words nothing."""
+"""The numbers of a report: frames with declared columns, made once per data set. Draws nothing."""
