@@ -5,10 +5,14 @@ Numbers come from the default configurations, so that a card can't go stale.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from bench.recommender import Mechanism
-from models.generation.seq2seq import Seq2SeqConfig
-from models.semantic_ids.tokenizer import TokenizerConfig
-from models.training.loop import TrainingConfig
+
+if TYPE_CHECKING:  # a model without semantic IDs need not load what makes them
+    from models.generation.seq2seq import Seq2SeqConfig
+    from models.semantic_ids.tokenizer import TokenizerConfig
+    from models.training.loop import TrainingConfig
 
 
 def features_line(source: str, theirs: str, config: TokenizerConfig) -> Mechanism:

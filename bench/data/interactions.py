@@ -125,7 +125,12 @@ class Interactions:
 
 def chronological(users: NDArray[np.integer], times: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.int64]:
     """The places of the rows of a file user by user and, there, by time; ties keep the order of the file."""
-    return np.lexsort((times, users))  # a stable sort
+    if len(users) and np.issubdtype(times.dtype, np.integer):
+        first, most = int(times.min()), int(users.max())
+        span = int(times.max()) - first + 1
+        if int(users.min()) >= 0 and (most + 1) * span < 2**63:  # one number a row sorts several times as fast as two
+            return np.argsort(users.astype(np.int64) * span + (times - first), kind="stable")
+    return np.lexsort((times, users))  # stable, too
 
 
 def untimed(n_events: int) -> NDArray[np.int64]:

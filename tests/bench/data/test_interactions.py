@@ -81,3 +81,17 @@ def test_untimed_events_take_no_memory() -> None:
     assert timestamps.base is not None
     assert timestamps.base.nbytes == 8
     assert not is_untimed(np.zeros(3, dtype=np.int64))
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 3), st.sampled_from([-(2**62), -1, 0, 1, 7, 2**40, 2**62])), max_size=12),
+    fractions=st.booleans(),
+)
+def test_order_is_by_user_and_time_and_ties_keep_the_order_of_the_file(
+    rows: list[tuple[int, int]], fractions: bool
+) -> None:
+    users = np.array([user for user, _ in rows], dtype=np.int32)
+    times = np.array([time for _, time in rows], dtype=np.float64 if fractions else np.int64)
+    expected = sorted(range(len(rows)), key=lambda row: rows[row])  # Python's sort is stable
+    assert chronological(users, times).tolist() == expected
