@@ -152,7 +152,8 @@ def _dates(cells: pa.ChunkedArray, text: pd.Series) -> Column:
     # Apart, since pandas gives a time without a zone that of the time before it.
     stamps = pd.concat([_iso(text[~zoned]), _iso(text[zoned])]).sort_index() if mixed else _iso(text)
     words = ~pc.match_substring_regex(cells, "^[0-9]").to_numpy()
-    column = _from_stamps(stamps.mask(words), "holds '{}', neither a number nor a date as in 2024-05-31 18:00:00")
+    problem = "holds '{}', neither a number nor a date as in 2024-05-31 18:00:00 (--time-format names other forms)"
+    column = _from_stamps(stamps.mask(words), problem)
     if mixed:
         column.notes.append(f"{int((~zoned).sum()):,} of {len(text):,} times name no zone and are taken for UTC")
     return column

@@ -147,7 +147,7 @@ def test_a_time_without_zone_is_utc_whatever_stands_above_it(tmp_path: Path) -> 
 
 def test_other_forms_of_time_are_given(tmp_path: Path) -> None:
     path = write(tmp_path, HEADER + "u,a,31.05.2020\nu,b,01.06.2020\n")
-    with pytest.raises(BenchError, match=r"holds '31.05.2020', neither a number nor a date"):
+    with pytest.raises(BenchError, match=r"holds '31.05.2020', neither a number nor a date .*--time-format"):
         read_events(path)
     assert seconds(read_events(path, reading=Reading(time_format="%d.%m.%Y")))[0] == 1_590_883_200
     with pytest.raises(BenchError, match="holds no time of the form --time-format '%H'"):
