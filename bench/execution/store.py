@@ -28,6 +28,7 @@ from bench.console import say
 from bench.execution.content import TABLES, as_declared, check_tables, checked_content, content_of
 from bench.execution.plain import plain_text
 from bench.json_text import parse_json
+from bench.plain_text import one_line
 from bench.spec import RunResult, RunSpec
 
 _SCHEMA = 2
@@ -86,7 +87,9 @@ class ResultStore:
             RecursionError,
             pa.ArrowException,
         ) as error:
-            raise UnreadableResultError(f"unreadable result file '{file}' ({_one_line(error)})") from error
+            raise UnreadableResultError(
+                f"unreadable result file '{file}' ({one_line(str(error)) or type(error).__name__})"
+            ) from error
         return result
 
     def save(self, result: RunResult, log: str = "") -> None:
@@ -203,7 +206,3 @@ def _write_table(table: pd.DataFrame, path: Path) -> None:
     # Without pandas' metadata, which names library versions, the same ranks are the same bytes.
     written = pa.Table.from_pandas(as_declared(table), preserve_index=False).replace_schema_metadata(None)
     pq.write_table(written, path, compression="zstd")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

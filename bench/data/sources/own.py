@@ -10,6 +10,7 @@ from bench.data.data_files import DataFiles
 from bench.data.dataset import Dataset
 from bench.data.events import assemble
 from bench.data.filters import Filter, MinimumEvents
+from bench.data.parsing.cells import TABLE_SUFFIXES
 from bench.data.parsing.event_kinds import Kinds
 from bench.data.parsing.rows import RowRules, with_duplicates_judged
 from bench.data.parsing.text_tables import Dialect
@@ -24,7 +25,7 @@ from bench.data.sources.json_events import (
     read_json_log,
     usual_keys,
 )
-from bench.data.sources.tables import TABLE_SUFFIXES, Reading, read_events
+from bench.data.sources.tables import Reading, read_events
 from bench.errors import BenchError
 from bench.files import exists, expanded
 

@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 
 from bench.data.events import EventLog
 from bench.data.parsing import ids
-from bench.data.parsing.cells import NO_TIME, TABLE_SUFFIXES, Ids, Table
+from bench.data.parsing.cells import NO_TIME, Ids, Table
 from bench.data.parsing.event_kinds import Kinds, keep_kinds, tell_kinds
 from bench.data.parsing.text_tables import Dialect
 from bench.data.parsing.times import Column, Rows, read_order, read_times
 from bench.errors import BenchError
-
-__all__ = ["NO_TIME", "TABLE_SUFFIXES", "Reading", "Table", "read_events"]
 
 
 @dataclass(frozen=True)
