@@ -22,11 +22,12 @@ from bench.data.dataset import TrainingData
 from bench.recommender import FitContext, Mechanism
 from bench.search_space import Choice, SearchSpace
 from models.fidelity import features_line, network_line, optimiser_line, quantizer_line
+from models.generation.causal_network import CausalNetwork
+from models.generation.causal_recommender import CausalRecommender
+from models.generation.causal_transformer import DecoderLayer, Retrieved
+from models.generation.config import GenerativeConfig
 from models.generation.decoding_trace import Gate
-from models.generation.network import GenerativeConfig, GenerativeNetwork
-from models.generation.recommender import GenerativeRecommender
 from models.generation.retrieved_items import Retrieval, SearchIndexes, prepare_retrieved
-from models.generation.seq2seq import DecoderLayer, Retrieved
 from models.history.long_term import LongTerm
 from models.semantic_ids.semantic_ids import SemanticIds
 
@@ -146,7 +147,7 @@ class DualGRDecoderLayer(DecoderLayer):
         return (1 - share) * short + share * long
 
 
-class DualGRNetwork(GenerativeNetwork):
+class DualGRNetwork(CausalNetwork):
     """The shared network, whose memory is the long branch followed by the short one.
 
     Args:
@@ -220,12 +221,12 @@ def code_counts(first_codes: Tensor, codebook_size: int, long_term: LongTerm) ->
     return torch.bincount(cell, minlength=batch * codebook_size).view(batch, codebook_size)
 
 
-class DualGR(GenerativeRecommender):
+class DualGR(CausalRecommender):
     """DualGR, a re-implementation, trained on every position in one pass."""
 
     Config = DualGRConfig
     config: DualGRConfig
-    search_space: ClassVar[SearchSpace] = {**GenerativeRecommender.search_space, "bucket_limit": Choice(10, 20, 50)}
+    search_space: ClassVar[SearchSpace] = {**CausalRecommender.search_space, "bucket_limit": Choice(10, 20, 50)}
     revision = 2
     summary = "re-implementation: TIGER's backbone, a router between short and long history, search in code buckets"
     fidelity = (
@@ -286,5 +287,5 @@ class DualGR(GenerativeRecommender):
         optimiser_line("not at hand", "Its training was not at hand", DualGRConfig().training),
     )
 
-    def build(self, train: TrainingData, ids: SemanticIds, context: FitContext) -> GenerativeNetwork:
+    def build(self, train: TrainingData, ids: SemanticIds, context: FitContext) -> CausalNetwork:
         return DualGRNetwork(ids, self.config)

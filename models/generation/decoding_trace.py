@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from models.generation.beam_search import BeamStep
-from models.generation.seq2seq import Retrieved
+from models.generation.causal_transformer import Retrieved
 
 
 class TargetTracker:

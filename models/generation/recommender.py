@@ -1,9 +1,10 @@
-"""Recommenders that generate semantic IDs: what TIGER and GLASS have in common, from training to ranked items."""
+"""Recommenders that generate semantic IDs: what all have in common, from tokenising the catalogue to ranked items."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -17,22 +18,24 @@ from bench.data.interactions import PAD, Histories
 from bench.recommender import DecodingTrace, FitContext, Recommendations, Recommender
 from bench.search_space import Choice, SearchSpace
 from models.generation.beam_search import Beams
+from models.generation.config import GenerativeConfig
 from models.generation.decoding_trace import TargetTracker, best_other_code, code_ranks, mean_gate, watched
 from models.generation.level_accuracy import recording
-from models.generation.network import GenerativeConfig, GenerativeNetwork
 from models.generation.sid_generator import SIDGenerator
 from models.history.long_term import LongTerm, RaggedItems
 from models.semantic_ids.semantic_ids import SemanticIds
 from models.semantic_ids.tokenizer import record_health, tokenize
 from models.semantic_ids.trie import PrefixTrie
 from models.training.loop import Batches, fit_network, parameter_count
-from models.training.windows import TrainingWindows, WindowBatch, recent_window
+from models.training.windows import recent_window
+
+Network = TypeVar("Network", bound=SIDGenerator)
 
 
-class GenerativeRecommender(Recommender):
-    """Tokenises the catalogue, trains a `GenerativeNetwork` on every position, answers by beam search.
+class GenerativeRecommender(Recommender, Generic[Network]):
+    """Tokenises the catalogue, trains a network over semantic IDs, and answers by beam search.
 
-    Subclasses with another kind of network override `build` and `training_task`.
+    Subclasses say which network (`build`) and what it learns from (`training_task`).
     """
 
     Config: ClassVar[type[Config]] = GenerativeConfig
@@ -43,14 +46,15 @@ class GenerativeRecommender(Recommender):
         "normalise": Choice("codebook", "catalogue"),
         "copying": Choice(False, True),
     }
-    network: SIDGenerator | None = None
+    network: Network | None = None
 
-    def build(self, train: TrainingData, ids: SemanticIds, context: FitContext) -> SIDGenerator:
+    @abstractmethod
+    def build(self, train: TrainingData, ids: SemanticIds, context: FitContext) -> Network:
         """The untrained network."""
-        return GenerativeNetwork(ids, self.config)
 
+    @abstractmethod
     def training_task(
-        self, network: SIDGenerator, train: TrainingData, events: RaggedItems
+        self, network: Network, train: TrainingData, events: RaggedItems
     ) -> tuple[Callable[[np.random.Generator], Batches[Any]], Callable[[Any], Tensor]]:
         """What `fit_network` trains on: the batches of an epoch, and the loss of a batch.
 
@@ -59,17 +63,6 @@ class GenerativeRecommender(Recommender):
             train: Training data.
             events: The items of its events on the device.
         """
-        assert isinstance(network, GenerativeNetwork)
-        training = self.config.training
-        ends = train.history_ends()
-        windows = TrainingWindows(train.interactions, self.config.short_term, training.batch_events, self._device, ends)
-        trie = self._trie if self.config.normalise == "catalogue" else None
-
-        def loss(batch: WindowBatch) -> Tensor:
-            kept = None if ends is None else batch.kept
-            return network.loss(batch.items, batch.targets, LongTerm(events, batch.users, batch.starts), kept, trie)
-
-        return windows.epoch, loss
 
     def fit(self, train: TrainingData, context: FitContext) -> None:
         config = self.config

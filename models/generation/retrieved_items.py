@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.data.interactions import PAD
-from models.generation.seq2seq import Attention, Retrieved
+from models.generation.causal_transformer import Attention, Retrieved
 from models.history.long_term import RaggedItems, look_up
 from models.history.semantic_search import SemanticSearchIndex
 

@@ -4,32 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from bench.data.dataset import TrainingData
 from bench.data.interactions import PAD
-from bench.recommender import FitContext
-from bench.search_space import Choice, SearchSpace
 from models.generation.beam_search import Beams, BeamStep, beam_search
+from models.generation.config import GenerativeConfig
 from models.generation.level_accuracy import LevelAccuracy
-from models.generation.network import GenerativeConfig
-from models.generation.recommender import GenerativeRecommender
-from models.generation.seq2seq import DecoderCache, Memory
 from models.generation.sid_generator import SIDGenerator
-from models.generation.t5 import RetrievedTokens, T5Config, T5Decoder, T5DecoderLayer, T5Encoder, hide
-from models.history.long_term import LongTerm, RaggedItems
+from models.generation.t5_transformer import RetrievedTokens, T5Config, T5Decoder, T5DecoderLayer, T5Encoder, hide
+from models.generation.transformer import DecoderCache, Memory
+from models.history.long_term import LongTerm
 from models.semantic_ids.every_code import EveryCode, leaf_numbers
 from models.semantic_ids.semantic_ids import SemanticIds
 from models.semantic_ids.tokenizer import TokenizerConfig
 from models.semantic_ids.trie import PrefixTrie
-from models.training.loop import Batches, TrainingConfig
-from models.training.sampled_targets import SampledTargets, TargetBatch, TargetPool
+from models.training.loop import TrainingConfig
 
 PAD_TOKEN = 0
 """The token of an empty place in the history."""
@@ -271,30 +264,3 @@ class T5Network(SIDGenerator):
         tree = EveryCode(self.codebook_sizes, self.leaves, None if open_nodes is None else open_nodes[-1])
         beams = beam_search(step, tree, len(items), width, observe=observe)
         return replace(beams, leaves=tree.leaf_of(beams.leaves))
-
-
-class T5Recommender(GenerativeRecommender):
-    """Tokenises the catalogue, trains a `T5Network` target by target, answers by beam search."""
-
-    Config = T5GenerativeConfig
-    config: T5GenerativeConfig
-    search_space: ClassVar[SearchSpace] = {
-        "network.dim": Choice(48, 96, 192),  # multiples of its six heads
-        "training.average": GenerativeRecommender.search_space["training.average"],
-    }
-
-    def build(self, train: TrainingData, ids: SemanticIds, context: FitContext) -> T5Network:
-        return T5Network(ids, self.config)
-
-    def training_task(
-        self, network: SIDGenerator, train: TrainingData, events: RaggedItems
-    ) -> tuple[Callable[[np.random.Generator], Batches[Any]], Callable[[Any], Tensor]]:
-        assert isinstance(network, T5Network)
-        config = self.config
-        pool = TargetPool(train.interactions.lengths, train.history_ends())
-        samples = SampledTargets(events, pool, config.short_term, config.targets_per_epoch, config.batch_targets)
-
-        def loss(batch: TargetBatch) -> Tensor:
-            return network.loss(batch.items, batch.targets, batch.long_term)
-
-        return samples.epoch, loss

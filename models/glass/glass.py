@@ -16,10 +16,11 @@ from bench.data.dataset import TrainingData
 from bench.recommender import FitContext, Mechanism
 from bench.search_space import Choice, SearchSpace
 from models.fidelity import features_line, network_line, optimiser_line, quantizer_line
-from models.generation.network import GenerativeConfig, GenerativeNetwork
-from models.generation.recommender import GenerativeRecommender
+from models.generation.causal_network import CausalNetwork
+from models.generation.causal_recommender import CausalRecommender
+from models.generation.causal_transformer import Attention, DecoderLayer, Retrieved
+from models.generation.config import GenerativeConfig
 from models.generation.retrieved_items import Retrieval, SearchIndexes, prepare_retrieved
-from models.generation.seq2seq import Attention, DecoderLayer, Retrieved
 from models.glass.gated_fusion import AdaptiveGatedFusion
 from models.glass.sid_tier import MOST_TIERS, SIDTier, code_prototypes, similarity_tiers, tier_edges
 from models.history.age_bias import AgeBias
@@ -170,7 +171,7 @@ class GlassDecoderLayer(DecoderLayer):
         return torch.cat([short[:, :, :first], fused], dim=2)
 
 
-class GlassNetwork(GenerativeNetwork):
+class GlassNetwork(CausalNetwork):
     """The shared network plus what GLASS reads from the long-term history.
 
     Args:
@@ -242,13 +243,13 @@ class GlassNetwork(GenerativeNetwork):
         return self._indexes.of(events, self.codes[:, 0], self.codebook_size)
 
 
-class Glass(GenerativeRecommender):
+class Glass(CausalRecommender):
     """GLASS, trained on every position in one pass."""
 
     Config = GlassConfig
     config: GlassConfig
     search_space: ClassVar[SearchSpace] = {
-        **GenerativeRecommender.search_space,
+        **CausalRecommender.search_space,
         **SEARCHED,
         "search.recent": Choice(False, True),
         "search.age_bias": Choice(False, True),
@@ -334,6 +335,6 @@ class Glass(GenerativeRecommender):
         optimiser_line("official code, glass/main_glass.py", OFFICIAL_TRAINING, GlassConfig().training),
     )
 
-    def build(self, train: TrainingData, ids: SemanticIds, context: FitContext) -> GenerativeNetwork:
+    def build(self, train: TrainingData, ids: SemanticIds, context: FitContext) -> CausalNetwork:
         features = item_features(train, self.config.tokenizer.features, context.cache)
         return GlassNetwork(ids, features, self.config)

@@ -27,8 +27,9 @@ from bench.recommender import FitContext, Mechanism
 from bench.search_space import SearchSpace
 from models.fidelity import features_line, optimiser_line, quantizer_line
 from models.generation.retrieved_items import SearchIndexes
-from models.generation.t5 import RetrievedTokens, T5Attention, T5DecoderLayer
-from models.generation.t5_network import PAD_TOKEN, T5GenerativeConfig, T5Network, T5Recommender
+from models.generation.t5_network import PAD_TOKEN, T5GenerativeConfig, T5Network
+from models.generation.t5_recommender import T5Recommender
+from models.generation.t5_transformer import RetrievedTokens, T5Attention, T5DecoderLayer
 from models.glass.gated_fusion import AdaptiveGatedFusion
 from models.glass.glass import (
     OFFICIAL_RQ_VAE,

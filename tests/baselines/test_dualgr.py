@@ -39,7 +39,7 @@ from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import Histories, Interactions
 from bench.recommender import FitContext
 from models.generation import recommender as generative
-from models.generation.network import GenerativeNetwork
+from models.generation.causal_network import CausalNetwork
 from models.generation.recommender import GenerativeRecommender
 from models.history.long_term import LongTerm, RaggedItems
 from models.semantic_ids.semantic_ids import with_disambiguation
@@ -141,7 +141,7 @@ def test_later_events_of_the_window_change_nothing_and_earlier_ones_do(config: d
 @torch.no_grad()
 def test_without_a_long_term_history_dualgr_is_tiger(config: dict[str, Any]) -> None:
     network = network_of(**config)
-    tiger = GenerativeNetwork(semantic_ids(), DualGRConfig.model_validate(SMALL)).eval()
+    tiger = CausalNetwork(semantic_ids(), DualGRConfig.model_validate(SMALL)).eval()
     tiger.load_state_dict({name: value for name, value in network.state_dict().items() if name in tiger.state_dict()})
     items, targets, nothing = padded(RECENT), padded(TARGETS), long_term_of([[], []])
     assert network.loss(items, targets, nothing).item() == tiger.loss(items, targets, nothing).item()
@@ -153,7 +153,7 @@ def test_dualgr_adds_few_parameters_to_tiger() -> None:
         return sum(parameter.numel() for parameter in network.parameters())
 
     # dim 8: a projector d^2 + d, the frequencies, and per decoder layer a query d^2 and a scale.
-    tiger = GenerativeNetwork(semantic_ids(), DualGRConfig.model_validate(SMALL))
+    tiger = CausalNetwork(semantic_ids(), DualGRConfig.model_validate(SMALL))
     assert size(network_of()) - size(tiger) == 64 + 8 + FREQUENCIES * 8 + 2 * (64 + 1)
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.generation.network import GenerativeNetwork
-from models.generation.seq2seq import Attention
+from models.generation.causal_network import CausalNetwork
+from models.generation.causal_transformer import Attention
 from models.glass.glass import GlassNetwork
 from models.history.age_bias import AgeBias
 from models.history.copying import CopyHead
@@ -53,9 +53,7 @@ def long_term_of(rows: Sequence[Sequence[int]]) -> LongTerm:
     return LongTerm(ragged(rows), torch.arange(len(rows)), torch.tensor([len(row) for row in rows]))
 
 
-def log_likelihood(
-    network: GenerativeNetwork, recent: Sequence[int], long_term: Sequence[int], target: int
-) -> list[float]:
+def log_likelihood(network: CausalNetwork, recent: Sequence[int], long_term: Sequence[int], target: int) -> list[float]:
     """Log-probability of each code of `target` after `recent` events and the `long_term` events before them."""
     codes = [int(code) for code in network.codes[target]]
     answer = []
@@ -67,7 +65,7 @@ def log_likelihood(
     return answer
 
 
-def only_continuing(network: GenerativeNetwork, prefix: Sequence[int], size: int) -> Vector:
+def only_continuing(network: CausalNetwork, prefix: Sequence[int], size: int) -> Vector:
     """0 for codes with which some item goes on after `prefix`, -inf for the others."""
     level = len(prefix)
     continuing = {codes[level] for codes in network.codes.tolist() if codes[:level] == list(prefix)}
@@ -75,7 +73,7 @@ def only_continuing(network: GenerativeNetwork, prefix: Sequence[int], size: int
 
 
 def code_logits(
-    network: GenerativeNetwork, recent: Sequence[int], long_term: Sequence[int], codes: Sequence[int]
+    network: CausalNetwork, recent: Sequence[int], long_term: Sequence[int], codes: Sequence[int]
 ) -> list[Vector]:
     """Scores of all codes of each level, given those of `codes` before it."""
     encoded = _encode(network, recent, long_term)
@@ -100,7 +98,7 @@ def code_logits(
 
 def _with_copies(
     head: CopyHead,
-    network: GenerativeNetwork,
+    network: CausalNetwork,
     logits: Vector,
     state: Vector,
     known: Sequence[int],
@@ -121,7 +119,7 @@ def _with_copies(
     return np.log(weight)
 
 
-def searchable(network: GenerativeNetwork, recent: Sequence[int], long_term: Sequence[int]) -> list[int]:
+def searchable(network: CausalNetwork, recent: Sequence[int], long_term: Sequence[int]) -> list[int]:
     """All events but the last `short_term` ones, most of which may stand in `long_term`; these, too, if GLASS may."""
     everything = [*long_term, *recent]
     hidden = 0 if isinstance(network, GlassNetwork) and network.search.recent else network.short_term
@@ -139,7 +137,7 @@ def naive_search(network: GlassNetwork, findable: Sequence[int], code: int) -> l
     return own[: network.search.limit]
 
 
-def _encode(network: GenerativeNetwork, recent: Sequence[int], long_term: Sequence[int]) -> list[Vector]:
+def _encode(network: CausalNetwork, recent: Sequence[int], long_term: Sequence[int]) -> list[Vector]:
     encoder = network.encoder
     hidden = [_array(encoder.start)]
     if isinstance(network, GlassNetwork) and network.sid_tier is not None:
@@ -166,7 +164,7 @@ def _encode(network: GenerativeNetwork, recent: Sequence[int], long_term: Sequen
 
 
 def _decode(
-    network: GenerativeNetwork,
+    network: CausalNetwork,
     tokens: list[Vector],
     encoded: list[Vector],
     findable: Sequence[int],
@@ -210,7 +208,7 @@ def _retrieved(network: GlassNetwork, item: int) -> Vector:
     return _linear(network.project, _embedded(network, item))
 
 
-def _embedded(network: GenerativeNetwork, item: int) -> Vector:
+def _embedded(network: CausalNetwork, item: int) -> Vector:
     return sum(_array(table)[code] for table, code in zip(network.embedding.tables, network.codes[item], strict=True))
 
 

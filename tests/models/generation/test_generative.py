@@ -12,7 +12,8 @@ from naive_network import log_likelihood, long_term_of, naive_search, ragged, ra
 from torch import Tensor
 
 from bench.data.interactions import PAD
-from models.generation.network import GenerativeConfig, GenerativeNetwork
+from models.generation.causal_network import CausalNetwork
+from models.generation.config import GenerativeConfig
 from models.glass.glass import GlassConfig, GlassNetwork
 from models.history.long_term import LongTerm
 from models.semantic_ids.semantic_ids import SemanticIds, with_disambiguation
@@ -63,11 +64,11 @@ def semantic_ids() -> SemanticIds:
     return with_disambiguation(codes, (CODEBOOK, 3))
 
 
-def network_of(name: str) -> GenerativeNetwork:
+def network_of(name: str) -> CausalNetwork:
     torch.manual_seed(0)
     config = NETWORKS[name]
     if name.startswith("tiger"):
-        network = GenerativeNetwork(semantic_ids(), GenerativeConfig.model_validate(SMALL | config))
+        network = CausalNetwork(semantic_ids(), GenerativeConfig.model_validate(SMALL | config))
     else:
         features = np.random.default_rng(4).normal(size=(N_ITEMS, 6)).astype(np.float32)
         network = GlassNetwork(semantic_ids(), features, GlassConfig.model_validate(SMALL | config))
@@ -76,7 +77,7 @@ def network_of(name: str) -> GenerativeNetwork:
 
 
 def loss(
-    network: GenerativeNetwork, items: Tensor, targets: Tensor, long_term: LongTerm, kept: Tensor | None = None
+    network: CausalNetwork, items: Tensor, targets: Tensor, long_term: LongTerm, kept: Tensor | None = None
 ) -> Tensor:
     """As the training of the network computes it."""
     trie = PrefixTrie(semantic_ids(), np.zeros(N_ITEMS, dtype=np.int64), "cpu") if network.renormalise else None

@@ -12,9 +12,9 @@ from naive_network import long_term_of
 from torch import Tensor
 
 from bench.data.interactions import PAD
-from models.generation.seq2seq import DecoderCache
-from models.generation.t5 import T5Attention, T5Config, T5RelativeBias, distance_bucket, hide
 from models.generation.t5_network import PAD_TOKEN, T5GenerativeConfig, T5Network, TokenVocabulary
+from models.generation.t5_transformer import T5Attention, T5Config, T5RelativeBias, distance_bucket, hide
+from models.generation.transformer import DecoderCache
 from models.semantic_ids.semantic_ids import SemanticIds
 
 N_ITEMS, SIZES, SHORT_TERM = 20, (5, 4, 6), 40

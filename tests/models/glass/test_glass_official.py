@@ -24,7 +24,7 @@ from bench.data.interactions import Histories, Interactions
 from bench.evaluation.contract import checked
 from bench.recommender import FitContext
 from models.generation.beam_search import Beams, beam_search
-from models.generation.t5_network import T5Recommender
+from models.generation.t5_recommender import T5Recommender
 from models.glass.official import GlassOfficial, GlassOfficialConfig, OfficialSIDTier, dot_tiers
 from models.glass.sid_tier import MOST_TIERS, tier_edges
 from models.semantic_ids.semantic_ids import SemanticIds

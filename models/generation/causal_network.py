@@ -1,70 +1,30 @@
-"""The network over semantic IDs that TIGER and GLASS share: its loss, its likelihoods and its beam search."""
+"""The causal network over semantic IDs that TIGER, GLASS and DualGR share: its loss, likelihoods and beam search."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor
 
-from bench.config import Config
 from bench.data.interactions import PAD
 from models.generation.beam_search import Beams, BeamStep, beam_search
+from models.generation.causal_transformer import CodeEmbedding, Decoder, DecoderLayer, Encoder, Retrieved
+from models.generation.config import GenerativeConfig
 from models.generation.decoding_trace import events_read
 from models.generation.level_accuracy import LevelAccuracy
 from models.generation.retrieved_items import Retrieval
-from models.generation.seq2seq import (
-    CodeEmbedding,
-    Decoder,
-    DecoderCache,
-    DecoderLayer,
-    Encoder,
-    Memory,
-    Retrieved,
-    Seq2SeqConfig,
-)
 from models.generation.sid_generator import SIDGenerator
+from models.generation.transformer import DecoderCache, Memory
 from models.history.copying import Copies, CopyableEvents, CopyHead
 from models.history.long_term import LongTerm
 from models.semantic_ids.semantic_ids import SemanticIds
-from models.semantic_ids.tokenizer import TokenizerConfig
 from models.semantic_ids.trie import PrefixTrie
-from models.training.loop import TrainingConfig
 
 
-class GenerativeConfig(Config):
-    """Configuration shared by the generative models.
-
-    Attributes:
-        short_term: Most recent events that the encoder reads.
-        normalise: Which codes share the probability of a level: all of the "codebook", as in TIGER and GLASS, or those
-            that lead on to a semantic ID of the "catalogue". The latter spares the network from learning which
-            these are.
-        copying: Whether a level's probability is shared with copying the codes of events that the model reads: the
-            short-term ones and those that a search found. Neither TIGER nor GLASS copies; for histories in which
-            single items come back.
-        beam: Width of the beam search; at least as wide as the list that is asked for.
-        tokenizer: How items become semantic IDs.
-        network: Size of the encoder-decoder.
-        training: Schedule and stopping.
-    """
-
-    short_term: int = Field(default=50, ge=1)
-    normalise: Literal["codebook", "catalogue"] = "codebook"
-    copying: bool = False
-    beam: int = Field(default=20, ge=1)
-    tokenizer: TokenizerConfig = TokenizerConfig()
-    network: Seq2SeqConfig = Seq2SeqConfig()
-    training: TrainingConfig = TrainingConfig(
-        epochs=16, batch_events=1024, learning_rate=2e-3, validate_every=2, average=0.99
-    )
-
-
-class GenerativeNetwork(SIDGenerator):
+class CausalNetwork(SIDGenerator):
     """Encoder-decoder over the codes of a catalogue. Subclasses add what they read from the long-term history."""
 
     codes: Tensor

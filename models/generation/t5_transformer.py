@@ -1,9 +1,8 @@
 """A T5-style encoder-decoder (Raffel et al., JMLR 2020): the backbone of TIGER and of the official GLASS code.
 
-What sets it apart from `models.generation.seq2seq`: the encoder sees its whole input in both directions, attention
-scores are not divided by the square root of the head's width, the inner width of attention is free of the model's,
-distances fall into logarithmic buckets whose biases the first layer learns for its whole stack, and cross-attention
-knows no distance.
+What sets it apart from `causal_transformer`: the encoder sees its whole input in both directions, attention scores are
+not divided by the square root of the head's width, the inner width of attention is free of the model's, distances fall
+into logarithmic buckets whose biases the first layer learns for its whole stack, and cross-attention knows no distance.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from models.generation.seq2seq import DecoderCache, EncoderLayer, Memory, MultiHeadAttention, Seq2SeqConfig
+from models.generation.transformer import DecoderCache, EncoderLayer, Memory, MultiHeadAttention, Seq2SeqConfig
 
 _EPSILON = 1e-6
 
