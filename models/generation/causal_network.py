@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -25,34 +26,46 @@ from models.semantic_ids.trie import PrefixTrie
 
 
 class CausalNetwork(SIDGenerator):
-    """Encoder-decoder over the codes of a catalogue. Subclasses add what they read from the long-term history."""
+    """Encoder-decoder over the codes of a catalogue. Subclasses add what they read from the long-term history.
+
+    Args:
+        ids: Semantic IDs.
+        config: Configuration.
+        decoder_layer: Makes one decoder layer; called once for each, after the encoder was made. None makes plain ones.
+        n_prefix: Tokens that stand before the events in the encoder, beside the start token (`prefix`).
+        searches: Whether the history is searched once the first code is known (`retrieve`).
+
+    Attributes:
+        n_prefix: Rows of what the decoder reads that stand before the events, beside the start token.
+        unsearched: How many events before a target no search finds.
+    """
 
     codes: Tensor
-    n_prefix = 0
-    """Tokens that stand before the events in the encoder, beside the start token."""
+    decoder: Decoder[DecoderLayer]
 
-    def __init__(self, ids: SemanticIds, config: GenerativeConfig) -> None:
+    def __init__(
+        self,
+        ids: SemanticIds,
+        config: GenerativeConfig,
+        decoder_layer: Callable[[], DecoderLayer] | None = None,
+        n_prefix: int = 0,
+        searches: bool = False,
+    ) -> None:
         super().__init__()
         self.levels = ids.levels
-        self.short_term = config.short_term
+        self.n_prefix = n_prefix
+        self.short_term = self.unsearched = config.short_term
         self.renormalise = config.normalise == "catalogue"
         self.register_buffer("codes", torch.from_numpy(ids.codes), persistent=False)
         network = config.network
-        length = 1 + self.n_prefix + config.short_term
+        length = 1 + n_prefix + config.short_term
         self.embedding = CodeEmbedding(ids.codebook_sizes, network.dim)
         self.encoder = Encoder(network, length)
-        self.decoder = Decoder(network, length, [self.decoder_layer(config) for _ in range(network.decoder_layers)])
+        make_layer = decoder_layer or partial(DecoderLayer, network)
+        self.decoder = Decoder(network, length, [make_layer() for _ in range(network.decoder_layers)])
         self.accuracy = LevelAccuracy(ids.levels)
         self.copy_short = CopyHead(network.dim, ids.levels) if config.copying else None
-        self.copy_found = CopyHead(network.dim, ids.levels) if config.copying and self.searches(config) else None
-
-    def searches(self, config: GenerativeConfig) -> bool:
-        """Whether the network of a configuration searches the history once the first code is known."""
-        return False
-
-    def decoder_layer(self, config: GenerativeConfig) -> DecoderLayer:
-        """One decoder layer."""
-        return DecoderLayer(config.network)
+        self.copy_found = CopyHead(network.dim, ids.levels) if config.copying and searches else None
 
     def prefix(self, long_term: LongTerm) -> Tensor | None:
         """Tokens `[batch, n_prefix, dim]` that summarise the long-term history before anything is generated."""
@@ -67,11 +80,6 @@ class CausalNetwork(SIDGenerator):
             first_token: The first of the decoder's tokens that knows the first code.
         """
         return None
-
-    @property
-    def unsearched(self) -> int:
-        """How many events before a target no search finds."""
-        return self.short_term
 
     def searchable(self, long_term: LongTerm, kept: Tensor) -> LongTerm:
         """The events that a search for each position may find: all but the `unsearched` ones before its target.

@@ -8,13 +8,15 @@ decoder generates the target's codes and looks, through cross-attention, only at
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.generation.transformer import DecoderCache, EncoderLayer, Memory, MultiHeadAttention, Seq2SeqConfig
+from models.generation.transformer import DecoderCache, EncoderLayer, Layers, Memory, MultiHeadAttention, Seq2SeqConfig
 
 
 class CodeEmbedding(nn.Module):
@@ -172,30 +174,40 @@ class DecoderLayer(nn.Module):
         ahead = torch.ones(tokens, known, dtype=torch.bool, device=hidden.device).triu(known - tokens + 1)
         causal = torch.zeros(tokens, known, device=hidden.device).masked_fill(ahead, -torch.inf)
         hidden = hidden + self.dropout(self.self_attention(normed, (key, value), causal))
-        normed = self.cross_norm(hidden)
-        bias = memory_bias.unsqueeze(-2).expand(-1, -1, -1, tokens, -1).flatten(2, 3)
-        short = self.cross_attention(normed.flatten(1, 2), memory, bias).view_as(hidden)
-        hidden = hidden + self.dropout(self.fuse(normed, short, retrieved))
+        read = self.read_history(self.cross_norm(hidden), memory, memory_bias, retrieved)
+        hidden = hidden + self.dropout(read)
         return hidden + self.dropout(self.feed_forward(self.feed_forward_norm(hidden))), (key, value)
 
-    def fuse(self, normed: Tensor, short: Tensor, retrieved: Retrieved | None) -> Tensor:
-        """What the tokens read from the history; GLASS adds what they read from retrieved items."""
-        return short
+    def read_history(
+        self, normed: Tensor, memory: tuple[Tensor, Tensor], memory_bias: Tensor, retrieved: Retrieved | None
+    ) -> Tensor:
+        """What normalised tokens `[batch, positions, tokens, dim]` read of the history, of the same shape.
+
+        Here that is the encoder's output alone; GLASS adds what was retrieved, and DualGR has a branch for it.
+        """
+        bias = memory_bias.unsqueeze(-2).expand(-1, -1, -1, normed.shape[2], -1).flatten(2, 3)
+        return self.cross_attention(normed.flatten(1, 2), memory, bias).view_as(normed)
 
 
-class Decoder(nn.Module):
-    """Generates the codes of a target level by level."""
+Layer = TypeVar("Layer", bound=DecoderLayer, covariant=True)
 
-    def __init__(self, config: Seq2SeqConfig, length: int, layers: list[DecoderLayer]) -> None:
+
+class Decoder(nn.Module, Generic[Layer]):
+    """Generates the codes of a target level by level.
+
+    Args:
+        config: Size.
+        length: Distances that the cross-attention tells apart.
+        layers: One per decoder layer.
+    """
+
+    def __init__(self, config: Seq2SeqConfig, length: int, layers: Iterable[Layer]) -> None:
         super().__init__()
         self.begin = nn.Parameter(torch.randn(config.dim) / math.sqrt(config.dim))
         self.bias = RelativeBias(config.heads, length)
-        self.layers = nn.ModuleList(layers)
+        self.layers: Layers[Layer] = Layers(layers)
         self.norm = nn.RMSNorm(config.dim)
         self.dropout = nn.Dropout(config.dropout)
-
-    def _layers(self) -> list[DecoderLayer]:
-        return [layer for layer in self.layers if isinstance(layer, DecoderLayer)]
 
     def read(self, encoded: Tensor, positions: Tensor) -> Memory:
         """Prepares the encoder's output for the target positions that will look at it.
@@ -209,7 +221,7 @@ class Decoder(nn.Module):
         # One row for every last place, looked up for the targets: the gradient of so few rows is a fast one.
         row = self.bias(distance).masked_fill(distance < 0, -torch.inf).movedim(0, 1)
         bias = F.embedding(positions, row.flatten(1)).unflatten(-1, row.shape[1:]).transpose(1, 2)
-        return Memory([layer.cross_attention.prepare(encoded) for layer in self._layers()], bias)
+        return Memory([layer.cross_attention.prepare(encoded) for layer in self.layers], bias)
 
     def forward(
         self,
@@ -221,7 +233,7 @@ class Decoder(nn.Module):
         """Hidden states for embedded tokens `[batch, positions, tokens, dim]`, continuing what `cache` holds."""
         hidden = self.dropout(tokens)
         kept: list[tuple[Tensor, Tensor]] = []
-        for index, layer in enumerate(self._layers()):
+        for index, layer in enumerate(self.layers):
             own = cache.key_values[index] if cache and cache.key_values else None
             found = None if retrieved is None else retrieved[index]
             hidden, key_value = layer(hidden, own, memory.key_values[index], memory.bias, found)

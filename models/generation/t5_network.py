@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -122,14 +123,21 @@ class T5Network(SIDGenerator):
     Args:
         ids: Semantic IDs.
         config: Configuration.
+        decoder_layer: Makes one decoder layer; called once for each, after the encoder was made. None makes plain ones.
+        n_prefix: Tokens that join the events in the encoder (`join`).
     """
 
     tokens: Tensor
     leaves: Tensor
-    n_prefix = 0
-    """Tokens that join the events in the encoder."""
+    decoder: T5Decoder[T5DecoderLayer]
 
-    def __init__(self, ids: SemanticIds, config: T5GenerativeConfig) -> None:
+    def __init__(
+        self,
+        ids: SemanticIds,
+        config: T5GenerativeConfig,
+        decoder_layer: Callable[[], T5DecoderLayer] | None = None,
+        n_prefix: int = 0,
+    ) -> None:
         super().__init__()
         self.levels = ids.levels
         self.codebook_sizes = ids.codebook_sizes
@@ -146,14 +154,10 @@ class T5Network(SIDGenerator):
         self.begin = nn.Parameter(torch.empty(network.dim))
         for vectors in (self.embedding.weight, self.begin):
             nn.init.normal_(vectors, std=config.initial_std)
-        self.encoder = T5Encoder(network, self.n_prefix + config.short_term * ids.levels)
-        layers = [self.decoder_layer(config) for _ in range(network.decoder_layers)]
-        self.decoder = T5Decoder(network, ids.levels, layers)
+        self.encoder = T5Encoder(network, n_prefix + config.short_term * ids.levels)
+        make_layer = decoder_layer or partial(T5DecoderLayer, network)
+        self.decoder = T5Decoder(network, ids.levels, [make_layer() for _ in range(network.decoder_layers)])
         self.accuracy = LevelAccuracy(ids.levels)
-
-    def decoder_layer(self, config: T5GenerativeConfig) -> T5DecoderLayer:
-        """One decoder layer."""
-        return T5DecoderLayer(config.network)
 
     def join(self, events: Tensor, visible: Tensor, long_term: LongTerm) -> tuple[Tensor, Tensor]:
         """Lets what summarises the long-term history join the embedded events; here nothing does.

@@ -8,13 +8,15 @@ into logarithmic buckets whose biases the first layer learns for its whole stack
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from models.generation.transformer import DecoderCache, EncoderLayer, Memory, MultiHeadAttention, Seq2SeqConfig
+from models.generation.transformer import DecoderCache, EncoderLayer, Layers, Memory, MultiHeadAttention, Seq2SeqConfig
 
 _EPSILON = 1e-6
 
@@ -214,17 +216,24 @@ class T5DecoderLayer(nn.Module):
         if own is not None:
             key, value = torch.cat([own[0], key], dim=-2), torch.cat([own[1], value], dim=-2)
         hidden = hidden + self.dropout(self.self_attention(normed, (key, value), own_bias))
-        normed = self.cross_norm(hidden)
-        short = self.cross_attention(normed.flatten(1, 2), memory, memory_bias).view_as(hidden)
-        hidden = hidden + self.dropout(self.fuse(normed, short, retrieved))
+        read = self.read_history(self.cross_norm(hidden), memory, memory_bias, retrieved)
+        hidden = hidden + self.dropout(read)
         return hidden + self.dropout(self.feed_forward(self.feed_forward_norm(hidden))), (key, value)
 
-    def fuse(self, normed: Tensor, short: Tensor, retrieved: RetrievedTokens | None) -> Tensor:
-        """What the tokens read from the history; GLASS adds what they read from retrieved tokens."""
-        return short
+    def read_history(
+        self, normed: Tensor, memory: tuple[Tensor, Tensor], memory_bias: Tensor, retrieved: RetrievedTokens | None
+    ) -> Tensor:
+        """What normalised tokens `[batch, beams, tokens, dim]` read of the history, of the same shape.
+
+        Here that is the encoder's output alone; GLASS adds what was retrieved.
+        """
+        return self.cross_attention(normed.flatten(1, 2), memory, memory_bias).view_as(normed)
 
 
-class T5Decoder(nn.Module):
+Layer = TypeVar("Layer", bound=T5DecoderLayer, covariant=True)
+
+
+class T5Decoder(nn.Module, Generic[Layer]):
     """Generates the codes of a target level by level.
 
     The official GLASS code sorts distances between codes into two-sided buckets, T5 itself into one-sided ones. Up to a
@@ -236,19 +245,16 @@ class T5Decoder(nn.Module):
         layers: One per decoder layer.
     """
 
-    def __init__(self, config: T5Config, length: int, layers: list[T5DecoderLayer]) -> None:
+    def __init__(self, config: T5Config, length: int, layers: Iterable[Layer]) -> None:
         super().__init__()
         self.bias = T5RelativeBias(config, length)
-        self.layers = nn.ModuleList(layers)
+        self.layers: Layers[Layer] = Layers(layers)
         self.norm = nn.RMSNorm(config.dim, eps=_EPSILON)
         self.dropout = nn.Dropout(config.dropout)
 
-    def _layers(self) -> list[T5DecoderLayer]:
-        return [layer for layer in self.layers if isinstance(layer, T5DecoderLayer)]
-
     def read(self, encoded: Tensor, hidden_keys: Tensor) -> Memory:
         """Prepares the encoder's output `[batch, m, dim]`; `hidden_keys` `[batch, 1, 1, m]` comes from `hide`."""
-        return Memory([layer.cross_attention.prepare(encoded) for layer in self._layers()], hidden_keys)
+        return Memory([layer.cross_attention.prepare(encoded) for layer in self.layers], hidden_keys)
 
     def forward(
         self,
@@ -264,7 +270,7 @@ class T5Decoder(nn.Module):
         own_bias = self.bias(known, total).masked_fill(ahead, -torch.inf)
         hidden = self.dropout(tokens)
         kept: list[tuple[Tensor, Tensor]] = []
-        for index, layer in enumerate(self._layers()):
+        for index, layer in enumerate(self.layers):
             own = cache.key_values[index] if cache and cache.key_values else None
             found = None if retrieved is None else retrieved[index]
             hidden, key_value = layer(hidden, own, own_bias, memory.key_values[index], memory.bias, found)

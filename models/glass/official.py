@@ -12,7 +12,8 @@ long-term histories of all rows of a user are poured together, the test rows int
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -29,7 +30,7 @@ from models.fidelity import features_line, optimiser_line, quantizer_line
 from models.generation.retrieved_items import SearchIndexes
 from models.generation.t5_network import PAD_TOKEN, T5GenerativeConfig, T5Network
 from models.generation.t5_recommender import T5Recommender
-from models.generation.t5_transformer import RetrievedTokens, T5Attention, T5DecoderLayer
+from models.generation.t5_transformer import RetrievedTokens, T5Attention, T5Decoder, T5DecoderLayer
 from models.glass.gated_fusion import AdaptiveGatedFusion
 from models.glass.glass import (
     OFFICIAL_RQ_VAE,
@@ -39,8 +40,9 @@ from models.glass.glass import (
     SearchConfig,
     SIDTierConfig,
     neighbours_of,
+    prototypes_of,
 )
-from models.glass.sid_tier import CHUNK_ITEMS, SIDTier, code_prototypes, similarity_tiers, tier_counts
+from models.glass.sid_tier import CHUNK_ITEMS, SIDTier, similarity_tiers, tier_counts
 from models.history.long_term import LongTerm, look_up
 from models.semantic_ids.item_features import item_features
 from models.semantic_ids.semantic_ids import SemanticIds
@@ -117,51 +119,47 @@ class GlassOfficialDecoderLayer(T5DecoderLayer):
         self.retrieved_attention = T5Attention(config.network)
         self.fusion = AdaptiveGatedFusion(config.network.dim, config.gate_input, config.fixed_gate)
 
-    def fuse(self, normed: Tensor, short: Tensor, retrieved: RetrievedTokens | None) -> Tensor:
+    def read_history(
+        self, normed: Tensor, memory: tuple[Tensor, Tensor], memory_bias: Tensor, retrieved: RetrievedTokens | None
+    ) -> Tensor:
         """Fuses the tokens after the first code; the begin token knows no code yet and reads the short term only."""
+        short = super().read_history(normed, memory, memory_bias, None)
         if retrieved is None:
             return short
         first = retrieved.first_token
-        asked = normed[:, :, first:]
-        bias = retrieved.bias.unsqueeze(2).expand(-1, -1, asked.shape[2], -1).flatten(0, 2)
-        read = self.retrieved_attention(asked.flatten(0, 2), retrieved.key_value, bias).view_as(asked)
-        always = torch.ones((), dtype=torch.bool, device=asked.device)
-        fused = self.fusion(asked, short[:, :, first:], read, always)
+        later = normed[:, :, first:]
+        bias = retrieved.bias.unsqueeze(2).expand(-1, -1, later.shape[2], -1).flatten(0, 2)
+        read = self.retrieved_attention(later.flatten(0, 2), retrieved.key_value, bias).view_as(later)
+        always = torch.ones((), dtype=torch.bool, device=later.device)
+        fused = self.fusion(later, short[:, :, first:], read, always)
         return torch.cat([short[:, :, :first], fused], dim=2)
 
 
-class GlassOfficialNetwork(T5Network):
-    """The T5 plus what GLASS reads from the long-term history.
+class SIDTierT5Network(T5Network):
+    """The T5, whose encoder may read a SID-Tier token: the official GLASS without its search.
 
     Args:
         ids: Semantic IDs.
         features: Item features float32 `[n_items, dims]` for prototypes and tiers.
         config: Configuration.
+        decoder_layer: See `T5Network`.
     """
 
-    def __init__(self, ids: SemanticIds, features: NDArray[np.float32], config: GlassOfficialConfig) -> None:
-        self.n_prefix = int(config.sid_tier.enabled)
-        super().__init__(ids, config)
-        self.search = config.search
+    def __init__(
+        self,
+        ids: SemanticIds,
+        features: NDArray[np.float32],
+        config: GlassOfficialConfig,
+        decoder_layer: Callable[[], T5DecoderLayer] | None = None,
+    ) -> None:
+        super().__init__(ids, config, decoder_layer, int(config.sid_tier.enabled))
         self.place = config.sid_tier.place
-        self._indexes = SearchIndexes()
-        dim, first_codes = config.network.dim, ids.codes[:, 0]
-        prototypes = code_prototypes(features, first_codes, ids.codebook_sizes[0])
         self.sid_tier = None
         if config.sid_tier.enabled:
             edges = config.sid_tier.edges
             tiers_of = dot_tiers if config.sid_tier.similarity == "dot" else similarity_tiers
-            tiers = tiers_of(features, prototypes, edges)
-            self.sid_tier = OfficialSIDTier(tiers, len(edges) + 1, dim, config.network.dropout)
-        self.neighbours: Tensor | None
-        self.register_buffer("neighbours", None, persistent=False)
-        if config.search.enabled:
-            self.project = nn.Linear(dim, dim)
-            self.neighbours = neighbours_of(first_codes, prototypes, config.search)
-
-    def decoder_layer(self, config: T5GenerativeConfig) -> T5DecoderLayer:
-        assert isinstance(config, GlassOfficialConfig)
-        return GlassOfficialDecoderLayer(config) if config.search.enabled else T5DecoderLayer(config.network)
+            tiers = tiers_of(features, prototypes_of(ids, features), edges)
+            self.sid_tier = OfficialSIDTier(tiers, len(edges) + 1, config.network.dim, config.network.dropout)
 
     def join(self, events: Tensor, visible: Tensor, long_term: LongTerm) -> tuple[Tensor, Tensor]:
         if self.sid_tier is None:
@@ -171,9 +169,27 @@ class GlassOfficialNetwork(T5Network):
             return torch.cat([token, events], dim=1), torch.cat([always, visible], dim=1)
         return torch.cat([events, token], dim=1), torch.cat([visible, always], dim=1)
 
-    def retrieve(self, long_term: LongTerm, first_codes: Tensor, first_token: int) -> list[RetrievedTokens] | None:
-        if not self.search.enabled:
-            return None
+
+class GlassOfficialNetwork(SIDTierT5Network):
+    """The T5 plus all that GLASS reads from the long-term history.
+
+    Args:
+        ids: Semantic IDs.
+        features: Item features float32 `[n_items, dims]` for prototypes and tiers.
+        config: Configuration, with the search enabled.
+    """
+
+    decoder: T5Decoder[GlassOfficialDecoderLayer]
+    neighbours: Tensor | None
+
+    def __init__(self, ids: SemanticIds, features: NDArray[np.float32], config: GlassOfficialConfig) -> None:
+        super().__init__(ids, features, config, partial(GlassOfficialDecoderLayer, config))
+        self.search = config.search
+        self.project = nn.Linear(config.network.dim, config.network.dim)
+        self.register_buffer("neighbours", neighbours_of(ids, features, config.search), persistent=False)
+        self._indexes = SearchIndexes()
+
+    def retrieve(self, long_term: LongTerm, first_codes: Tensor, first_token: int) -> list[RetrievedTokens]:
         events, place = long_term.events, self._find(long_term, first_codes)
         items = look_up(events.items, place).masked_fill(place == PAD, PAD)
         tokens = self.tokens[items].flatten(2)
@@ -183,17 +199,15 @@ class GlassOfficialNetwork(T5Network):
         counts[..., PAD_TOKEN] *= ~found  # padding is read where there is nothing else
         table = self.embedding.weight[: self.vocabulary.used]
         table = self.project(table.detach() if self.search.stop_gradient else table)
-        layers = [layer for layer in self.decoder.layers if isinstance(layer, GlassOfficialDecoderLayer)]
         bias = counts.log()
-        return [RetrievedTokens(layer.retrieved_attention.prepare(table), bias, first_token) for layer in layers]
+        attentions = [layer.retrieved_attention for layer in self.decoder.layers]
+        return [RetrievedTokens(attention.prepare(table), bias, first_token) for attention in attentions]
 
     def events_read(self, kept: Tensor, long_term: LongTerm, first_codes: Tensor) -> Tensor | None:
-        if not self.search.enabled:
-            return None
         return (self._find(long_term, first_codes.unsqueeze(1)) != PAD).sum((1, 2))
 
     def gates(self) -> Sequence[AdaptiveGatedFusion]:
-        return [layer.fusion for layer in self.decoder.layers if isinstance(layer, GlassOfficialDecoderLayer)]
+        return [layer.fusion for layer in self.decoder.layers]
 
     def _find(self, long_term: LongTerm, first_codes: Tensor) -> Tensor:
         """Places of retrieved events int64 `[batch, beams, limit]`, padded with `PAD`."""
@@ -202,6 +216,11 @@ class GlassOfficialNetwork(T5Network):
         return index.search(
             long_term.rows, long_term.ends, first_codes, search.limit, self.neighbours, search.threshold
         )
+
+
+def official_network(ids: SemanticIds, features: NDArray[np.float32], config: GlassOfficialConfig) -> SIDTierT5Network:
+    """The network of a configuration: with the search, or the ablation without it."""
+    return (GlassOfficialNetwork if config.search.enabled else SIDTierT5Network)(ids, features, config)
 
 
 class GlassOfficial(T5Recommender):
@@ -287,4 +306,4 @@ class GlassOfficial(T5Recommender):
 
     def build(self, train: TrainingData, ids: SemanticIds, context: FitContext) -> T5Network:
         features = item_features(train, self.config.tokenizer.features, context.cache)
-        return GlassOfficialNetwork(ids, features, self.config)
+        return official_network(ids, features, self.config)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from models.generation.causal_network import CausalNetwork
 from models.generation.causal_transformer import Attention
-from models.glass.glass import GlassNetwork
+from models.glass.glass import GlassNetwork, SIDTierNetwork
 from models.history.age_bias import AgeBias
 from models.history.copying import CopyHead
 from models.history.long_term import LongTerm, RaggedItems
@@ -140,7 +140,7 @@ def naive_search(network: GlassNetwork, findable: Sequence[int], code: int) -> l
 def _encode(network: CausalNetwork, recent: Sequence[int], long_term: Sequence[int]) -> list[Vector]:
     encoder = network.encoder
     hidden = [_array(encoder.start)]
-    if isinstance(network, GlassNetwork) and network.sid_tier is not None:
+    if isinstance(network, SIDTierNetwork) and network.sid_tier is not None:
         tiers, n_tiers = network.sid_tier.tiers.tolist(), network.sid_tier.n_tiers
         counts = np.zeros((len(tiers[0]), n_tiers))
         for item in long_term:
@@ -180,7 +180,7 @@ def _decode(
             state = state + _attend(layer.self_attention, normed[i], normed[: i + 1], None)
             asked = _rms(layer.cross_norm, state)
             fused = short = _attend(layer.cross_attention, asked, encoded, distance)
-            if isinstance(network, GlassNetwork) and network.search.enabled and i > 0:
+            if isinstance(network, GlassNetwork) and i > 0:
                 found = naive_search(network, findable, codes[0])
                 if found:
                     memory = [_retrieved(network, findable[place]) for place in found]

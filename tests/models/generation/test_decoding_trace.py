@@ -163,7 +163,7 @@ def test_a_trace_is_that_of_a_search_over_every_path(name: str, exclude_seen: bo
         else:
             misled = expected.forced_ranks((expected.best_other(), *expected.target[1:]))
             assert trace.after_wrong[query].tolist() == misled[1:]
-        if isinstance(network, GlassNetwork) and network.search.enabled:
+        if isinstance(network, GlassNetwork):
             assert trace.retrieved is not None
             findable = searchable(network, expected.recent, expected.long_term)
             assert trace.retrieved[query] == len(naive_search(network, findable, expected.target[0]))

@@ -14,7 +14,7 @@ from torch import Tensor
 from bench.data.interactions import PAD
 from models.generation.causal_network import CausalNetwork
 from models.generation.config import GenerativeConfig
-from models.glass.glass import GlassConfig, GlassNetwork
+from models.glass.glass import GlassConfig, GlassNetwork, glass_network
 from models.history.long_term import LongTerm
 from models.semantic_ids.semantic_ids import SemanticIds, with_disambiguation
 from models.semantic_ids.trie import PrefixTrie
@@ -71,7 +71,7 @@ def network_of(name: str) -> CausalNetwork:
         network = CausalNetwork(semantic_ids(), GenerativeConfig.model_validate(SMALL | config))
     else:
         features = np.random.default_rng(4).normal(size=(N_ITEMS, 6)).astype(np.float32)
-        network = GlassNetwork(semantic_ids(), features, GlassConfig.model_validate(SMALL | config))
+        network = glass_network(semantic_ids(), features, GlassConfig.model_validate(SMALL | config))
     randomise(network)
     return network.eval()
 

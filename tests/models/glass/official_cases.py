@@ -18,7 +18,7 @@ from naive_official import Codes, Official, random_state
 from torch import Tensor
 
 from bench.data.interactions import PAD
-from models.glass.official import GlassOfficialConfig, GlassOfficialNetwork
+from models.glass.official import GlassOfficialConfig, SIDTierT5Network, official_network
 from models.glass.official_weights import load_official
 from models.history.long_term import LongTerm
 from models.semantic_ids.semantic_ids import SemanticIds, with_disambiguation
@@ -108,7 +108,7 @@ class Case:
         begin: The begin token.
     """
 
-    network: GlassOfficialNetwork
+    network: SIDTierT5Network
     official: Official
     told: dict[str, Any]
     begin: int
@@ -117,7 +117,7 @@ class Case:
     def of(cls, variant: str, seed: int = 0, deviation: float = 0.5) -> Case:
         told, ids = OFFICIAL | TOLD[variant], semantic_ids(variant == "disambiguated")
         config = GlassOfficialConfig.model_validate(SMALL | VARIANTS[variant])
-        network = GlassOfficialNetwork(ids, item_vectors(), config).eval()
+        network = official_network(ids, item_vectors(), config).eval()
         stride = max(ids.codebook_sizes)
         state = random_state(
             seed,

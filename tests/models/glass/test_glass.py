@@ -21,7 +21,7 @@ from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import PAD, Histories, Interactions
 from bench.recommender import FitContext
 from models.generation.recommender import GenerativeRecommender
-from models.glass.glass import Glass, GlassConfig, GlassNetwork
+from models.glass.glass import Glass, GlassConfig, SIDTierNetwork, glass_network
 from models.glass.sid_tier import code_prototypes, similarity_tiers
 from models.history.age_bias import AgeBias
 from models.history.long_term import LongTerm
@@ -41,10 +41,10 @@ SMALL: dict[str, Any] = {
 FEATURES = np.random.default_rng(4).normal(size=(N_ITEMS, 6)).astype(np.float32)
 
 
-def network_of(**config: Any) -> GlassNetwork:
+def network_of(**config: Any) -> SIDTierNetwork:
     torch.manual_seed(0)
     ids = with_disambiguation(np.random.default_rng(1).integers(0, 3, (N_ITEMS, 2)), (3, 3))
-    network = GlassNetwork(ids, FEATURES, GlassConfig.model_validate(SMALL | config))
+    network = glass_network(ids, FEATURES, GlassConfig.model_validate(SMALL | config))
     randomise(network)
     return network.eval()
 
