@@ -29,7 +29,7 @@ from models.generation.config import GenerativeConfig
 from models.generation.decoding_trace import Gate
 from models.generation.retrieved_items import Retrieval, SearchIndexes, prepare_retrieved
 from models.history.long_term import LongTerm
-from models.semantic_ids.semantic_ids import SemanticIds
+from models.semantic_ids.trie import PrefixTrie
 
 FREQUENCIES = 12
 """Buckets of how often a code occurs in a long-term history: 1, 2-3, 4-7, ...; the last is open."""
@@ -130,15 +130,15 @@ class DualGRNetwork(CausalNetwork):
     """The shared network, whose memory is the long branch followed by the short one.
 
     Args:
-        ids: Semantic IDs.
+        trie: The catalogue's semantic IDs, on the device where the network will run.
         config: Configuration.
     """
 
     decoder: Decoder[DualGRDecoderLayer]
 
-    def __init__(self, ids: SemanticIds, config: DualGRConfig) -> None:
-        codebook_size = ids.codebook_sizes[0]
-        super().__init__(ids, config, partial(DualGRDecoderLayer, config, codebook_size), searches=True)
+    def __init__(self, trie: PrefixTrie, config: DualGRConfig) -> None:
+        codebook_size = trie.ids.codebook_sizes[0]
+        super().__init__(trie, config, partial(DualGRDecoderLayer, config, codebook_size), searches=True)
         # The decoder reads the long branch in front of the encoder's output; the encoder itself needs no room for it.
         self.n_prefix = self.codebook_size = codebook_size
         dim = config.network.dim
@@ -258,5 +258,5 @@ class DualGR(CausalRecommender):
         optimiser_line("not at hand", "Its training was not at hand", DualGRConfig().training),
     )
 
-    def build(self, train: TrainingData, ids: SemanticIds, context: FitContext) -> CausalNetwork:
-        return DualGRNetwork(ids, self.config)
+    def build(self, train: TrainingData, trie: PrefixTrie, context: FitContext) -> CausalNetwork:
+        return DualGRNetwork(trie, self.config)

@@ -15,13 +15,12 @@ from models.generation.beam_search import Beams, BeamStep, beam_search
 from models.generation.causal_transformer import CodeEmbedding, Decoder, DecoderLayer, Encoder, Retrieved
 from models.generation.config import GenerativeConfig
 from models.generation.decoding_trace import events_read
-from models.generation.level_accuracy import LevelAccuracy
+from models.generation.query_batch import QueryBatch
 from models.generation.retrieved_items import Retrieval
 from models.generation.sid_generator import SIDGenerator
 from models.generation.transformer import DecoderCache, Memory
 from models.history.copying import Copies, CopyableEvents, CopyHead
 from models.history.long_term import LongTerm
-from models.semantic_ids.semantic_ids import SemanticIds
 from models.semantic_ids.trie import PrefixTrie
 
 
@@ -29,7 +28,7 @@ class CausalNetwork(SIDGenerator):
     """Encoder-decoder over the codes of a catalogue. Subclasses add what they read from the long-term history.
 
     Args:
-        ids: Semantic IDs.
+        trie: The catalogue's semantic IDs, on the device where the network will run.
         config: Configuration.
         decoder_layer: Makes one decoder layer; called once for each, after the encoder was made. None makes plain ones.
         n_prefix: Tokens that stand before the events in the encoder, beside the start token (`prefix`).
@@ -40,32 +39,27 @@ class CausalNetwork(SIDGenerator):
         unsearched: How many events before a target no search finds.
     """
 
-    codes: Tensor
     decoder: Decoder[DecoderLayer]
 
     def __init__(
         self,
-        ids: SemanticIds,
+        trie: PrefixTrie,
         config: GenerativeConfig,
         decoder_layer: Callable[[], DecoderLayer] | None = None,
         n_prefix: int = 0,
         searches: bool = False,
     ) -> None:
-        super().__init__()
-        self.levels = ids.levels
+        super().__init__(trie, over_catalogue=config.normalise == "catalogue")
         self.n_prefix = n_prefix
         self.short_term = self.unsearched = config.short_term
-        self.renormalise = config.normalise == "catalogue"
-        self.register_buffer("codes", torch.from_numpy(ids.codes), persistent=False)
         network = config.network
         length = 1 + n_prefix + config.short_term
-        self.embedding = CodeEmbedding(ids.codebook_sizes, network.dim)
+        self.embedding = CodeEmbedding(trie.ids.codebook_sizes, network.dim)
         self.encoder = Encoder(network, length)
         make_layer = decoder_layer or partial(DecoderLayer, network)
         self.decoder = Decoder(network, length, [make_layer() for _ in range(network.decoder_layers)])
-        self.accuracy = LevelAccuracy(ids.levels)
-        self.copy_short = CopyHead(network.dim, ids.levels) if config.copying else None
-        self.copy_found = CopyHead(network.dim, ids.levels) if config.copying and searches else None
+        self.copy_short = CopyHead(network.dim, self.levels) if config.copying else None
+        self.copy_found = CopyHead(network.dim, self.levels) if config.copying and searches else None
 
     def prefix(self, long_term: LongTerm) -> Tensor | None:
         """Tokens `[batch, n_prefix, dim]` that summarise the long-term history before anything is generated."""
@@ -93,8 +87,8 @@ class CausalNetwork(SIDGenerator):
         """
         return replace(long_term, ends=(long_term.ends.unsqueeze(1) + kept - self.unsearched).clamp(min=0))
 
-    def events_read(self, kept: Tensor, long_term: LongTerm, first_codes: Tensor) -> Tensor | None:
-        searchable = self.searchable(long_term, kept.unsqueeze(1))
+    def events_read(self, queries: QueryBatch, first_codes: Tensor) -> Tensor | None:
+        searchable = self.searchable(queries.long_term, queries.n_events.unsqueeze(1))
         retrieval = self.retrieve(searchable, first_codes[:, None, None], first_token=1)
         return events_read(_layers(retrieval))
 
@@ -113,42 +107,32 @@ class CausalNetwork(SIDGenerator):
         """Encoder output `[batch, 1 + n_prefix + length, dim]` for items int64 `[batch, length]`, padded with `PAD`."""
         return self.encoder(self.embedding.item(self.codes[items.clamp(min=0)]), self.prefix(long_term))
 
-    def loss(
-        self,
-        items: Tensor,
-        targets: Tensor,
-        long_term: LongTerm,
-        kept: Tensor | None = None,
-        trie: PrefixTrie | None = None,
-    ) -> Tensor:
+    def loss(self, items: Tensor, targets: Tensor, long_term: LongTerm, n_events: Tensor | None = None) -> Tensor:
         """Mean negative log-likelihood (nats) of the target items, the sum over their codes.
 
         Args:
             items: int64 `[batch, length]`, padded with `PAD`.
             targets: int64 `[batch, length]`, the item after each position, `PAD` where there is none to learn.
             long_term: Of the batch.
-            kept: int64 `[batch, length]`, how many of `items` each target's history holds. None: all up to its
+            n_events: int64 `[batch, length]`, how many of `items` each target's history holds. None: all up to its
                 position.
-            trie: Its children of a prefix share the probability of the next level. None: all codes of the level do.
         """
-        if kept is None:
-            kept = (torch.arange(items.shape[1], device=items.device) + 1).unsqueeze(0)
+        if n_events is None:
+            n_events = (torch.arange(items.shape[1], device=items.device) + 1).unsqueeze(0)
         wanted = targets != PAD
         codes = self.codes[targets.clamp(min=0)]
-        hidden, copies = self._forced(items, kept, codes, long_term)
+        hidden, copies = self._forced(items, n_events, codes, long_term)
         hidden, copies, codes = hidden[wanted], [copy.at(wanted) for copy in copies], codes[wanted]
-        prefixes = [] if trie is None else trie.prefixes(targets[wanted])
+        logits = [self._logits(level, hidden[:, level], copies) for level in range(self.levels)]
         total = hidden.new_zeros(())
-        for level in range(self.levels):
-            logits = self._logits(level, hidden[:, level], copies)
-            if trie is not None:
-                logits = trie.only_children(level, prefixes[level], logits)
-            self.accuracy.count(level, logits, codes[:, level])
-            total = total + F.cross_entropy(logits, codes[:, level])
+        for level, scores in enumerate(self.sharing(logits, targets[wanted])):
+            self.accuracy.count(level, scores, codes[:, level])
+            total = total + F.cross_entropy(scores, codes[:, level])
         return total
 
-    def forced_logits(self, items: Tensor, kept: Tensor, codes: Tensor, long_term: LongTerm) -> list[Tensor]:
-        hidden, copies = self._forced(items, kept.unsqueeze(1), codes.unsqueeze(1), long_term)
+    def forced_logits(self, queries: QueryBatch, codes: Tensor) -> list[Tensor]:
+        n_events = queries.n_events.unsqueeze(1)
+        hidden, copies = self._forced(queries.items, n_events, codes.unsqueeze(1), queries.long_term)
         return [self._logits(level, hidden[:, :, level], copies)[:, 0] for level in range(self.levels)]
 
     def _logits(self, level: int, hidden: Tensor, copies: Sequence[Copies]) -> Tensor:
@@ -225,25 +209,16 @@ class CausalNetwork(SIDGenerator):
         short = self._copyable_short(encoded, items, kept)
         return hidden, self._copies(hidden, codes[..., :-1], short, searchable, retrieval)
 
-    def generate(
-        self,
-        items: Tensor,
-        kept: Tensor,
-        long_term: LongTerm,
-        trie: PrefixTrie,
-        width: int,
-        seen: Tensor | None,
-        observe: Callable[[BeamStep], None] | None = None,
-    ) -> Beams:
-        encoded, kept = self.encode(items, long_term), kept.unsqueeze(1)
-        memory = self.decoder.read(encoded, kept + self.n_prefix)
-        searchable = self.searchable(long_term, kept)
-        short = self._copyable_short(encoded, items, kept)
+    def generate(self, queries: QueryBatch, width: int, observe: Callable[[BeamStep], None] | None = None) -> Beams:
+        encoded, n_events = self.encode(queries.items, queries.long_term), queries.n_events.unsqueeze(1)
+        memory = self.decoder.read(encoded, n_events + self.n_prefix)
+        searchable = self.searchable(queries.long_term, n_events)
+        short = self._copyable_short(encoded, queries.items, n_events)
         cache = DecoderCache()
 
         def step(level: int, codes: Tensor, parents: Tensor) -> Tensor:
             if level == 0:
-                tokens, retrieval = self.decoder.begin.expand(len(items), 1, 1, -1), None
+                tokens, retrieval = self.decoder.begin.expand(len(queries), 1, 1, -1), None
             else:
                 cache.reorder(parents)
                 tokens = self.embedding.code(level - 1, codes[..., -1:])
@@ -252,8 +227,8 @@ class CausalNetwork(SIDGenerator):
             copies = self._copies(hidden, codes, short, searchable, retrieval)
             return self._logits(level, hidden[:, :, -1], copies).log_softmax(-1)
 
-        open_nodes = None if seen is None else trie.open_nodes(seen)
-        return beam_search(step, trie, len(items), width, open_nodes, observe, self.renormalise)
+        open_nodes = None if queries.seen is None else self.trie.open_nodes(queries.seen)
+        return beam_search(step, self.trie, len(queries), width, open_nodes, observe, self.over_catalogue)
 
 
 def _layers(retrieval: Retrieval | None) -> list[Retrieved] | None:

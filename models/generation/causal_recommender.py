@@ -12,7 +12,7 @@ from bench.recommender import FitContext
 from models.generation.causal_network import CausalNetwork
 from models.generation.recommender import GenerativeRecommender
 from models.history.long_term import LongTerm, RaggedItems
-from models.semantic_ids.semantic_ids import SemanticIds
+from models.semantic_ids.trie import PrefixTrie
 from models.training.loop import Batches
 from models.training.windows import TrainingWindows, WindowBatch
 
@@ -20,8 +20,8 @@ from models.training.windows import TrainingWindows, WindowBatch
 class CausalRecommender(GenerativeRecommender[CausalNetwork]):
     """Tokenises the catalogue, trains a `CausalNetwork` on every position of a window, answers by beam search."""
 
-    def build(self, train: TrainingData, ids: SemanticIds, context: FitContext) -> CausalNetwork:
-        return CausalNetwork(ids, self.config)
+    def build(self, train: TrainingData, trie: PrefixTrie, context: FitContext) -> CausalNetwork:
+        return CausalNetwork(trie, self.config)
 
     def training_task(
         self, network: CausalNetwork, train: TrainingData, events: RaggedItems
@@ -29,10 +29,9 @@ class CausalRecommender(GenerativeRecommender[CausalNetwork]):
         training = self.config.training
         ends = train.history_ends()
         windows = TrainingWindows(train.interactions, self.config.short_term, training.batch_events, self._device, ends)
-        trie = self._trie if self.config.normalise == "catalogue" else None
 
         def loss(batch: WindowBatch) -> Tensor:
-            kept = None if ends is None else batch.kept
-            return network.loss(batch.items, batch.targets, LongTerm(events, batch.users, batch.starts), kept, trie)
+            n_events = None if ends is None else batch.kept
+            return network.loss(batch.items, batch.targets, LongTerm(events, batch.users, batch.starts), n_events)
 
         return windows.epoch, loss

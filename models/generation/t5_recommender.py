@@ -14,7 +14,7 @@ from bench.search_space import Choice, SearchSpace
 from models.generation.recommender import GenerativeRecommender
 from models.generation.t5_network import T5GenerativeConfig, T5Network
 from models.history.long_term import RaggedItems
-from models.semantic_ids.semantic_ids import SemanticIds
+from models.semantic_ids.trie import PrefixTrie
 from models.training.loop import Batches
 from models.training.sampled_targets import SampledTargets, TargetBatch, TargetPool
 
@@ -29,8 +29,8 @@ class T5Recommender(GenerativeRecommender[T5Network]):
         "training.average": GenerativeRecommender.search_space["training.average"],
     }
 
-    def build(self, train: TrainingData, ids: SemanticIds, context: FitContext) -> T5Network:
-        return T5Network(ids, self.config)
+    def build(self, train: TrainingData, trie: PrefixTrie, context: FitContext) -> T5Network:
+        return T5Network(trie, self.config)
 
     def training_task(
         self, network: T5Network, train: TrainingData, events: RaggedItems

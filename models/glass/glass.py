@@ -30,6 +30,7 @@ from models.history.prefix_bias import PrefixBias, agreement
 from models.history.semantic_search import SemanticSearchIndex, nearest_codes
 from models.semantic_ids.item_features import item_features
 from models.semantic_ids.semantic_ids import SemanticIds
+from models.semantic_ids.trie import PrefixTrie
 
 
 def _ascending(edges: tuple[float, ...]) -> tuple[float, ...]:
@@ -142,7 +143,7 @@ def neighbours_of(ids: SemanticIds, features: NDArray[np.float32], search: Searc
     """The codes that may join a search for each code, int64 `[codebook_size, n_neighbours]`; None where none may.
 
     Args:
-        ids: Semantic IDs.
+        trie: The catalogue's semantic IDs, on the device where the network will run.
         features: Item features float32 `[n_items, dims]`.
         search: How many.
     """
@@ -182,7 +183,7 @@ class SIDTierNetwork(CausalNetwork):
     """The shared network, whose encoder may begin with a SID-Tier token: GLASS without its search.
 
     Args:
-        ids: Semantic IDs.
+        trie: The catalogue's semantic IDs, on the device where the network will run.
         features: Item features float32 `[n_items, dims]` for prototypes and tiers.
         config: Configuration.
         decoder_layer, searches: See `CausalNetwork`.
@@ -190,17 +191,17 @@ class SIDTierNetwork(CausalNetwork):
 
     def __init__(
         self,
-        ids: SemanticIds,
+        trie: PrefixTrie,
         features: NDArray[np.float32],
         config: GlassConfig,
         decoder_layer: Callable[[], DecoderLayer] | None = None,
         searches: bool = False,
     ) -> None:
-        super().__init__(ids, config, decoder_layer, int(config.sid_tier.enabled), searches)
+        super().__init__(trie, config, decoder_layer, int(config.sid_tier.enabled), searches)
         self.sid_tier = None
         if config.sid_tier.enabled:
             edges = config.sid_tier.edges
-            tiers = similarity_tiers(features, prototypes_of(ids, features), edges)
+            tiers = similarity_tiers(features, prototypes_of(trie.ids, features), edges)
             self.sid_tier = SIDTier(tiers, len(edges) + 1, config.network.dim, config.network.dropout)
 
     def prefix(self, long_term: LongTerm) -> Tensor | None:
@@ -211,7 +212,7 @@ class GlassNetwork(SIDTierNetwork):
     """The shared network plus all that GLASS reads from the long-term history.
 
     Args:
-        ids: Semantic IDs.
+        trie: The catalogue's semantic IDs, on the device where the network will run.
         features: Item features float32 `[n_items, dims]` for prototypes and tiers.
         config: Configuration, with the search enabled.
     """
@@ -219,13 +220,13 @@ class GlassNetwork(SIDTierNetwork):
     decoder: Decoder[GlassDecoderLayer]
     neighbours: Tensor | None
 
-    def __init__(self, ids: SemanticIds, features: NDArray[np.float32], config: GlassConfig) -> None:
-        super().__init__(ids, features, config, partial(GlassDecoderLayer, config, ids.levels), searches=True)
+    def __init__(self, trie: PrefixTrie, features: NDArray[np.float32], config: GlassConfig) -> None:
+        super().__init__(trie, features, config, partial(GlassDecoderLayer, config, trie.levels), searches=True)
         self.search = config.search
         self.unsearched = 0 if config.search.recent else config.short_term
-        self.codebook_size = ids.codebook_sizes[0]
+        self.codebook_size = trie.ids.codebook_sizes[0]
         self.project = torch.nn.Linear(config.network.dim, config.network.dim)
-        self.register_buffer("neighbours", neighbours_of(ids, features, config.search), persistent=False)
+        self.register_buffer("neighbours", neighbours_of(trie.ids, features, config.search), persistent=False)
         self._indexes = SearchIndexes()
 
     def retrieve(self, long_term: LongTerm, known: Tensor, first_token: int) -> Retrieval:
@@ -255,9 +256,9 @@ class GlassNetwork(SIDTierNetwork):
         return self._indexes.of(events, self.codes[:, 0], self.codebook_size)
 
 
-def glass_network(ids: SemanticIds, features: NDArray[np.float32], config: GlassConfig) -> SIDTierNetwork:
+def glass_network(trie: PrefixTrie, features: NDArray[np.float32], config: GlassConfig) -> SIDTierNetwork:
     """The network of a configuration: with the search, or the ablation without it."""
-    return (GlassNetwork if config.search.enabled else SIDTierNetwork)(ids, features, config)
+    return (GlassNetwork if config.search.enabled else SIDTierNetwork)(trie, features, config)
 
 
 class Glass(CausalRecommender):
@@ -352,6 +353,6 @@ class Glass(CausalRecommender):
         optimiser_line("official code, glass/main_glass.py", OFFICIAL_TRAINING, GlassConfig().training),
     )
 
-    def build(self, train: TrainingData, ids: SemanticIds, context: FitContext) -> CausalNetwork:
+    def build(self, train: TrainingData, trie: PrefixTrie, context: FitContext) -> CausalNetwork:
         features = item_features(train, self.config.tokenizer.features, context.cache)
-        return glass_network(ids, features, self.config)
+        return glass_network(trie, features, self.config)

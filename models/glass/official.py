@@ -27,6 +27,7 @@ from bench.data.interactions import PAD
 from bench.recommender import FitContext, Mechanism
 from bench.search_space import SearchSpace
 from models.fidelity import features_line, optimiser_line, quantizer_line
+from models.generation.query_batch import QueryBatch
 from models.generation.retrieved_items import SearchIndexes
 from models.generation.t5_network import PAD_TOKEN, T5GenerativeConfig, T5Network
 from models.generation.t5_recommender import T5Recommender
@@ -45,7 +46,7 @@ from models.glass.glass import (
 from models.glass.sid_tier import CHUNK_ITEMS, SIDTier, similarity_tiers, tier_counts
 from models.history.long_term import LongTerm, look_up
 from models.semantic_ids.item_features import item_features
-from models.semantic_ids.semantic_ids import SemanticIds
+from models.semantic_ids.trie import PrefixTrie
 
 
 class OfficialSIDTierConfig(SIDTierConfig):
@@ -139,7 +140,7 @@ class SIDTierT5Network(T5Network):
     """The T5, whose encoder may read a SID-Tier token: the official GLASS without its search.
 
     Args:
-        ids: Semantic IDs.
+        trie: The catalogue's semantic IDs, on the device where the network will run.
         features: Item features float32 `[n_items, dims]` for prototypes and tiers.
         config: Configuration.
         decoder_layer: See `T5Network`.
@@ -147,18 +148,18 @@ class SIDTierT5Network(T5Network):
 
     def __init__(
         self,
-        ids: SemanticIds,
+        trie: PrefixTrie,
         features: NDArray[np.float32],
         config: GlassOfficialConfig,
         decoder_layer: Callable[[], T5DecoderLayer] | None = None,
     ) -> None:
-        super().__init__(ids, config, decoder_layer, int(config.sid_tier.enabled))
+        super().__init__(trie, config, decoder_layer, int(config.sid_tier.enabled))
         self.place = config.sid_tier.place
         self.sid_tier = None
         if config.sid_tier.enabled:
             edges = config.sid_tier.edges
             tiers_of = dot_tiers if config.sid_tier.similarity == "dot" else similarity_tiers
-            tiers = tiers_of(features, prototypes_of(ids, features), edges)
+            tiers = tiers_of(features, prototypes_of(trie.ids, features), edges)
             self.sid_tier = OfficialSIDTier(tiers, len(edges) + 1, config.network.dim, config.network.dropout)
 
     def join(self, events: Tensor, visible: Tensor, long_term: LongTerm) -> tuple[Tensor, Tensor]:
@@ -174,7 +175,7 @@ class GlassOfficialNetwork(SIDTierT5Network):
     """The T5 plus all that GLASS reads from the long-term history.
 
     Args:
-        ids: Semantic IDs.
+        trie: The catalogue's semantic IDs, on the device where the network will run.
         features: Item features float32 `[n_items, dims]` for prototypes and tiers.
         config: Configuration, with the search enabled.
     """
@@ -182,11 +183,11 @@ class GlassOfficialNetwork(SIDTierT5Network):
     decoder: T5Decoder[GlassOfficialDecoderLayer]
     neighbours: Tensor | None
 
-    def __init__(self, ids: SemanticIds, features: NDArray[np.float32], config: GlassOfficialConfig) -> None:
-        super().__init__(ids, features, config, partial(GlassOfficialDecoderLayer, config))
+    def __init__(self, trie: PrefixTrie, features: NDArray[np.float32], config: GlassOfficialConfig) -> None:
+        super().__init__(trie, features, config, partial(GlassOfficialDecoderLayer, config))
         self.search = config.search
         self.project = nn.Linear(config.network.dim, config.network.dim)
-        self.register_buffer("neighbours", neighbours_of(ids, features, config.search), persistent=False)
+        self.register_buffer("neighbours", neighbours_of(trie.ids, features, config.search), persistent=False)
         self._indexes = SearchIndexes()
 
     def retrieve(self, long_term: LongTerm, first_codes: Tensor, first_token: int) -> list[RetrievedTokens]:
@@ -203,8 +204,8 @@ class GlassOfficialNetwork(SIDTierT5Network):
         attentions = [layer.retrieved_attention for layer in self.decoder.layers]
         return [RetrievedTokens(attention.prepare(table), bias, first_token) for attention in attentions]
 
-    def events_read(self, kept: Tensor, long_term: LongTerm, first_codes: Tensor) -> Tensor | None:
-        return (self._find(long_term, first_codes.unsqueeze(1)) != PAD).sum((1, 2))
+    def events_read(self, queries: QueryBatch, first_codes: Tensor) -> Tensor | None:
+        return (self._find(queries.long_term, first_codes.unsqueeze(1)) != PAD).sum((1, 2))
 
     def gates(self) -> Sequence[AdaptiveGatedFusion]:
         return [layer.fusion for layer in self.decoder.layers]
@@ -218,9 +219,9 @@ class GlassOfficialNetwork(SIDTierT5Network):
         )
 
 
-def official_network(ids: SemanticIds, features: NDArray[np.float32], config: GlassOfficialConfig) -> SIDTierT5Network:
+def official_network(trie: PrefixTrie, features: NDArray[np.float32], config: GlassOfficialConfig) -> SIDTierT5Network:
     """The network of a configuration: with the search, or the ablation without it."""
-    return (GlassOfficialNetwork if config.search.enabled else SIDTierT5Network)(ids, features, config)
+    return (GlassOfficialNetwork if config.search.enabled else SIDTierT5Network)(trie, features, config)
 
 
 class GlassOfficial(T5Recommender):
@@ -304,6 +305,6 @@ class GlassOfficial(T5Recommender):
         ),
     )
 
-    def build(self, train: TrainingData, ids: SemanticIds, context: FitContext) -> T5Network:
+    def build(self, train: TrainingData, trie: PrefixTrie, context: FitContext) -> T5Network:
         features = item_features(train, self.config.tokenizer.features, context.cache)
-        return official_network(ids, features, self.config)
+        return official_network(trie, features, self.config)

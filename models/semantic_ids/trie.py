@@ -42,6 +42,7 @@ class PrefixTrie:
     """
 
     def __init__(self, ids: SemanticIds, popularity: NDArray[np.int64], device: str) -> None:
+        self.ids = ids
         self.levels = ids.levels
         self.device = torch.device(device)
         order = np.lexsort((-popularity, *ids.codes.T[::-1]))

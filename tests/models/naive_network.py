@@ -19,6 +19,8 @@ from models.glass.glass import GlassNetwork, SIDTierNetwork
 from models.history.age_bias import AgeBias
 from models.history.copying import CopyHead
 from models.history.long_term import LongTerm, RaggedItems
+from models.semantic_ids.semantic_ids import SemanticIds
+from models.semantic_ids.trie import PrefixTrie
 
 Vector = np.ndarray
 
@@ -53,13 +55,18 @@ def long_term_of(rows: Sequence[Sequence[int]]) -> LongTerm:
     return LongTerm(ragged(rows), torch.arange(len(rows)), torch.tensor([len(row) for row in rows]))
 
 
+def trie_of(ids: SemanticIds) -> PrefixTrie:
+    """The trie of a catalogue whose items are all as popular."""
+    return PrefixTrie(ids, np.zeros(ids.n_items, dtype=np.int64), "cpu")
+
+
 def log_likelihood(network: CausalNetwork, recent: Sequence[int], long_term: Sequence[int], target: int) -> list[float]:
     """Log-probability of each code of `target` after `recent` events and the `long_term` events before them."""
     codes = [int(code) for code in network.codes[target]]
     answer = []
     for level, logits in enumerate(code_logits(network, recent, long_term, codes)):
         code = codes[level]
-        if network.renormalise:
+        if network.over_catalogue:
             logits = logits + only_continuing(network, codes[:level], len(logits))
         answer.append(float(logits[code] - np.log(np.exp(logits - logits.max()).sum()) - logits.max()))
     return answer

@@ -121,7 +121,7 @@ class Reference:
 
     def forced_ranks(self, codes: tuple[int, ...]) -> list[int]:
         logits = code_logits(self.network, self.recent, self.long_term, codes)
-        if self.network.renormalise:
+        if self.network.over_catalogue:
             logits = [
                 values + only_continuing(self.network, codes[:level], len(values))
                 for level, values in enumerate(logits)
@@ -158,7 +158,7 @@ def test_a_trace_is_that_of_a_search_over_every_path(name: str, exclude_seen: bo
         assert trace.in_beam[query].tolist() == kept
         assert trace.best_prefix[query].tolist() == [best[:d] == expected.target[:d] for d in levels]
         assert trace.forced_rank[query].tolist() == expected.forced_ranks(expected.target)
-        if network.renormalise:
+        if network.over_catalogue:
             assert trace.after_wrong[query].tolist() == [-1] * len(levels[1:])
         else:
             misled = expected.forced_ranks((expected.best_other(), *expected.target[1:]))

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from naive_network import long_term_of, naive_search, ragged, randomise
+from naive_network import long_term_of, naive_search, ragged, randomise, trie_of
 from pydantic import ValidationError
 from torch import Tensor
 
@@ -44,7 +44,7 @@ FEATURES = np.random.default_rng(4).normal(size=(N_ITEMS, 6)).astype(np.float32)
 def network_of(**config: Any) -> SIDTierNetwork:
     torch.manual_seed(0)
     ids = with_disambiguation(np.random.default_rng(1).integers(0, 3, (N_ITEMS, 2)), (3, 3))
-    network = glass_network(ids, FEATURES, GlassConfig.model_validate(SMALL | config))
+    network = glass_network(trie_of(ids), FEATURES, GlassConfig.model_validate(SMALL | config))
     randomise(network)
     return network.eval()
 
