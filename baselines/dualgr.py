@@ -62,14 +62,14 @@ class BranchRouter(nn.Module):
         self.query = nn.Linear(dim, dim, bias=False)
         self.scale = nn.Parameter(torch.tensor(5.0))
 
-    def forward(self, state: Tensor, short: Tensor, long: Tensor, found: Tensor) -> Tensor:
+    def forward(self, state: Tensor, short: Tensor, long: Tensor, present: Tensor) -> Tensor:
         """The long branch's share of what a token reads.
 
         Args:
             state: Normalised decoder states `[..., dim]`.
             short: Read from the short branch `[..., dim]`.
             long: Read from the long branch `[..., dim]`.
-            found: bool, broadcast to `[..., 1]`, whether the long branch has anything.
+            present: bool, broadcast to `[..., 1]`, whether the long branch has anything.
 
         Returns:
             `[..., 1]` within 0 .. 1, one of both if hard; 0 where the long branch has nothing.
@@ -79,7 +79,7 @@ class BranchRouter(nn.Module):
         share = torch.sigmoid(self.scale * nearer).unsqueeze(-1)
         if self.kind == "hard":
             share = (nearer > 0).unsqueeze(-1) + (share - share.detach())
-        return share * found
+        return share * present
 
 
 class DualGRDecoderLayer(DecoderLayer):
@@ -101,7 +101,7 @@ class DualGRDecoderLayer(DecoderLayer):
     ) -> Tensor:
         """Routes each token between its short read and its long one: of all level-1 codes first, then of one bucket.
 
-        The memory's first `n_codes` rows are the long branch's and are kept from the short one; `retrieved` is the
+        The memory's first `n_codes` rows are the long branch's and are hidden from the short one; `retrieved` is the
         bucket of the first code.
         """
         n = self.n_codes
@@ -119,7 +119,7 @@ class DualGRDecoderLayer(DecoderLayer):
         if retrieved is not None:
             later = normed[:, :, first:]
             long = torch.cat([long, self.cross_attention(later, retrieved.key_value, retrieved.bias)], dim=2)
-            present = torch.cat([present, retrieved.found.expand(*later.shape[:3], 1)], dim=2)
+            present = torch.cat([present, retrieved.present.expand(*later.shape[:3], 1)], dim=2)
         share = self.router(normed, short, long, present)
         if self.observe is not None:
             self.observe(share[:, :, first:])
@@ -163,9 +163,9 @@ class DualGRNetwork(CausalNetwork):
 
     def retrieve(self, long_term: LongTerm, known: Tensor, first_token: int) -> Retrieval:
         index = self._indexes.of(long_term.events, self.codes[:, 0], self.codebook_size)
-        place = index.search(long_term.rows, long_term.ends, known[..., 0], self.bucket_limit)
+        retrieved = index.search(long_term.rows, long_term.ends, known[..., 0], self.bucket_limit)
         attentions = [layer.cross_attention for layer in self.decoder.layers]
-        return prepare_retrieved(place, long_term.events, self._embed_retrieved, attentions, first_token)
+        return prepare_retrieved(retrieved, long_term.events, self._embed_retrieved, attentions, first_token)
 
     def gates(self) -> Sequence[Gate]:
         return list(self.decoder.layers)

@@ -59,7 +59,7 @@ class CausalNetwork(SIDGenerator):
         make_layer = decoder_layer or partial(DecoderLayer, network)
         self.decoder = Decoder(network, length, [make_layer() for _ in range(network.decoder_layers)])
         self.copy_short = CopyHead(network.dim, self.levels) if config.copying else None
-        self.copy_found = CopyHead(network.dim, self.levels) if config.copying and searches else None
+        self.copy_retrieved = CopyHead(network.dim, self.levels) if config.copying and searches else None
 
     def prefix(self, long_term: LongTerm) -> Tensor | None:
         """Tokens `[batch, n_prefix, dim]` that summarise the long-term history before anything is generated."""
@@ -75,7 +75,7 @@ class CausalNetwork(SIDGenerator):
         """
         return None
 
-    def searchable(self, long_term: LongTerm, kept: Tensor) -> LongTerm:
+    def searchable(self, long_term: LongTerm, n_events: Tensor) -> LongTerm:
         """The events that a search for each position may find: all but the `unsearched` ones before its target.
 
         For a query these are the long-term history. A training window often begins later, and its first targets would
@@ -83,25 +83,25 @@ class CausalNetwork(SIDGenerator):
 
         Args:
             long_term: Of the batch, with `ends` int64 `[batch]`.
-            kept: int64 `[batch or 1, positions]`, how many events of the window come before each target.
+            n_events: int64 `[batch or 1, positions]`, how many events of the window come before each target.
         """
-        return replace(long_term, ends=(long_term.ends.unsqueeze(1) + kept - self.unsearched).clamp(min=0))
+        return replace(long_term, ends=(long_term.ends.unsqueeze(1) + n_events - self.unsearched).clamp(min=0))
 
     def events_read(self, queries: QueryBatch, first_codes: Tensor) -> Tensor | None:
         searchable = self.searchable(queries.long_term, queries.n_events.unsqueeze(1))
         retrieval = self.retrieve(searchable, first_codes[:, None, None], first_token=1)
         return events_read(_layers(retrieval))
 
-    def ages(self, searchable: LongTerm, place: Tensor) -> Tensor:
-        """How many events before its target each found one lies: int64 `[batch, positions, r]`, 1 is the last.
+    def ages(self, searchable: LongTerm, index: Tensor) -> Tensor:
+        """How many events before its target each retrieved one lies: int64 `[batch, positions, r]`, 1 is the last.
 
         Args:
             searchable: What was searched.
-            place: int64 `[batch, positions, r]`, places in its ragged array; the answer for `PAD` means nothing.
+            index: int64 `[batch, positions, r]`, into its ragged array; the age of `PAD` means nothing.
         """
         ends = searchable.ends.unsqueeze(1) if searchable.ends.ndim == 1 else searchable.ends
         target = searchable.events.offsets[searchable.rows].unsqueeze(1) + ends + self.unsearched
-        return target.unsqueeze(-1) - place
+        return target.unsqueeze(-1) - index
 
     def encode(self, items: Tensor, long_term: LongTerm) -> Tensor:
         """Encoder output `[batch, 1 + n_prefix + length, dim]` for items int64 `[batch, length]`, padded with `PAD`."""
@@ -142,18 +142,18 @@ class CausalNetwork(SIDGenerator):
             logits = copy.added_to(logits, level)
         return logits
 
-    def _copyable_short(self, encoded: Tensor, items: Tensor, kept: Tensor) -> CopyableEvents | None:
+    def _copyable_short(self, encoded: Tensor, items: Tensor, n_events: Tensor) -> CopyableEvents | None:
         """The short-term events before each target, known by their encoder states; None where nothing is copied.
 
         Args:
             encoded: float32 `[batch, 1 + n_prefix + length, dim]`.
             items: int64 `[batch, length]`, padded with `PAD`.
-            kept: int64 `[batch or 1, positions]`, how many of the events come before each target.
+            n_events: int64 `[batch or 1, positions]`, how many of the events come before each target.
         """
         if self.copy_short is None:
             return None
         key = self.copy_short.key(encoded[:, -items.shape[1] :]).unsqueeze(1)
-        age = kept.unsqueeze(-1) - torch.arange(items.shape[1], device=items.device)
+        age = n_events.unsqueeze(-1) - torch.arange(items.shape[1], device=items.device)
         present = (items != PAD).unsqueeze(1) & (age > 0)
         return CopyableEvents(key, self.codes[items.clamp(min=0)].unsqueeze(1), age, present)
 
@@ -172,26 +172,28 @@ class CausalNetwork(SIDGenerator):
             known: int64 `[batch, positions, n_known]`, the codes that the last state knows.
             short: The short-term events.
             searchable: What was searched.
-            retrieval: What the search found, if there was one.
+            retrieval: What the search retrieved, if there was one.
         """
         copies = []
         if self.copy_short is not None and short is not None:
             copies.append(self.copy_short(hidden, known, short))
-        if self.copy_found is not None and retrieval is not None:
-            place = retrieval.place
-            key = F.embedding(retrieval.row, self.copy_found.key(retrieval.embedded))
-            found = CopyableEvents(key, self.codes[retrieval.items], self.ages(searchable, place), place != PAD)
-            # The begin token, if its state is here, knows no first code that a search could have found events for.
+        if self.copy_retrieved is not None and retrieval is not None:
+            index = retrieval.index
+            key = F.embedding(retrieval.row, self.copy_retrieved.key(retrieval.embedded))
+            events = CopyableEvents(key, self.codes[retrieval.items], self.ages(searchable, index), index != PAD)
+            # The begin token, if its state is here, knows no first code by which a search could retrieve events.
             begin = max(hidden.shape[2] - known.shape[-1], 0)
-            copies.append(self.copy_found(hidden[:, :, begin:], known, found))
+            copies.append(self.copy_retrieved(hidden[:, :, begin:], known, events))
         return copies
 
-    def _forced(self, items: Tensor, kept: Tensor, codes: Tensor, long_term: LongTerm) -> tuple[Tensor, list[Copies]]:
+    def _forced(
+        self, items: Tensor, n_events: Tensor, codes: Tensor, long_term: LongTerm
+    ) -> tuple[Tensor, list[Copies]]:
         """Decoder states under teacher forcing, where retrieval, too, uses the target's own first code.
 
         Args:
             items: int64 `[batch, length]`, padded with `PAD`.
-            kept: int64 `[batch or 1, positions]`, how many of the events come before each target.
+            n_events: int64 `[batch or 1, positions]`, how many of the events come before each target.
             codes: int64 `[batch, positions, levels]`, the targets.
             long_term: Of the batch.
 
@@ -200,13 +202,13 @@ class CausalNetwork(SIDGenerator):
             and what may be copied.
         """
         encoded = self.encode(items, long_term)
-        memory = self.decoder.read(encoded, kept + self.n_prefix)
+        memory = self.decoder.read(encoded, n_events + self.n_prefix)
         begin = self.decoder.begin.expand(*codes.shape[:2], -1)
         known = [self.embedding.code(level, codes[..., level]) for level in range(self.levels - 1)]
-        searchable = self.searchable(long_term, kept)
+        searchable = self.searchable(long_term, n_events)
         retrieval = self.retrieve(searchable, codes[..., :-1], first_token=1) if self.levels > 1 else None
         hidden = self.decoder(torch.stack([begin, *known], dim=2), memory, _layers(retrieval))
-        short = self._copyable_short(encoded, items, kept)
+        short = self._copyable_short(encoded, items, n_events)
         return hidden, self._copies(hidden, codes[..., :-1], short, searchable, retrieval)
 
     def generate(self, queries: QueryBatch, width: int, observe: Callable[[BeamStep], None] | None = None) -> Beams:

@@ -107,8 +107,8 @@ class Encoder(nn.Module):
         """
         parts = [self.start.expand(len(events), 1, -1), *([] if prefix is None else [prefix]), events]
         hidden = self.dropout(torch.cat(parts, dim=1))
-        place = torch.arange(hidden.shape[1], device=hidden.device)
-        distance = place[:, None] - place[None, :]
+        position = torch.arange(hidden.shape[1], device=hidden.device)
+        distance = position[:, None] - position[None, :]
         bias = self.bias(distance).masked_fill(distance < 0, -torch.inf)
         for layer in self.layers:
             hidden = layer(hidden, bias)
@@ -117,19 +117,19 @@ class Encoder(nn.Module):
 
 @dataclass
 class Retrieved:
-    """Items found in the long-term history, prepared for one decoder layer.
+    """Items retrieved from the long-term history, prepared for one decoder layer.
 
     Attributes:
         key_value: Keys and values `[batch, positions, heads, r, head_dim]`.
         bias: `[batch, positions, 1 or heads, 1 or n_known, r]`, one row for all tokens or one for each of the last;
-            -inf where nothing was found, in all heads and rows alike.
-        found: bool `[batch, positions, 1, 1]`, whether anything was.
+            -inf where nothing was retrieved, in all heads and rows alike.
+        present: bool `[batch, positions, 1, 1]`, whether anything was retrieved.
         first_token: The first token that may read them: earlier ones don't know the first code yet.
     """
 
     key_value: tuple[Tensor, Tensor]
     bias: Tensor
-    found: Tensor
+    present: Tensor
     first_token: int
 
 
@@ -214,11 +214,11 @@ class Decoder(nn.Module, Generic[Layer]):
 
         Args:
             encoded: float32 `[batch, m, dim]`.
-            positions: int64 `[batch or 1, positions]`, the last place of `encoded` that each target may see.
+            positions: int64 `[batch or 1, positions]`, the last row of `encoded` that each target may see.
         """
-        place = torch.arange(encoded.shape[1], device=encoded.device)
-        distance = place[:, None] - place
-        # One row for every last place, looked up for the targets: the gradient of so few rows is a fast one.
+        position = torch.arange(encoded.shape[1], device=encoded.device)
+        distance = position[:, None] - position
+        # One row for every last position, looked up for the targets: the gradient of so few rows is a fast one.
         row = self.bias(distance).masked_fill(distance < 0, -torch.inf).movedim(0, 1)
         bias = F.embedding(positions, row.flatten(1)).unflatten(-1, row.shape[1:]).transpose(1, 2)
         return Memory([layer.cross_attention.prepare(encoded) for layer in self.layers], bias)
@@ -232,12 +232,12 @@ class Decoder(nn.Module, Generic[Layer]):
     ) -> Tensor:
         """Hidden states for embedded tokens `[batch, positions, tokens, dim]`, continuing what `cache` holds."""
         hidden = self.dropout(tokens)
-        kept: list[tuple[Tensor, Tensor]] = []
+        key_values: list[tuple[Tensor, Tensor]] = []
         for index, layer in enumerate(self.layers):
             own = cache.key_values[index] if cache and cache.key_values else None
-            found = None if retrieved is None else retrieved[index]
-            hidden, key_value = layer(hidden, own, memory.key_values[index], memory.bias, found)
-            kept.append(key_value)
+            of_layer = None if retrieved is None else retrieved[index]
+            hidden, key_value = layer(hidden, own, memory.key_values[index], memory.bias, of_layer)
+            key_values.append(key_value)
         if cache is not None:
-            cache.key_values = kept
+            cache.key_values = key_values
         return self.norm(hidden)

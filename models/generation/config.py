@@ -21,9 +21,9 @@ class GenerativeConfig(Config):
             that lead on to a semantic ID of the "catalogue". The latter spares the network from learning which
             these are.
         copying: Whether a level's probability is shared with copying the codes of events that the model reads: the
-            short-term ones and those that a search found. Neither TIGER nor GLASS copies; for histories in which
+            short-term ones and those that a search retrieved. Neither TIGER nor GLASS copies; for histories in which
             single items come back.
-        beam: Width of the beam search; at least as wide as the list that is asked for.
+        beam: Width of the beam search; never narrower than the list to be recommended.
         tokenizer: How items become semantic IDs.
         network: Size of the encoder-decoder.
         training: Schedule and stopping.

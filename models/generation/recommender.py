@@ -136,9 +136,9 @@ class GenerativeRecommender(Recommender, Generic[Network]):
         trie = self.network.trie
         leaves, answered = beams.leaves.clamp(min=0), (beams.scores > -torch.inf) & (beams.leaves >= 0)
         first, last = trie.first_item[leaves], trie.first_item[leaves + 1]
-        place = first.unsqueeze(-1) + torch.arange(int((last - first).max()), device=first.device)
-        offered = (place < last.unsqueeze(-1)) & answered.unsqueeze(-1)
-        items = trie.items[place.clamp(max=len(trie.items) - 1)]
+        index = first.unsqueeze(-1) + torch.arange(int((last - first).max()), device=first.device)
+        offered = (index < last.unsqueeze(-1)) & answered.unsqueeze(-1)
+        items = trie.items[index.clamp(max=len(trie.items) - 1)]
         if seen is not None:
             offered = offered & ~seen.gather(1, items.flatten(1)).view_as(offered)
         scores = beams.scores.unsqueeze(-1).expand_as(items)

@@ -1,4 +1,4 @@
-"""What `models.generation.recommender.GenerativeRecommender` asks of a network that generates semantic IDs."""
+"""What `models.generation.recommender.GenerativeRecommender` needs of a network that generates semantic IDs."""
 
 from __future__ import annotations
 

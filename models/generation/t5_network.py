@@ -25,7 +25,7 @@ from models.semantic_ids.trie import PrefixTrie
 from models.training.loop import TrainingConfig
 
 PAD_TOKEN = 0
-"""The token of an empty place in the history."""
+"""The token of padding, where a history has no event."""
 
 
 class T5GenerativeConfig(GenerativeConfig):
@@ -181,9 +181,9 @@ class T5Network(SIDGenerator):
     def encode(self, items: Tensor, long_term: LongTerm) -> Memory:
         """Encodes recent items int64 `[batch, short_term]`, left-aligned and padded with `PAD`, for the decoder."""
         length = items.shape[1]
-        # Padding goes in front, so that the newest event always stands at the same place.
-        place = torch.arange(length, device=items.device) - (items == PAD).sum(1, keepdim=True)
-        items = torch.where(place >= 0, items.gather(1, place.clamp(min=0)), PAD)
+        # Padding goes in front, so that the newest event always stands at the same position.
+        position = torch.arange(length, device=items.device) - (items == PAD).sum(1, keepdim=True)
+        items = torch.where(position >= 0, items.gather(1, position.clamp(min=0)), PAD)
         tokens = self.tokens[items].flatten(1)
         embedded, visible = self.join(self.embedding(tokens), tokens != PAD_TOKEN, long_term)
         hidden_keys = hide(visible)
@@ -234,7 +234,7 @@ class T5Network(SIDGenerator):
         """See `SIDGenerator.generate`.
 
         Log-probabilities are those of the whole vocabulary, but only codes of the level that is being generated
-        compete: the official code lets tokens of other levels take places in the beam, where they match nothing.
+        compete: the official code lets tokens of other levels take up the beam, where they match nothing.
         """
         memory = self.encode(queries.items, queries.long_term)
         cache = DecoderCache()

@@ -47,7 +47,7 @@ def distance_bucket(distance: Tensor, buckets: int, max_distance: int) -> Tensor
     rest widen logarithmically up to `max_distance`.
 
     Args:
-        distance: int64, place of the key minus place of the query.
+        distance: int64, position of the key minus position of the query.
         buckets: In all.
         max_distance: Distances from here on share the last bucket of their direction.
     """
@@ -65,7 +65,7 @@ class T5RelativeBias(nn.Module):
 
     Args:
         config: Size.
-        length: Most places of a sequence.
+        length: Most positions of a sequence.
     """
 
     bucket: Tensor
@@ -73,12 +73,12 @@ class T5RelativeBias(nn.Module):
     def __init__(self, config: T5Config, length: int) -> None:
         super().__init__()
         self.table = nn.Embedding(config.buckets, config.heads)
-        place = torch.arange(length)
-        bucket = distance_bucket(place[None, :] - place[:, None], config.buckets, config.max_distance)
+        position = torch.arange(length)
+        bucket = distance_bucket(position[None, :] - position[:, None], config.buckets, config.max_distance)
         self.register_buffer("bucket", bucket, persistent=False)
 
     def forward(self, first: int, last: int) -> Tensor:
-        """Bias `[heads, last - first, last]` of queries at places `first .. last - 1` for the keys before `last`."""
+        """Bias `[heads, last - first, last]` of queries at positions `first .. last - 1` for the keys before `last`."""
         return self.table(self.bucket[first:last, :last]).movedim(-1, 0)
 
 
@@ -159,15 +159,15 @@ def hide(visible: Tensor) -> Tensor:
 
 @dataclass
 class RetrievedTokens:
-    """Tokens found in the long-term history, prepared for one decoder layer.
+    """Tokens retrieved from the long-term history, prepared for one decoder layer.
 
-    Retrieved tokens carry no position, so that a token's key and value are the same wherever it is found. Attention to
+    Retrieved tokens carry no position, so that a token's key and value are the same wherever it was. Attention to
     a bag of tokens is therefore attention to the whole vocabulary with the logarithm of each token's count as its bias:
     no key is ever copied for a query.
 
     Attributes:
         key_value: Keys and values of the vocabulary, `[heads, vocabulary, head_dim]`.
-        bias: float32 `[batch, beams, vocabulary]`, log of the count of each token; -inf where it wasn't found.
+        bias: float32 `[batch, beams, vocabulary]`, log of the count of each token; -inf where it wasn't retrieved.
         first_token: The first of the decoder's tokens that may read them: earlier ones don't know the first code yet.
     """
 
@@ -269,12 +269,12 @@ class T5Decoder(nn.Module, Generic[Layer]):
         ahead = torch.ones(tokens.shape[2], total, dtype=torch.bool, device=tokens.device).triu(known + 1)
         own_bias = self.bias(known, total).masked_fill(ahead, -torch.inf)
         hidden = self.dropout(tokens)
-        kept: list[tuple[Tensor, Tensor]] = []
+        key_values: list[tuple[Tensor, Tensor]] = []
         for index, layer in enumerate(self.layers):
             own = cache.key_values[index] if cache and cache.key_values else None
-            found = None if retrieved is None else retrieved[index]
-            hidden, key_value = layer(hidden, own, own_bias, memory.key_values[index], memory.bias, found)
-            kept.append(key_value)
+            of_layer = None if retrieved is None else retrieved[index]
+            hidden, key_value = layer(hidden, own, own_bias, memory.key_values[index], memory.bias, of_layer)
+            key_values.append(key_value)
         if cache is not None:
-            cache.key_values = kept
+            cache.key_values = key_values
         return self.norm(hidden)

@@ -43,7 +43,7 @@ class Seq2SeqConfig(Config):
 
 
 class Layers(nn.ModuleList, Generic[Layer]):
-    """A `ModuleList` that says of which type its modules are, so that their own attributes can be asked for."""
+    """A `ModuleList` that says of which type its modules are, so that their own attributes are known."""
 
     def __iter__(self) -> Iterator[Layer]:
         return cast(Iterator[Layer], super().__iter__())

@@ -62,9 +62,9 @@ class SearchConfig(Config):
 
     Attributes:
         enabled: Whether the decoder searches.
-        limit: Most recent items kept of a search.
+        limit: Most recent items that a search retrieves.
         neighbours: Codes that may join a search (semantic neighbour augmentation). 0: never.
-        threshold: tau, they join where fewer own items were found.
+        threshold: tau, they join where fewer own items were retrieved.
         stop_gradient: Whether retrieved items leave the code embeddings untouched in training (official code).
     """
 
@@ -83,7 +83,7 @@ class GlassSearchConfig(SearchConfig):
             in which a recent event predicts its own return: attention over events of one first code copies them more
             easily than the encoder's output does.
         age_bias: Whether attention to retrieved events learns a bias for how many events ago each lies. Without one,
-            what a search found yesterday and a year ago look alike.
+            an event of yesterday and one of a year ago look alike.
         prefix_bias: Whether attention to retrieved events learns a bias for how many of the codes generated so far each
             one's item has: the search by the first code goes on, softly, with the later ones.
     """
@@ -175,7 +175,7 @@ class GlassDecoderLayer(DecoderLayer):
         later = normed[:, :, first:]
         bias = retrieved.bias[..., -later.shape[2] :, :]
         read = self.retrieved_attention(later, retrieved.key_value, bias)
-        fused = self.fusion(later, short[:, :, first:], read, retrieved.found)
+        fused = self.fusion(later, short[:, :, first:], read, retrieved.present)
         return torch.cat([short[:, :, :first], fused], dim=2)
 
 
@@ -230,19 +230,21 @@ class GlassNetwork(SIDTierNetwork):
         self._indexes = SearchIndexes()
 
     def retrieve(self, long_term: LongTerm, known: Tensor, first_token: int) -> Retrieval:
-        place = self._index_of(long_term.events).search(
+        index = self._index_of(long_term.events).search(
             long_term.rows, long_term.ends, known[..., 0], self.search.limit, self.neighbours, self.search.threshold
         )
         layers = self.decoder.layers
         attentions = [layer.retrieved_attention for layer in layers]
-        found = prepare_retrieved(place, long_term.events, self._embed_retrieved, attentions, first_token)
+        retrieval = prepare_retrieved(index, long_term.events, self._embed_retrieved, attentions, first_token)
         if self.search.age_bias:
-            age = self.ages(long_term, place)
-            found = found.with_biases([layer.age_bias(age) for layer in layers if layer.age_bias is not None])
+            age = self.ages(long_term, index)
+            retrieval = retrieval.with_biases([layer.age_bias(age) for layer in layers if layer.age_bias is not None])
         if self.search.prefix_bias:
-            agree = agreement(known, self.codes[found.items])
-            found = found.with_biases([layer.prefix_bias(agree) for layer in layers if layer.prefix_bias is not None])
-        return found
+            agree = agreement(known, self.codes[retrieval.items])
+            retrieval = retrieval.with_biases(
+                [layer.prefix_bias(agree) for layer in layers if layer.prefix_bias is not None]
+            )
+        return retrieval
 
     def gates(self) -> Sequence[AdaptiveGatedFusion]:
         return [layer.fusion for layer in self.decoder.layers]

@@ -154,7 +154,7 @@ class SIDTierT5Network(T5Network):
         decoder_layer: Callable[[], T5DecoderLayer] | None = None,
     ) -> None:
         super().__init__(trie, config, decoder_layer, int(config.sid_tier.enabled))
-        self.place = config.sid_tier.place
+        self.token_place = config.sid_tier.place
         self.sid_tier = None
         if config.sid_tier.enabled:
             edges = config.sid_tier.edges
@@ -166,7 +166,7 @@ class SIDTierT5Network(T5Network):
         if self.sid_tier is None:
             return events, visible
         token, always = self.sid_tier(long_term), torch.ones_like(visible[:, :1])
-        if self.place == "first":
+        if self.token_place == "first":
             return torch.cat([token, events], dim=1), torch.cat([always, visible], dim=1)
         return torch.cat([events, token], dim=1), torch.cat([visible, always], dim=1)
 
@@ -191,13 +191,13 @@ class GlassOfficialNetwork(SIDTierT5Network):
         self._indexes = SearchIndexes()
 
     def retrieve(self, long_term: LongTerm, first_codes: Tensor, first_token: int) -> list[RetrievedTokens]:
-        events, place = long_term.events, self._find(long_term, first_codes)
-        items = look_up(events.items, place).masked_fill(place == PAD, PAD)
+        events, index = long_term.events, self._find(long_term, first_codes)
+        items = look_up(events.items, index).masked_fill(index == PAD, PAD)
         tokens = self.tokens[items].flatten(2)
         counts = torch.zeros((*first_codes.shape, self.vocabulary.used), device=tokens.device)
         counts.scatter_add_(2, tokens, torch.ones_like(tokens, dtype=counts.dtype))
-        found = (tokens != PAD_TOKEN).any(-1)
-        counts[..., PAD_TOKEN] *= ~found  # padding is read where there is nothing else
+        present = (tokens != PAD_TOKEN).any(-1)
+        counts[..., PAD_TOKEN] *= ~present  # padding is read where there is nothing else
         table = self.embedding.weight[: self.vocabulary.used]
         table = self.project(table.detach() if self.search.stop_gradient else table)
         bias = counts.log()
@@ -211,7 +211,7 @@ class GlassOfficialNetwork(SIDTierT5Network):
         return [layer.fusion for layer in self.decoder.layers]
 
     def _find(self, long_term: LongTerm, first_codes: Tensor) -> Tensor:
-        """Places of retrieved events int64 `[batch, beams, limit]`, padded with `PAD`."""
+        """Indices of retrieved events int64 `[batch, beams, limit]`, padded with `PAD`."""
         index = self._indexes.of(long_term.events, self.codes[:, 0], self.codebook_sizes[0])
         search = self.search
         return index.search(

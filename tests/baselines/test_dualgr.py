@@ -225,7 +225,7 @@ def test_the_bucket_is_limited_to_its_most_recent_events() -> None:
         for code in range(CODEBOOK):
             expected = bucket(network, long_term, code)
             assert (prepared.bias[0, code] == 0).sum().item() == len(expected) or not expected
-            assert bool(prepared.found[0, code]) == bool(expected)
+            assert bool(prepared.present[0, code]) == bool(expected)
             if expected:
                 vectors = torch.from_numpy(np.stack(expected)).float()
                 key, _ = layer.cross_attention.prepare(vectors)

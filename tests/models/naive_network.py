@@ -95,10 +95,10 @@ def code_logits(
         if network.copy_short is not None:
             short = zip(recent, encoded[len(encoded) - len(recent) :], range(len(recent), 0, -1), strict=True)
             logits = _with_copies(network.copy_short, network, logits, state, codes[:level], list(short))
-        if network.copy_found is not None and level > 0:
+        if network.copy_retrieved is not None and level > 0:
             places = naive_search(network, findable, codes[0])
             found = [(findable[place], _retrieved(network, findable[place]), length - place) for place in places]
-            logits = _with_copies(network.copy_found, network, logits, state, codes[:level], found)
+            logits = _with_copies(network.copy_retrieved, network, logits, state, codes[:level], found)
         answer.append(logits)
     return answer
 

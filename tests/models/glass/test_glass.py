@@ -248,9 +248,9 @@ def test_inference_retrieves_what_training_retrieved_for_the_same_split() -> Non
             inference = network.retrieve(at_inference, codes[None, :, None], first_token=0).layers
             for ours, theirs in zip(training, inference, strict=True):
                 assert torch.equal(ours.bias[row], theirs.bias[0])
-                assert torch.equal(ours.found[row], theirs.found[0])
+                assert torch.equal(ours.present[row], theirs.present[0])
                 visible = theirs.bias[0, :, 0, 0] == 0
-                found = theirs.found[0, :, 0, 0]
+                found = theirs.present[0, :, 0, 0]
                 for code in codes[found]:
                     for side in (0, 1):
                         torch.testing.assert_close(
