@@ -74,6 +74,10 @@ def top_k(scores: NDArray[np.floating[Any]], k: int) -> tuple[NDArray[np.int64],
 
     Returns:
         int64 and float `[rows, min(k, columns)]`.
+
+    >>> index, values = top_k(np.array([[0.5, 2.0, 1.0, 2.0]]), k=3)
+    >>> index.tolist(), values.tolist()
+    ([[1, 3, 2]], [[2.0, 2.0, 1.0]])
     """
     rows, columns = scores.shape
     k = min(k, columns)

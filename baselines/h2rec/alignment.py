@@ -15,6 +15,9 @@ def common_prefix(codes: Tensor) -> Tensor:
 
     Returns:
         float32 `[n, n]` within 0 .. 1, in steps of a level; 1 on the diagonal.
+
+    >>> common_prefix(torch.tensor([[4, 1], [4, 2], [3, 1]])).tolist()
+    [[1.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
     same = torch.ones((len(codes), len(codes)), dtype=torch.bool, device=codes.device)
     common = torch.zeros(same.shape, device=codes.device)

@@ -53,6 +53,13 @@ def similarity_tiers(
 
     Returns:
         uint8 `[n_items, codebook_size]`, `0 .. tiers - 1`.
+
+    Three items against two prototypes, in the four tiers of the official code:
+
+    >>> features = np.array([[1, 0], [0, 1], [1, 1]], dtype=np.float32)
+    >>> prototypes = np.array([[1, 0], [-1, 20]], dtype=np.float32)
+    >>> similarity_tiers(features, prototypes, np.array([-0.1, 0.0, 0.1])).tolist()
+    [[3, 1], [2, 3], [3, 3]]
     """
     tiers = np.empty((len(features), len(prototypes)), dtype=np.uint8)
     directions = _unit(prototypes).T
@@ -73,6 +80,16 @@ def tier_counts(tiers: Tensor, n_tiers: int, long_term: LongTerm) -> Tensor:
     Returns:
         float32 `[batch, codebook_size, n_tiers]`: counts divided by the length of the history; each code's row sums
         to 1, or to 0 where the history is empty.
+
+    Item 0 lies in tier 1 of both codes, item 1 in tier 0 of the first and tier 1 of the second. Of four events, three
+    before the end of the long-term history, two are item 0:
+
+    >>> from models.history.long_term import RaggedItems
+    >>> events = RaggedItems(torch.tensor([0, 1, 0, 1]), torch.tensor([0, 4]))
+    >>> history = LongTerm(events, rows=torch.tensor([0]), ends=torch.tensor([3]))
+    >>> tier_counts(torch.tensor([[1, 1], [0, 1]], dtype=torch.uint8), 2, history)
+    tensor([[[0.3333, 0.6667],
+             [0.0000, 1.0000]]])
     """
     codebook_size, batch, ends = tiers.shape[1], len(long_term.rows), long_term.ends
     sequence, items = long_term.flattened()

@@ -41,6 +41,14 @@ def agreement(known: Tensor, codes: Tensor) -> Tensor:
 
     Returns:
         bool `[batch, positions, n_known, r]`.
+
+    After the codes (1, 0), of three events one agrees in both, one in the first only, and one in none: that its second
+    code is the same counts for nothing.
+
+    >>> known = torch.tensor([[[1, 0]]])
+    >>> codes = torch.tensor([[[[1, 0, 5], [1, 2, 5], [3, 0, 5]]]])
+    >>> agreement(known, codes)[0, 0].tolist()
+    [[True, True, False], [True, False, False]]
     """
     n_known = known.shape[-1]
     same = known.unsqueeze(2) == codes[..., :n_known]

@@ -25,6 +25,18 @@ class SemanticSearchIndex:
         offsets: int64 `[n_rows + 1]`.
         first_codes: int64 `[n_items]`, first-level code of each item.
         codebook_size: K0.
+
+    A history of items 0, 1, 2, 1, 0, of which 0 and 2 have the first-level code 0; event 4 lies after the long-term
+    history, which ends before position 4:
+
+    >>> index = SemanticSearchIndex(
+    ...     items=torch.tensor([0, 1, 2, 1, 0]),
+    ...     offsets=torch.tensor([0, 5]),
+    ...     first_codes=torch.tensor([0, 1, 0]),
+    ...     codebook_size=2,
+    ... )
+    >>> index.search(rows=torch.tensor([0]), ends=torch.tensor([4]), codes=torch.tensor([[0, 1]]), limit=3).tolist()
+    [[[2, 0, -1], [3, 1, -1]]]
     """
 
     def __init__(self, items: Tensor, offsets: Tensor, first_codes: Tensor, codebook_size: int) -> None:

@@ -47,6 +47,12 @@ def with_disambiguation(semantic_codes: NDArray[np.int64], codebook_sizes: tuple
     Args:
         semantic_codes: int64 `[n_items, semantic_levels]`.
         codebook_sizes: Codes per semantic level.
+
+    >>> ids = with_disambiguation(np.array([[0, 2], [1, 1], [0, 2]]), codebook_sizes=(2, 3))
+    >>> ids.codes.tolist()
+    [[0, 2, 0], [1, 1, 0], [0, 2, 1]]
+    >>> ids.codebook_sizes, ids.sid_of_item.tolist()
+    ((2, 3, 2), [0, 1, 0])
     """
     group, _ = _groups(semantic_codes)
     order = np.argsort(group, kind="stable")
@@ -92,7 +98,11 @@ def level_health(ids: SemanticIds) -> list[dict[str, float | int | str]]:
 
 
 def collision_rate(codes: NDArray[np.int64]) -> float:
-    """Share of items that have the same codes as some other item."""
+    """Share of items that have the same codes as some other item.
+
+    >>> collision_rate(np.array([[0, 2], [1, 1], [0, 2], [1, 0]]))
+    0.5
+    """
     group, size = _groups(codes)
     return float((size[group] > 1).mean())
 

@@ -39,6 +39,23 @@ class PrefixTrie:
         popularity: int64 `[n_items]`; items that share a leaf are ordered by it (most first, ties by item index),
             which looks at no target.
         device: Where the arrays live.
+
+    Four items, two of which share the semantic ID (1, 1); of these the more popular comes first:
+
+    >>> ids = SemanticIds(np.array([[0, 2], [1, 1], [1, 1], [1, 0]]), codebook_sizes=(2, 3), semantic_levels=2)
+    >>> trie = PrefixTrie(ids, popularity=np.array([5, 1, 9, 2]), device="cpu")
+    >>> [trie.n_nodes(level) for level in (0, 1, 2)]
+    [1, 2, 3]
+    >>> trie.leaf_of_item.tolist(), trie.items.tolist()
+    ([0, 2, 2, 1], [0, 3, 2, 1])
+
+    After the code 1, which is node 1 of level 1, only the codes 0 and 1 lead on to an item; code 2 never does there:
+
+    >>> children = trie.children(1, torch.tensor([1]))
+    >>> children.codes[children.valid].tolist()
+    [0, 1]
+    >>> trie.only_children(1, torch.tensor([1]), torch.zeros(1, 3)).tolist()
+    [[0.0, 0.0, -inf]]
     """
 
     def __init__(self, ids: SemanticIds, popularity: NDArray[np.int64], device: str) -> None:
