@@ -17,7 +17,7 @@ from models.training.loop import TrainingConfig
 
 
 class GRU4RecConfig(NextItemConfig):
-    """Configuration of GRU4Rec; widths, dropout and length are RecBole's, by RecBole's names.
+    """Configures GRU4Rec; widths, dropout and length are RecBole's, by RecBole's names.
 
     Attributes:
         embedding_size: Width of the item embeddings.
@@ -35,7 +35,7 @@ class GRU4RecConfig(NextItemConfig):
 
 
 class GRU4RecNetwork(NextItemNetwork):
-    """RecBole's layers in RecBole's order, with an output at every position instead of the last one only."""
+    """Runs RecBole's layers in RecBole's order, with an output at every position instead of the last one only."""
 
     def __init__(self, n_items: int, config: GRU4RecConfig) -> None:
         super().__init__()

@@ -40,7 +40,7 @@ COSINE_EPS = 1e-6
 
 
 class HSTUConfig(NextItemConfig):
-    """Configuration of HSTU.
+    """Configures HSTU; `HSTULargeConfig` has the size of the official code.
 
     Attributes:
         dim: Width of the item embeddings.
@@ -63,7 +63,7 @@ class HSTUConfig(NextItemConfig):
 
 
 class HSTULargeConfig(HSTUConfig):
-    """Configuration of the official code's HSTU-large on MovieLens 1M, its loss, batches and epochs included."""
+    """Configures the official code's HSTU-large on MovieLens 1M, its loss, batches and epochs included."""
 
     length: int = Field(default=200, ge=1)
     loss: Literal["ce", "bce", "sampled"] = "sampled"
@@ -108,7 +108,7 @@ class RelativeBias(nn.Module):
 
 
 def _scalars(number: int) -> nn.Parameter:
-    """Learned biases, drawn from N(0, 0.02^2)."""
+    """Makes learned biases, drawn from N(0, 0.02^2)."""
     return nn.Parameter(torch.empty(number).normal_(std=INITIAL_STD))
 
 
@@ -130,12 +130,12 @@ def _look_up_on_cpu(scalars: Tensor, index: Tensor) -> Tensor:
 
 
 def pairwise_gaps(timestamps: Tensor) -> Tensor:
-    """Buckets int64 `[batch, length, length]` of the gaps between all timestamps int64 `[batch, length]`."""
+    """Sorts into buckets, int64 `[batch, length, length]`, the gaps between all timestamps int64 `[batch, length]`."""
     return time_bucket(timestamps[:, :, None] - timestamps[:, None, :])
 
 
 def time_bucket(gap: Tensor) -> Tensor:
-    """Logarithmic bucket, int64, of time gaps in seconds, sign ignored."""
+    """Sorts time gaps in seconds, sign ignored, into logarithmic buckets, int64."""
     return (gap.abs().clamp(min=1).float().log() / 0.301).long().clamp(max=TIME_BUCKETS)
 
 
@@ -157,7 +157,7 @@ class HSTULayer(nn.Module):
         nn.init.xavier_uniform_(self.out.weight)
 
     def forward(self, hidden: Tensor, gaps: Tensor | None, mask: Tensor) -> Tensor:
-        """Next hidden states.
+        """Mixes each position with the earlier ones and returns its next hidden state.
 
         Args:
             hidden: float32 `[batch, length, d]`.

@@ -25,7 +25,7 @@ ANSWERED_EVENTS = 1 << 14
 
 
 class NextItemConfig(Config):
-    """Configuration shared by the models that score the whole catalogue from one hidden state.
+    """Configures the models that score the whole catalogue from one hidden state.
 
     Attributes:
         length: Most recent events that the network reads.
@@ -42,11 +42,11 @@ class NextItemConfig(Config):
 
 
 class NextItemNetwork(nn.Module):
-    """A causal sequence network and the item representations that it is scored against."""
+    """Turns a history into hidden states, and knows the item vectors that they are compared with."""
 
     @abstractmethod
     def forward(self, items: Tensor, timestamps: Tensor) -> Tensor:
-        """Hidden states of every position.
+        """Computes the hidden states of every position.
 
         Args:
             items: int64 `[batch, length]`, left-aligned, padded with `PAD`.
@@ -58,26 +58,26 @@ class NextItemNetwork(nn.Module):
 
     @abstractmethod
     def compared(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Two sides whose inner products are the scores: of hidden states `[..., d]`, and of the catalogue.
+        """Returns two sides whose inner products are the scores: of hidden states `[..., d]`, and of the catalogue.
 
         Returns:
             float32 `[..., e]` and `[n_items, e]`.
         """
 
     def scores(self, hidden: Tensor) -> Tensor:
-        """Scores float32 `[..., n_items]` of the whole catalogue for hidden states `[..., d]`."""
+        """Scores the whole catalogue, float32 `[..., n_items]`, for hidden states `[..., d]`."""
         states, catalogue = self.compared(hidden)
         return states @ catalogue.T
 
     def scores_of(self, hidden: Tensor, items: Tensor) -> Tensor:
-        """Scores float32 `[n, k]` of items int64 `[n, k]` for hidden states `[n, d]`."""
+        """Scores items int64 `[n, k]`, float32 `[n, k]`, for hidden states `[n, d]`."""
         states, catalogue = self.compared(hidden)
         if items.shape[-1] * states.shape[-1] > len(catalogue):  # scoring all of a small catalogue is less work
             return (states @ catalogue.T).gather(-1, items)
         return (F.embedding(items, catalogue) @ states.unsqueeze(-1)).squeeze(-1)
 
     def auxiliary_losses(self, batch: WindowBatch, hidden: Tensor) -> Iterable[Tensor]:
-        """What is added to the loss of the targets, given the `hidden` states of the batch; nothing by default."""
+        """Returns what is added to the loss of the targets, given the `hidden` states of the batch; here nothing."""
         return ()
 
 
@@ -90,7 +90,7 @@ class NextItemModel(Recommender):
 
     @abstractmethod
     def build(self, train: TrainingData) -> NextItemNetwork:
-        """The untrained network for a catalogue."""
+        """Builds the untrained network for a catalogue."""
 
     def fit(self, train: TrainingData, context: FitContext) -> None:
         torch.manual_seed(context.seed)

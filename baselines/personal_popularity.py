@@ -18,7 +18,7 @@ from bench.search_space import Choice, LogUniform, SearchSpace
 
 
 class PersonalPopularityConfig(Config):
-    """Configuration of `PersonalPopularity`.
+    """Says how fast `PersonalPopularity` forgets, how far back it counts, and how much popularity weighs in.
 
     Attributes:
         half_life: Later events of the user after which an event counts half. Large values count all events
@@ -61,7 +61,7 @@ class PersonalPopularity(Recommender):
 
 
 def decayed_counts(histories: Histories, half_life: float, window: int | None = None) -> sp.csr_array:
-    """How often and how lately each item occurs in each history.
+    """Counts how often and how lately each item occurs in each history.
 
     Args:
         histories: The queries.

@@ -19,7 +19,7 @@ from models.training.loop import TrainingConfig
 
 
 class SASRecConfig(NextItemConfig):
-    """Configuration of SASRec.
+    """Configures SASRec: how wide and deep its transformer is, and how it is trained.
 
     Attributes:
         dim: Width.
@@ -37,7 +37,7 @@ class SASRecConfig(NextItemConfig):
 
 
 class SASRecBCEConfig(SASRecConfig):
-    """Configuration of SASRec with the paper's loss, which learns less from an epoch and needs more of them."""
+    """Configures SASRec with the paper's loss, which learns less from an epoch and needs more of them."""
 
     loss: Literal["ce", "bce", "sampled"] = "bce"
     dropout: float = Field(default=0.2, ge=0, lt=1)
@@ -122,7 +122,7 @@ LOSS_OF_THE_PAPER = Mechanism(
 
 
 class SASRec(NextItemModel):
-    """SASRec with cross-entropy over the catalogue: the registered name `sasrec-ce`."""
+    """Recommends by SASRec with cross-entropy over the catalogue: the registered name `sasrec-ce`."""
 
     Config = SASRecConfig
     config: SASRecConfig
@@ -175,7 +175,7 @@ class SASRec(NextItemModel):
 
 
 class SASRecBCE(SASRec):
-    """SASRec with the paper's binary cross-entropy: the registered name `sasrec-bce`."""
+    """Recommends by SASRec with the paper's binary cross-entropy: the registered name `sasrec-bce`."""
 
     Config = SASRecBCEConfig
     summary = "causal self-attention over item ids, the paper's binary cross-entropy with one negative per target"

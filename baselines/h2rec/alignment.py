@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def common_prefix(codes: Tensor) -> Tensor:
-    """How much of their codes, from the first on, every two items have in common.
+    """Measures how much of their codes, from the first on, every two items have in common.
 
     Args:
         codes: int64 `[n, levels]`.
@@ -28,13 +28,13 @@ def common_prefix(codes: Tensor) -> Tensor:
 
 
 def lightest_half(weights: Tensor) -> Tensor:
-    """Which half of the levels (rounded down) weigh least: bool `[n, levels]` for weights `[n, levels]`."""
+    """Marks the half of the levels (rounded down) that weigh least: bool `[n, levels]` for weights `[n, levels]`."""
     rank = weights.argsort(dim=-1, stable=True).argsort(dim=-1)
     return rank < weights.shape[-1] // 2
 
 
 def alignment_loss(first: Tensor, second: Tensor, positives: Tensor, temperature: float) -> Tensor:
-    """Contrastive loss with several weighted positives, in both directions.
+    """Pulls two views of a thing together and apart from others: contrastive, with several weighted positives.
 
     Of a row, the weighted positives' share of the exponentiated cosine similarities is to be 1. With the identity as
     weights this is InfoNCE.

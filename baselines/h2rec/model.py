@@ -26,7 +26,10 @@ _TESTS = "tests/baselines/h2rec/"
 
 
 class H2Rec(NextItemModel):
-    """H2Rec, a re-implementation, trained at every position in one pass; it ranks items and generates nothing."""
+    """Recommends by a re-implementation of H2Rec, trained at every position in one pass.
+
+    It ranks items and generates nothing.
+    """
 
     Config = H2RecConfig
     config: H2RecConfig

@@ -20,7 +20,7 @@ MOST_TIERS = 255
 def code_prototypes(
     features: NDArray[np.float32], first_codes: NDArray[np.int64], codebook_size: int
 ) -> NDArray[np.float32]:
-    """The mean feature vector of the items of each first-level code; codes without items get the mean of all items.
+    """Averages the features of the items of each first-level code; codes without items get the mean of all items.
 
     Args:
         features: float32 `[n_items, dims]`.
@@ -43,7 +43,7 @@ def code_prototypes(
 def similarity_tiers(
     features: NDArray[np.float32], prototypes: NDArray[np.float32], edges: NDArray[np.float64]
 ) -> NDArray[np.uint8]:
-    """The tier of the cosine between every item and every prototype.
+    """Cuts the cosines between all items and prototypes into tiers.
 
     Args:
         features: float32 `[n_items, dims]`.
@@ -70,7 +70,7 @@ def similarity_tiers(
 
 
 def tier_counts(tiers: Tensor, n_tiers: int, long_term: LongTerm) -> Tensor:
-    """How much of each long-term history lies in each tier of each code.
+    """Counts how much of each long-term history lies in each tier of each code.
 
     Args:
         tiers: uint8 `[n_items, codebook_size]`, from `similarity_tiers`.
@@ -120,12 +120,12 @@ class SIDTier(nn.Module):
         )
 
     def forward(self, long_term: LongTerm) -> Tensor:
-        """One token `[batch, 1, dim]` per long-term history."""
+        """Summarises each long-term history as one token, `[batch, 1, dim]`."""
         return self.mlp(tier_counts(self.tiers, self.n_tiers, long_term).flatten(1)).unsqueeze(1)
 
 
 def tier_edges(tiers: int) -> NDArray[np.float64]:
-    """Inner edges that cut [-1, 1] into equal tiers (the paper's)."""
+    """Returns the inner edges that cut [-1, 1] into equal tiers, as the paper does."""
     return np.linspace(-1, 1, tiers + 1)[1:-1]
 
 

@@ -20,7 +20,7 @@ KEY_DIM = 32
 
 @dataclass(frozen=True)
 class CopyableEvents:
-    """Events whose codes may be copied.
+    """Holds the events of a batch whose codes may be copied, and what a `CopyHead` scores them by.
 
     Attributes:
         key: float32 `[batch, positions or 1, r, KEY_DIM]`, from `CopyHead.key`.
@@ -37,7 +37,7 @@ class CopyableEvents:
 
 @dataclass(frozen=True)
 class Copies:
-    """What copying adds to the scores of consecutive levels.
+    """Holds what copying adds to the scores of consecutive levels.
 
     Attributes:
         scores: float32 `[..., n_levels, r]`, of copying each event; -inf where it may not be copied.
@@ -50,7 +50,7 @@ class Copies:
     first_level: int
 
     def at(self, targets: Tensor) -> Copies:
-        """Those of the targets that a mask bool `[batch, positions]` selects."""
+        """Selects the targets that a mask bool `[batch, positions]` marks."""
         return replace(self, scores=self.scores[targets], codes=self.codes[targets])
 
     def added_to(self, logits: Tensor, level: int) -> Tensor:

@@ -12,7 +12,12 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class RaggedItems:
-    """Items row after row on the model's device, chronological: int64 `[n_events]`, offsets int64 `[n_rows + 1]`."""
+    """Holds all histories on the model's device, so that none is ever copied for a batch.
+
+    Attributes:
+        items: int64 `[n_events]`, row after row, chronological.
+        offsets: int64 `[n_rows + 1]`, where each row begins; the last is `n_events`.
+    """
 
     items: Tensor
     offsets: Tensor
@@ -24,7 +29,7 @@ class RaggedItems:
 
 @dataclass(frozen=True)
 class LongTerm:
-    """The long-term histories of a batch: rows of a ragged array, each up to a position.
+    """Names the long-term histories of a batch by rows of a ragged array, each up to a position.
 
     Attributes:
         events: The ragged array; equal for all batches of a training, so that an index of it can be made once.
@@ -38,7 +43,7 @@ class LongTerm:
     ends: Tensor
 
     def flattened(self) -> tuple[Tensor, Tensor]:
-        """All events of the batch's histories, one history after the other: of which sequence, and of which item.
+        """Lists all events of the batch's histories, one history after the other: of which sequence, of which item.
 
         Returns:
             Two int64 `[sum(ends)]`, the number of the sequence in the batch and the item.
@@ -50,5 +55,5 @@ class LongTerm:
 
 
 def look_up(values: Tensor, index: Tensor) -> Tensor:
-    """`values` (int64 `[n]`) at indices int64 `[...]`; anything where the index is `PAD`."""
+    """Returns `values` (int64 `[n]`) at indices int64 `[...]`; anything where the index is `PAD`."""
     return values[index.clamp(min=0)] if len(values) else torch.zeros_like(index)

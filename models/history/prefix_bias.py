@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 
 class PrefixBias(nn.Module):
-    """A learned scalar per head and number of leading codes that an event's item has in common; zero at first.
+    """Lets attention prefer events whose items begin as the generated one does; all scalars are zero at first.
+
+    A head learns one scalar for each number of leading codes that an event's item has in common.
 
     Each token has scalars of its own, as it knows one code more than the token before it.
 
@@ -33,7 +35,7 @@ class PrefixBias(nn.Module):
 
 
 def agreement(known: Tensor, codes: Tensor) -> Tensor:
-    """Whether the first code, the first two, and so on, are those of an event's item.
+    """Compares prefixes: whether the first code, the first two, and so on, are those of an event's item.
 
     Args:
         known: int64 `[batch, positions, n_known]`, the codes of a prefix.

@@ -14,7 +14,7 @@ _CHUNK_EVENTS = 1 << 22
 
 
 class SemanticSearchIndex:
-    """Events of every row, sorted by first-level code and then by time.
+    """Finds a code's most recent events before any position: every row sorted by first-level code, then by time.
 
     One integer an event, `code * span + position`, sorted within its row, is all that is stored: bisecting a row finds
     a code's events before any position, and the remainder by `span` says where an event lies. 32 bits suffice where
@@ -57,7 +57,7 @@ class SemanticSearchIndex:
 
     @property
     def nbytes(self) -> int:
-        """Size of the index in bytes."""
+        """How many bytes of memory the index takes."""
         return self._key.nbytes
 
     def search(
@@ -69,7 +69,7 @@ class SemanticSearchIndex:
         neighbours: Tensor | None = None,
         threshold: int = 0,
     ) -> Tensor:
-        """The most recent long-term events of a code and, where these are few, of its neighbours.
+        """Retrieves the most recent long-term events of a code and, where these are few, of its neighbours.
 
         Args:
             rows: int64 `[batch]`.
@@ -126,7 +126,7 @@ class SemanticSearchIndex:
 def nearest_codes(
     prototypes: NDArray[np.float32], n_neighbours: int, used: NDArray[np.bool_] | None = None
 ) -> NDArray[np.int64]:
-    """The codes with the most similar prototypes (cosine), nearest first, a code itself left out.
+    """Returns for each code the others with the most similar prototypes (cosine), nearest first.
 
     Args:
         prototypes: float32 `[codebook_size, dims]`.

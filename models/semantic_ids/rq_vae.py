@@ -22,7 +22,7 @@ from models.semantic_ids.semantic_ids import collision_rate
 
 
 class RQVAEConfig(Config):
-    """Configuration of the autoencoder.
+    """Says how wide the autoencoder is and how it is trained.
 
     Attributes:
         hidden: Widths of the encoder's hidden layers; the decoder mirrors them.
@@ -44,7 +44,7 @@ class RQVAEConfig(Config):
 
 
 class RQVAE(nn.Module):
-    """Encoder, residual quantizer and decoder."""
+    """Squeezes features through a residual quantizer and restores them: encoder, quantizer and decoder."""
 
     def __init__(self, dims: int, codebook_sizes: tuple[int, ...], config: RQVAEConfig) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class SemanticIds:
-    """The codes of a catalogue.
+    """Holds the codes of all items of a catalogue.
 
     Attributes:
         codes: int64 `[n_items, levels]`; the last level is the disambiguation token where there is one.
@@ -68,7 +68,7 @@ def with_disambiguation(semantic_codes: NDArray[np.int64], codebook_sizes: tuple
 
 
 def level_health(ids: SemanticIds) -> list[dict[str, float | int | str]]:
-    """How well each level's codebook is used.
+    """Measures how well each level's codebook is used.
 
     Returns:
         One dict per level: `level` (1-based), `kind` ("semantic" or "disambiguation"), `codebook_size`, `used` codes,
@@ -98,7 +98,7 @@ def level_health(ids: SemanticIds) -> list[dict[str, float | int | str]]:
 
 
 def collision_rate(codes: NDArray[np.int64]) -> float:
-    """Share of items that have the same codes as some other item.
+    """Returns the share of items that have the same codes as some other item.
 
     >>> collision_rate(np.array([[0, 2], [1, 1], [0, 2], [1, 0]]))
     0.5
@@ -108,7 +108,7 @@ def collision_rate(codes: NDArray[np.int64]) -> float:
 
 
 def _groups(codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Items of equal codes as groups, numbered in the lexicographic order of their codes.
+    """Groups items of equal codes; groups are numbered in the lexicographic order of their codes.
 
     Returns:
         The group of each item int64 `[n_items]`, and the items of each group int64 `[n_groups]`.

@@ -21,7 +21,7 @@ VERSION = 1
 
 
 class TokenizerConfig(Config):
-    """How items become semantic IDs.
+    """Says how items become semantic IDs.
 
     Attributes:
         method: The quantizer. "random" draws codes at random, the control that shows what meaning is worth.
@@ -46,7 +46,7 @@ class TokenizerConfig(Config):
 
 
 def tokenize(train: TrainingData, config: TokenizerConfig, cache: ArtifactCache, shared_seed: int = 0) -> SemanticIds:
-    """The semantic IDs of the catalogue, from the cache where they were made before.
+    """Gives the items of a catalogue their semantic IDs, from the cache where they were made before.
 
     Args:
         train: Training data; features are made of nothing else.
