@@ -31,11 +31,13 @@ class LongTerm:
         rows: int64 `[batch]`, the row of each sequence.
         ends: int64 `[batch]`; the long-term history is the first `ends` events of the row. For a search, it may end
             elsewhere for every position, `[batch, positions]`.
+        n_events: Sum of `ends`, for a caller who knows it without asking the device; else None.
     """
 
     events: RaggedItems
     rows: Tensor
     ends: Tensor
+    n_events: int | None = None
 
     def flattened(self) -> tuple[Tensor, Tensor]:
         """All events of the batch's histories, one history after the other: of which sequence, and of which item.
@@ -43,7 +45,9 @@ class LongTerm:
         Returns:
             Two int64 `[sum(ends)]`, the number of the sequence in the batch and the item.
         """
-        sequence = torch.repeat_interleave(torch.arange(len(self.rows), device=self.ends.device), self.ends)
+        sequence = torch.repeat_interleave(
+            torch.arange(len(self.rows), device=self.ends.device), self.ends, output_size=self.n_events
+        )
         skipped = self.events.offsets[self.rows] - (self.ends.cumsum(0) - self.ends)
         place = torch.arange(len(sequence), device=self.ends.device) + skipped[sequence]
         return sequence, self.events.items[place]
