@@ -155,8 +155,9 @@ def training_loss(
         n_drawn = 1 if config.loss == "bce" else config.negatives
         drawn = torch.randint(n_items, (len(targets), n_drawn), generator=negatives, device=targets.device)
         scores = network.scores_of(states, torch.cat([targets.clamp(min=0).unsqueeze(1), drawn], 1))
-        losses = (_bce if config.loss == "bce" else _sampled_softmax)(scores, drawn == targets.unsqueeze(1))
-        return _mean(losses, targets) if recorded else losses.mean()
+        loss_of = _bce if config.loss == "bce" else _sampled_softmax
+        repeated = drawn == targets.unsqueeze(1)
+        return _mean(loss_of(scores, repeated, "none"), targets) if recorded else loss_of(scores, repeated, "mean")
 
     def loss(batch: WindowBatch) -> Tensor:
         hidden = network(batch.items, batch.timestamps)
@@ -188,19 +189,21 @@ def _mean(losses: Tensor, targets: Tensor) -> Tensor:
     return losses.masked_fill(~trained, 0).sum() / trained.sum()
 
 
-def _bce(scores: Tensor, repeated: Tensor) -> Tensor:
-    """Binary cross-entropy `[n, 1 + n_negatives]` of targets and their negatives (Kang & McAuley 2018, eq. 7).
+def _bce(scores: Tensor, repeated: Tensor, reduction: Literal["mean", "none"]) -> Tensor:
+    """Binary cross-entropy of targets and their negatives (Kang & McAuley 2018, eq. 7).
 
     Args:
         scores: float32 `[n, 1 + n_negatives]`, the target's first.
         repeated: bool `[n, n_negatives]`, True where a negative is the target; it counts for nothing.
+        reduction: "mean", or "none" for one `[n, 1 + n_negatives]`.
     """
     labels = torch.zeros_like(scores)
     labels[:, 0] = 1
     usable = F.pad(~repeated, (1, 0), value=True)
-    return F.binary_cross_entropy_with_logits(scores, labels, weight=usable.float(), reduction="none")
+    return F.binary_cross_entropy_with_logits(scores, labels, weight=usable.float(), reduction=reduction)
 
 
-def _sampled_softmax(scores: Tensor, repeated: Tensor) -> Tensor:
-    """Cross-entropy `[n, 1]` over each target and its negatives (Zhai et al. 2024, section 4.1); as `_bce`."""
-    return -scores.masked_fill(F.pad(repeated, (1, 0)), -torch.inf).log_softmax(1)[:, :1]
+def _sampled_softmax(scores: Tensor, repeated: Tensor, reduction: Literal["mean", "none"]) -> Tensor:
+    """Cross-entropy over each target and its negatives (Zhai et al. 2024, section 4.1); arguments as for `_bce`."""
+    losses = -scores.masked_fill(F.pad(repeated, (1, 0)), -torch.inf).log_softmax(1)[:, 0]
+    return losses.mean() if reduction == "mean" else losses.unsqueeze(1)

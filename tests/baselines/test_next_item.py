@@ -119,9 +119,9 @@ def test_binary_cross_entropy_has_one_drawn_negative_per_target(loss_of: Callabl
 
 
 def test_a_negative_that_is_the_target_counts_for_nothing() -> None:
-    value = next_item._bce(torch.tensor([[2.0, 2.0]]), torch.tensor([[True]])).mean()
+    value = next_item._bce(torch.tensor([[2.0, 2.0]]), torch.tensor([[True]]), "mean")
     assert value.item() == pytest.approx(np.log1p(np.exp(-2.0)) / 2)
-    value = next_item._sampled_softmax(torch.tensor([[2.0, 2.0, 1.0]]), torch.tensor([[True, False]]))
+    value = next_item._sampled_softmax(torch.tensor([[2.0, 2.0, 1.0]]), torch.tensor([[True, False]]), "mean")
     assert value.item() == pytest.approx(np.log1p(np.exp(-1.0)))
 
 
