@@ -125,9 +125,9 @@ class NextItemModel(Recommender):
         with torch.inference_mode():
             for start in range(0, len(histories), step):
                 some = histories.batch(start, start + step)
-                items, timestamps, kept = recent_window(some, self.config.length, self._device)
+                items, timestamps, n_events = recent_window(some, self.config.length, self._device)
                 hidden = self.network(items, timestamps)
-                last = hidden[torch.arange(len(kept), device=hidden.device), (kept - 1).clamp(min=0)]
+                last = hidden[torch.arange(len(n_events), device=hidden.device), (n_events - 1).clamp(min=0)]
                 scores[start : start + step] = self.network.scores(last).cpu().numpy()
         return rank_catalogue(scores, histories, k)
 

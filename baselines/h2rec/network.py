@@ -18,7 +18,7 @@ from baselines.h2rec.alignment import alignment_loss, common_prefix, lightest_ha
 from baselines.next_item import NextItemNetwork
 from baselines.sasrec import SASRecBlock, SASRecConfig
 from bench.data.interactions import PAD
-from models.generation.seq2seq import CodeEmbedding
+from models.generation.causal_transformer import CodeEmbedding
 from models.semantic_ids.semantic_ids import SemanticIds
 from models.semantic_ids.tokenizer import TokenizerConfig
 from models.training.windows import WindowBatch

@@ -27,7 +27,7 @@ class LongTerm:
     """The long-term histories of a batch: rows of a ragged array, each up to a position.
 
     Attributes:
-        events: The ragged array; equal for all batches of a training, so that an index of it may be kept.
+        events: The ragged array; equal for all batches of a training, so that an index of it can be made once.
         rows: int64 `[batch]`, the row of each sequence.
         ends: int64 `[batch]`; the long-term history is the first `ends` events of the row. For a search, it may end
             elsewhere for every position, `[batch, positions]`.
@@ -49,10 +49,10 @@ class LongTerm:
             torch.arange(len(self.rows), device=self.ends.device), self.ends, output_size=self.n_events
         )
         skipped = self.events.offsets[self.rows] - (self.ends.cumsum(0) - self.ends)
-        place = torch.arange(len(sequence), device=self.ends.device) + skipped[sequence]
-        return sequence, self.events.items[place]
+        index = torch.arange(len(sequence), device=self.ends.device) + skipped[sequence]
+        return sequence, self.events.items[index]
 
 
-def look_up(values: Tensor, place: Tensor) -> Tensor:
-    """`values` (int64 `[n]`) at places int64 `[...]`; anything where the place is `PAD`."""
-    return values[place.clamp(min=0)] if len(values) else torch.zeros_like(place)
+def look_up(values: Tensor, index: Tensor) -> Tensor:
+    """`values` (int64 `[n]`) at indices int64 `[...]`; anything where the index is `PAD`."""
+    return values[index.clamp(min=0)] if len(values) else torch.zeros_like(index)
