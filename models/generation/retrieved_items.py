@@ -89,10 +89,8 @@ def prepare_retrieved(
     # Where nothing was retrieved, attention sees the padding, whatever that gives: what it reads there is not used.
     hidden = (missing & present.unsqueeze(-1))[:, :, None, None, :]
     bias = torch.zeros(hidden.shape, device=index.device).masked_fill(hidden, -torch.inf)
-    layers = []
-    for attention in attentions:
-        key, value = attention.prepare(embedded)
-        layers.append(Retrieved((_gather(key, row), _gather(value, row)), bias, present[:, :, None, None], first_token))
+    prepared = _gather([attention.prepare(embedded) for attention in attentions], row)
+    layers = [Retrieved(key_value, bias, present[:, :, None, None], first_token) for key_value in prepared]
     return Retrieval(layers, index, items, embedded, row)
 
 
@@ -110,8 +108,19 @@ def _to_embed(items: Tensor, n_items: int) -> tuple[Tensor, Tensor]:
     return items.flatten(), torch.arange(items.numel(), device=items.device).view_as(items)
 
 
-def _gather(heads: Tensor, rows: Tensor) -> Tensor:
-    """`[batch, positions, heads, r, head_dim]` from `[heads, n, head_dim]` and row numbers `[batch, positions, r]`."""
-    table = heads.transpose(0, 1).flatten(1)
-    # An embedding look-up: its gradient is several times faster than that of fancy indexing.
-    return F.embedding(rows, table).unflatten(-1, (heads.shape[0], -1)).transpose(2, 3)
+def _gather(prepared: Sequence[tuple[Tensor, Tensor]], rows: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Keys and values of each layer for row numbers int64 `[batch, positions, r]`.
+
+    Args:
+        prepared: Of each layer, keys and values `[heads, n, head_dim]`.
+        rows: Which of the `n` to take.
+
+    Returns:
+        Of each layer, keys and values `[batch, positions, heads, r, head_dim]`.
+    """
+    sides = [side.transpose(0, 1) for key_value in prepared for side in key_value]
+    # One look-up for all layers, since its gradient has to sort the rows. That of an embedding is several times faster
+    # than that of fancy indexing.
+    gathered = F.embedding(rows, torch.stack(sides, 1).flatten(1))
+    keys_and_values = gathered.unflatten(-1, (len(prepared), 2, *sides[0].shape[1:])).movedim(2, -2)
+    return [(key_value[:, :, 0], key_value[:, :, 1]) for key_value in keys_and_values.unbind(2)]
