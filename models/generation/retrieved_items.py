@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -16,10 +17,14 @@ from models.history.semantic_search import SemanticSearchIndex
 
 
 class SearchIndexes:
-    """Builds the search index of a ragged array; the latest one stays, so that a training builds its index once."""
+    """Builds the search index of a ragged array once, and keeps it for as long as the array is in use.
+
+    A training validates between its epochs: the index of the queries must not push out that of the training events,
+    which a recorded step goes on reading where it lay when it was recorded.
+    """
 
     def __init__(self) -> None:
-        self._latest: tuple[RaggedItems, SemanticSearchIndex] | None = None
+        self._indexes: WeakKeyDictionary[RaggedItems, SemanticSearchIndex] = WeakKeyDictionary()
 
     def of(self, events: RaggedItems, first_codes: Tensor, codebook_size: int) -> SemanticSearchIndex:
         """The index of `events`.
@@ -29,12 +34,11 @@ class SearchIndexes:
             first_codes: int64 `[n_items]`, first-level code of each item; the same at every call.
             codebook_size: K0.
         """
-        if self._latest is None or self._latest[0] is not events:
-            self._latest = (
-                events,
-                SemanticSearchIndex(events.items, events.offsets, first_codes, codebook_size, events.longest),
-            )
-        return self._latest[1]
+        index = self._indexes.get(events)
+        if index is None:
+            index = SemanticSearchIndex(events.items, events.offsets, first_codes, codebook_size, events.longest)
+            self._indexes[events] = index
+        return index
 
 
 @dataclass(frozen=True)
