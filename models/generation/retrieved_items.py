@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -16,10 +17,14 @@ from models.history.semantic_search import SemanticSearchIndex
 
 
 class SearchIndexes:
-    """Builds the search index of a ragged array; the latest one stays, so that a training builds its index once."""
+    """Builds the search index of a ragged array once, and keeps it for as long as the array is in use.
+
+    A training validates between its epochs: the index of the queries must not push out that of the training events,
+    which a recorded step goes on reading where it lay when it was recorded.
+    """
 
     def __init__(self) -> None:
-        self._latest: tuple[RaggedItems, SemanticSearchIndex] | None = None
+        self._indexes: WeakKeyDictionary[RaggedItems, SemanticSearchIndex] = WeakKeyDictionary()
 
     def of(self, events: RaggedItems, first_codes: Tensor, codebook_size: int) -> SemanticSearchIndex:
         """The index of `events`.
@@ -29,9 +34,11 @@ class SearchIndexes:
             first_codes: int64 `[n_items]`, first-level code of each item; the same at every call.
             codebook_size: K0.
         """
-        if self._latest is None or self._latest[0] is not events:
-            self._latest = (events, SemanticSearchIndex(events.items, events.offsets, first_codes, codebook_size))
-        return self._latest[1]
+        index = self._indexes.get(events)
+        if index is None:
+            index = SemanticSearchIndex(events.items, events.offsets, first_codes, codebook_size, events.longest)
+            self._indexes[events] = index
+        return index
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class Retrieval:
         layers: Keys and values for each decoder layer.
         index: int64 `[batch, positions, r]`, where the events lie in the ragged array, padded with `PAD`.
         items: int64 `[batch, positions, r]`, what lies there; anything at padding.
-        embedded: float32 `[n, dim]`, the distinct items as attention reads them.
+        embedded: float32 `[n, dim]`, the items as attention reads them: at least those that occur.
         row: int64 `[batch, positions, r]`, the row of `embedded` of each event; anything at padding.
     """
 
@@ -64,6 +71,7 @@ def prepare_retrieved(
     embed: Callable[[Tensor], Tensor],
     attentions: Sequence[Attention],
     first_token: int,
+    n_items: int,
 ) -> Retrieval:
     """Keys and values of retrieved events.
 
@@ -73,27 +81,50 @@ def prepare_retrieved(
         embed: From items int64 `[n]` to what attention reads, `[n, dim]`.
         attentions: The attention of each layer that will read them.
         first_token: The first of the decoder's tokens that knows the first code.
+        n_items: Size of the catalogue.
     """
     missing = index == PAD
-    # An item is often retrieved many times in a batch: embed and project each once.
     items = look_up(events.items, index)
-    distinct, row = items.unique(return_inverse=True)
-    embedded = embed(distinct)
+    embedded_items, row = _to_embed(items, n_items)
+    embedded = embed(embedded_items)
     # Padding is spread over all rows: one row with half of all look-ups has a gradient that a GPU adds up one by one.
-    row = torch.where(missing, torch.arange(row.numel(), device=row.device).view_as(row) % len(distinct), row)
+    row = torch.where(missing, torch.arange(row.numel(), device=row.device).view_as(row) % len(embedded), row)
     present = ~missing.all(-1)
     # Where nothing was retrieved, attention sees the padding, whatever that gives: what it reads there is not used.
     hidden = (missing & present.unsqueeze(-1))[:, :, None, None, :]
     bias = torch.zeros(hidden.shape, device=index.device).masked_fill(hidden, -torch.inf)
-    layers = []
-    for attention in attentions:
-        key, value = attention.prepare(embedded)
-        layers.append(Retrieved((_gather(key, row), _gather(value, row)), bias, present[:, :, None, None], first_token))
+    prepared = _gather([attention.prepare(embedded) for attention in attentions], row)
+    layers = [Retrieved(key_value, bias, present[:, :, None, None], first_token) for key_value in prepared]
     return Retrieval(layers, index, items, embedded, row)
 
 
-def _gather(heads: Tensor, rows: Tensor) -> Tensor:
-    """`[batch, positions, heads, r, head_dim]` from `[heads, n, head_dim]` and row numbers `[batch, positions, r]`."""
-    table = heads.transpose(0, 1).flatten(1)
-    # An embedding look-up: its gradient is several times faster than that of fancy indexing.
-    return F.embedding(rows, table).unflatten(-1, (heads.shape[0], -1)).transpose(2, 3)
+def _to_embed(items: Tensor, n_items: int) -> tuple[Tensor, Tensor]:
+    """Which items to embed for retrieved `items` int64 `[...]`, int64 `[n]`, and the row of each among them, `[...]`.
+
+    An item is often retrieved many times in a batch and should be embedded once. A GPU would have to be asked which are
+    distinct, and waited for: there it is the whole catalogue or, where that is larger, each occurrence.
+    """
+    if not items.is_cuda:
+        distinct, row = items.unique(return_inverse=True)
+        return distinct, row
+    if n_items <= items.numel():
+        return torch.arange(n_items, device=items.device), items
+    return items.flatten(), torch.arange(items.numel(), device=items.device).view_as(items)
+
+
+def _gather(prepared: Sequence[tuple[Tensor, Tensor]], rows: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Keys and values of each layer for row numbers int64 `[batch, positions, r]`.
+
+    Args:
+        prepared: Of each layer, keys and values `[heads, n, head_dim]`.
+        rows: Which of the `n` to take.
+
+    Returns:
+        Of each layer, keys and values `[batch, positions, heads, r, head_dim]`.
+    """
+    sides = [side.transpose(0, 1) for key_value in prepared for side in key_value]
+    # One look-up for all layers, since its gradient has to sort the rows. That of an embedding is several times faster
+    # than that of fancy indexing.
+    gathered = F.embedding(rows, torch.stack(sides, 1).flatten(1))
+    keys_and_values = gathered.unflatten(-1, (len(prepared), 2, *sides[0].shape[1:])).movedim(2, -2)
+    return [(key_value[:, :, 0], key_value[:, :, 1]) for key_value in keys_and_values.unbind(2)]
