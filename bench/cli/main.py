@@ -138,7 +138,7 @@ def report(
     if not Plan.path(results, name).exists():
         suite_path(suite)  # a misspelt name is the likelier mistake
     plan = Plan.read(results, name)
-    from joblib import cpu_count
+    from loky import cpu_count
 
     from bench.reporting.report import write_report  # brings in the plotting libraries
 
