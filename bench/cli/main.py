@@ -18,7 +18,7 @@ from bench.cli.dataset_options import DATASET_HELP, as_arguments, chosen_dataset
 from bench.cli.listing import list_datasets, list_models, list_suites
 from bench.cli.run_options import Device, listed, usable
 from bench.console import Console, say, table_console
-from bench.errors import BenchError, unknown_name
+from bench.errors import BenchError, reason_of, unknown_name
 from bench.execution.store import stored_results
 from bench.job import run_plan
 from bench.plain_text import one_line
@@ -149,7 +149,7 @@ def report(
     except BenchError:
         raise
     except Exception as error:
-        raise BenchError(f"the report could not be written ({type(error).__name__}: {error})") from error
+        raise BenchError(f"the report could not be written ({reason_of(error)})") from error
     _summarise(found, reports / name / "report.md", console)
     raise typer.Exit(1 if any(result.status == "failed" for result in found) else 0)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bench.data.parsing import ids
 from bench.data.parsing.columns import is_plainly, is_value, likely_time, look_alikes, usual
 from bench.data.parsing.text_tables import Dialect, line_of, read_text_table
-from bench.errors import BenchError
+from bench.errors import BenchError, message_of
 
 TABLE_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".dat", ".dat.gz", ".parquet")
 
@@ -239,8 +239,7 @@ def _read_parquet(path: Path) -> pa.Table:
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BenchError(f"{path} is no readable parquet file ({reason})") from None
+        raise BenchError(f"{path} is no readable parquet file ({message_of(error)})") from None
     decoded = [
         column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
         for column in table.columns

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from bench.data.parsing.quotes import Quotes, look_at_quotes
-from bench.errors import BenchError
+from bench.errors import BenchError, message_of
 
 SEPARATORS = (",", "\t", ";", "|", "::", " ")
 """Those that are recognised, the likelier ones first."""
@@ -175,7 +175,7 @@ def _content(path: Path) -> Content:
             with path.open("rb") as file:
                 content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b""
     except (OSError, EOFError) as error:
-        raise BenchError(f"{path} can't be read ({_first_line(error)})") from None
+        raise BenchError(f"{path} can't be read ({message_of(error)})") from None
     head = content[:_SAMPLE_BYTES]
     if not head.strip():
         raise BenchError(f"{path} is empty; its first row must name the columns")
@@ -269,7 +269,7 @@ def _without_quotes_around(cells: pa.Table) -> pa.Table:
 
 
 def _unreadable(path: Path, error: Exception, separator: str) -> BenchError:
-    reason = _first_line(error)
+    reason = message_of(error)
     row = re.search(r"Row #(\d+)", reason)
     if "Empty CSV" in reason:
         return BenchError(f"{path} is empty; its first row must name the columns")
@@ -283,7 +283,3 @@ def _unreadable(path: Path, error: Exception, separator: str) -> BenchError:
     return BenchError(
         f"{path} is no readable table ({reason}); cells were separated by {shown} (--separator, --quotes)"
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

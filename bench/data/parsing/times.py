@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.data.events import Times
 from bench.data.parsing.ids import canonical
-from bench.errors import BenchError
+from bench.errors import BenchError, message_of
 
 UNIT_NAMES = {1: "seconds", 1_000: "milliseconds", 1_000_000: "microseconds", 1_000_000_000: "nanoseconds"}
 """Units of time by how many of them make a second."""
@@ -175,7 +175,7 @@ def _by_layout(cells: pa.ChunkedArray, layout: str) -> Column:
     try:
         stamps = pd.to_datetime(text, errors="coerce", utc=True, format=layout)
     except (ValueError, TypeError) as error:
-        raise BenchError(f"--time-format '{layout}': {str(error).splitlines()[0]}") from None
+        raise BenchError(f"--time-format '{layout}': {message_of(error)}") from None
     if stamps.isna().all():
         raise BenchError(f"holds no time of the form --time-format '{layout}', the first being '{text.iloc[0]}'")
     return _from_stamps(stamps, f"holds '{{}}', which doesn't fit --time-format '{layout}'")

@@ -16,7 +16,7 @@ from bench.data.filters import Filter, HistoryLength, MinimumEvents, UserSample,
 from bench.data.fingerprint import dataset_hash
 from bench.data.interactions import Interactions, chronological
 from bench.data.sources.recbole_wheel import DATA_FOLDER_VARIABLE, data_folder
-from bench.errors import BenchError, MissingDataError
+from bench.errors import BenchError, MissingDataError, message_of
 
 SUMMARY = "Complete Journey: 2,134 households, 28,165 products, 1,390,858 purchases, long histories, baskets, repeats"
 COMPACT_SUMMARY = (
@@ -125,8 +125,8 @@ def _read(table: str, columns: list[str]) -> pd.DataFrame:
     try:
         return pq.read_table(path, columns=columns).to_pandas()
     except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0]
-        raise BenchError(f"{path} is no table with {', '.join(columns)} ({reason}); reinstall {PACKAGE}") from error
+        wanted = f"no table with {', '.join(columns)} ({message_of(error)})"
+        raise BenchError(f"{path} is {wanted}; reinstall {PACKAGE}") from error
 
 
 def _folder() -> Path:

@@ -21,7 +21,7 @@ from bench.data.parsing.cells import NO_TIME
 from bench.data.parsing.columns import USUAL_NAMES
 from bench.data.parsing.rows import RowCheck, RowRules, respelled
 from bench.data.parsing.time_fields import UNITS, unit_of
-from bench.errors import BenchError
+from bench.errors import BenchError, reason_of
 
 JSON_SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
 _LINES_LOOKED_AT = 100
@@ -188,7 +188,7 @@ def _problem(keys: EventKeys, error: Exception) -> str:
     needed = f"{', '.join(keys.needed[:-1])} and {keys.needed[-1]}"
     if isinstance(error, UnicodeDecodeError):
         return f"it is not UTF-8 (byte 0x{error.object[error.start]:02x})"
-    return f"no {keys.noun} with {needed} ({type(error).__name__}: {error})"
+    return f"no {keys.noun} with {needed} ({reason_of(error)})"
 
 
 def _decoder(keys: EventKeys) -> json.JSONDecoder:

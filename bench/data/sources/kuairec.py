@@ -18,7 +18,7 @@ from bench.data.dataset import Dataset, ItemTable, SeenItems, ShippedSplit
 from bench.data.fingerprint import dataset_hash
 from bench.data.interactions import Interactions, chronological
 from bench.data.sources.recbole_wheel import DATA_FOLDER_VARIABLE, data_folder
-from bench.errors import BenchError, MissingDataError
+from bench.errors import BenchError, MissingDataError, message_of
 
 BIG_SUMMARY = (
     "KuaiRec 2.0, big matrix: 7,176 users, 10,728 short videos, 12.5 million views, events are views of more than the "
@@ -203,8 +203,8 @@ def _read_matrix(path: Path) -> _Views:
                 above = pc.fill_null(pc.greater(block["watch_ratio"], POSITIVE_ABOVE), False)
                 positive.append(block.filter(above).to_pandas())
     except (OSError, KeyError, pa.ArrowException) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BenchError(f"{path} is no matrix of KuaiRec ({reason}); download it again from kuairec.com") from None
+        flaw = f"no matrix of KuaiRec ({message_of(error)})"
+        raise BenchError(f"{path} is {flaw}; download it again from kuairec.com") from None
     views = pd.concat(positive, ignore_index=True)
     if views.empty:
         raise BenchError(f"{path}: none of {rows:,} rows has a watch ratio above {POSITIVE_ABOVE:g}")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from bench.errors import BenchError
+from bench.errors import BenchError, message_of
 
 DATA_FOLDER_VARIABLE = "GLASS_BENCH_DATA"
 _WHEEL = "recbole==1.2.1"
@@ -86,5 +86,5 @@ def _download_ml_100k(target: Path) -> None:
 
 def _reason(error: Exception) -> str:
     """The last line of pip's complaint, or of the error itself."""
-    text = error.stderr if isinstance(error, subprocess.CalledProcessError) and error.stderr else str(error)
-    return (text.strip().splitlines() or [type(error).__name__])[-1]
+    complaint = str(getattr(error, "stderr", None) or "").strip()
+    return complaint.splitlines()[-1] if complaint else message_of(error)

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
+from bench.errors import BenchError, message_of
 
 UNKNOWN = np.iinfo(np.int64).min
 """Stands for a category that a table does not give."""
@@ -45,8 +45,7 @@ class Table:
                             raise BenchError(f"{path}: column '{column}' is missing; download the file again")
                     yield from file.iter_batches(batch_size=rows, columns=list(columns))
             except (OSError, pa.ArrowException) as error:
-                reason = (str(error).splitlines() or [type(error).__name__])[0]
-                raise BenchError(f"{path} can't be read ({reason}); download the file again") from None
+                raise BenchError(f"{path} can't be read ({message_of(error)}); download the file again") from None
 
     def ids(self, batch: pa.RecordBatch, column: str) -> NDArray[np.int64]:
         """A column of ids of one of the batches.
