@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-import pandas as pd
 from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, field_validator, model_validator
 
 from bench.data.cache import content_key
 from bench.data.data_files import DataFiles, name_of
 from bench.data.dataset import ColdTargets, SeenItems
 from bench.names import ColumnName, ModelName, PathName, RowLabel, Seed, Title, label_or_none
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ProtocolName = Literal["leave-one-out", "temporal", "shipped"]
 
@@ -32,15 +34,20 @@ class DatasetSpec(DataFiles):
     Attributes:
         name: The registered name; with a `path` a name for tables and folders, by default the stem of the file.
         protocol: How interactions become training data and queries.
-        seen_items: Overrides the data set's own rule on candidates. None keeps it.
-        cold_targets: What becomes of queries whose target has no training event: they are asked ("warn"), left out
+        seen_items: Goes before the data set's own rule on candidates. None keeps that.
+        cold_targets: What becomes of queries whose target has no training event: they are made ("warn"), left out
             ("ignore") or not accepted ("raise").
     """
 
     name: PathName
-    protocol: ProtocolName = "leave-one-out"
-    seen_items: SeenItems | None = None
-    cold_targets: ColdTargets = "warn"
+    protocol: ProtocolName = Field(default="leave-one-out", description="leave-one-out, temporal or shipped.")
+    seen_items: SeenItems | None = Field(
+        default=None,
+        description="exclude or keep items of the history as candidates. Default: the data set's rule.",
+    )
+    cold_targets: ColdTargets = Field(
+        default="warn", description="warn, ignore or raise at targets without training events."
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from bench.data.interactions import Histories, Interactions
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SeenItems = Literal["exclude", "keep"]
 ColdTargets = Literal["raise", "warn", "ignore"]

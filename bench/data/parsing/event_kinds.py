@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,36 +34,6 @@ class Kinds:
     keep: tuple[tuple[str, tuple[str, ...]], ...] = ()
     min_rating: float | None = None
     rating: str | None = None
-
-
-def kinds_as_pairs(written: object) -> object:
-    """`type=buy,cart`, one such text or several, or a mapping of columns to values, as `Kinds.keep`.
-
-    A column that comes twice keeps the values of both. What is none of these is given back as it is.
-
-    Raises:
-        ValueError: A text names no column or no value.
-    """
-    if isinstance(written, str):
-        written = [written]
-    if isinstance(written, Mapping):
-        pairs = [
-            (str(column), values if isinstance(values, list | tuple) else [values])
-            for column, values in written.items()
-        ]
-    elif isinstance(written, list | tuple) and all(isinstance(text, str) for text in written):
-        pairs = []
-        for text in written:
-            column, equals, values = text.partition("=")
-            if not (column.strip() and equals and values.strip()):
-                raise ValueError(f"'{text}' should read COLUMN=VALUE or COLUMN=VALUE,VALUE")
-            pairs.append((column.strip(), [value.strip() for value in values.split(",")]))
-    else:
-        return written
-    kinds: dict[str, tuple[str, ...]] = {}
-    for column, values in pairs:
-        kinds[column] = (*kinds.get(column, ()), *map(str, values))
-    return tuple((column, tuple(dict.fromkeys(values))) for column, values in kinds.items())
 
 
 def keep_kinds(table: Table, kinds: Kinds) -> list[str]:

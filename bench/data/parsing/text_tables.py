@@ -9,19 +9,18 @@ import mmap
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
+from bench.data.data_files import QuoteRule
 from bench.data.parsing.quotes import Quotes, look_at_quotes
 from bench.errors import BenchError, message_of
 
 SEPARATORS = (",", "\t", ";", "|", "::", " ")
 """Those that are recognised, the likelier ones first."""
 
-QuoteRule = Literal["auto", "cells", "plain"]
 Content = bytes | mmap.mmap
 
 _SAMPLE_BYTES = 1 << 16
