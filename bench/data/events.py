@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.data.dataset import Dataset, ItemTable, SeenItems
 from bench.data.filters import Filter, apply_filters
-from bench.data.fingerprint import dataset_hash
+from bench.data.fingerprint import with_hash
 from bench.data.interactions import Interactions, chronological
 from bench.errors import BenchError
 
@@ -109,43 +109,41 @@ def assemble(
     if not len(log):
         raise BenchError(f"data set '{name}' has no events")
     log, sentences = _filtered(log, filters)
-    item_ids = _catalogue(log, facts)
+    item_ids, used_users = _catalogue(log, facts), _used(log.users, len(log.user_ids))
     if len(item_ids) < 2:
         raise BenchError(f"data set '{name}' has one item only ('{item_ids[0]}'); there is nothing to rank")
-    used_users = _used(log.users, len(log.user_ids))
-    renumbered = np.zeros(len(log.user_ids), dtype=np.int64)
-    renumbered[used_users] = np.arange(len(used_users))
-    user_codes = renumbered[log.users]
-    item_codes = pd.Index(item_ids).get_indexer(log.item_ids)[log.items]
-
-    order, interactions = _sorted(log, user_codes, item_codes, len(item_ids))
+    order, interactions = _sorted(log, used_users, item_ids)
     notes = [*log.notes, *_disorder(order, interactions.lengths), *sentences, *(facts.notes if facts else ())]
     table, unknown = _item_table(item_ids, facts)
     if facts is not None and unknown:
         notes.append(f"{unknown:,} of {len(item_ids):,} items are unknown to the item table; they have no text")
     rule, reason = (seen_items, []) if seen_items else _rule_on_seen_items(interactions)
     notes += reason
-    user_ids = log.user_ids[used_users].astype(np.str_)
-    return Dataset(
+    dataset = Dataset(
         name=name,
         interactions=interactions,
         item_table=table,
         item_ids=item_ids,
-        user_ids=user_ids,
+        user_ids=log.user_ids[used_users].astype(np.str_),
         seen_items=rule,
         baskets=baskets,
         licence=licence,
         source=source,
-        content_hash=dataset_hash(name, interactions, table, item_ids, user_ids, rule, baskets, filters=filters),
+        content_hash="",
         filters=tuple(notes),
         has_time=log.times is not None,
     )
+    return with_hash(dataset, filters)
 
 
 def _sorted(
-    log: EventLog, users: NDArray[np.int64], items: NDArray[np.int64], n_items: int
+    log: EventLog, used_users: NDArray[np.int64], item_ids: NDArray[np.str_]
 ) -> tuple[NDArray[np.int64], Interactions]:
-    """The rows in the order of `Interactions`, and these."""
+    """The rows in the order of `Interactions`, and these, with users and items by their new numbers."""
+    renumbered = np.zeros(len(log.user_ids), dtype=np.int64)
+    renumbered[used_users] = np.arange(len(used_users))
+    users = renumbered[log.users]
+    items, n_items = pd.Index(item_ids).get_indexer(log.item_ids)[log.items], len(item_ids)
     if log.times is not None:
         order = chronological(users, log.times)
         return order, Interactions.from_rows(order, users, items, log.times // log.ticks, n_items)

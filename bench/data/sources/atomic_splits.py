@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bench.data.dataset import Dataset, ShippedSplit
 from bench.data.events import EventLog
-from bench.data.fingerprint import dataset_hash
+from bench.data.fingerprint import with_hash
 from bench.data.parsing.rows import RowRules, with_duplicates_judged
 from bench.data.sources.atomic_events import HISTORY_SUFFIX, AtomicEvents, FieldChoice, read_atomic_log
 from bench.errors import BenchError
@@ -150,21 +150,7 @@ def with_shipped_split(dataset: Dataset, split: SplitLog) -> Dataset:
     default = int((begins[0] - 1).clip(0).sum())
     targets = (users[learned], places[learned]) if len(learned) != default else (None, None)
     shipped = ShippedSplit(begins[0], *queries, *targets)  # type: ignore[arg-type]  # three arrays a part
-    return replace(
-        dataset,
-        shipped_split=shipped,
-        filters=(*dataset.filters, *notes),
-        content_hash=dataset_hash(
-            dataset.name,
-            interactions,
-            dataset.item_table,
-            dataset.item_ids,
-            dataset.user_ids,
-            dataset.seen_items,
-            dataset.baskets,
-            shipped_split=shipped,
-        ),
-    )
+    return with_hash(replace(dataset, shipped_split=shipped, filters=(*dataset.filters, *notes)))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from bench.data.dataset import Dataset, ItemTable, SeenItems
 from bench.data.filters import Filter, HistoryLength, MinimumEvents, UserSample, apply_filters
-from bench.data.fingerprint import dataset_hash
+from bench.data.fingerprint import with_hash
 from bench.data.interactions import Interactions, chronological
 from bench.data.sources.recbole_wheel import DATA_FOLDER_VARIABLE, data_folder
 from bench.errors import BenchError, MissingDataError, message_of
@@ -102,20 +102,21 @@ def _dataset(
     category, _ = pd.factorize(columns["product_category"].replace("", None), sort=True)
     item_table = ItemTable(columns, _TEXT_COLUMNS, category.astype(np.int32))
     item_ids, user_names = catalogue.astype(np.str_), user_ids.to_numpy().astype(np.str_)
-    return Dataset(
-        name=name,
-        interactions=interactions,
-        item_table=item_table,
-        item_ids=item_ids,
-        user_ids=user_names,
-        seen_items=_SEEN_ITEMS,
-        baskets=_BASKETS,
-        licence=LICENCE,
-        source=SOURCE,
-        content_hash=dataset_hash(
-            name, interactions, item_table, item_ids, user_names, _SEEN_ITEMS, _BASKETS, filters=filters
+    return with_hash(
+        Dataset(
+            name=name,
+            interactions=interactions,
+            item_table=item_table,
+            item_ids=item_ids,
+            user_ids=user_names,
+            seen_items=_SEEN_ITEMS,
+            baskets=_BASKETS,
+            licence=LICENCE,
+            source=SOURCE,
+            content_hash="",
+            filters=sentences,
         ),
-        filters=sentences,
+        filters,
     )
 
 

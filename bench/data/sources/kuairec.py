@@ -15,7 +15,7 @@ import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 
 from bench.data.dataset import Dataset, ItemTable, SeenItems, ShippedSplit
-from bench.data.fingerprint import dataset_hash
+from bench.data.fingerprint import with_hash
 from bench.data.interactions import Interactions, chronological
 from bench.data.sources.recbole_wheel import DATA_FOLDER_VARIABLE, data_folder
 from bench.errors import BenchError, MissingDataError, message_of
@@ -102,21 +102,21 @@ def load_kuairec(name: str, matrix: str) -> Dataset:
     item_table = ItemTable(_read_captions(folder / _CAPTIONS, views.catalogue), _TEXT_COLUMNS, category)
     shipped = glass_split(interactions)
     item_ids, user_names = views.catalogue.astype(np.str_), user_ids.astype(np.str_)
-    return Dataset(
-        name=name,
-        interactions=interactions,
-        item_table=item_table,
-        item_ids=item_ids,
-        user_ids=user_names,
-        seen_items=_SEEN_ITEMS,
-        baskets=_BASKETS,
-        licence=LICENCE,
-        source=SOURCE,
-        content_hash=dataset_hash(
-            name, interactions, item_table, item_ids, user_names, _SEEN_ITEMS, _BASKETS, shipped_split=shipped
-        ),
-        filters=views.filters,
-        shipped_split=shipped,
+    return with_hash(
+        Dataset(
+            name=name,
+            interactions=interactions,
+            item_table=item_table,
+            item_ids=item_ids,
+            user_ids=user_names,
+            seen_items=_SEEN_ITEMS,
+            baskets=_BASKETS,
+            licence=LICENCE,
+            source=SOURCE,
+            content_hash="",
+            filters=views.filters,
+            shipped_split=shipped,
+        )
     )
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bench.data.dataset import Dataset, ItemTable, SeenItems
 from bench.data.events import EventLog, ItemFacts, assemble
 from bench.data.filters import Filter
-from bench.data.fingerprint import dataset_hash
+from bench.data.fingerprint import with_hash
 from bench.data.parsing.rows import BUILT_IN, RowRules, with_duplicates_judged
 from bench.data.sources.atomic_files import read_atomic_dataset
 from bench.data.sources.movielens_ratings import read_ratings
@@ -70,19 +70,19 @@ def load_ml_100k() -> Dataset:
     item_table = ItemTable(
         columns=columns, text_columns=("title", "genres", "year"), category=_first_genre(columns["genres"])
     )
-    return Dataset(
-        name="ml-100k",
-        interactions=raw.interactions,
-        item_table=item_table,
-        item_ids=raw.item_ids,
-        user_ids=raw.user_ids,
-        seen_items=_SEEN_ITEMS,
-        baskets=_BASKETS,
-        licence=LICENCE,
-        source=SOURCE,
-        content_hash=dataset_hash(
-            "ml-100k", raw.interactions, item_table, raw.item_ids, raw.user_ids, _SEEN_ITEMS, _BASKETS
-        ),
+    return with_hash(
+        Dataset(
+            name="ml-100k",
+            interactions=raw.interactions,
+            item_table=item_table,
+            item_ids=raw.item_ids,
+            user_ids=raw.user_ids,
+            seen_items=_SEEN_ITEMS,
+            baskets=_BASKETS,
+            licence=LICENCE,
+            source=SOURCE,
+            content_hash="",
+        )
     )
 
 

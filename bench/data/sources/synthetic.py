@@ -35,7 +35,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.data.dataset import Dataset, ItemTable, SeenItems
-from bench.data.fingerprint import dataset_hash
+from bench.data.fingerprint import with_hash
 from bench.data.interactions import Histories, Interactions
 
 LONG_SUMMARY = (
@@ -276,19 +276,21 @@ def planted_dataset(name: str, config: WorldConfig) -> Dataset:
     item_table = ItemTable(columns=columns, text_columns=("title", "topic"), category=topic.astype(np.int32))
     item_ids = np.array([f"{topic}-{subtopic}-{item}" for topic, subtopic, item in places])
     user_ids = np.arange(config.users).astype(str)
-    return Dataset(
-        name=name,
-        interactions=interactions,
-        item_table=item_table,
-        item_ids=item_ids,
-        user_ids=user_ids,
-        seen_items=_SEEN_ITEMS,
-        baskets=False,
-        licence=LICENCE,
-        source=SOURCE,
-        content_hash=dataset_hash(name, interactions, item_table, item_ids, user_ids, _SEEN_ITEMS, False),
-        has_time=False,
-        world=world,
+    return with_hash(
+        Dataset(
+            name=name,
+            interactions=interactions,
+            item_table=item_table,
+            item_ids=item_ids,
+            user_ids=user_ids,
+            seen_items=_SEEN_ITEMS,
+            baskets=False,
+            licence=LICENCE,
+            source=SOURCE,
+            content_hash="",
+            has_time=False,
+            world=world,
+        )
     )
 
 

@@ -183,17 +183,7 @@ def _prepare(tables: dict[str, Table], selection: Selection, folder: Path) -> No
 
     for name in parts:
         shutil.rmtree(folder / f"{name}_sequences")
-    data = _open(folder, "", tuple(notes))
-    content_hash = dataset_hash(
-        _NAME,
-        data.interactions,
-        data.item_table,
-        data.item_ids,
-        data.user_ids,
-        _SEEN_ITEMS,
-        _BASKETS,
-        shipped_split=data.shipped_split,
-    )
+    content_hash = dataset_hash(_open(folder, "", tuple(notes)))
     (folder / "meta.json").write_text(json.dumps({"content_hash": content_hash, "filters": notes}), encoding="utf-8")
 
 
