@@ -55,42 +55,57 @@ def tune(
         BenchError: Optuna is absent, a row has nothing to tune, or its earlier trials were made otherwise.
     """
     require_optuna()
-    keys = [base.key for base in bases]
-    bases = [
-        base for place, base in enumerate(bases) if base.key not in keys[:place]
-    ]  # labels aside, rows may be equal
-    searches = {base.key: _Search.of(base, results_dir, seconds_per_trial) for base in bases}
+    searches: dict[str, _Search] = {}
+    for base in bases:
+        if base.key not in searches:  # labels aside, rows may be equal
+            searches[base.key] = _Search.of(base, results_dir, seconds_per_trial)
     # In the scheduler's eyes a trial is a run of its row, and the trial's number is the number of the replicate.
-    todo = [
-        base.model_copy(update={"seed": number})
+    planned = [
+        (search.study.base.model_copy(update={"seed": number}), search)
         for number in range(trials)
-        for base in bases
-        if number not in searches[base.key].ended
+        for search in searches.values()
+        if number not in search.ended
     ]
-    search_of = {planned.key: searches[planned.model_copy(update={"seed": 0}).key] for planned in todo}
-    workers = Workers.for_machine(device, jobs, len(todo))
-    say(console, f"{len(todo)} of {trials * len(bases)} trials to do, the others have ended")
-    if todo:
+    workers = Workers.for_machine(device, jobs, len(planned))
+    say(console, f"{len(planned)} of {trials * len(searches)} trials to do, the others have ended")
+    if planned:
         say(console, str(workers))
-    folder = results_dir / "tuning"
-    known = [result for search in searches.values() for result in search.as_results()]
-    with Progress(
-        console,
-        folder,
-        todo,
-        workers.jobs,
-        known,
-        name=_name,
-        outcome=lambda result: f"{_name(result.spec)}: {search_of[result.spec.key].told(result.spec.seed)}",
-        seconds_per_run=seconds_per_trial,
-    ) as progress:
+    _run_trials(planned, [*searches.values()], results_dir / "tuning", workers, console)
+    return [search.study for search in searches.values()]
+
+
+def _run_trials(
+    planned: Sequence[tuple[RunSpec, _Search]],
+    searches: Sequence[_Search],
+    folder: Path,
+    workers: Workers,
+    console: Console,
+) -> None:
+    """Makes the planned trials in worker processes, and keeps what comes of each in its search.
+
+    Args:
+        planned: Trials in the order in which they start, each with the search that it belongs to.
+        searches: All of them, for an estimate of the time that a trial takes.
+        folder: Where the heartbeats go.
+        workers: How the machine is divided.
+        console: For progress.
+    """
+    search_of = {trial.key: search for trial, search in planned}
+    todo = [trial for trial, _ in planned]
+    ended = [result for search in searches for result in search.as_results()]
+    limit = searches[0].study.seconds_per_trial if searches else None
+
+    def outcome(result: RunResult) -> str:
+        return f"{_name(result.spec)}: {search_of[result.spec.key].outcome(result.spec.seed)}"
+
+    progress = Progress(console, folder, todo, workers.jobs, ended, name=_name, outcome=outcome, seconds_per_run=limit)
+    with progress:
 
         def on_result(result: RunResult) -> None:
             search_of[result.spec.key].record(result)
             progress.finished(result)
 
-        run_all(todo, folder, workers, on_result, progress.tick, lambda planned: search_of[planned.key].job(planned))
-    return [searches[base.key].study for base in bases]
+        run_all(todo, folder, workers, on_result, progress.tick, lambda trial: search_of[trial.key].job(trial))
 
 
 class _Search:
@@ -168,8 +183,8 @@ class _Search:
         self.study = self.study.with_trial(trial)
         self.study.write(self._results_dir)
 
-    def told(self, number: int) -> str:
-        """What came of a trial that has ended, in a few words."""
+    def outcome(self, number: int) -> str:
+        """Tells in a few words what came of a trial that has ended."""
         trial = next(trial for trial in self.study.trials if trial.number == number)
         if trial.state == "failed":
             return f"failed: {one_line(trial.reason)}"
