@@ -123,6 +123,9 @@ def file_part(title: str) -> str:
     """A title as part of a file name: ASCII letters, digits and dashes; at most 60 of them, and never none.
 
     What has other letters or is longer ends in a hash, so that different titles stay different.
+
+    >>> file_part("Is the long history needed?")
+    'is-the-long-history-needed'
     """
     slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
     if slug and len(slug) <= 60 and title.isascii():
@@ -138,6 +141,9 @@ def legal_path_name(text: str, otherwise: str) -> str:
     Args:
         text: Anything.
         otherwise: What it is called if nothing of it can stay.
+
+    >>> legal_path_name("my events (2024)", "data"), legal_path_name("..", "data")
+    ('my-events-2024', 'data')
     """
     name = re.sub(r"[^\w.-]+", "-", unicodedata.normalize("NFKC", text.encode("utf-8", "replace").decode()))
     name = re.sub(r"\.\.+", ".", name).strip("-.") or otherwise
@@ -166,7 +172,11 @@ def checked(name: str, where: str) -> str:
 
 
 def alike(names: Iterable[str]) -> tuple[str, str] | None:
-    """The first two names that a file system without upper and lower case, or a reader, can't tell apart."""
+    """Finds the first two names that a file system without upper and lower case, or a reader, can't tell apart.
+
+    >>> alike(["tiger", "glass", "Tiger"])
+    ('tiger', 'Tiger')
+    """
     known: dict[str, str] = {}
     for name in names:
         folded = unicodedata.normalize("NFKC", name).casefold()

@@ -162,7 +162,7 @@ class TrainingData:
         if not self.baskets and self.targets is None:
             return None
         interactions = self.interactions
-        ends = (interactions.basket_starts() if self.baskets else interactions.places()).astype(np.int32)
+        ends = (interactions.basket_starts() if self.baskets else interactions.positions()).astype(np.int32)
         if self.targets is not None:
             wanted = np.zeros(interactions.n_events, dtype=bool)
             wanted[interactions.offsets[self.targets[0]] + self.targets[1]] = True

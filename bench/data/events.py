@@ -151,7 +151,7 @@ def _sorted(
     numbers = np.zeros(len(log), dtype=np.int64) if log.baskets is None else log.baskets
     interactions = Interactions.from_rows(order, users, items, numbers, n_items)
     if log.baskets is None:
-        interactions = replace(interactions, timestamps=interactions.places().astype(np.int64))
+        interactions = replace(interactions, timestamps=interactions.positions().astype(np.int64))
     return order, interactions
 
 

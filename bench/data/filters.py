@@ -59,6 +59,10 @@ class MinimumEvents:
     Attributes:
         per_user: Fewest events of a user.
         per_item: Fewest events of an item.
+
+    >>> events = pd.DataFrame({"user": ["u", "u", "v", "v", "w", "w"], "item": ["a", "b", "a", "b", "b", "c"]})
+    >>> MinimumEvents(per_user=2, per_item=2).keeps(events).tolist()  # c goes, then w, who has one event left
+    [True, True, True, True, False, False]
     """
 
     per_user: int = 1

@@ -134,7 +134,7 @@ def with_shipped_split(dataset: Dataset, split: SplitLog) -> Dataset:
     """
     interactions = dataset.interactions
     users = np.repeat(np.arange(interactions.n_users), interactions.lengths)
-    places = interactions.places().astype(np.int64)
+    places = interactions.positions().astype(np.int64)
     counts = [np.bincount(users[split.parts == part], minlength=interactions.n_users) for part in range(3)]
     begins = [interactions.lengths - counts[1] - counts[2], interactions.lengths - counts[2]]
     queries: list[NDArray[np.integer]] = []
