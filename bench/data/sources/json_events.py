@@ -20,7 +20,8 @@ from bench.data.events import EventLog, Times
 from bench.data.parsing.cells import NO_TIME
 from bench.data.parsing.columns import USUAL_NAMES
 from bench.data.parsing.rows import RowCheck, RowRules, respelled
-from bench.data.parsing.time_fields import UNITS, unit_of
+from bench.data.parsing.time_fields import unit_of
+from bench.data.parsing.time_units import UNIT_NAMES
 from bench.errors import BenchError, reason_of
 
 JSON_SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
@@ -101,7 +102,7 @@ def usual_keys(
 def read_json_log(path: Path, keys: EventKeys, rules: RowRules) -> EventLog:
     """Reads all events, in file order. Duplicates are left to `with_duplicates_judged`.
 
-    Times are whole numbers since 1970, whose unit is that of their median.
+    Times are whole numbers since 1970, whose unit is that of most.
 
     Raises:
         BenchError: A line can't be used; the message names it.
@@ -138,7 +139,7 @@ def read_json_log(path: Path, keys: EventKeys, rules: RowRules) -> EventLog:
     left_out = check.notes(total)
     user_places, user_ids, user_notes = respelled(np.array(users, dtype=np.int32)[usable], list(user_codes), "users")
     item_places, item_ids, item_notes = respelled(np.array(items, dtype=np.int32)[usable], list(item_codes), "items")
-    unit: tuple[str, ...] = () if ticks == 1 else (f"times are read as {UNITS[ticks]}",)
+    unit: tuple[str, ...] = () if ticks == 1 else (f"times are read as {UNIT_NAMES[ticks]}",)
     return EventLog(
         users=user_places,
         items=item_places,

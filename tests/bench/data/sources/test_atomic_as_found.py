@@ -10,6 +10,8 @@ from as_found import CASES, DAY, ROWS, START, atomic, history, load, notes_of, r
 from bench.data.protocols import split
 from bench.errors import BenchError
 
+HEADER_WITH_DATES = "user_id:token\titem_id:token\tdate:token"
+
 
 def test_a_time_field_of_another_name_orders_the_events() -> None:
     dataset = load(CASES / "atomic-time-field" / "book")
@@ -75,6 +77,23 @@ def test_one_cell_that_is_no_date_does_not_make_seconds_of_dates(tmp_path: Path)
     path = atomic(tmp_path / "toy.inter", "user_id:token\titem_id:token\tdate:token", [*lines, "u\tx\t20201399"])
     assert "line 11: field 'date' holds 20201399, which is no date as in YYYYMMDD" in refusal(path)
     assert load(path, incomplete="drop").interactions.timestamps[0] == 1_588_291_200
+
+
+def test_today_is_no_date(tmp_path: Path) -> None:
+    path = atomic(tmp_path / "toy.inter", HEADER_WITH_DATES, ["u\ta\t2020-05-01", "u\tb\t2020-05-02", "u\tc\ttoday"])
+    assert "line 4: field 'date' holds 'today', neither a number nor a date" in refusal(path)
+
+
+def test_a_time_without_a_zone_has_not_that_of_the_time_before_it(tmp_path: Path) -> None:
+    dates = ["2020-05-01 10:00:00+08:00", "2020-05-01 10:00:00", "2020-05-01 10:00:00 UTC"]
+    path = atomic(tmp_path / "toy.inter", HEADER_WITH_DATES, [f"u\ti{n}\t{date}" for n, date in enumerate(dates)])
+    assert load(path).interactions.timestamps.tolist() == [1_588_298_400, 1_588_327_200, 1_588_327_200]
+
+
+def test_a_date_before_1970_is_named(tmp_path: Path) -> None:
+    lines = [f"u\ti{day}\t202005{day:02}" for day in range(1, 10)]
+    path = atomic(tmp_path / "toy.inter", HEADER_WITH_DATES, [*lines, "u\tx\t19691231"])
+    assert "line 11: field 'date' holds 19691231, a date before 1970" in refusal(path)
 
 
 def test_days_and_hours_in_two_fields_are_not_ordered_by_the_day_alone(tmp_path: Path) -> None:
