@@ -129,7 +129,7 @@ def _exact(text: pd.Series, numbers: NDArray[np.float64], finite: NDArray[np.boo
 
 
 def _dates(text: pd.Series, blank: tuple[NDArray[np.bool_], str]) -> ParsedTimes:
-    stamps, _ = iso_dates(pa.chunked_array([pa.array(text, pa.string())]))
+    stamps, _ = iso_dates(pa.chunked_array([pa.array(text, pa.string())]), text)
     values, unknown = nanoseconds(stamps)
     return ParsedTimes(
         values,

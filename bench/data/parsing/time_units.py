@@ -95,19 +95,19 @@ def calendar_dates(
     return None if valid.sum() < share * len(usable) else (seconds, valid, _LAYOUTS[digits])
 
 
-def iso_dates(cells: pa.ChunkedArray) -> tuple[pd.Series, int]:
+def iso_dates(cells: pa.ChunkedArray, text: pd.Series) -> tuple[pd.Series, int]:
     """Reads dates as in 2024-05-31 18:00:00, with or without a zone; those that end in "UTC" are understood, too.
 
     "now" and "today" are none, though pandas has it so.
 
     Args:
         cells: Text without blanks around it.
+        text: The same, so that nobody has to turn millions of cells into Python's strings a second time.
 
     Returns:
         Timestamps in UTC, NaT where a cell is no date; and how many times name no zone where others do: they are taken
         for UTC.
     """
-    text = cells.to_pandas()
     zoned = pc.match_substring_regex(cells, r":.*(Z|z|[+-][0-9]{2}(:?[0-9]{2})?|UTC|GMT)$").to_numpy()
     mixed = 0 < zoned.sum() < len(text)
     # Apart, since pandas gives a time without a zone that of the time before it.

@@ -141,11 +141,11 @@ def _from_text(cells: pa.ChunkedArray) -> tuple[Column, bool]:
         column = Column(np.where(is_number, numbers, 0))
         column.reject(~is_number, "holds '{}', not a number")
         return column, True
-    return _dates(trimmed), False
+    return _dates(trimmed, text), False
 
 
-def _dates(cells: pa.ChunkedArray) -> Column:
-    stamps, without_zone = iso_dates(cells)
+def _dates(cells: pa.ChunkedArray, text: pd.Series) -> Column:
+    stamps, without_zone = iso_dates(cells, text)
     problem = "holds '{}', neither a number nor a date as in 2024-05-31 18:00:00 (--time-format names other forms)"
     column = _from_stamps(stamps, problem)
     if without_zone:
