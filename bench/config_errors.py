@@ -1,4 +1,4 @@
-"""Validation errors of suites and model configurations, told in one line that names the key and the remedy."""
+"""Validation errors of suites and model configurations, in one line that names the key and the remedy."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def explain(error: ValidationError, schema: type[BaseModel], where: str) -> Benc
     *parents, key = first["loc"] or ("",)
     if first["type"] == "extra_forbidden":
         known = {path for model in schemas_at(schema, parents) for path in key_paths(model)}
-        place = f"{where}, {dotted(parents)}" if parents else where
-        return BenchError(f"{place}: {unknown_name('key', str(key), known)}")
+        nested = f"{where}, {dotted(parents)}" if parents else where
+        return BenchError(f"{nested}: {unknown_name('key', str(key), known)}")
     if first["type"] == "missing":
         return BenchError(f"{where}: key '{dotted(first['loc'])}' is missing")
     message = one_line(first["msg"], 300).removeprefix("Value error, ").replace("Input should", "should")

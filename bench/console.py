@@ -41,5 +41,5 @@ def say(console: rich_console.Console, line: str) -> None:
 
 
 def literal(text: str) -> Text:
-    """Foreign text for a place where markup counts."""
+    """Makes foreign text fit for where markup counts."""
     return Text(printable(text))

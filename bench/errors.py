@@ -1,4 +1,4 @@
-"""Errors that a user can mend, told in one line."""
+"""Errors that a user can mend, in one line each."""
 
 from __future__ import annotations
 

@@ -10,16 +10,16 @@ from pathlib import Path
 from bench.errors import BenchError
 
 
-def expanded(place: str) -> Path:
+def expanded(path: str) -> Path:
     """A path as a user writes it, with `~` for a home folder.
 
     Raises:
         BenchError: There is no such user.
     """
     try:
-        return Path(place).expanduser()
+        return Path(path).expanduser()
     except RuntimeError as error:
-        raise BenchError(f"'{place}': {error}: give the whole path") from None
+        raise BenchError(f"'{path}': {error}: give the whole path") from None
 
 
 def exists(path: Path) -> bool:
@@ -29,7 +29,7 @@ def exists(path: Path) -> bool:
 
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, with its suffix, that takes its place when the block ends without an error."""
+    """Yields a temporary path beside `path`, with its suffix; it replaces that when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:

@@ -62,7 +62,7 @@ def row_label(label: str) -> str:
     """A name for tables and figures, in its composed form.
 
     Raises:
-        ValueError: It could not be told from something else there; the message says why.
+        ValueError: It could be mistaken for something else there; the message says why.
     """
     label = unicodedata.normalize("NFC", label)
     shown = f"label {quoted(label)}"

@@ -21,7 +21,7 @@ ProtocolName = Literal["leave-one-out", "temporal", "shipped"]
 
 T = TypeVar("T")
 Several = Annotated[tuple[T, ...], FailFast()]
-"""Of which the first that is wrong is told, so that a million wrong ones take no more time than one."""
+"""Only the first wrong one is reported, so that a million wrong ones take no more time than one."""
 
 
 class _Strict(BaseModel):
@@ -58,9 +58,9 @@ class DatasetSpec(DataFiles):
 
     @model_validator(mode="after")
     def _with_a_path_if_with_files(self) -> DatasetSpec:
-        told = [key for key, field in DataFiles.model_fields.items() if getattr(self, key) != field.default]
-        if self.path is None and told:
-            raise ValueError(f"{', '.join(told)}: for a data set of your own only, and with its path")
+        used = [key for key, field in DataFiles.model_fields.items() if getattr(self, key) != field.default]
+        if self.path is None and used:
+            raise ValueError(f"{', '.join(used)}: for a data set of your own only, and with its path")
         if self.path is not None and not re.fullmatch(r"\w[\w.-]*", self.name):
             raise ValueError(f"name '{self.name}' names a folder: use letters, digits, '.', '_' and '-'")
         return self
@@ -92,7 +92,7 @@ class Published(_Strict):
         value: The published value.
         tolerance: Largest relative difference that still counts as reproduced. None for a trend.
         source: Where it was published.
-        level: Whether items were to be found, or their semantic IDs.
+        level: Whether items were to be predicted, or their semantic IDs.
         why: What differs from the published set-up, so that the figures may differ; printed unless they agree.
         trend: Whether the figure is from other data or another system: the order of rows may agree, but not the values.
     """
@@ -166,7 +166,7 @@ class Comparison(_Strict):
 
 
 class PaperFinding(_Strict):
-    """What a paper found when it looked into decoding, for the report to print beside what is measured here.
+    """A paper's diagnosis of decoding, for the report to print beside what is measured here.
 
     Attributes:
         metric: "acc@D" (training accuracy of level D), "p@D" (prefix precision of the first D codes), "crp@D"
@@ -247,8 +247,8 @@ class RunSpec(_Strict):
 
         Where the data lie and how they were read is left to `data_hash`: the same data elsewhere give the same run.
         """
-        told_by_the_hash = set(DataFiles.model_fields)
-        return content_key(self.model_dump(mode="json", exclude={"label": True, "dataset": told_by_the_hash}))
+        covered_by_the_hash = set(DataFiles.model_fields)
+        return content_key(self.model_dump(mode="json", exclude={"label": True, "dataset": covered_by_the_hash}))
 
 
 Status = Literal["complete", "failed", "skipped"]
@@ -268,7 +268,7 @@ class RunResult:
         best_epoch: Epoch of the best validation, None without validation.
         validation: Best validation NDCG@10, None without validation.
         curve: One dict per validation (`CurvePoint` fields).
-        diagnostics: What the fit found out, e.g. `sid_health`.
+        diagnostics: Findings of the fit, e.g. `sid_health`.
         environment: Versions, commit, device name, threads, started (ISO time), peak memory in MiB.
         left_behind: What the run changed in its process and nobody could set right; no other run is made there.
         queries: One row per test query, see `bench.evaluation.evaluator.QUERY_COLUMNS`; None unless complete.

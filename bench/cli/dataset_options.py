@@ -66,9 +66,9 @@ def chosen_dataset(name_or_path: str, reading: Mapping[str, Any], option: str = 
     own_only = next((key for key in reading if key in DataFiles.model_fields), None)
     if registered and own_only is not None:
         raise BenchError(f"{_option(own_only)} is for data of your own; '{name_or_path}' is a registered data set")
-    place = {"name": name_or_path} if registered else {"path": name_or_path}
+    identity = {"name": name_or_path} if registered else {"path": name_or_path}
     try:
-        return DatasetSpec.model_validate({**place, **reading})
+        return DatasetSpec.model_validate({**identity, **reading})
     except ValidationError as error:
         raise explain(error, DatasetSpec, f"{option} {name_or_path}") from None
 

@@ -56,25 +56,25 @@ def compare(
     left, right = (_grid(folder, suite, console) for folder in (first, second))
     if dataset is not None:
         left, right = _narrowed((left, right), dataset)
-    found = compare_folders(left, right, metric)
+    comparison = compare_folders(left, right, metric)
     wide = table_console()
-    for section in sections(found):
+    for section in sections(comparison):
         table = Table(title=literal(section.title), title_justify="left", caption=section.text, caption_justify="left")
-        for place, header in enumerate(section.headers):
-            table.add_column(header, justify="left" if place < section.left else "right", overflow="fold")
+        for index, header in enumerate(section.headers):
+            table.add_column(header, justify="left" if index < section.left else "right", overflow="fold")
         for row in section.rows:
             table.add_row(*row)
         wide.print(table, markup=False)
         wide.print()
-    say(console, conclusion(found))
+    say(console, conclusion(comparison))
     if output is not None:
-        _write(output, page(found, str(first), str(second), left.suite.name))
+        _write(output, page(comparison, str(first), str(second), left.suite.name))
         say(console, f"written: {output}")
-    if fail_if_worse and not found.tested and not any(pair.worse for pair in found.pairs):
+    if fail_if_worse and not comparison.tested and not any(pair.worse for pair in comparison.pairs):
         raise BenchError(
             "--fail-if-worse: no row of A and B could be tested, so nothing is known; see the reasons above"
         )
-    raise typer.Exit(1 if fail_if_worse and any(pair.worse for pair in found.pairs) else 0)
+    raise typer.Exit(1 if fail_if_worse and any(pair.worse for pair in comparison.pairs) else 0)
 
 
 def export(

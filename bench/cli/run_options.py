@@ -77,7 +77,7 @@ def usable(device: Device) -> str:
     """The name that torch knows it by: "cuda" or "cpu".
 
     Raises:
-        BenchError: A GPU is asked for that isn't there.
+        BenchError: A GPU was chosen that isn't there.
     """
     import torch  # only here: `report` and `list` do without
 

@@ -89,7 +89,7 @@ def rebuild_report(suite: str, results: Path, reports: Path) -> int:
 
 
 def _chosen(options: RunOptions, reading: Mapping[str, Any]) -> Suite:
-    """The suite as far as it was asked for, with data sets of the user's own in place of its own."""
+    """The suite as far as it was chosen, with data sets of the user's own in place of its own."""
     suite = select(
         load_suite(options.suite),
         models=listed(options.models, "--models"),

@@ -52,7 +52,7 @@ class ArtifactCache:
     """Arrays by content key in a folder, safe for several processes at once.
 
     Args:
-        folder: Where they are kept.
+        folder: Where they are stored.
         undisturbed: A block in which artifacts are made: it keeps away what the asking run has changed of its process,
             and with it of the artifact that other runs are given.
     """

@@ -37,7 +37,7 @@ class EventLog:
         user_ids, item_ids: The original ids, as strings.
         ticks: How many units of `times` make a second.
         baskets: int64 `[n_events]`, where there is no time: the number of each event's basket, never less than that of
-            its user's event before. None: there are none, or they are told by time.
+            its user's event before. None: there are none, or equal times make them.
         notes: What was left out or decided while the file was read, in words with counts.
     """
 
@@ -188,9 +188,9 @@ def _filtered(log: EventLog, filters: Sequence[Filter]) -> tuple[EventLog, tuple
     times = np.arange(len(log)) if log.times is None else log.times
     left = apply_filters(pd.DataFrame({"user": log.users, "item": log.items, "timestamp": times}), filters)
     rows = left.events.index.to_numpy()
-    kept_times, kept_baskets = (None if kept is None else kept[rows] for kept in (log.times, log.baskets))
-    kept_log = replace(log, users=log.users[rows], items=log.items[rows], times=kept_times, baskets=kept_baskets)
-    return kept_log, left.sentences
+    times_left, baskets_left = (None if column is None else column[rows] for column in (log.times, log.baskets))
+    users, items = log.users[rows], log.items[rows]
+    return replace(log, users=users, items=items, times=times_left, baskets=baskets_left), left.sentences
 
 
 def _catalogue(log: EventLog, facts: ItemFacts | None) -> NDArray[np.str_]:

@@ -119,7 +119,7 @@ class HistoryLength:
 class UserSample:
     """A fixed random sample of the users: those whose ids have the smallest hashes.
 
-    So a user's place in the sample depends on no other user, on no library and on no machine.
+    So whether a user is in the sample depends on no other user, on no library and on no machine.
 
     Attributes:
         users: Size of the sample; all users where there are fewer.

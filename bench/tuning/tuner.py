@@ -22,7 +22,7 @@ from bench.spec import RunResult, RunSpec
 from bench.tuning.sampler import hopeless, next_values, require_optuna
 from bench.tuning.spaces import space_of
 from bench.tuning.study import Study, Trial
-from bench.tuning.trial import Order, run_trial
+from bench.tuning.trial import TrialTask, run_trial
 
 
 def tune(
@@ -156,14 +156,14 @@ class _Search:
                 if number
                 else {key: value_at(base.config, key) for key in self._space}
             )
-        order = Order(
+        task = TrialTask(
             run=base.model_copy(update={"config": with_values(base.config, self._started[number])}),
             hopeless=hopeless(self.study) if number else _never,
             seconds=self.study.seconds_per_trial,
             cache=self._results_dir / "cache",
             log=Study.folder(self._results_dir, base) / f"trial-{number}.log",
         )
-        return partial(run_trial, order)
+        return partial(run_trial, task)
 
     def record(self, result: RunResult) -> None:
         """Keeps what came of a trial."""

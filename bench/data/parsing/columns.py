@@ -11,7 +11,7 @@ USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
     "time": ("time", "timestamp", "datetime", "date", "unixtime", "ts"),
     "rating": ("rating", "ratings", "stars", "score", "overall"),
 }
-"""Names by which a column is found where none is given, in small letters, without blanks and punctuation."""
+"""Names by which a column is recognised where none is given, in small letters, without blanks and punctuation."""
 
 _IDS = r"(id|ids|idx|index|no|num|number|nr|key|code|hash|uuid)?"
 _LOOKS: Mapping[str, str] = {
@@ -75,9 +75,9 @@ def tells_kinds_by(values: Iterable[str]) -> bool:
 
 def likely_time(row: Sequence[str]) -> int:
     """Where in a row of data the time probably stands: a date, else the longest number of ten digits or more."""
-    dates = [place for place, cell in enumerate(row) if re.match(r"\s*[0-9]{4}[-/][0-9]{2}[-/]", cell)]
-    numbers = [place for place, cell in enumerate(row) if re.fullmatch(r"\s*[0-9]{10,}(\.[0-9]*)?\s*", cell)]
-    return dates[0] if dates else max(numbers, key=lambda place: len(row[place])) if numbers else len(row) - 1
+    dates = [index for index, cell in enumerate(row) if re.match(r"\s*[0-9]{4}[-/][0-9]{2}[-/]", cell)]
+    numbers = [index for index, cell in enumerate(row) if re.fullmatch(r"\s*[0-9]{10,}(\.[0-9]*)?\s*", cell)]
+    return dates[0] if dates else max(numbers, key=lambda index: len(row[index])) if numbers else len(row) - 1
 
 
 def is_value(text: str) -> bool:

@@ -93,15 +93,15 @@ def _in_words(table: Table, column: str) -> list[str]:
 
 def _keep(table: Table, column: str, wanted: tuple[str, ...]) -> str:
     values, counts = _counted(table, column)
-    known, asked = set(values), canonical(pa.array(wanted, pa.string())).to_pylist()
-    for value in asked:
+    known, chosen_values = set(values), canonical(pa.array(wanted, pa.string())).to_pylist()
+    for value in chosen_values:
         if value not in known:
             shown = _listed(values, counts)
             raise BenchError(
                 f"{table.path}: column '{column}' holds no '{value}' (--keep); it holds {shown or 'nothing'}"
             )
-    chosen = pc.is_in(_texts(table, column), pa.array(asked, pa.string()))
-    return _leave(table, chosen.to_numpy(zero_copy_only=False), f"'{column}' is {' or '.join(asked)}")
+    chosen = pc.is_in(_texts(table, column), pa.array(chosen_values, pa.string()))
+    return _leave(table, chosen.to_numpy(zero_copy_only=False), f"'{column}' is {' or '.join(chosen_values)}")
 
 
 def _keep_ratings(table: Table, column: str, least: float) -> str:
@@ -136,8 +136,8 @@ def _counted(table: Table, column: str) -> tuple[list[str], list[int]]:
     """The values of a column, the commonest first; empty cells aside."""
     encoded, values = _encoded(table, column)
     codes = encoded.indices.drop_null().to_numpy(zero_copy_only=False)
-    place, names = merged(values)
-    counts = np.bincount(place[codes], minlength=len(names))
+    merged_codes, names = merged(values)
+    counts = np.bincount(merged_codes[codes], minlength=len(names))
     order = [int(code) for code in np.argsort(-counts, kind="stable") if counts[code]]
     texts = names.take(pa.array(order, pa.int64())).to_pylist()
     return [text for text in texts if text], [

@@ -2,7 +2,7 @@
 
 An id is the text of its cell, with four exceptions: blanks around it don't count, nor does the Unicode form in which
 its letters are written (NFC stands for all), a whole number that was written as a fraction (`7.0`) is that number, and
-`-0` is `0`. All else is told apart: `007`, `+7` and `7e0` are texts of their own beside `7`, which is said where both
+`-0` is `0`. All else stays apart: `007`, `+7` and `7e0` are texts of their own beside `7`, which is said where both
 occur.
 """
 
@@ -42,7 +42,7 @@ def canonical(values: pa.Array) -> pa.Array:
 
 
 def merged(values: pa.Array) -> tuple[NDArray[np.int64], pa.Array]:
-    """For each value, of which some may be equal, its place among the distinct ones; and these, sorted.
+    """Numbers values, of which some may be equal: the index of each among the distinct ones; and these, sorted.
 
     Whole numbers are sorted as such, else text by code point: so numbering depends on the ids alone, and not on the
     order of a file's rows.
@@ -64,7 +64,7 @@ def rounded(values: pa.Array) -> NDArray[np.bool_]:
 
 
 def missing_words(names: pa.Array) -> list[int]:
-    """The places of ids that are words for a missing value."""
+    """Finds the indices of ids that are words for a missing value."""
     words = pa.array(sorted(MISSING_WORDS))
     return np.flatnonzero(pc.is_in(pc.ascii_lower(names), words).to_numpy(zero_copy_only=False)).tolist()
 

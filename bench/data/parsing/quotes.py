@@ -43,20 +43,20 @@ def look_at_quotes(content: bytes | mmap.mmap, separator: str) -> Quotes:
     """Looks at every quote of a file, in time that hardly counts where there are none."""
     if content.find(b'"') < 0:
         return Quotes(any=False)
-    found = Quotes(any=True)
+    outcome = Quotes(any=True)
     rows: _Rows | None = None
     for opens, closes in _pairs(content):
         stray = _stray(content, opens, closes, separator)
         if stray is not None:
-            return Quotes(any=True, pair_up=False, spans_lines=found.spans_lines, line=_line(content, stray))
-        for begin, end in [] if found.hides_rows else _over_lines(content, *_whole_cells(opens, closes)):
+            return Quotes(any=True, pair_up=False, spans_lines=outcome.spans_lines, line=_line(content, stray))
+        for begin, end in [] if outcome.hides_rows else _over_lines(content, *_whole_cells(opens, closes)):
             rows = rows or _Rows.of(content, separator)
-            found = replace(found, spans_lines=True)
+            outcome = replace(outcome, spans_lines=True)
             if rows.lie_in(content, begin, end):
                 on = len(_END_OF_LINE.findall(content[begin:end]))
-                found = Quotes(True, True, True, True, _line(content, begin), on)
+                outcome = Quotes(True, True, True, True, _line(content, begin), on)
                 break
-    return found
+    return outcome
 
 
 def _pairs(content: bytes | mmap.mmap) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
@@ -134,9 +134,9 @@ class _Rows:
         rows = [line.split(separator.encode()) for line in lines]
         usual = [row for row in rows[1:] if len(row) == len(rows[0])][:50]
         values = [
-            place
-            for place in range(len(rows[0]))
-            if usual and sum(_is_value(r[place]) for r in usual) > 0.9 * len(usual)
+            column
+            for column in range(len(rows[0]))
+            if usual and sum(_is_value(r[column]) for r in usual) > 0.9 * len(usual)
         ]
         return cls(separator.encode(), len(rows[0]), tuple(values))
 
@@ -149,12 +149,12 @@ class _Rows:
         tail = _END_OF_LINE.search(content[end : end + _LONGEST_LINE])
         last = end + (tail.start() if tail else _LONGEST_LINE)
         rows = [line.split(self.separator) for line in _END_OF_LINE.split(content[first:last]) if line]
-        return all(len(row) == self.cells and all(_is_value(row[place]) for place in self.values) for row in rows)
+        return all(len(row) == self.cells and all(_is_value(row[column]) for column in self.values) for row in rows)
 
 
 def _is_value(cell: bytes) -> bool:
     return is_value(cell.decode("utf-8", errors="replace").strip('"'))
 
 
-def _line(content: bytes | mmap.mmap, place: int) -> int:
-    return len(_END_OF_LINE.findall(content[:place])) + 1
+def _line(content: bytes | mmap.mmap, offset: int) -> int:
+    return len(_END_OF_LINE.findall(content[:offset])) + 1

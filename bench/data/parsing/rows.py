@@ -151,7 +151,7 @@ def one_spelling(ids: pd.Index, what: str) -> tuple[pd.Index, tuple[str, ...]]:
         what: What they name, in the plural, for the notes.
 
     Returns:
-        The ids at the same places, of which some may now be alike, and a note on each kind of change.
+        The ids at the same indices, of which some may now be alike, and a note on each kind of change.
     """
     written = ids.to_numpy(dtype=object)
     for name in written.tolist():

@@ -134,7 +134,7 @@ def read_amazon(reviews: Path, name: str, filters: tuple[Filter, ...] = (), rule
 
     Every review is an event, whatever its stars. The files of 2014 and 2018 know the day only; those of 2014 list
     reviews by item, so that within a user's day the order, which is that of the file, is that of the items' ids. In
-    2023 items are told apart by `parent_asin`. An item's text is title, brand (2023: store), categories and price, as
+    2023 items are identified by `parent_asin`. An item's text is title, brand (2023: store), categories and price, as
     in TIGER; its category is the second of its categories (the first is the same for all), or the only one.
 
     Args:
@@ -159,7 +159,7 @@ def read_amazon(reviews: Path, name: str, filters: tuple[Filter, ...] = (), rule
     if metadata.is_file():
         check = RowCheck(metadata, rules)
         facts = read_metadata(metadata, year, set(log.item_ids.tolist()), check)
-        notes = (*notes, *(f"{metadata.name}: {said}" for said in check.notes(check.left_out + len(facts.ids))))
+        notes = (*notes, *(f"{metadata.name}: {note}" for note in check.notes(check.left_out + len(facts.ids))))
     else:
         notes = (*notes, f"{metadata.name} does not lie beside {reviews.name}: items have no text")
     return assemble(name, replace(log, notes=notes), facts, LICENCE, _SOURCES[year], _SEEN_ITEMS, filters=filters)
@@ -188,7 +188,7 @@ def read_metadata(path: Path, year: int, wanted: set[str], check: RowCheck | Non
         try:
             line = content.decode("utf-8")
             # The catalogue of a category is many times larger than its 5-core, and parsing is slow.
-            if year != 2023 and (found := _ASIN.findall(line)) and wanted.isdisjoint(found):
+            if year != 2023 and (asins := _ASIN.findall(line)) and wanted.isdisjoint(asins):
                 continue
             product = _parsed(line, year)
         except UnicodeDecodeError:
@@ -252,7 +252,11 @@ def _parsed(line: str, year: int) -> dict[str, Any]:
 
 def _category_path(product: dict[str, Any]) -> list[str]:
     """From the general to the special: the first path of 2014's list of paths, the one path of 2018 and 2023."""
-    found = product.get("categories") or product.get("category") or []
-    if isinstance(found, list) and found and isinstance(found[0], list):
-        found = found[0]
-    return [html.unescape(str(name)) for name in found] if isinstance(found, list) else [html.unescape(str(found))]
+    categories = product.get("categories") or product.get("category") or []
+    if isinstance(categories, list) and categories and isinstance(categories[0], list):
+        categories = categories[0]
+    return (
+        [html.unescape(str(name)) for name in categories]
+        if isinstance(categories, list)
+        else [html.unescape(str(categories))]
+    )

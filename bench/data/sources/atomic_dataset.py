@@ -30,13 +30,13 @@ def events_at(path: Path) -> Path | SplitFiles | None:
     names = {file.stem for file in whole}
     splits = [split for stem, split in split_files(path).items() if stem not in names]
     lonely = [part for split in splits if len(split.parts) == 1 for part in split.parts.values()]
-    found: list[Path | SplitFiles] = [*whole, *lonely, *(split for split in splits if len(split.parts) > 1)]
-    if len(found) > 1:
-        found = [events for events in found if events.stem == path.resolve().name] or found
-    if len(found) > 1:
-        shown = ", ".join(_listed(events) for events in found)
-        raise BenchError(f"{path} holds {len(found)} data sets ({shown}); give one file")
-    return found[0] if found else None
+    candidates: list[Path | SplitFiles] = [*whole, *lonely, *(split for split in splits if len(split.parts) > 1)]
+    if len(candidates) > 1:
+        candidates = [events for events in candidates if events.stem == path.resolve().name] or candidates
+    if len(candidates) > 1:
+        shown = ", ".join(_listed(events) for events in candidates)
+        raise BenchError(f"{path} holds {len(candidates)} data sets ({shown}); give one file")
+    return candidates[0] if candidates else None
 
 
 def load_atomic(
@@ -109,8 +109,8 @@ def _with_items(
     items = folder / f"{stem}.item"
     facts = None
     if items.is_file():
-        facts, said = read_atomic_items(items, item_field, rules)
-        notes += said
+        facts, notes_on_items = read_atomic_items(items, item_field, rules)
+        notes += notes_on_items
     unread = [file.name for file in sorted(folder.glob(f"{stem}.*")) if file.suffix in _UNREAD]
     if isinstance(events, Path):
         unread += [file.name for file in sorted(folder.glob(f"{stem}.*.inter")) if file != events]

@@ -134,21 +134,21 @@ def with_shipped_split(dataset: Dataset, split: SplitLog) -> Dataset:
     """
     interactions = dataset.interactions
     users = np.repeat(np.arange(interactions.n_users), interactions.lengths)
-    places = interactions.positions().astype(np.int64)
+    positions = interactions.positions().astype(np.int64)
     counts = [np.bincount(users[split.parts == part], minlength=interactions.n_users) for part in range(3)]
     begins = [interactions.lengths - counts[1] - counts[2], interactions.lengths - counts[2]]
     queries: list[NDArray[np.integer]] = []
     notes: list[str] = []
     for part, begin in zip((1, 2), begins, strict=True):
         events = np.flatnonzero(split.parts == part)
-        ends = places[events].astype(np.int64) if split.sampled else begin[users[events]]
+        ends = positions[events].astype(np.int64) if split.sampled else begin[users[events]]
         if lonely := int((ends == 0).sum()):
             notes.append(f"{lonely:,} {PARTS[part]} targets of users without any event before them are no queries")
         events, ends = events[ends > 0], ends[ends > 0]
         queries += [users[events], ends, interactions.items[events]]
-    learned = np.flatnonzero((split.parts == 0) & (places > 0))
+    learned = np.flatnonzero((split.parts == 0) & (positions > 0))
     default = int((begins[0] - 1).clip(0).sum())
-    targets = (users[learned], places[learned]) if len(learned) != default else (None, None)
+    targets = (users[learned], positions[learned]) if len(learned) != default else (None, None)
     shipped = ShippedSplit(begins[0], *queries, *targets)  # type: ignore[arg-type]  # three arrays a part
     return with_hash(replace(dataset, shipped_split=shipped, filters=(*dataset.filters, *notes)))
 
@@ -160,13 +160,13 @@ class _Joined:
     Attributes:
         log: One log, with the ids of all parts.
         parts: int8 `[n]`, index into `PARTS`.
-        places: Of each row, its place in the files.
+        file_rows: Of each row, its index among the rows of all files.
         lines: `[n]`, the line in its file.
     """
 
     log: EventLog
     parts: NDArray[np.int8]
-    places: NDArray[np.int64]
+    file_rows: NDArray[np.int64]
     lines: NDArray[np.integer]
 
     def where(self, row: int, files: SplitFiles) -> str:
@@ -237,7 +237,7 @@ def _samples(joined: _Joined, lists: NDArray[np.object_], files: SplitFiles, rul
     marks: list[list[int]] = []
     previous = -1
     for row, user in enumerate(log.users.tolist()):
-        words = [word for word in lists[joined.places[row]].split() if word not in padding]
+        words = [word for word in lists[joined.file_rows[row]].split() if word not in padding]
         history = [code_of.setdefault(word, len(code_of)) for word in words]
         if user != previous:
             sequences.append(history)

@@ -65,13 +65,13 @@ def load_complete_journey() -> Dataset:
     """
     purchases = _read("transactions", list(_PURCHASES)).rename(columns=_PURCHASES)
     frequent = apply_filters(purchases, _ITEM_FILTERS)
-    kept = apply_filters(frequent.events, _HOUSEHOLD_FILTERS)
+    filtered = apply_filters(frequent.events, _HOUSEHOLD_FILTERS)
     return _dataset(
         "complete-journey",
-        kept.events,
+        filtered.events,
         np.unique(frequent.events["item"]),
         (*_ITEM_FILTERS, *_HOUSEHOLD_FILTERS),
-        (*frequent.sentences, *kept.sentences),
+        (*frequent.sentences, *filtered.sentences),
     )
 
 
@@ -83,9 +83,13 @@ def load_complete_journey_compact() -> Dataset:
     products that remain: so few that a softmax over all of them stays cheap.
     """
     purchases = _read("transactions", list(_PURCHASES)).rename(columns=_PURCHASES)
-    kept = apply_filters(purchases, _COMPACT_FILTERS)
+    filtered = apply_filters(purchases, _COMPACT_FILTERS)
     return _dataset(
-        "complete-journey-compact", kept.events, np.unique(kept.events["item"]), _COMPACT_FILTERS, kept.sentences
+        "complete-journey-compact",
+        filtered.events,
+        np.unique(filtered.events["item"]),
+        _COMPACT_FILTERS,
+        filtered.sentences,
     )
 
 
@@ -136,7 +140,7 @@ def _folder() -> Path:
     The package itself is never imported.
 
     Raises:
-        MissingDataError: They are at neither place.
+        MissingDataError: They are in neither folder.
     """
     own = data_folder() / "complete-journey"
     if (own / "transactions.parquet").is_file():

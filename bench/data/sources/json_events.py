@@ -57,15 +57,15 @@ def is_json_lines(path: Path) -> bool:
 
 def keys_at_the_beginning(path: Path) -> list[set[str]]:
     """The keys of each object among the first lines of a file; lines that hold no object are passed over."""
-    found = []
+    key_sets = []
     for _, line in islice(json_lines(path), _LINES_LOOKED_AT):
         try:
             content = json.loads(line)
         except (ValueError, RecursionError):
             continue
         if isinstance(content, dict):
-            found.append(set(content))
-    return found
+            key_sets.append(set(content))
+    return key_sets
 
 
 def usual_keys(
@@ -74,7 +74,7 @@ def usual_keys(
     """The keys that are given, then those of a known combination, then the only ones with usual names.
 
     Raises:
-        BenchError: A key is missing or can't be told.
+        BenchError: A key is missing or ambiguous.
     """
     present = sorted(set().union(*objects))
     if not present:
@@ -137,12 +137,12 @@ def read_json_log(path: Path, keys: EventKeys, rules: RowRules) -> EventLog:
         raise BenchError(f"{path} is empty; fetch it anew")
     numbers, ticks, usable = _judged_times(check, keys, times, lines)
     left_out = check.notes(total)
-    user_places, user_ids, user_notes = respelled(np.array(users, dtype=np.int32)[usable], list(user_codes), "users")
-    item_places, item_ids, item_notes = respelled(np.array(items, dtype=np.int32)[usable], list(item_codes), "items")
+    user_of_event, user_ids, user_notes = respelled(np.array(users, dtype=np.int32)[usable], list(user_codes), "users")
+    item_of_event, item_ids, item_notes = respelled(np.array(items, dtype=np.int32)[usable], list(item_codes), "items")
     unit: tuple[str, ...] = () if ticks == 1 else (f"times are read as {UNIT_NAMES[ticks]}",)
     return EventLog(
-        users=user_places,
-        items=item_places,
+        users=user_of_event,
+        items=item_of_event,
         times=numbers,
         user_ids=user_ids,
         item_ids=item_ids,

@@ -76,7 +76,7 @@ def load_kuairec_small() -> Dataset:
 def load_kuairec(name: str, matrix: str) -> Dataset:
     """Loads one of the two matrices.
 
-    An event is a view with a watch ratio above 1. Views without a timestamp have no place in an order, and rows
+    An event is a view with a watch ratio above 1. Views without a timestamp have no position in an order, and rows
     that repeat user, video, timestamp and watch ratio are one view logged twice; both are left out and counted. Users
     are numbered by id; a user without any event is left out. The catalogue are all videos of the matrix, also those
     that nobody watched to the end, since GLASS counts all 10,728. A video's category is the first of its `feat`
@@ -172,20 +172,20 @@ def clock_note(path: Path, taken: str = "timestamp") -> str:
     kinds = {"timestamp": pa.float64(), "time": pa.string()}
     options = pacsv.ConvertOptions(include_columns=list(kinds), column_types=kinds, strings_can_be_null=True)
     other = next(clock for clock in CLOCKS if clock != taken)
-    told = f"time is '{taken}'; '{other}' is not used"
+    note = f"time is '{taken}'; '{other}' is not used"
     try:
         with pacsv.open_csv(path, convert_options=options) as reader:
             block = reader.read_next_batch().to_pandas()
     except (OSError, KeyError, StopIteration, pa.ArrowException):
-        return told
+        return note
     local = pd.to_datetime(block["time"], errors="coerce", format="ISO8601")
     hours = ((local - pd.Timestamp(0)).dt.total_seconds() - block["timestamp"]) / 3600
     if not hours.notna().any():
-        return told
+        return note
     ahead = float(hours.median())
     if abs(ahead) < 1 / 60:
-        return f"{told}; both are the same times"
-    return f"{told}; 'time' is {ahead:+.3g} h from 'timestamp' (seconds, UTC): the local time of China is 8 h ahead"
+        return f"{note}; both are the same times"
+    return f"{note}; 'time' is {ahead:+.3g} h from 'timestamp' (seconds, UTC): the local time of China is 8 h ahead"
 
 
 def _read_matrix(path: Path) -> _Views:
@@ -209,7 +209,7 @@ def _read_matrix(path: Path) -> _Views:
     if views.empty:
         raise BenchError(f"{path}: none of {rows:,} rows has a watch ratio above {POSITIVE_ABOVE:g}")
     timed = views.dropna(subset=["timestamp"])
-    kept = timed.drop_duplicates()
+    different = timed.drop_duplicates()
     sentences = [
         f"watch ratio above {POSITIVE_ABOVE:g}: {len(views):,} of {rows:,} views, "
         f"of {views['user_id'].nunique():,} users, are events",
@@ -217,12 +217,12 @@ def _read_matrix(path: Path) -> _Views:
     ]
     if len(timed) < len(views):
         sentences.append(f"{len(views) - len(timed):,} events without a timestamp are left out")
-    if len(kept) < len(timed):
-        sentences.append(f"{len(timed) - len(kept):,} events that repeat another one in everything are left out")
+    if len(different) < len(timed):
+        sentences.append(f"{len(timed) - len(different):,} events that repeat another one in everything are left out")
     return _Views(
-        users=kept["user_id"].to_numpy(),
-        videos=kept["video_id"].to_numpy(),
-        timestamps=kept["timestamp"].to_numpy(),
+        users=different["user_id"].to_numpy(),
+        videos=different["video_id"].to_numpy(),
+        timestamps=different["timestamp"].to_numpy(),
         catalogue=catalogue,
         filters=tuple(sentences),
     )
@@ -243,8 +243,8 @@ def _reject_rows(path: Path, block: pa.RecordBatch, first_row: int) -> None:
 def _read_categories(path: Path, catalogue: NDArray[np.int64]) -> NDArray[np.int32]:
     """The first entry of each video's `feat` list, int32 `[n_items]`, -1 where the list is empty or missing."""
     first = {video: re.search(r"\d+", feat) for video, (feat,) in _read_rows(path, ("feat",))}
-    found = (first.get(video) for video in catalogue.tolist())
-    return np.array([int(match.group()) if match else -1 for match in found], dtype=np.int32)
+    numbers = (first.get(video) for video in catalogue.tolist())
+    return np.array([int(match.group()) if match else -1 for match in numbers], dtype=np.int32)
 
 
 def _read_captions(path: Path, catalogue: NDArray[np.int64]) -> pd.DataFrame:
@@ -271,10 +271,10 @@ def _read_rows(path: Path, columns: tuple[str, ...]) -> list[tuple[int, list[str
                 raise BenchError(
                     f"{path}, line 1: column '{missing[0]}' is missing; download it again from kuairec.com"
                 )
-            places = [header.index(column) for column in columns]
+            indices = [header.index(column) for column in columns]
             video = header.index("video_id")
             return [
-                (int(line[video]), [line[place] if place < len(line) else "" for place in places])
+                (int(line[video]), [line[index] if index < len(line) else "" for index in indices])
                 for line in lines
                 if len(line) > video and line[video].isdecimal()
             ]

@@ -131,10 +131,10 @@ def _reading(files: DataFiles) -> Reading:
 
 
 def _existing(path: str) -> Path:
-    found = expanded(path)
-    if not os.path.isfile(found):  # noqa: PTH113  # False, too, where no file can be named so
-        raise BenchError(f"no file '{found}': give the path of an item table or of embeddings")
-    return found
+    file = expanded(path)
+    if not os.path.isfile(file):  # noqa: PTH113  # False, too, where no file can be named so
+        raise BenchError(f"no file '{file}': give the path of an item table or of embeddings")
+    return file
 
 
 def _refuse_baskets(path: Path, files: DataFiles) -> None:

@@ -116,10 +116,10 @@ class _Words:
         words: list[str] = []
         widths, numbers = [], []
         for number, line in enumerate(text.split("\n"), start=1):
-            found = line.split()
-            if found:
-                words += found
-                widths.append(len(found))
+            cells = line.split()
+            if cells:
+                words += cells
+                widths.append(len(cells))
                 numbers.append(number)
         lengths = np.array(widths, dtype=np.int64)
         starts = np.cumsum(lengths) - lengths

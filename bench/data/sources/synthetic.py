@@ -173,7 +173,7 @@ class PlantedWorld:
         return (self._topics(moment)[:, :, None] * items).reshape(len(histories), self.config.n_items)
 
     def generate(self) -> Interactions:
-        """Draws every user's events. The world has an order and no clock: timestamps are places in the row."""
+        """Draws every user's events. The world has an order and no clock: timestamps are positions in the row."""
         config = self.config
         rng = np.random.default_rng([config.seed, 1])
         users = np.arange(config.users)
@@ -266,15 +266,15 @@ def planted_dataset(name: str, config: WorldConfig) -> Dataset:
     world = PlantedWorld(config)
     interactions = world.generate()
     topic, within = np.divmod(np.arange(config.n_items), config.items_per_topic)
-    places = list(zip(topic, *np.divmod(within, config.items), strict=True))
+    names = list(zip(topic, *np.divmod(within, config.items), strict=True))
     columns = pd.DataFrame(
         {
-            "title": [f"item{item} of subtopic{subtopic} in topic{topic}" for topic, subtopic, item in places],
-            "topic": [f"topic{topic} field{topic}" for topic, _, _ in places],
+            "title": [f"item{item} of subtopic{subtopic} in topic{topic}" for topic, subtopic, item in names],
+            "topic": [f"topic{topic} field{topic}" for topic, _, _ in names],
         }
     )
     item_table = ItemTable(columns=columns, text_columns=("title", "topic"), category=topic.astype(np.int32))
-    item_ids = np.array([f"{topic}-{subtopic}-{item}" for topic, subtopic, item in places])
+    item_ids = np.array([f"{topic}-{subtopic}-{item}" for topic, subtopic, item in names])
     user_ids = np.arange(config.users).astype(str)
     return with_hash(
         Dataset(
