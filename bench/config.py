@@ -35,7 +35,7 @@ class Config(BaseModel):
 
 
 def merged(under: BaseModel | Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """One configuration over another, key by key, where both are nested; else what `over` says goes.
+    """Lays one configuration over another, key by key, where both are nested; else what `over` says goes.
 
     Args:
         under: A validated configuration, of which nested configurations are merged and nothing else; or JSON values,
@@ -60,7 +60,7 @@ def merged(under: BaseModel | Mapping[str, Any], over: Mapping[str, Any]) -> dic
 
 
 def _is_of_another_variant(under: BaseModel | Mapping[str, Any], over: Mapping[str, Any]) -> bool:
-    """Whether a field of one legal value, the tag of a union's variant, is to have another one."""
+    """Tells whether a field of one legal value, the tag of a union's variant, is to have another one."""
     fields = type(under).model_fields if isinstance(under, BaseModel) else {}
     tags = {name for name in fields if get_origin(of := fields[name].annotation) is Literal and len(get_args(of)) == 1}
     return any(over[name] != getattr(under, name) for name in tags if name in over)

@@ -28,7 +28,7 @@ class Console(rich_console.Console):
 
 
 def table_console() -> Console:
-    """A console as wide as the terminal, or wide enough for a table in a file or a pipe."""
+    """Makes a console as wide as the terminal, or wide enough for a table in a file or a pipe."""
     console = Console()
     return console if console.is_terminal else Console(width=_WIDTH_OF_FILES)
 

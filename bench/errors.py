@@ -69,7 +69,7 @@ class MissingDataError(BenchError, SkippedRun):
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> BenchError:
-    """The error for a name that nobody registered, with the nearest known ones.
+    """Makes the error for a name that nobody registered, with the nearest known ones.
 
     Args:
         kind: What was looked up, in the singular ("model", "data set", "suite", "key").

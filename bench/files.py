@@ -11,7 +11,7 @@ from bench.errors import BenchError
 
 
 def expanded(path: str) -> Path:
-    """A path as a user writes it, with `~` for a home folder.
+    """Reads a path as a user writes it, with `~` for a home folder.
 
     Raises:
         BenchError: There is no such user.
@@ -23,7 +23,7 @@ def expanded(path: str) -> Path:
 
 
 def exists(path: Path) -> bool:
-    """Whether there is something at a path; not where the path is one that nothing can have."""
+    """Tells whether there is something at a path; not where the path is one that nothing can have."""
     return os.path.exists(path)  # noqa: PTH110  # pathlib's raises an error at a name that is too long
 
 

@@ -71,7 +71,7 @@ class Plan(BaseModel):
 
     @classmethod
     def read(cls, results_dir: Path, suite: str) -> Plan:
-        """The plan of the latest `bench run` of a suite.
+        """Reads the plan of the latest `bench run` of a suite.
 
         Raises:
             BenchError: There is none, or it is unreadable.
@@ -103,7 +103,7 @@ def select(
     seeds: Sequence[int] | None = None,
     own: Sequence[DatasetSpec] = (),
 ) -> Suite:
-    """The suite, narrowed to what the command line names; None keeps all.
+    """Returns the suite, narrowed to what the command line names; None keeps all.
 
     Args:
         suite: As loaded.
@@ -130,7 +130,7 @@ def select(
 
 
 def expand(suite: Suite, overrides: Sequence[str] = (), where: str = "") -> list[RunSpec]:
-    """Every run of a suite with its complete configuration: each row's first seed before any second seed.
+    """Lists every run of a suite with its complete configuration: each row's first seed before any second seed.
 
     Args:
         suite: What to run.

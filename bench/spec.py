@@ -139,7 +139,7 @@ class Entry(_Strict):
         return self.label or self.model
 
     def note_on(self, dataset: DatasetSpec) -> str:
-        """What the suite says of this row on a data set; "" where it says nothing."""
+        """Tells what the suite says of this row on a data set; "" where it says nothing."""
         if isinstance(self.note, str):
             return self.note
         return self.note.get(dataset.label, self.note.get(dataset.name, ""))

@@ -39,12 +39,12 @@ _MOST_SEEDS = 1000
 
 
 def suite_names() -> list[str]:
-    """Names of the suites that come with the project."""
+    """Lists the names of the suites that come with the project."""
     return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
 
 
 def suite_path(name_or_path: str) -> Path:
-    """The file of a suite, given its name or a path to any `.yaml` file.
+    """Finds the file of a suite, given its name or a path to any `.yaml` file.
 
     Raises:
         BenchError: There is no such suite or file.

@@ -45,7 +45,7 @@ def takes_dataset_options(command: Command) -> Command:
 
 
 def chosen_dataset(name_or_path: str, reading: Mapping[str, Any], option: str = "--dataset") -> DatasetSpec:
-    """A data set as the command line names it. A registered name goes before a file that is called the same.
+    """Reads a data set as the command line names it. A registered name goes before a file that is called the same.
 
     Args:
         name_or_path: What the user wrote.
@@ -74,7 +74,7 @@ def chosen_dataset(name_or_path: str, reading: Mapping[str, Any], option: str = 
 
 
 def as_arguments(reading: Mapping[str, Any]) -> str:
-    """The options as one would write them, each with a blank before it."""
+    """Writes the options as one would write them, each with a blank before it."""
     pairs = [(key, one) for key, value in reading.items() for one in (value if isinstance(value, list) else [value])]
     return "".join(
         f" {_option(key)}" + ("" if value is True else f" {shlex.quote(str(value))}") for key, value in pairs

@@ -42,7 +42,7 @@ def takes_options(command: Command) -> Command:
 
 
 def with_parameters(command: Command, parameters: Sequence[inspect.Parameter]) -> Command:
-    """The command, which typer then takes to have these parameters, all of them by keyword.
+    """Returns the command, which typer then takes to have these parameters, all of them by keyword.
 
     Args:
         command: Takes any keywords.

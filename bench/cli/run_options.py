@@ -74,7 +74,7 @@ class TuneOptions:
 
 
 def usable(device: Device) -> str:
-    """The name that torch knows it by: "cuda" or "cpu".
+    """Returns the name that torch knows it by: "cuda" or "cpu".
 
     Raises:
         BenchError: A GPU was chosen that isn't there.
@@ -87,7 +87,7 @@ def usable(device: Device) -> str:
 
 
 def listed(text: str | None, option: str) -> list[str] | None:
-    """Names from a comma-separated list; None where the option is not used.
+    """Splits a comma-separated list into names; None where the option is not used.
 
     Raises:
         BenchError: There is no name in it.

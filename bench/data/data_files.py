@@ -150,7 +150,7 @@ def kinds_as_pairs(written: object) -> object:
 
 
 def name_of(path: str) -> str:
-    """A name for the data set of a path: the stem of its file, with nothing in it that a folder couldn't be named."""
+    """Names the data set of a path by the stem of its file, with nothing in it that a folder couldn't be named."""
     stem = re.sub(r"(?i)\.(csv|tsv|dat|parquet|zip|inter|txt|jsonl?)(\.gz)?$", "", _last_part(path))
     return legal_path_name(stem, "data")
 

@@ -156,7 +156,7 @@ def _sorted(
 
 
 def _rule_on_seen_items(interactions: Interactions) -> tuple[SeenItems, list[str]]:
-    """Whether seen items stay candidates, by the share of repeats, and why, where there are some."""
+    """Tells whether seen items stay candidates, by the share of repeats, and why, where there are some."""
     again = int(repeats(interactions).sum())
     stay = again >= REPEATS_FROM * interactions.n_events
     if not again:
@@ -169,7 +169,7 @@ def _rule_on_seen_items(interactions: Interactions) -> tuple[SeenItems, list[str
 
 
 def repeats(interactions: Interactions) -> NDArray[np.bool_]:
-    """Bool `[n_events]`, True where the user has met the item before."""
+    """Returns bool `[n_events]`, True where the user has met the item before."""
     offsets, again = interactions.offsets, np.ones(interactions.n_events, dtype=bool)
     # In blocks of whole users, so that sorting needs little memory whatever the number of events.
     blocks = np.unique(np.searchsorted(offsets, np.arange(0, interactions.n_events, _BLOCK), side="right") - 1)
@@ -182,7 +182,7 @@ def repeats(interactions: Interactions) -> NDArray[np.bool_]:
 
 
 def _filtered(log: EventLog, filters: Sequence[Filter]) -> tuple[EventLog, tuple[str, ...]]:
-    """What the filters leave, in file order, and what they say."""
+    """Applies the filters: returns what they leave, in file order, and what they say."""
     if not filters:
         return log, ()
     times = np.arange(len(log)) if log.times is None else log.times

@@ -26,7 +26,7 @@ class Filter(Protocol):
         """What stays, for the report, e.g. "ratings of at least 4"."""
 
     def keeps(self, events: pd.DataFrame) -> NDArray[np.bool_]:
-        """Bool `[n_events]`, True for the events that stay."""
+        """Returns bool `[n_events]`, True for the events that stay."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from bench.data.filters import Filter
 
 
 def with_hash(dataset: Dataset, filters: Sequence[Filter] = ()) -> Dataset:
-    """The data set with its content hash, for loaders, which know all but that."""
+    """Returns the data set with its content hash, for loaders, which know all but that."""
     return replace(dataset, content_hash=dataset_hash(dataset, filters))
 
 
@@ -44,7 +44,7 @@ def dataset_hash(dataset: Dataset, filters: Sequence[Filter] = ()) -> str:
 
 
 def json_of_ids(*lists: NDArray[np.str_], chunk: int = 1 << 16) -> Iterator[bytes]:
-    """The bytes of `json.dumps` of the lists, without making millions of Python strings at a time."""
+    """Writes the bytes of `json.dumps` of the lists, without making millions of Python strings at a time."""
     yield b"["
     for number, ids in enumerate(lists):
         yield b",[" if number else b"["

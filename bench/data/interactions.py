@@ -213,7 +213,7 @@ class Histories:
         return np.diff(self.offsets)
 
     def copy(self) -> Histories:
-        """The same queries in arrays of their own, for somebody who may write into them."""
+        """Returns the same queries in arrays of their own, for somebody who may write into them."""
         return replace(self, items=self.items.copy(), timestamps=self.timestamps.copy(), offsets=self.offsets.copy())
 
     def batch(self, start: int, stop: int) -> Histories:
@@ -223,7 +223,7 @@ class Histories:
         return replace(self, items=self.items[events], timestamps=self.timestamps[events], offsets=offsets - offsets[0])
 
     def last(self, length: int) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
-        """The most recent `length` events of each history.
+        """Returns the most recent `length` events of each history.
 
         Returns:
             items int32 `[n_queries, length]` and timestamps int64 `[n_queries, length]`, left-aligned (oldest

@@ -50,7 +50,7 @@ class Queries:
         return len(self.users)
 
     def histories(self, start: int, stop: int) -> Histories:
-        """The histories of queries `start .. stop - 1`, as copies that hold nothing of the target or later."""
+        """Returns the histories of queries `start .. stop - 1`, as copies that hold nothing of the target or later."""
         ends = self.ends[start:stop]
         first = self.interactions.offsets[self.users[start:stop]]
         offsets = np.concatenate([[0], np.cumsum(ends)]).astype(np.int64)
@@ -292,7 +292,7 @@ def _choose(dataset: Dataset, users: NDArray[np.int64], positions: NDArray[np.in
 def _basket_around(
     interactions: Interactions, users: NDArray[np.int64], positions: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where the basket that holds each user's event begins, counted from the user's first event, and its size."""
+    """Tells where the basket that holds each user's event begins, counted from the user's first event, and its size."""
     row = interactions.offsets[users]
     starts = interactions.basket_starts()
     begin = starts[row + positions].astype(np.int64)
@@ -332,7 +332,7 @@ def _queries(interactions: Interactions, train: Interactions, chosen: _Chosen, e
 
 
 def _target_in_history(queries: Queries) -> NDArray[np.bool_]:
-    """Bool `[n]`."""
+    """Returns bool `[n]`."""
     histories = queries.histories(0, len(queries))
     query = np.repeat(np.arange(len(queries)), histories.lengths)
     hits = histories.items == queries.targets[query]

@@ -69,7 +69,7 @@ class Shelf:
 
 
 def digest(value: Any) -> str:
-    """A hash of the arrays and tables in a value, comparable within this process.
+    """Makes a hash of the arrays and tables in a value, comparable within this process.
 
     What is mapped from a file and can't be written into counts by its shape alone: it may be larger than memory.
     """

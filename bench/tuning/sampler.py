@@ -39,7 +39,7 @@ def require_optuna() -> None:
 
 
 def next_values(study: Study, space: SearchSpace, number: int, under_way: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What trial `number` tries.
+    """Tells what trial `number` tries.
 
     Equal studies give equal values, in whatever process, with one version of Optuna. What was tried before is not tried
     again, unless the space seems to hold nothing else.
@@ -65,7 +65,7 @@ def hopeless(study: Study) -> Callable[[Sequence[float]], bool]:
 
 
 def _hopeless(complete: Sequence[Sequence[float]], validations: Sequence[float]) -> bool:
-    """Whether the best validation so far is below the median of the complete trials' validations at the same step.
+    """Compares the best validation so far with the median of the complete trials' validations at the same step.
 
     That is Optuna's median pruner (after Golovin et al., KDD 2017), evaluated within the worker process.
     """

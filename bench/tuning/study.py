@@ -76,7 +76,7 @@ class Study(BaseModel):
 
     @classmethod
     def read(cls, results_dir: Path, run: RunSpec) -> Study | None:
-        """The study of a run's row, None before its first trial.
+        """Reads the study of a run's row, None before its first trial.
 
         Raises:
             BenchError: The file is unreadable.
@@ -86,7 +86,7 @@ class Study(BaseModel):
 
     @classmethod
     def all_of(cls, results_dir: Path, run: RunSpec) -> list[Study]:
-        """The studies of a run's model on its data set, whatever configuration they started from.
+        """Lists the studies of a run's model on its data set, whatever configuration they started from.
 
         Raises:
             BenchError: A file is unreadable.
@@ -108,7 +108,7 @@ class Study(BaseModel):
             raise BenchError(f"can't write to '{path.parent}': {error.strerror}: choose --results") from None
 
     def with_trial(self, trial: Trial) -> Study:
-        """The study with one more trial, or with another outcome of a trial that it has."""
+        """Returns the study with one more trial, or with another outcome of a trial that it has."""
         others = [known for known in self.trials if known.number != trial.number]
         return self.model_copy(update={"trials": tuple(sorted([*others, trial], key=lambda known: known.number))})
 
@@ -142,7 +142,7 @@ class Study(BaseModel):
         return Counter(trial.state for trial in self.trials)
 
     def as_settings(self) -> list[str]:
-        """The changes as values of `--set`, e.g. `tiger.training.learning_rate=0.002`."""
+        """Writes the changes as values of `--set`, e.g. `tiger.training.learning_rate=0.002`."""
         return [f"{self.base.label}.{key}={_yaml(value)}" for key, value in self.changes.items()]
 
 

@@ -121,7 +121,7 @@ class _Search:
 
     @classmethod
     def of(cls, base: RunSpec, results_dir: Path, seconds_per_trial: float | None) -> _Search:
-        """A row's search, with the trials of earlier calls.
+        """Returns a row's search, with the trials of earlier calls.
 
         Raises:
             BenchError: There is nothing to tune, or the earlier trials can't be compared with new ones.
@@ -147,7 +147,7 @@ class _Search:
         return {trial.number for trial in self.study.trials}
 
     def job(self, planned: RunSpec) -> Job:
-        """What a worker process is to do for a trial that starts now."""
+        """Tells what a worker process is to do for a trial that starts now."""
         number, base = planned.seed, self.study.base
         if number not in self._started:  # else its process has died for another's fault, and it is made again
             under_way = [values for other, values in self._started.items() if other not in self.ended]
@@ -193,7 +193,7 @@ class _Search:
         return f"{'pruned at' if trial.state == 'pruned' else ''} {reached} ({best}), {trial.seconds:.1f} s".strip()
 
     def as_results(self) -> list[RunResult]:
-        """The trials that have ended, for an estimate of the time that the others take."""
+        """Returns the trials that have ended, for an estimate of the time that the others take."""
         return [
             RunResult(spec=self.study.base, status="complete", fit_seconds=trial.seconds)
             for trial in self.study.trials

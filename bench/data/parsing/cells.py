@@ -77,7 +77,7 @@ class Table:
         return self.cells.column_names
 
     def find(self, role: str, given: str | None, option: str) -> str:
-        """The column for a role: the one that is given, else the only one with a usual name.
+        """Finds the column for a role: the one that is given, else the only one with a usual name.
 
         Raises:
             BenchError: There is no such column, more than one has a usual name, or the first row is no row of names.
@@ -113,7 +113,7 @@ class Table:
         self.cells = self.cells.filter(pa.array(rows))
 
     def missing(self, column: str, words: frozenset[str] = frozenset()) -> NDArray[np.bool_]:
-        """Bool `[n_rows]`, True for null, NaN, and text that is blank or one of some words."""
+        """Returns bool `[n_rows]`, True for null, NaN, and text that is blank or one of some words."""
         cells = self.cells[column]
         missing = cells.is_null(nan_is_null=True)
         if is_text(cells.type):
@@ -136,7 +136,7 @@ class Table:
                 continue
 
     def row_number(self, row: int) -> int:
-        """The number under which the file's reader finds a row: that of its line, if every row is one."""
+        """Returns the number under which the file's reader finds a row: that of its line, if every row is one."""
         number = (row if self._rows is None else int(self._rows[row])) + self.first_row
         return line_of(self.path, number) if self._lines_are_rows else number
 
@@ -153,7 +153,7 @@ class Table:
         return problem.replace("{}", str(self.cells[column][row].as_py()))
 
     def encode(self, column: str) -> Ids:
-        """A column of ids by the rule of `bench.data.parsing.ids`.
+        """Reads a column of ids by the rule of `bench.data.parsing.ids`.
 
         Integers and whole floats become text without a decimal point, so that 7, 7.0 and "7" are one id in any file.
 
@@ -189,13 +189,13 @@ class Table:
         return encoded.codes, encoded.texts()
 
     def listed(self, names: list[str] | None = None) -> str:
-        """Names of columns for a message, not too many."""
+        """Lists columns for a message, not too many."""
         names = self.names if names is None else names
         shown = ", ".join(f"'{name}'" for name in names[:_SHOWN])
         return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
     def headless(self, why: str) -> BenchError:
-        """The error that the first row is data, not names."""
+        """Makes the error that the first row is data, not names."""
         way = "add a row of names"
         if self._takes_options:
             count = len(self.names)
@@ -222,7 +222,7 @@ class Table:
         return self.headless(", ".join(self.names[:6]) + (", ..." if len(self.names) > 6 else ""))
 
     def _values_at(self, index: int) -> bool:
-        """Whether the first cells of a column are numbers or dates; so it is taken where there are none."""
+        """Tells whether the first cells of a column are numbers or dates; so it is taken where there are none."""
         head = self.cells.column(index).slice(0, 20).drop_null().to_pylist()
         return all(is_value(str(cell)) for cell in head)
 

@@ -53,7 +53,7 @@ def keep_kinds(table: Table, kinds: Kinds) -> list[str]:
 
 
 def tell_kinds(table: Table, kinds: Kinds, needed: Sequence[str]) -> list[str]:
-    """A sentence for each column that tells kinds of events apart and had no say."""
+    """Writes a sentence for each column that tells kinds of events apart and had no say."""
     done = {column for column, _ in kinds.keep}
     if kinds.min_rating is not None:
         done |= {kinds.rating} if kinds.rating else set(usual("rating", table.names))
@@ -65,7 +65,7 @@ def tell_kinds(table: Table, kinds: Kinds, needed: Sequence[str]) -> list[str]:
 
 
 def _has_a_say(table: Table, column: str) -> bool:
-    """Whether a column's name, or the words in its first cells, say that it tells kinds apart."""
+    """Tells whether a column's name, or the words in its first cells, say that it tells kinds apart."""
     if tells_kinds(column) or tells_ratings(column):
         return True
     head = table.cells[column].slice(0, _HEAD).drop_null()

@@ -32,7 +32,7 @@ _EXAMPLES = 3
 
 
 def canonical(values: pa.Array) -> pa.Array:
-    """Each text as the id that it is. Two cells are one id where this gives the same."""
+    """Turns each text into the id that it is. Two cells are one id where this gives the same."""
     values = pc.utf8_trim_whitespace(values)
     if not pc.all(pc.string_is_ascii(values), min_count=0).as_py():
         values = pc.utf8_normalize(values, form="NFC")
@@ -59,7 +59,7 @@ def merged(values: pa.Array) -> tuple[NDArray[np.int64], pa.Array]:
 
 
 def rounded(values: pa.Array) -> NDArray[np.bool_]:
-    """Where a long number lost digits on its way into the file (`1.2345678901234568e+19`): it names nobody any more."""
+    """Marks long numbers that lost digits on their way into the file (`1.2345678901234568e+19`): they name nobody."""
     return pc.match_substring_regex(values, _ROUNDED).to_numpy(zero_copy_only=False)
 
 

@@ -60,7 +60,7 @@ def look_at_quotes(content: bytes | mmap.mmap, separator: str) -> Quotes:
 
 
 def _pairs(content: bytes | mmap.mmap) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Where quotes open and close, piece by piece; with a quote that nothing closes comes the end of the file."""
+    """Yields where quotes open and close, piece by piece; a quote that nothing closes ends with the file."""
     start, size = 0, _CHUNK
     while start < len(content):
         end = start + size
@@ -85,7 +85,7 @@ def _pairs(content: bytes | mmap.mmap) -> Iterator[tuple[NDArray[np.int64], NDAr
 def _stray(
     content: bytes | mmap.mmap, opens: NDArray[np.int64], closes: NDArray[np.int64], separator: str
 ) -> int | None:
-    """Where the first quote is that opens or closes within a cell, or is never closed."""
+    """Tells where the first quote is that opens or closes within a cell, or is never closed."""
     if not len(opens):
         return None
     begin, end = max(int(opens[0]) - 1, 0), min(int(closes[-1]) + 2, len(content))
@@ -141,7 +141,7 @@ class _Rows:
         return cls(separator.encode(), len(rows[0]), tuple(values))
 
     def lie_in(self, content: bytes | mmap.mmap, begin: int, end: int) -> bool:
-        """Whether every line that a cell touches is a row by itself."""
+        """Tells whether every line that a cell touches is a row by itself."""
         breaks = len(_END_OF_LINE.findall(content[begin:end]))
         if self.cells < 2 or content[begin:end].count(self.separator) != breaks * (self.cells - 1):
             return False

@@ -96,7 +96,7 @@ def read_text_table(path: Path, dialect: Dialect) -> TextTable:
 
 
 def line_of(path: Path, row: int) -> int:
-    """The number of the line that holds a row, both counted from 1; blank lines are no rows."""
+    """Finds the number of the line that holds a row, both counted from 1; blank lines are no rows."""
     filled = 0
     for number, line in enumerate(re.split(rb"\r\n|\n|\r", _content(path)[:]), start=1):
         filled += bool(line)

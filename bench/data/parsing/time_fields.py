@@ -52,7 +52,7 @@ class ParsedTimes:
         return ~np.logical_or.reduce([np.zeros(len(self.values), dtype=bool), *(rows for rows, _ in self.bad)])
 
     def looks_like_times(self) -> bool:
-        """Whether most values are times between 1980 and 2100, whatever the column is called."""
+        """Tells whether most values are times between 1980 and 2100, whatever the column is called."""
         seconds = self.values[self.usable] / self.ticks
         inside = (seconds >= YEAR_1980) & (seconds <= YEAR_2100)
         return 2 * int(inside.sum()) > len(self.values)

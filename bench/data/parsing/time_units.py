@@ -55,7 +55,7 @@ def units_by_size(times: Times, good: NDArray[np.bool_]) -> tuple[NDArray[np.int
 
 
 def unit_of_most(counts: NDArray[np.int64]) -> int:
-    """The unit that most times have, as an index into `UNIT_NAMES`: one out of all proportion is a mistake, not a unit.
+    """Returns the unit of most times, an index into `UNIT_NAMES`: a time out of all proportion is a mistake, no unit.
 
     Args:
         counts: From `units_by_size`.

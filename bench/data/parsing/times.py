@@ -64,7 +64,7 @@ class Column:
     cell: str = "{}"
 
     def is_bad(self) -> NDArray[np.bool_]:
-        """Bool `[n_rows]`."""
+        """Returns bool `[n_rows]`."""
         return np.logical_or.reduce([np.zeros(len(self.times), dtype=bool), *(some.rows for some in self.bad)])
 
     def reject(self, rows: NDArray[np.bool_], text: str) -> None:
@@ -75,7 +75,7 @@ class Column:
 
 
 def read_order(cells: pa.ChunkedArray) -> Column:
-    """A column that orders events: any numbers, or dates.
+    """Reads a column that orders events: any numbers, or dates.
 
     Raises:
         BenchError: Its type is neither.
@@ -86,7 +86,7 @@ def read_order(cells: pa.ChunkedArray) -> Column:
 
 
 def read_times(cells: pa.ChunkedArray, layout: str | None = None) -> Column:
-    """A column of times: numbers since 1970, calendar dates as integers, ISO 8601 text, or parquet's timestamps.
+    """Reads a column of times: numbers since 1970, calendar dates as integers, ISO 8601 text, or parquet's timestamps.
 
     Args:
         cells: No cell is null.
@@ -102,7 +102,7 @@ def read_times(cells: pa.ChunkedArray, layout: str | None = None) -> Column:
 
 
 def day(seconds: float) -> str:
-    """The UTC date of a time since 1970, or its year where that has more than four digits."""
+    """Writes the UTC date of a time since 1970, or its year where that has more than four digits."""
     if abs(seconds) < 2e11:
         return str(np.datetime64(int(seconds), "s").astype("datetime64[D]"))
     return f"the year {1970 + int(min(seconds / 31_556_952, 1e18)):,}"

@@ -91,7 +91,7 @@ _META_SUFFIXES = (".json.gz", ".json", ".jsonl.gz", ".jsonl")
 
 
 def load_release(name: str) -> Dataset:
-    """One of `RELEASES`, from the user's data folder.
+    """Reads one of `RELEASES`, from the user's data folder.
 
     Raises:
         MissingDataError: Its files are absent.
@@ -110,7 +110,7 @@ def load_release(name: str) -> Dataset:
 
 
 def event_keys(objects: list[set[str]]) -> EventKeys | None:
-    """The keys of a release's reviews, if these objects are some.
+    """Finds the keys of a release's reviews, if these objects are some.
 
     Args:
         objects: The keys of each of the first objects of a file; one of an event's keys may be missing in all of them.
@@ -123,7 +123,7 @@ def event_keys(objects: list[set[str]]) -> EventKeys | None:
 
 
 def metadata_file(reviews: Path) -> Path:
-    """Where the items' text lies: `meta_CATEGORY` beside the reviews, zipped where these are, if both forms exist."""
+    """Finds the file of the items' text: `meta_CATEGORY` beside the reviews, zipped as they are if both forms exist."""
     category, suffix = _category(reviews) or ("", "")
     names = [f"meta_{category}{ending}" for ending in (suffix, *_META_SUFFIXES)]
     return next((path for name in names if (path := reviews.with_name(name)).is_file()), reviews.with_name(names[0]))
@@ -166,7 +166,7 @@ def read_amazon(reviews: Path, name: str, filters: tuple[Filter, ...] = (), rule
 
 
 def read_metadata(path: Path, year: int, wanted: set[str], check: RowCheck | None = None) -> ItemFacts:
-    """Title, brand, categories and price of the wanted items, in file order; of an item's lines the first counts.
+    """Reads title, brand, categories and price of the wanted items, in file order; of an item's lines the first counts.
 
     A line of 2014 is a Python literal, and is read as such and never executed; those of later years are JSON. Either
     may stand in a file that is called as of another year.

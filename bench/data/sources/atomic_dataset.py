@@ -19,7 +19,7 @@ _UNREAD = (".user", ".kg", ".link", ".net")
 
 
 def events_at(path: Path) -> Path | SplitFiles | None:
-    """The file of events, or the parts of a split, given a file or its folder. None: there are no atomic files.
+    """Finds the file of events, or the parts of a split, given a file or its folder. None: there are no atomic files.
 
     Raises:
         BenchError: There are several data sets, or the file is one part of a split.
@@ -62,7 +62,10 @@ def load_atomic(
         BenchError: A file is malformed, or an option doesn't fit.
     """
     if isinstance(events, SplitFiles):
-        return _load_split(name, events, licence, choice, rules, baskets, filters)
+        if baskets or filters:
+            option = "--baskets" if baskets else "--min-user-events and --min-item-events"
+            raise BenchError(f"{events.listed} are a split, which {option} would change; leave it out")
+        return _load_split(name, events, licence, choice, rules)
     read = read_atomic_log(events, choice, rules)
     histories = f"{read.choice.item}{HISTORY_SUFFIX}"
     if histories in read.cells:
@@ -78,18 +81,7 @@ def load_atomic(
     return assemble(name, log, facts, licence, source, baskets=baskets, filters=filters)
 
 
-def _load_split(
-    name: str,
-    files: SplitFiles,
-    licence: str,
-    choice: FieldChoice,
-    rules: RowRules,
-    baskets: bool,
-    filters: Sequence[Filter],
-) -> Dataset:
-    if baskets or filters:
-        option = "--baskets" if baskets else "--min-user-events and --min-item-events"
-        raise BenchError(f"{files.listed} are a split, which {option} would change; leave it out")
+def _load_split(name: str, files: SplitFiles, licence: str, choice: FieldChoice, rules: RowRules) -> Dataset:
     split, item_field = read_split(files, choice, rules)
     log, facts = _with_items(split.log, files, item_field, rules)
     dataset = assemble(name, log, facts, licence, f"{files.listed}, RecBole's atomic files")

@@ -219,7 +219,7 @@ def _could_hold_times(table: AtomicCells, field: str) -> bool:
 
 
 def _orders(table: AtomicCells, user: str, field: str) -> bool:
-    """Whether a field differs between nearly all neighbouring rows of a user, as a position in an order does."""
+    """Tells whether a field differs between nearly all neighbouring rows of a user, as a position in an order does."""
     users = pd.factorize(table.cells[user])[0]
     rows = np.argsort(users, kind="stable")
     same_user = np.diff(users[rows]) == 0
@@ -231,7 +231,7 @@ def _orders(table: AtomicCells, user: str, field: str) -> bool:
 def _usable_rows(
     check: RowCheck, table: AtomicCells, user: str, item: str, time: str | None, parsed: ParsedTimes | None
 ) -> NDArray[np.bool_]:
-    """Bool `[n_rows]`, after `check` has learned of the others."""
+    """Returns bool `[n_rows]`, after `check` has learned of the others."""
     good = _filled(check, table, (user, item))
     if time is not None and parsed is not None:
         if 2 * int(parsed.usable.sum()) < int((table.cells[time].str.strip() != "").sum()):

@@ -74,7 +74,7 @@ class SplitLog:
 
 
 def part_of(path: Path) -> tuple[str, str] | None:
-    """The data set's name and the part (one of `PARTS`) of a file that is called like one."""
+    """Returns the data set's name and the part (one of `PARTS`) of a file that is called like one."""
     match = _PART.fullmatch(path.name)
     if match is None:
         return None
@@ -82,7 +82,7 @@ def part_of(path: Path) -> tuple[str, str] | None:
 
 
 def split_files(folder: Path) -> dict[str, SplitFiles]:
-    """The files of a folder that are parts of a split, by the name of their data set.
+    """Lists the files of a folder that are parts of a split, by the name of their data set.
 
     Raises:
         BenchError: Two files are the same part.
@@ -128,7 +128,7 @@ def read_split(files: SplitFiles, choice: FieldChoice, rules: RowRules) -> tuple
 
 
 def with_shipped_split(dataset: Dataset, split: SplitLog) -> Dataset:
-    """The data set that was assembled from the log of a split, with that split.
+    """Returns the data set that was assembled from the log of a split, with that split.
 
     A query whose history is empty is left out and counted.
     """

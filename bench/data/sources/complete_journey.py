@@ -135,7 +135,7 @@ def _read(table: str, columns: list[str]) -> pd.DataFrame:
 
 
 def _folder() -> Path:
-    """Where `transactions.parquet` and `products.parquet` lie: the user's data folder, or the installed package.
+    """Tells where `transactions.parquet` and `products.parquet` lie: the user's data folder, or the installed package.
 
     The package itself is never imported.
 

@@ -99,7 +99,7 @@ def _with_ids(path: Path, item_column: str | None) -> tuple[Table, NDArray[np.st
 
 
 def _notes(table: Table) -> tuple[str, ...]:
-    """What reading a table of items decided, said of its file."""
+    """Tells what reading a table of items decided, said of its file."""
     return tuple(f"{table.path.name}: {note}" for note in table.notes)
 
 

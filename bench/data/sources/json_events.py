@@ -44,7 +44,7 @@ class EventKeys:
         return (self.user, self.item, *([self.time] if self.time is not None else []))
 
     def in_words(self, objects: list[set[str]]) -> str:
-        """Which keys are read, and which of those of the first objects are not."""
+        """Tells which keys are read, and which of those of the first objects are not."""
         unused = sorted(set().union(*objects) - set(self.needed))
         clock = f"time is '{self.time}'" if self.time else "no time: the order of the lines is that of the events"
         rest = f"; not used: {_listed(unused)}" if unused else ""
@@ -56,7 +56,7 @@ def is_json_lines(path: Path) -> bool:
 
 
 def keys_at_the_beginning(path: Path) -> list[set[str]]:
-    """The keys of each object among the first lines of a file; lines that hold no object are passed over."""
+    """Reads the keys of each object among the first lines of a file; lines that hold no object are passed over."""
     key_sets = []
     for _, line in islice(json_lines(path), _LINES_LOOKED_AT):
         try:
@@ -71,7 +71,7 @@ def keys_at_the_beginning(path: Path) -> list[set[str]]:
 def usual_keys(
     path: Path, objects: list[set[str]], user: str | None, item: str | None, time: str | None, known: EventKeys | None
 ) -> EventKeys:
-    """The keys that are given, then those of a known combination, then the only ones with usual names.
+    """Finds the keys that are given, then those of a known combination, then the only ones with usual names.
 
     Raises:
         BenchError: A key is missing or ambiguous.
@@ -152,7 +152,7 @@ def read_json_log(path: Path, keys: EventKeys, rules: RowRules) -> EventLog:
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines that aren't blank, with their numbers, without a byte order mark.
+    """Yields the lines that aren't blank, with their numbers, without a byte order mark.
 
     Raises:
         BenchError: The file can't be read to its end.

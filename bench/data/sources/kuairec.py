@@ -121,7 +121,7 @@ def load_kuairec(name: str, matrix: str) -> Dataset:
 
 
 def glass_split(interactions: Interactions) -> ShippedSplit:
-    """The split described in `load_kuairec`."""
+    """Makes the split described in `load_kuairec`."""
     lengths = interactions.lengths
     users = np.flatnonzero(lengths >= SHORTEST_HISTORY + TRAINING_TARGETS + 2)
     train_ends = lengths.copy()
@@ -159,7 +159,7 @@ class _Views:
 
 
 def is_matrix(path: Path) -> bool:
-    """Whether a CSV file has the columns of a matrix, whatever it is called."""
+    """Tells whether a CSV file has the columns of a matrix, whatever it is called."""
     if path.suffix != ".csv":
         return False
     with path.open("rb") as file:
@@ -168,7 +168,7 @@ def is_matrix(path: Path) -> bool:
 
 
 def clock_note(path: Path, taken: str = "timestamp") -> str:
-    """Which of a matrix's two times is the time of the events, and by how much they differ in its first rows."""
+    """Tells which of a matrix's two times is the time of the events, and by how much they differ in its first rows."""
     kinds = {"timestamp": pa.float64(), "time": pa.string()}
     options = pacsv.ConvertOptions(include_columns=list(kinds), column_types=kinds, strings_can_be_null=True)
     other = next(clock for clock in CLOCKS if clock != taken)

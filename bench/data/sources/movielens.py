@@ -87,7 +87,7 @@ def load_ml_100k() -> Dataset:
 
 
 def load_release(name: str) -> Dataset:
-    """One of `RELEASES`, from the user's data folder: its files in `NAME/`, or its zip there or beside it.
+    """Reads one of `RELEASES`, from the user's data folder: its files in `NAME/`, or its zip there or beside it.
 
     Raises:
         MissingDataError: There is neither.
@@ -104,7 +104,7 @@ def load_release(name: str) -> Dataset:
 
 
 def is_movielens(path: Path) -> bool:
-    """Whether a folder or a zip holds the ratings of a release, or a file is called like these."""
+    """Tells whether a folder or a zip holds the ratings of a release, or a file is called like these."""
     try:
         return _layout(_Files(path)) is not None
     except (OSError, zipfile.BadZipFile):
@@ -112,7 +112,7 @@ def is_movielens(path: Path) -> bool:
 
 
 def is_ratings_file(path: Path) -> bool:
-    """Whether a file is called as ratings of a release are that have no names of columns."""
+    """Tells whether a file is called as ratings of a release are that have no names of columns."""
     return path.is_file() and path.name in _FILES_BY_PATH
 
 

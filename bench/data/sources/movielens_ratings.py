@@ -69,7 +69,7 @@ def read_ratings(content: bytes, where: str, delimiter: bytes, header: bool, rul
 
 
 def _names(content: bytes, where: str) -> list[str]:
-    """What each column holds, by the names in the first line; "" for a column that isn't read."""
+    """Tells what each column holds, by the names in the first line; "" for a column that isn't read."""
     line = content.split(b"\n", 1)[0].decode("utf-8", "replace").strip()
     names = [_HEADER.get(name.strip().strip('"'), "") for name in line.split(",")]
     missing = [column for column, name in _HEADER.items() if name in _NUMBERS and name not in names]
@@ -137,7 +137,7 @@ def _problem(cells: list[str], width: int, indices: dict[str, int]) -> str | Non
 
 
 def _wrong_times(times: NDArray[np.int64], where: str) -> list[tuple[NDArray[np.bool_], str]]:
-    """Bool `[n_ratings]` and what is wrong there, for each way in which a time can be wrong."""
+    """Returns bool `[n_ratings]` and what is wrong there, for each way in which a time can be wrong."""
     if not len(times):
         return []
     ticks, far = unit_of(times)

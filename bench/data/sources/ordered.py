@@ -90,7 +90,7 @@ _SEEN_ITEMS: SeenItems = "exclude"
 
 
 def load_release(name: str) -> Dataset:
-    """One of `RELEASES`, from the user's data folder. Every row is an event, in the order of `pos` within a user.
+    """Reads one of `RELEASES`, from the user's data folder. Every row is an event, in the order of `pos` within a user.
 
     Raises:
         MissingDataError: Its files are absent.

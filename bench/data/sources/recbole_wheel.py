@@ -23,13 +23,13 @@ _log = logging.getLogger(__name__)
 
 
 def data_folder() -> Path:
-    """The user's folder of data sets: `$GLASS_BENCH_DATA`, or `~/.cache/glass-bench`."""
+    """Finds the user's folder of data sets: `$GLASS_BENCH_DATA`, or `~/.cache/glass-bench`."""
     chosen = os.environ.get(DATA_FOLDER_VARIABLE)
     return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "glass-bench"
 
 
 def ml_100k_folder() -> Path:
-    """A folder with `ml-100k.inter` and `ml-100k.item`.
+    """Finds a folder with `ml-100k.inter` and `ml-100k.item`.
 
     The first of: `ml-100k` in the user's data folder; the installed RecBole; RecBole's wheel, downloaded once into the
     user's data folder (on Python 3.12 and newer RecBole can't be installed, but its wheel can be opened).

@@ -40,7 +40,7 @@ _PAIRS_FOR_A_WARNING = 8
 
 
 def load_release(name: str) -> Dataset:
-    """One of `RELEASES`, from `p5/beauty`, `p5/sports` or `p5/toys` in the user's data folder.
+    """Reads one of `RELEASES`, from `p5/beauty`, `p5/sports` or `p5/toys` in the user's data folder.
 
     Raises:
         MissingDataError: Its files are absent.

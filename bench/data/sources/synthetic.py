@@ -163,7 +163,7 @@ class PlantedWorld:
         self.popularity_near = near / near.sum(axis=2, keepdims=True)
 
     def probabilities(self, histories: Histories) -> NDArray[np.float64]:
-        """The exact distribution of the next item given each whole history.
+        """Returns the exact distribution of the next item given each whole history.
 
         Returns:
             float64 `[n_queries, n_items]`, T times I; every row sums to 1.
@@ -242,22 +242,22 @@ class PlantedWorld:
 
 
 def load_planted_long() -> Dataset:
-    """The data set `planted-long`."""
+    """Generates the data set `planted-long`."""
     return planted_dataset("planted-long", PLANTED_LONG)
 
 
 def load_planted_mixed() -> Dataset:
-    """The data set `planted-mixed`."""
+    """Generates the data set `planted-mixed`."""
     return planted_dataset("planted-mixed", PLANTED_MIXED)
 
 
 def load_planted_recent() -> Dataset:
-    """The data set `planted-recent`."""
+    """Generates the data set `planted-recent`."""
     return planted_dataset("planted-recent", PLANTED_RECENT)
 
 
 def planted_dataset(name: str, config: WorldConfig) -> Dataset:
-    """The data set of a world.
+    """Makes the data set of a world.
 
     Text features follow the hierarchy: a topic has most words, so that it outweighs the rest, and the words of two
     levels never stand side by side, since their pair would tell one topic's subtopics from another's. An item's

@@ -154,7 +154,7 @@ def _roles(
 
 
 def _roles_in_words(table: Table, roles: _Roles, kinds: Kinds) -> str:
-    """Which column was taken for what, which others look like it, and which are left."""
+    """Tells which column was taken for what, which others look like it, and which are left."""
     taken = [f"user is '{roles.user}'{_or_else(table, 'user', roles.user)}"]
     taken.append(f"item is '{roles.item}'{_or_else(table, 'item', roles.item)}")
     if roles.clock is None:
@@ -252,7 +252,7 @@ def _left_out(table: Table, name: str, column: Column, bad: NDArray[np.bool_]) -
 
 
 def _suspects(table: Table, roles: _Roles, users: Ids, items: Ids, how: Reading) -> list[str]:
-    """What there is to say of ids that are names of columns, or words for a missing value.
+    """Tells what there is to say of ids that are names of columns, or words for a missing value.
 
     Raises:
         BenchError: The first row is data, or a word for a missing value has more events than any other user.
@@ -309,7 +309,7 @@ def _duplicates(log: EventLog, drop: bool, then: Column | None) -> tuple[EventLo
 
 
 def _equal_an_earlier_one(log: EventLog) -> NDArray[np.bool_]:
-    """Bool `[n_events]`, True where user, item and time are those of an earlier row."""
+    """Returns bool `[n_events]`, True where user, item and time are those of an earlier row."""
     assert log.times is not None
     first, span = log.times.min(), int(log.times.max()) - int(log.times.min()) + 1
     if log.times.dtype == np.int64 and len(log.user_ids) * len(log.item_ids) * span < 2**63:

@@ -221,7 +221,7 @@ def _open(folder: Path, content_hash: str, notes: tuple[str, ...]) -> Dataset:
 def choose_targets(
     train: Clicks, test: Clicks, embedded: NDArray[np.int64] | None, selection: Selection
 ) -> NDArray[np.int64]:
-    """The target items, ascending ids."""
+    """Returns the target items, ascending ids."""
     items, counts = np.unique(train.items, return_counts=True)
     eligible = np.intersect1d(items[counts >= selection.clicks_per_item], test.items)
     if embedded is not None:

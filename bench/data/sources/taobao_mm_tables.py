@@ -32,7 +32,7 @@ class Table:
     files: tuple[Path, ...]
 
     def batches(self, *columns: str, rows: int = 1 << 16) -> Iterator[pa.RecordBatch]:
-        """Some columns, at most `rows` rows at a time.
+        """Reads some columns, at most `rows` rows at a time.
 
         Raises:
             BenchError: A file is no parquet file, or lacks a column.
@@ -48,7 +48,7 @@ class Table:
                 raise BenchError(f"{path} can't be read ({message_of(error)}); download the file again") from None
 
     def ids(self, batch: pa.RecordBatch, column: str) -> NDArray[np.int64]:
-        """A column of ids of one of the batches.
+        """Reads a column of ids of one of the batches.
 
         Raises:
             BenchError: One is empty, or they are no integers.
@@ -94,7 +94,7 @@ class Sequences:
 
 
 def read_clicks(table: Table) -> Clicks:
-    """The samples with `label_0[0] == 0`. The label is a one-hot list, [0, 1] for a click; an empty one is none."""
+    """Reads samples with `label_0[0] == 0`. The label is a one-hot list, [0, 1] for a click; an empty one is none."""
     users, items = [_NO_IDS], [_NO_IDS]
     for batch in table.batches("label_0", "129_1", "205"):
         label = batch["label_0"]
@@ -106,13 +106,13 @@ def read_clicks(table: Table) -> Clicks:
 
 
 def read_embedded_items(table: Table) -> NDArray[np.int64]:
-    """The items with a vector in `205_c`, ascending ids."""
+    """Reads the items with a vector in `205_c`, ascending ids."""
     ids = [table.ids(batch.filter(batch["205_c"].is_valid()), "205") for batch in table.batches("205", "205_c")]
     return np.unique(np.concatenate([_NO_IDS, *ids]))
 
 
 def read_sequences(table: Table, users: NDArray[np.int64], spill: Path) -> Sequences:
-    """The histories of some users; of a user with several rows the first counts.
+    """Reads the histories of some users; of a user with several rows the first counts.
 
     Args:
         table: With `129_1`, `150_2_180` and `151_2_180`.
@@ -146,7 +146,7 @@ def read_sequences(table: Table, users: NDArray[np.int64], spill: Path) -> Seque
 
 
 def read_categories(table: Table, catalogue: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The category `206` of every item of a catalogue (int64, ascending ids), or `UNKNOWN`: int64 `[n_items]`."""
+    """Reads the category `206` of every item of a catalogue (int64, ascending ids), or `UNKNOWN`: int64 `[n_items]`."""
     category = np.full(len(catalogue), UNKNOWN)
     for batch in table.batches("205", "206"):
         index, known = find(catalogue, table.ids(batch, "205"))
