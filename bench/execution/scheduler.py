@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import joblib
+import loky
 from filelock import FileLock, Timeout
-from joblib.externals.loky import ProcessPoolExecutor
+from loky import ProcessPoolExecutor
 
 from bench.errors import reason_of
 from bench.execution import environment, heartbeat
@@ -54,7 +54,7 @@ class Workers:
     @classmethod
     def for_machine(cls, device: str, jobs: int | None, runs: int) -> Workers:
         """The division for `runs` runs; `jobs` None chooses: every core on a CPU, a few runs on each GPU."""
-        cores = joblib.cpu_count()
+        cores = loky.cpu_count()
         gpus = environment.gpus() if device == "cuda" else ()
         if jobs is None:
             jobs = min(_MOST_RUNS_PER_GPU * max(1, len(gpus)), cores // 2) if device == "cuda" else cores
@@ -155,8 +155,7 @@ def _new_pool(workers: Workers, places: Path) -> ProcessPoolExecutor:
     # so after our one line. It is a process of its own, started with these options.
     if _NO_LEAKS_TOLD not in sys.warnoptions:
         sys.warnoptions.append(_NO_LEAKS_TOLD)
-    # joblib's executor without joblib.Parallel, which with one job makes its runs in this process: each run has to be
-    # in a process that may die.
+    # Not joblib.Parallel, which with one job makes its runs in this process: each run has to be in one that may die.
     return ProcessPoolExecutor(
         max_workers=workers.jobs,
         env={name: str(workers.threads) for name in _THREAD_VARIABLES},

@@ -85,7 +85,7 @@ def tier_counts(tiers: Tensor, n_tiers: int, long_term: LongTerm) -> Tensor:
     before the end of the long-term history, two are item 0:
 
     >>> from models.history.long_term import RaggedItems
-    >>> events = RaggedItems(torch.tensor([0, 1, 0, 1]), torch.tensor([0, 4]))
+    >>> events = RaggedItems(torch.tensor([0, 1, 0, 1]), torch.tensor([0, 4]), longest=4)
     >>> history = LongTerm(events, rows=torch.tensor([0]), ends=torch.tensor([3]))
     >>> tier_counts(torch.tensor([[1, 1], [0, 1]], dtype=torch.uint8), 2, history)
     tensor([[[0.3333, 0.6667],
