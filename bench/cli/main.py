@@ -23,6 +23,7 @@ from bench.execution.store import stored_results
 from bench.job import run_plan
 from bench.plain_text import one_line
 from bench.plan import Plan, expand, select
+from bench.registry import check_own_packages
 from bench.spec import RunResult
 from bench.suite_files import load_suite, seeds_from, suite_path
 from bench.tuning.study import tuned_runs
@@ -52,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 when every run is complete or skipped, 1 when one has failed, 2 after bad input, 130 after Ctrl-C.
     """
     try:
+        check_own_packages()
         code = typer.main.get_command(app)(args=arguments, prog_name="bench", standalone_mode=False) or 0
     except BenchError as error:
         return _complain(str(error), 2)
