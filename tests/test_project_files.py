@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,23 @@ def test_the_picture_of_the_house_leaves_no_room_out() -> None:
         folder.parent.name for package in ("models", "baselines") for folder in (ROOT / package).glob("*/__init__.py")
     }
     assert {name for name in inner if f"{name}/" not in picture} == set()
+
+
+REPORTS = sorted((ROOT / "reports").glob("*/report.md"))
+
+
+@pytest.mark.parametrize("report", REPORTS, ids=lambda path: path.parent.name)
+def test_a_committed_report_shows_the_figures_that_are_there(report: Path) -> None:
+    shown = re.findall(r"^!\[[^\]]*\]\(([^)]*)\)", report.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(shown) >= 2
+    assert [figure for figure in shown if not (report.parent / figure).is_file()] == []
+    assert f"({report.parent.name}/report.md)" in text("reports/README.md")
+
+
+def test_committed_reports_are_small() -> None:
+    listed = subprocess.run(["git", "ls-files", "reports"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("no git repository")
+    files = [ROOT / name for name in listed.stdout.splitlines()]
+    assert {path.suffix for path in files} == {".md", ".png"}
+    assert sum(path.stat().st_size for path in files if path.exists()) < 4_000_000
