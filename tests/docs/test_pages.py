@@ -9,7 +9,7 @@ from pathlib import Path
 import answer
 import pytest
 import reference
-from pages import DOCS, ROOT
+from pages import DOCS, ROOT, blocks
 
 from baselines.personal_popularity import PersonalPopularityConfig
 from bench.spec import DatasetSpec, Entry
@@ -83,3 +83,13 @@ def test_every_stencil_is_filled() -> None:
     assert filled.startswith("| name | what | licence |")
     assert "`ml-100k` | MovieLens-100K: 943 users" in filled
     assert reference.on_page_markdown("{{ suite keys }}").count("\n## ") >= 3
+
+
+def test_the_manual_s_python_reads_the_committed_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = [block.text for block in blocks(DOCS / "guide" / "comparing.md") if block.language == "python"]
+    monkeypatch.chdir(ROOT)
+    made: dict[str, object] = {}
+    exec(code, made)
+    ranks = made["ranks"]
+    assert {"row", "seed", "user", "item_rank"} <= set(ranks.columns)
+    assert ranks.groupby(["row", "seed"]).size().min() == 2134
