@@ -167,14 +167,6 @@ def mark_of(labels: Collection[str], unfit: Collection[str]) -> str:
     return UNFIT_MARK if set(labels) & set(unfit) else ""
 
 
-def caution(labels: Collection[str], unfit: Collection[str]) -> str:
-    """A sentence to follow a verdict on these rows; "" where all of them are fit."""
-    named = [label for label in labels if label in unfit]
-    if not named:
-        return ""
-    return f"**Not evidence**: {' and '.join(named)} {'is' if len(named) == 1 else 'are'} under-trained or unfit."
-
-
 def _contends(grid: Grid, label: str) -> bool:
     return role_of(grid.of_model(label)[0]) not in ("reference", "oracle")
 

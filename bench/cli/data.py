@@ -74,11 +74,10 @@ def _print_table(card: DataCard) -> None:
 
 
 def _print_markdown(card: DataCard) -> None:
-    from bench.reporting.markdown import foreign, table
+    from bench.reporting import markdown
+    from bench.reporting.tables.card import card_page
 
-    print(f"# {card.name}")
-    for heading, rows in card.sections().items():
-        print(f"\n## {heading}\n\n{table(['', ''], [[*map(foreign, row)] for row in rows], left=2)}")
+    print(markdown.page(card_page(card)), end="")
 
 
 def _print_json(card: DataCard) -> None:

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from bench.analysis.grid import Grid
-from bench.console import Console, literal, say, table_console
+from bench.console import Console, say, table_console
 from bench.errors import BenchError, unknown_name
 from bench.evaluation.metrics import PRIMARY_METRIC
 from bench.execution.store import stored_results
@@ -51,7 +50,8 @@ def compare(
     if output is not None and output.suffix != ".md":
         raise BenchError(f"--output {output}: the file should end in .md")
     from bench.analysis.folders import compare_folders
-    from bench.reporting.tables.folders import conclusion, page, sections
+    from bench.reporting import markdown, terminal
+    from bench.reporting.tables.folders import conclusion, page, tables
 
     console = Console()
     left, right = (_grid(folder, suite, console) for folder in (first, second))
@@ -59,17 +59,12 @@ def compare(
         left, right = _narrowed((left, right), dataset)
     found = compare_folders(left, right, metric)
     wide = table_console()
-    for section in sections(found):
-        table = Table(title=literal(section.title), title_justify="left", caption=section.text, caption_justify="left")
-        for place, header in enumerate(section.headers):
-            table.add_column(header, justify="left" if place < section.left else "right", overflow="fold")
-        for row in section.rows:
-            table.add_row(*row)
-        wide.print(table, markup=False)
+    for table in tables(found):
+        wide.print(terminal.table(table), markup=False)
         wide.print()
     say(console, conclusion(found))
     if output is not None:
-        _write(output, page(found, str(first), str(second), left.suite.name))
+        _write(output, markdown.page(page(found, str(first), str(second), left.suite.name)))
         say(console, f"written: {output}")
     if fail_if_worse and not found.tested and not any(pair.worse for pair in found.pairs):
         raise BenchError(

@@ -16,9 +16,11 @@ from bench.export.runs import ended, made_folder
 from bench.files import replaced
 from bench.number_text import NONE, plus_minus
 from bench.plain_text import printable
-from bench.reporting.markdown import marked
+from bench.reporting.table import ranked
 
 DEFAULT_METRICS = ("recall@5", "recall@10", "ndcg@5", "ndcg@10")
+
+_MARKS = {"best": r"\textbf{{{}}}", "second": r"\underline{{{}}}", "": "{}"}
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -119,16 +121,11 @@ def export_latex(grid: Grid, output: Path | None, metrics: Sequence[str] = DEFAU
 def _cells(rows: pd.DataFrame, metric: str) -> list[str]:
     means, deviations = (rows[f"item.overall.{metric}.{statistic}"].tolist() for statistic in ("mean", "std"))
     texts = [plus_minus(mean, deviation) for mean, deviation in zip(means, deviations, strict=True)]
-    return [_translated(text) for text in marked(texts, means)]
+    return [_MARKS[rank].format(_number(text)) for text, rank in zip(texts, ranked(means), strict=True)]
 
 
-def _translated(cell: str) -> str:
-    """A cell of a markdown table, a number with its marks, as LaTeX."""
-    if cell == NONE:
-        return "--"
-    cell = re.sub(r"\*\*(.+)\*\*", r"\\textbf{\1}", cell)
-    cell = re.sub(r"<u>(.+)</u>", r"\\underline{\1}", cell)
-    return cell.replace("±", r"$\pm$")
+def _number(text: str) -> str:
+    return "--" if text == NONE else text.replace("±", r"$\pm$")
 
 
 def _slug(text: str) -> str:

@@ -32,101 +32,115 @@ from bench.evaluation.decoding import (
     survival,
     wrong_first_code,
 )
-from bench.number_text import NONE, number, percent, plus_minus
-from bench.reporting.markdown import foreign, table
+from bench.number_text import number
+from bench.reporting.blocks import Bullets, bullets
+from bench.reporting.kinds import COUNT, MeanStd, decimals, mean_std, numbers, percent
+from bench.reporting.table import Column, Table
+from bench.reporting.words import Words, strong
 from bench.spec import RunResult
 
 
-def accuracy_table(grid: Grid) -> str | None:
+def accuracy_table(grid: Grid) -> Table | None:
     """Accuracy of each level under teacher forcing, in training and on test queries."""
     measures = {"acc_{}, training": training_accuracy, "acc_{}, test": of_trace(forced_accuracy)}
-    return _level_table(grid, measures, digits=3)
+    return _level_table("accuracy-by-level", grid, measures, digits=3)
 
 
-def prefix_table(grid: Grid) -> str | None:
+def prefix_table(grid: Grid) -> Table | None:
     """Prefix precision of the best ID, and the share of targets that are still in the beam."""
     measures = {"P_{}": of_trace(prefix_precision), "In beam after level {}": of_trace(survival)}
-    return _level_table(grid, measures, digits=3)
+    return _level_table("prefixes", grid, measures, digits=3)
 
 
-def progression_table(grid: Grid) -> str | None:
+def progression_table(grid: Grid) -> Table | None:
     """Both readings of Conditional Rank Progression, with the number of queries behind the first."""
     measures = {
         "Mean rank at level {}": of_trace(conditional_rank),
         "Places lost at level {}": of_trace(rank_progression),
         "n at level {}": of_trace(conditional_sizes),
     }
-    return _level_table(grid, measures, digits=2, leave_out={"Places lost at level {}": 1})
+    return _level_table("rank-progression", grid, measures, digits=2, leave_out={"Places lost at level {}": 1})
 
 
-def wrong_first_table(grid: Grid) -> str | None:
+def wrong_first_table(grid: Grid) -> Table | None:
     """Rank and accuracy of the target's later codes, given its own first code and given a wrong one."""
+    columns = (
+        Column("Model"),
+        Column("Level", numbers("d")),
+        Column("n", COUNT),
+        Column("Mean rank, true first code", decimals(2)),
+        Column("Mean rank, wrong one", decimals(2)),
+        Column("Accuracy, true first code", percent()),
+        Column("Accuracy, wrong one", percent()),
+    )
+    names = ("queries", "mean_rank", "mean_rank_wrong", "accuracy", "accuracy_wrong")
     rows = []
     for model in grid.models:
         frames = pd.concat([wrong_first_code(decoding_of(result)) for result in grid.of_model(model)])
-        for level, part in frames.groupby("level"):
-            cells = [number(part[name].mean(), 2) for name in ("mean_rank", "mean_rank_wrong")]
-            cells += [percent(part[name].mean()) for name in ("accuracy", "accuracy_wrong")]
-            rows.append([model, str(level), f"{part['queries'].mean():,.0f}", *cells])
-    if not rows:
-        return None
-    headers = ["Model", "Level", "n", "Mean rank, true first code", "Mean rank, wrong one"]
-    return table([*headers, "Accuracy, true first code", "Accuracy, wrong one"], rows)
+        rows += [(model, level, *(part[name].mean() for name in names)) for level, part in frames.groupby("level")]
+    return Table.of("wrong-first-code", columns, rows) if rows else None
 
 
-def retrieval_table(grid: Grid) -> str | None:
+def retrieval_table(grid: Grid) -> Table | None:
     """What the search finds for the target's first code, and how the gate goes with it. None without retrieval."""
+    columns = (
+        Column("Model"),
+        Column("Nothing found", percent()),
+        Column("Median events, where any", decimals(1)),
+        Column("Mean gate, where any", decimals(3)),
+        Column("Rank correlation of gate and events", mean_std(2)),
+        Column("n, where any", COUNT),
+    )
     rows = []
     for model in grid.models:
         results = [result for result in grid.of_model(model) if "retrieved" in decoding_of(result)]
         if results:
-            found = [decoding_of(result)["retrieved"] for result in results]
-            some = [trace[trace["retrieved"] > 0] for trace in map(decoding_of, results)]
-            gates = [float(trace["gate"].mean()) for trace in some if "gate" in trace]
+            counts = [decoding_of(result)["retrieved"] for result in results]
+            traces = [trace[trace["retrieved"] > 0] for trace in map(decoding_of, results)]
+            gates = [float(trace["gate"].mean()) for trace in traces if "gate" in trace]
             correlation, deviation = over_seeds(results, gate_correlation)
             rows.append(
-                [
+                (
                     model,
-                    percent(float(np.mean([(events == 0).mean() for events in found]))),
-                    number(float(np.mean([events[events > 0].median() for events in found])), 1),
-                    number(float(np.mean(gates)), 3) if gates else NONE,
-                    plus_minus(correlation[0], deviation[0], 2) if len(correlation) else NONE,
-                    f"{np.mean([(events > 0).sum() for events in found]):,.0f}",
-                ]
+                    float(np.mean([(events == 0).mean() for events in counts])),
+                    float(np.mean([events[events > 0].median() for events in counts])),
+                    float(np.mean(gates)) if gates else None,
+                    MeanStd(correlation[0], deviation[0]) if len(correlation) else None,
+                    np.mean([(events > 0).sum() for events in counts]),
+                )
             )
-    if not rows:
-        return None
-    headers = ["Model", "Nothing found", "Median events, where any", "Mean gate, where any"]
-    return table([*headers, "Rank correlation of gate and events", "n, where any"], rows)
+    return Table.of("retrieval", columns, rows) if rows else None
 
 
-def paper_table(grid: Grid) -> str | None:
+def paper_table(grid: Grid) -> Table | None:
     """What the paper found beside what was measured in the row that comes nearest. None where the suite names nothing.
 
     Conditional Rank Progression is compared with the places lost; the mean rank, its other reading, stands beside it.
     """
+    columns = (
+        *("Metric", "In the paper", "Data set", "Row here"),
+        Column("Paper", numbers("g")),
+        Column("Measured here", mean_std(3)),
+        Column("Other reading", mean_std(3)),
+        Column("Source", align="right"),
+    )
     rows = []
     for finding in grid.suite.paper:
         kind, _, level = finding.metric.partition("@")
         compared, beside = _READINGS[kind]
         measured = _at_level(grid, finding.row, int(level or 1), compared)
-        if measured != NONE:
+        if measured is not None:
             name = _METRIC_NAMES[kind].format(prefix_name(int(level)) if kind == "p" else level)
-            value = f"{finding.value:g}" if kind != "gate" else ("rises" if finding.value > 0 else "falls")
+            value = finding.value if kind != "gate" else ("rises" if finding.value > 0 else "falls")
             other = _at_level(grid, finding.row, int(level or 1), beside)
-            paper = [name, foreign(finding.system), foreign(finding.dataset), finding.row, value]
-            rows.append([*paper, measured, other, foreign(finding.source)])
-    if not rows:
-        return None
-    headers = ["Metric", "In the paper", "Data set", "Row here", "Paper", "Measured here", "Other reading", "Source"]
-    return table(headers, rows, left=4)
+            rows.append((name, finding.system, finding.dataset, finding.row, value, measured, other, finding.source))
+    return Table.of("paper", columns, rows) if rows else None
 
 
-def findings(grid: Grid) -> str | None:
+def findings(grid: Grid) -> Bullets | None:
     """Sentences that follow from the traces; differences between rows are described, not tested."""
     sentences = [_compared(grid, first, second) for first, second in questions(grid)]
-    sentences += _gate_sentences(grid)
-    return "\n".join(f"- {sentence}" for sentence in sentences) or None
+    return bullets([*sentences, *_gate_sentences(grid)])
 
 
 _READINGS: dict[str, tuple[Measure, Measure]] = {
@@ -145,54 +159,52 @@ _METRIC_NAMES = {
 }
 
 
-def _at_level(grid: Grid, row: str, level: int, measure: Measure) -> str:
+def _at_level(grid: Grid, row: str, level: int, measure: Measure) -> MeanStd | None:
+    """None where nothing was measured at the level."""
     mean, std = over_seeds(grid.of_model(row), measure)
-    return plus_minus(mean[level - 1], std[level - 1], 3) if level <= len(mean) else NONE
+    return MeanStd(mean[level - 1], std[level - 1]) if level <= len(mean) and np.isfinite(mean[level - 1]) else None
 
 
 def _level_table(
-    grid: Grid, measures: dict[str, Measure], digits: int, leave_out: dict[str, int] | None = None
-) -> str | None:
+    name: str, grid: Grid, measures: dict[str, Measure], digits: int, leave_out: dict[str, int] | None = None
+) -> Table | None:
     """Rows by model, for each measure one column per level.
 
     Args:
+        name: Of the table.
         grid: Runs on one data set.
-        measures: Column name with a place for the level -> measure; the level of "P_{}" is written "123".
+        measures: Heading with a gap for the level -> measure; the level of "P_{}" is written "123".
         digits: Decimals; of counts ("n ...") only the mean is shown, without any.
-        leave_out: Column name -> how many of the first levels mean nothing.
+        leave_out: Heading -> how many of the first levels mean nothing.
     """
-    skip, headers = leave_out or {}, ["Model"]
-    columns: list[list[str]] = []
-    models = grid.models
-    for name, measure in measures.items():
-        cells = [_cells(over_seeds(grid.of_model(model), measure), name, digits) for model in models]
-        by_level = list(zip_longest(*cells, fillvalue=NONE))
-        for level in range(1 + skip.get(name, 0), len(by_level) + 1):
-            headers.append(name.format(prefix_name(level) if name == "P_{}" else level))
-            columns.append(list(by_level[level - 1]))
-    return table(headers, list(zip(models, *columns, strict=True))) if columns else None
+    skip, columns = leave_out or {}, [Column("Model")]
+    values: list[tuple[object, ...]] = [tuple(grid.models)]
+    for heading, measure in measures.items():
+        counts = heading.startswith("n ")
+        measured = [over_seeds(grid.of_model(model), measure) for model in grid.models]
+        of_models = [means if counts else [*map(MeanStd, means, stds)] for means, stds in measured]
+        for level, of_level in enumerate(zip_longest(*of_models), start=1):
+            if level > skip.get(heading, 0):
+                title = heading.format(prefix_name(level) if heading == "P_{}" else level)
+                columns.append(Column(title, COUNT if counts else mean_std(digits)))
+                values.append(of_level)
+    return Table.of(name, columns, zip(*values, strict=True)) if len(columns) > 1 else None
 
 
-def _cells(measured: tuple[Levels, Levels], name: str, digits: int) -> list[str]:
-    if name.startswith("n "):
-        return [f"{mean:,.0f}" for mean in measured[0]]
-    return [plus_minus(mean, std, digits) for mean, std in zip(*measured, strict=True)]
-
-
-def _compared(grid: Grid, first: str, second: str) -> str:
+def _compared(grid: Grid, first: str, second: str) -> Words:
     """One question of the suite, on where the two models lose the target."""
 
     def at(measure: Callable[[pd.DataFrame], Levels], level: int, digits: int) -> str:
         means = [over_seeds(grid.of_model(model), of_trace(measure))[0] for model in (first, second)]
         return " against ".join(number(mean[level] if level < len(mean) else None, digits) for mean in means)
 
-    text = f"**{first} against {second}**: the best ID begins with the target's first code for a share of "
+    text = strong(f"{first} against {second}") + ": the best ID begins with the target's first code for a share of "
     text += f"{at(prefix_precision, 0, 3)} of the queries; a target still in the beam loses "
     text += f"{at(rank_progression, 1, 2)} places at level 2 and {at(rank_progression, 2, 2)} at level 3; the beam "
-    return f"{text}ends with a share of {at(survival, -1, 3)} of the targets in it."
+    return text + f"ends with a share of {at(survival, -1, 3)} of the targets in it."
 
 
-def _gate_sentences(grid: Grid) -> list[str]:
+def _gate_sentences(grid: Grid) -> list[Words]:
     """How the gate goes with what was retrieved, of every model where that is defined; tested as one family."""
     seeds = {model: over_seeds(grid.of_model(model), gate_correlation)[0] for model in grid.models}
     known = {model: float(means[0]) for model, means in seeds.items() if len(means)}
@@ -203,7 +215,7 @@ def _gate_sentences(grid: Grid) -> list[str]:
     family = Family("gates", len(known), "gate|gates")
     sentences = []
     for model, r in known.items():
-        text = f"**{model}**: gate and number of retrieved events have a rank correlation of {r:+.2f} "
+        text = strong(model) + f": gate and number of retrieved events have a rank correlation of {r:+.2f} "
         text += f"(n = {sizes[model]:,}, {in_words(alone[model], corrected[model], family)})"
         course = f": the more is retrieved, the {'wider' if r > 0 else 'less'} the gate opens."
         sentences.append(text + (course if corrected[model] < ALPHA else ", no more than chance may bring about."))

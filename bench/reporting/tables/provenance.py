@@ -10,7 +10,10 @@ from bench.analysis.grid import Grid, Run
 from bench.evaluation.evaluator import K_MAX
 from bench.evaluation.metrics import PRIMARY_NAME
 from bench.number_text import NONE
-from bench.reporting.markdown import code, fenced, foreign, table
+from bench.reporting.blocks import Bullets, bullets
+from bench.reporting.kinds import COUNT
+from bench.reporting.table import Column, Table
+from bench.reporting.words import Text, code, joined
 from bench.spec import RunResult
 
 _ELSEWHERE = {"dataset", "excluded", "cold_targets", "started", "commit", "device", "device_name", "threads"}
@@ -24,64 +27,62 @@ def progress(grid: Grid) -> str:
     return f"{len(grid.results)} of {len(grid.runs)} runs complete{rest}."
 
 
-def how_to_repeat(grid: Grid, command: str) -> str:
-    """The command, the rules of judging, and the machines and versions behind the complete runs."""
+def setup_table(grid: Grid) -> Table:
+    """The rules of judging, and the machines and versions behind the complete runs."""
     results = grid.results
+    started = [str(r.environment["started"]) for r in results if r.environment.get("started")]
     rows = [
-        ["Seeds", _listed(run.spec.seed for run in grid.runs)],
-        ["Judged by", f"full ranking of the whole catalogue, all test queries, lists of {K_MAX}"],
-        ["Early stopping", f"validation {PRIMARY_NAME}, the same for every model; never the test queries"],
-        ["Hardware", _listed(_hardware(result) for result in results)],
-        ["Versions", _listed(_versions(result) for result in results)],
-        ["Commit", _listed(_commit(result) for result in results)],
-        [
-            "First run started",
-            min((foreign(r.environment["started"]) for r in results if r.environment.get("started")), default=NONE),
-        ],
+        ("Seeds", _listed(run.spec.seed for run in grid.runs)),
+        ("Judged by", f"full ranking of the whole catalogue, all test queries, lists of {K_MAX}"),
+        ("Early stopping", f"validation {PRIMARY_NAME}, the same for every model; never the test queries"),
+        ("Hardware", _listed(_hardware(result) for result in results)),
+        ("Versions", _listed(_versions(result) for result in results)),
+        ("Commit", _listed(_commit(result) for result in results)),
+        ("First run started", min(started, default=NONE)),
     ]
-    warnings = "".join(f"\n\n> **Warning:** {text}" for text in mixtures(grid))
-    return f"{fenced(command)}\n\n{table(['', ''], rows, left=2)}{warnings}"
+    return Table.of_facts("setup", rows)
 
 
-def dataset_card(grid: Grid) -> str:
+def dataset_card(grid: Grid) -> Table:
     """One data set: its size and rules, and who was left out."""
     spec = grid.runs[0].spec
     card: dict[str, Any] = next((r.environment["dataset"] for r in grid.results if "dataset" in r.environment), {})
-    seen = card.get("seen_items") or spec.dataset.seen_items or "the data set's own rule"
+    seen = str(card.get("seen_items") or spec.dataset.seen_items or "the data set's own rule")
     rules = {"exclude": "excluded from the candidates", "keep": "stay candidates"}
-    rows = [
-        *([name.capitalize(), f"{card[name]:,}"] for name in ("users", "items", "events") if name in card),
-        ["Protocol", spec.dataset.protocol],
-        ["Items already seen", rules.get(seen, foreign(seen))],
-        *(["Filter", foreign(sentence)] for sentence in card.get("filters", ())),
-        *([name.capitalize(), foreign(card[name])] for name in ("licence", "source") if card.get(name)),
-        ["Data hash", _listed(code(run.spec.data_hash) for run in grid.runs)],
+    rows: list[tuple[str, Text]] = [
+        *((name.capitalize(), f"{card[name]:,}") for name in ("users", "items", "events") if name in card),
+        ("Protocol", spec.dataset.protocol),
+        ("Items already seen", rules.get(seen, seen)),
+        *(("Filter", str(sentence)) for sentence in card.get("filters", ())),
+        *((name.capitalize(), str(card[name])) for name in ("licence", "source") if card.get(name)),
     ]
     if grid.results and grid.results[0].queries is not None:
-        rows.insert(len(rows) - 1, ["Test queries", f"{len(grid.results[0].queries):,}"])
-    return table([spec.dataset.label, ""], rows, left=2)
+        rows.append(("Test queries", f"{len(grid.results[0].queries):,}"))
+    hashes = dict.fromkeys(run.spec.data_hash for run in grid.runs)
+    rows.append(("Data hash", joined("; ", map(code, hashes))))
+    return Table.of_facts("data-set", rows, heading=spec.dataset.label)
 
 
-def excluded_users(grid: Grid) -> str:
-    """Who has no query, and why; and how many queries ask for an item without any training event."""
+def excluded_users(grid: Grid) -> Table | str:
+    """Who has no query, and why; a sentence where that is nobody, or not known."""
     known = [result.environment["excluded"] for result in grid.results if "excluded" in result.environment]
     if not known:
         return "Not known before the first run is complete."
-    reasons = {reason: count for reason, count in known[0].items() if count}
-    if not reasons:
-        text = "Nobody: every user has a test query."
-    else:
-        text = table(["Reason", "Users"], [[foreign(reason), f"{count:,}"] for reason, count in reasons.items()])
+    reasons = [(reason, count) for reason, count in known[0].items() if count]
+    columns = (Column("Reason"), Column("Users", COUNT))
+    return Table.of("excluded-users", columns, reasons) if reasons else "Nobody: every user has a test query."
+
+
+def cold_targets(grid: Grid) -> str:
+    """How many queries ask for an item without any training event; "" where none does."""
     cold: dict[str, int] = next(
         (r.environment["cold_targets"] for r in grid.results if "cold_targets" in r.environment), {}
     )
-    if cold:
-        counts = " and ".join(f"{count:,} {part}" for part, count in cold.items())
-        text += f"\n\nAsked all the same: {counts} queries whose target has no training event."
-    return text
+    counts = " and ".join(f"{count:,} {part}" for part, count in cold.items())
+    return f"Asked all the same: {counts} queries whose target has no training event." if cold else ""
 
 
-def unfinished(grid: Grid) -> str:
+def unfinished(grid: Grid) -> Table | None:
     """Every run that isn't complete, with its reason; runs of a row that share a reason share a line."""
     seeds: dict[tuple[str, str, str, str], list[int]] = {}
     for status in ("failed", "skipped", "pending"):
@@ -89,21 +90,24 @@ def unfinished(grid: Grid) -> str:
             if run.status == status:
                 line = (run.spec.dataset.label, run.spec.label, status, _reason(run))
                 seeds.setdefault(line, []).append(run.spec.seed)
-    rows = [[*line[:2], ", ".join(map(str, numbers)), *line[2:]] for line, numbers in seeds.items()]
-    return table(["Data set", "Model", "Seeds", "Status", "Reason"], rows, left=5) if rows else "None."
+    rows = [(*line[:2], ", ".join(map(str, of_line)), *line[2:]) for line, of_line in seeds.items()]
+    return Table.of("unfinished", ("Data set", "Model", "Seeds", "Status", "Reason"), rows) if rows else None
 
 
-def unreadable_diagnostics(grid: Grid) -> str | None:
+UNREADABLE = (
+    "These diagnostics of complete runs could not be read and are left out above; no other figure depends on them:"
+)
+
+
+def unreadable_diagnostics(grid: Grid) -> Bullets | None:
     """What complete runs noted in a form that the report doesn't know, one line each; None where all is well."""
-    lines = [
-        f"- {result.spec.label} on {result.spec.dataset.label}, seed {result.spec.seed}: {foreign(flaw)}"
-        for result in grid.results
-        for flaw in diagnostics.malformed(result)
-    ]
-    told = (
-        "These diagnostics of complete runs could not be read and are left out above; no other figure depends on them:"
+    return bullets(
+        [
+            f"{result.spec.label} on {result.spec.dataset.label}, seed {result.spec.seed}: {flaw}"
+            for result in grid.results
+            for flaw in diagnostics.malformed(result)
+        ]
     )
-    return "\n".join([told, "", *lines]) if lines else None
 
 
 def mixtures(grid: Grid) -> list[str]:
@@ -114,7 +118,7 @@ def mixtures(grid: Grid) -> list[str]:
         "different versions": [_versions(result) for result in grid.results],
     }
     warnings = [
-        f"these results come from {text}: {_listed(found)}." for text, found in facts.items() if len(set(found)) > 1
+        f"these results come from {text}: {_listed(values)}." for text, values in facts.items() if len(set(values)) > 1
     ]
     if any(_commit(result).endswith("-dirty") for result in grid.results):
         warnings.append("some results come from code with uncommitted changes (commits that end in -dirty).")
@@ -126,26 +130,24 @@ def mixtures(grid: Grid) -> list[str]:
 
 
 def _reason(run: Run) -> str:
-    return foreign(run.reason) or ("no result yet" if run.status == "pending" else "no reason given")
+    return run.reason or ("no result yet" if run.status == "pending" else "no reason given")
 
 
 def _commit(result: RunResult) -> str:
-    return foreign(result.environment.get("commit") or "unknown")
+    return str(result.environment.get("commit") or "unknown")
 
 
 def _hardware(result: RunResult) -> str:
-    found = result.environment
-    name = found.get("device_name") or found.get("device") or "unknown"
-    threads = f", threads per run: {found['threads']}" if "threads" in found and found.get("device") == "cpu" else ""
-    return foreign(f"{name}{threads}")
+    facts = result.environment
+    name = facts.get("device_name") or facts.get("device") or "unknown"
+    threads = f", threads per run: {facts['threads']}" if "threads" in facts and facts.get("device") == "cpu" else ""
+    return f"{name}{threads}"
 
 
 def _versions(result: RunResult) -> str:
     """Whatever the environment records beside the keys that are told elsewhere."""
-    found = result.environment.items()
-    return ", ".join(
-        foreign(f"{key} {value}") for key, value in found if key not in _ELSEWHERE and not key.startswith("peak_")
-    )
+    facts = result.environment.items()
+    return ", ".join(f"{key} {value}" for key, value in facts if key not in _ELSEWHERE and not key.startswith("peak_"))
 
 
 def _listed(values: Iterable[object]) -> str:

@@ -6,43 +6,51 @@ from collections.abc import Callable, Sequence
 from itertools import groupby, permutations
 
 from bench.analysis.published import ABOVE, BELOW, TREND, Replication
-from bench.number_text import NONE, number, plus_minus
-from bench.reporting.markdown import foreign, table
+from bench.reporting.blocks import Bullets, bullets
+from bench.reporting.kinds import TEXT, VERDICT, MeanStd, decimals, mean_std, numbers
+from bench.reporting.table import Column, Table
+from bench.reporting.words import Words, strong
+
+_COLUMNS = (
+    Column("Model"),
+    Column("Metric"),
+    Column("Published", decimals()),
+    Column("Measured", mean_std()),
+    Column("Difference", numbers("+.1%")),
+    Column("Tolerance", numbers(".0%")),
+    Column("Verdict", VERDICT),
+    Column("Source", TEXT, align="right"),
+)
 
 
-def published_table(found: Sequence[Replication]) -> str | None:
+def published_table(found: Sequence[Replication]) -> Table | None:
     """Published, measured, difference, tolerance and verdict of each figure. None where the suite names none."""
     rows = [
-        [
+        (
             line.row,
-            foreign(line.metric),
-            number(line.figure.value),
-            plus_minus(line.mean, line.deviation),
-            f"{line.difference:+.1%}" if line.seeds else NONE,
-            NONE if line.figure.tolerance is None else f"{line.figure.tolerance:.0%}",
-            foreign(line.verdict),
-            foreign(line.figure.source),
-        ]
+            line.metric,
+            line.figure.value,
+            MeanStd(line.mean, line.deviation),
+            line.difference,
+            line.figure.tolerance,
+            line.verdict,
+            line.figure.source,
+        )
         for line in found
     ]
-    headers = ["Model", "Metric", "Published", "Measured", "Difference", "Tolerance", "Verdict", "Source"]
-    return table(headers, rows, left=2) if rows else None
+    return Table.of("published", _COLUMNS, rows) if rows else None
 
 
-def reasons(found: Sequence[Replication]) -> str | None:
+def reasons(found: Sequence[Replication]) -> Bullets | None:
     """What the suite says of every measured figure that is not reproduced, one line for each row and reason."""
-    said: dict[tuple[str, str], list[str]] = {}
+    metrics: dict[tuple[str, str], list[str]] = {}
     for line in found:
         if line.verdict in (ABOVE, BELOW, TREND):
-            said.setdefault((line.row, line.figure.why), []).append(f"{foreign(line.metric)} {line.verdict}")
-    lines = [
-        f"- **{row}** ({', '.join(verdicts)}): {foreign(why) or 'the suite names no difference in the set-up.'}"
-        for (row, why), verdicts in said.items()
-    ]
-    return "\n".join(lines) or None
+            metrics.setdefault((line.row, line.figure.why), []).append(f"{line.metric} {line.verdict}")
+    return bullets([_reason(row, why, verdicts) for (row, why), verdicts in metrics.items()])
 
 
-def order_of_trends(found: Sequence[Replication]) -> str | None:
+def order_of_trends(found: Sequence[Replication]) -> Bullets | None:
     """Whether the rows of figures that only show a trend stand in the published order, a line for each metric.
 
     None where no metric has two such rows with complete runs and different published values.
@@ -55,10 +63,14 @@ def order_of_trends(found: Sequence[Replication]) -> str | None:
         if not rising:
             continue
         published = _ordered(members, lambda line: line.figure.value)
-        kept = all(low.mean < high.mean for low, high in rising)
-        same = "in the same order here" if kept else f"here {_ordered(members, lambda line: line.mean)}"
-        lines.append(f"- {foreign(metric)}: published {published}; {same}.")
-    return "\n".join(lines) or None
+        agrees = all(low.mean < high.mean for low, high in rising)
+        same = "in the same order here" if agrees else f"here {_ordered(members, lambda line: line.mean)}"
+        lines.append(f"{metric}: published {published}; {same}.")
+    return bullets(lines)
+
+
+def _reason(row: str, why: str, verdicts: Sequence[str]) -> Words:
+    return strong(row) + f" ({', '.join(verdicts)}): {why or 'the suite names no difference in the set-up.'}"
 
 
 def _ordered(members: Sequence[Replication], value: Callable[[Replication], float]) -> str:

@@ -6,9 +6,10 @@ from bench.analysis.questions import PARTITIONS, PartTest, of_question
 from bench.analysis.significance import PairedComparison
 from bench.evaluation.metrics import PRIMARY_NAME, SECONDARY_METRIC, metric_name
 from bench.evaluation.slices import REACH_WINDOW
-from bench.number_text import number, p_cell
-from bench.reporting.markdown import table
+from bench.reporting.kinds import COUNT, Interval, decimals
 from bench.reporting.metric_names import column
+from bench.reporting.table import Column, Table
+from bench.reporting.tables.columns import tested_columns
 
 HOW_TO_READ = (
     f"In this and the next questions, {PRIMARY_NAME} with the same test. p is that of the line alone. p (Holm) is "
@@ -20,41 +21,41 @@ HOW_TO_READ = (
 _REACH = {"recent": f"last {REACH_WINDOW} events", "far": f"only before the last {REACH_WINDOW}", "never": "never"}
 
 
-def question_table(tests: list[PartTest], labels: tuple[str, str]) -> str | None:
+def question_table(tests: list[PartTest], labels: tuple[str, str]) -> Table | None:
     """One of the suite's questions, answered on each part of the test queries.
 
     Returns:
-        A markdown table, or None where the two models can't be compared.
+        The table, or None where the two models can't be compared.
     """
+    columns = (
+        Column("Test queries"),
+        Column("n", COUNT),
+        *(Column(label, decimals()) for label in labels),
+        *tested_columns("Difference"),
+        Column("Tests in family", COUNT),
+        *(Column(column(SECONDARY_METRIC, label), decimals()) for label in labels),
+    )
     rows = [
-        [
-            part_name(test),
-            f"{test.test.n_queries:,}",
-            *compared_cells(test.test),
-            p_cell(test.test.p_value),
-            p_cell(test.p_holm),
-            str(test.family.size),
-            *map(number, test.secondary),
-        ]
-        for test in of_question(tests, labels).values()
+        (
+            part_name(part),
+            part.test.n_queries,
+            *compared(part.test),
+            part.test.p_value,
+            part.p_holm,
+            part.family.size,
+            *part.secondary,
+        )
+        for part in of_question(tests, labels).values()
     ]
-    if not rows:
-        return None
-    headers = ["Test queries", "n", *labels, "Difference", "95 % interval", "p", "p (Holm)", "Tests in family"]
-    return table([*headers, *(column(SECONDARY_METRIC, label) for label in labels)], rows)
+    return Table.of("question", columns, rows) if rows else None
 
 
-def part_name(test: PartTest) -> str:
+def part_name(part: PartTest) -> str:
     """What the report calls a part."""
-    name = _REACH.get(test.part, test.part) if test.partition.endswith("reach") else test.part
-    return f"{PARTITIONS[test.partition]}{name}"
+    name = _REACH.get(part.part, part.part) if part.partition.endswith("reach") else part.part
+    return f"{PARTITIONS[part.partition]}{name}"
 
 
-def compared_cells(found: PairedComparison) -> list[str]:
-    """Cells: first, second, difference, interval."""
-    return [
-        number(found.first),
-        number(found.second),
-        f"{found.difference:+.4f}",
-        f"{found.low:+.4f} .. {found.high:+.4f}",
-    ]
+def compared(test: PairedComparison) -> tuple[float, float, float, Interval]:
+    """First, second, difference, interval."""
+    return test.first, test.second, test.difference, Interval(test.low, test.high)

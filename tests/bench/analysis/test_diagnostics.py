@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from as_text import text_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,8 +17,7 @@ from bench.analysis.diagnostics import malformed
 from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import leaderboard, tidy_metrics
 from bench.reporting.report import write_report
-from bench.reporting.tables import decoding
-from bench.reporting.tables import results as sections
+from bench.reporting.tables import decoding, results, semantic_ids
 from bench.reporting.tables.provenance import unreadable_diagnostics
 from bench.spec import RunResult, RunSpec, Suite
 
@@ -34,9 +34,9 @@ def read_by_all(grid: Grid) -> pd.DataFrame:
     """Whatever reads diagnostics; returns the metrics of single runs."""
     tidy = tidy_metrics(grid)
     wide = leaderboard(tidy)
-    sections.level_table(grid, wide)
-    sections.sid_health_table(grid)
-    sections.best_possible_table(grid)
+    semantic_ids.level_table(grid, wide)
+    semantic_ids.sid_health_table(grid)
+    results.best_possible_table(grid)
     decoding.accuracy_table(grid)
     unreadable_diagnostics(grid)
     return tidy
@@ -73,7 +73,7 @@ def test_no_section_stumbles_over_diagnostics(full_grid: Grid, noted: dict[str, 
     spoilt = [odd(result, **noted) if result.spec.label == "glass" else result for result in glass.results]
     grid = Grid.of(full_grid.suite, runs, spoilt)
     read_by_all(grid)
-    told = unreadable_diagnostics(grid) or ""
+    told = text_of(unreadable_diagnostics(grid))
     assert told.count("- glass on") == 3 * len(malformed(spoilt[0]) or malformed(spoilt[1]))
     assert "- tiger on" not in told
 

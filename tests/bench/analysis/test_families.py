@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from as_text import text_of
 from enriched import enriched
 from small_suites import grid_of, suite_of
 
@@ -18,7 +19,9 @@ from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import SCHEMA, leaderboard, tidy_metrics
 from bench.analysis.significance import holm
 from bench.number_text import p_cell, p_value
-from bench.reporting.summary import findings, overview, shared_question
+from bench.reporting.overview import overview, shared_question
+from bench.reporting.summary import findings
+from bench.reporting.table import Table
 from bench.spec import Comparison
 
 
@@ -132,7 +135,7 @@ def test_the_summary_tells_why_a_question_and_the_table_of_pairs_differ(full_gri
         for test in found.tests
     ]
     pairs = found.compared.assign(p_value=0.0035, p_holm=0.1015)
-    sentence = findings(full_grid, dataclasses.replace(found, tests=tests, compared=pairs))[0]
+    sentence = text_of(findings(full_grid, dataclasses.replace(found, tests=tests, compared=pairs))[0])
     assert (
         "p = 0.004; 0.012 with Holm's correction over both questions of the suite): glass is significantly" in sentence
     )
@@ -141,12 +144,12 @@ def test_the_summary_tells_why_a_question_and_the_table_of_pairs_differ(full_gri
         in (sentence)
     )
     agreed = dataclasses.replace(found, tests=tests, compared=pairs.assign(p_holm=0.02))
-    assert "picked" not in findings(full_grid, agreed)[0]
+    assert "picked" not in text_of(findings(full_grid, agreed)[0])
 
 
 def test_the_secondary_metric_is_marked_and_not_tested(full_grid: Grid, tmp_path: Path) -> None:
     found = write_tables(full_grid, tmp_path)["ml-100k"]
-    sentence = findings(full_grid, found)[0]
+    sentence = text_of(findings(full_grid, found)[0])
     glass, tiger = (
         np.mean(
             [r.queries["item_rank"].between(1, 10).mean() for r in full_grid.of_model(row) if r.queries is not None]
@@ -171,9 +174,9 @@ def test_data_sets_that_answer_other_questions_are_not_put_under_one_heading(tmp
     tables = write_tables(grid, tmp_path)
     grids = [grid.on(dataset) for dataset in grid.datasets]
     assert shared_question(grids, tables) == ("tiger", "hstu")
-    text = overview(grids, tables)
-    assert text is not None
-    rows = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("|")]
-    assert rows[2:] == ["a", "c"]
+    (table,) = (block for block in overview(grids, tables) if isinstance(block, Table))
+    assert [row[0] for row in table.rows] == ["a", "c"]
     told = findings(grids[1], tables["b"], ("tiger", "hstu"))
-    assert told[0].startswith("**hstu against popularity**, NDCG@10"), "what only this data set answers is told there"
+    assert text_of(told[0]).startswith("**hstu against popularity**, NDCG@10"), (
+        "what only this data set answers is told there"
+    )

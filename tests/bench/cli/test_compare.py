@@ -19,7 +19,9 @@ from bench.analysis.grid import Grid
 from bench.cli.main import main
 from bench.execution.store import ResultStore
 from bench.plan import Plan
-from bench.reporting.tables.folders import conclusion, page
+from bench.reporting import markdown
+from bench.reporting.tables.folders import conclusion
+from bench.reporting.tables.folders import page as comparison_page
 from bench.spec import DatasetSpec, Entry, RunResult, RunSpec, Suite
 
 ROOT = Path(__file__).parents[3]
@@ -201,6 +203,10 @@ def test_rows_of_one_folder_are_listed_and_another_protocol_is_named() -> None:
     ]
     assert found.one_sided[0].note == "B has it on tiny@temporal: another protocol, so not compared"
     assert found.one_sided[1].note == ""
+
+
+def page(found: FolderComparison, first: str, second: str, suite: str) -> str:
+    return markdown.page(comparison_page(found, first, second, suite))
 
 
 def compared(change: Change) -> FolderComparison:

@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from as_text import text_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_suites import grid_of, suite_of
 
 from bench.analysis.dataset_tables import write_tables
 from bench.number_text import p_cell
-from bench.reporting.summary import findings, overview, shared_question
+from bench.reporting.overview import overview, shared_question
+from bench.reporting.summary import findings
 from bench.reporting.tables import comparisons
 from bench.spec import Comparison
 
@@ -45,11 +47,11 @@ def told(seed: int, n_queries: int, n_seeds: int, spread: float, folder: Path) -
     grids = [grid.on(dataset) for dataset in DATASETS]
     first = shared_question(grids, tables)
     return {
-        "": (overview(grids, tables) or "").splitlines(),
+        "": text_of(overview(grids, tables)).splitlines(),
         **{
             part.datasets[0]: [
-                *findings(part, tables[part.datasets[0]], first if random.random() < 0.5 else None),
-                *(comparisons.sentence(answer) for answer in tables[part.datasets[0]].answers),
+                *map(text_of, findings(part, tables[part.datasets[0]], first if random.random() < 0.5 else None)),
+                *(text_of(comparisons.sentence(answer)) for answer in tables[part.datasets[0]].answers),
             ]
             for part in grids
         },

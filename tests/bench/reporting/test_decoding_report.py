@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from as_text import cells_of, text_of
 from matplotlib.figure import Figure
 from traces import N_QUERIES, PAPER, TRACED, make_trace, with_trace
 
@@ -18,6 +19,7 @@ from bench.evaluation.decoding import conditional_rank, rank_progression
 from bench.reporting.figures import decoding as decoding_figures
 from bench.reporting.figures import style
 from bench.reporting.report import write_report
+from bench.reporting.table import Table
 from bench.reporting.tables import decoding
 from bench.spec import RunResult, RunSpec, Suite
 
@@ -38,24 +40,22 @@ def grid(asked: Suite, planned: list[RunSpec], traced_results: list[RunResult]) 
     return traced(Grid.of(asked, planned, traced_results))
 
 
-def cells(table: str | None, start: str) -> list[str]:
+def cells(shown: Table | None, start: str) -> list[str]:
     """The cells of the first line that starts with `start`."""
-    assert table is not None
-    line = next(line for line in table.splitlines() if line.startswith(f"| {start} "))
-    return [cell.strip() for cell in line.strip("|").split("|")]
+    assert shown is not None
+    return next(row for row in cells_of(shown) if row[0] == start)
 
 
-def column(table: str | None, row: str, name: str) -> str:
-    assert table is not None
-    header = [cell.strip() for cell in table.splitlines()[0].strip("|").split("|")]
-    return cells(table, row)[header.index(name)]
+def column(shown: Table | None, row: str, name: str) -> str:
+    assert shown is not None
+    return cells(shown, row)[[column.name for column in shown.columns].index(name)]
 
 
 def test_only_runs_with_traces_are_shown(grid: Grid) -> None:
     assert grid.models == list(TRACED)
     for table in (decoding.accuracy_table(grid), decoding.prefix_table(grid), decoding.progression_table(grid)):
         assert table is not None
-        assert len(table.splitlines()) == 2 + len(TRACED)
+        assert len(table.rows) == len(TRACED)
 
 
 def test_both_readings_of_crp_are_means_over_seeds(grid: Grid) -> None:
@@ -64,7 +64,9 @@ def test_both_readings_of_crp_are_means_over_seeds(grid: Grid) -> None:
         seeds = [measure(decoding_of(result))[2] for result in grid.of_model("glass")]
         assert column(table, "glass", name) == f"{np.mean(seeds):.2f} ± {np.std(seeds, ddof=1):.2f}"
     assert table is not None
-    assert "Places lost at level 1" not in table, "nothing can be lost at the first level"
+    assert "Places lost at level 1" not in [column.name for column in table.columns], (
+        "nothing can be lost at the first level"
+    )
     assert column(table, "glass", "n at level 1") == str(N_QUERIES)
 
 
@@ -91,7 +93,7 @@ def test_rows_of_different_depth_share_a_table(asked: Suite, traced_results: lis
 def test_paper_and_measurement_stand_side_by_side_and_crp_is_compared_with_places_lost(grid: Grid) -> None:
     table = decoding.paper_table(grid)
     assert table is not None
-    assert len(table.splitlines()) == 2 + 4, "a row without a trace has nothing to be compared"
+    assert len(table.rows) == 4, "a row without a trace has nothing to be compared"
     crp = cells(table, "CRP_2: places lost (other reading: mean rank)")
     ours = decoding.progression_table(grid)
     assert crp[4] == "1.25"
@@ -109,8 +111,7 @@ def test_paper_and_measurement_stand_side_by_side_and_crp_is_compared_with_place
 
 
 def test_gates_are_told_with_their_direction_and_never_beyond_chance(grid: Grid) -> None:
-    said = decoding.findings(grid)
-    assert said is not None
+    said = text_of(decoding.findings(grid))
     assert "**glass against tiger**: the best ID begins" in said
     assert "**glass**: gate and number of retrieved events" in said
     assert "the more is retrieved, the wider the gate opens" in said
@@ -124,7 +125,7 @@ def test_gates_are_told_with_their_direction_and_never_beyond_chance(grid: Grid)
             for run in grid.runs
             if run.result is not None and "gate" in (frame := decoding_of(run.result))
         ]
-        return decoding.findings(Grid(grid.suite, tuple(runs))) or ""
+        return text_of(decoding.findings(Grid(grid.suite, tuple(runs))))
 
     rng = np.random.default_rng(0)
     assert "less the gate opens" in changed(lambda frame: 1 / (1 + frame["retrieved"].to_numpy()))
@@ -135,7 +136,7 @@ def test_gates_are_told_with_their_direction_and_never_beyond_chance(grid: Grid)
 def test_a_wrong_first_code_has_a_line_per_later_level(grid: Grid) -> None:
     table = decoding.wrong_first_table(grid)
     assert table is not None
-    assert len(table.splitlines()) == 2 + 3 * len(TRACED)
+    assert len(table.rows) == 3 * len(TRACED)
     right, wrong = (
         np.mean([decoding_of(result)[f"{name}_2"].mean() for result in grid.of_model("tiger")])
         for name in ("forced_rank", "after_wrong")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from as_text import text_of
 
 from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import LEADERBOARD_COLUMNS, leaderboard, tidy_metrics
@@ -16,8 +17,8 @@ from bench.evaluation.evaluator import K_MAX
 from bench.evaluation.metrics import compute
 from bench.reporting.figures import quality, style
 from bench.reporting.report import write_report
+from bench.reporting.tables.parts import reach_table
 from bench.reporting.tables.questions import question_table
-from bench.reporting.tables.results import reach_table
 from bench.spec import RunResult
 
 N_QUERIES = 943
@@ -41,8 +42,7 @@ def grid(full_grid: Grid) -> Grid:
 
 
 def test_the_table_tells_the_parts_and_their_values(grid: Grid) -> None:
-    text = reach_table(grid, "item")
-    assert text is not None
+    text = text_of(reach_table(grid, "item"))
     heading, _, *lines = text.splitlines()
     for part in ("last 50 events (n = 300)", "only before the last 50 (n = 300)", "never (n = 343)"):
         assert part in heading
@@ -74,11 +74,10 @@ def test_the_figure_has_a_panel_a_part_with_every_model(grid: Grid) -> None:
 
 
 def test_questions_are_answered_part_by_part(grid: Grid, full_grid: Grid) -> None:
-    text = question_table(question_tests(grid), ("glass", "tiger"))
-    assert text is not None
+    text = text_of(question_table(question_tests(grid), ("glass", "tiger")))
     assert "target in the history: only before the last 50" in text
     assert "its category" not in text
-    assert "in the history" not in str(question_table(question_tests(full_grid), ("glass", "tiger")))
+    assert "in the history" not in text_of(question_table(question_tests(full_grid), ("glass", "tiger")))
 
 
 def test_the_tidy_table_has_the_parts_and_the_wide_one_does_not(grid: Grid, full_grid: Grid) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from as_text import text_of
 from drawn_files import is_drawn
 
 from bench.analysis.dataset_tables import DatasetTables
@@ -18,7 +19,9 @@ from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import leaderboard, tidy_metrics
 from bench.reporting.report import write_report
 from bench.reporting.summary import findings
-from bench.reporting.tables.results import fidelity_cards, level_table, notes
+from bench.reporting.tables.fidelity import fidelity_cards
+from bench.reporting.tables.results import notes
+from bench.reporting.tables.semantic_ids import level_table
 from bench.spec import RunResult, RunSpec, Suite
 
 COMMAND = "python -m bench run --suite made-up"
@@ -34,7 +37,7 @@ def page(
 
 
 def said(grid: Grid) -> str:
-    return "\n".join(findings(grid, DatasetTables.of(grid, leaderboard(tidy_metrics(grid)))))
+    return "\n".join(map(text_of, findings(grid, DatasetTables.of(grid, leaderboard(tidy_metrics(grid))))))
 
 
 def with_ranks(result: RunResult, ranks: np.ndarray) -> RunResult:
@@ -136,7 +139,7 @@ def test_a_note_stands_under_the_table_of_its_data_set_only(
     texts: dict[str, str | dict[str, str]] = {"glass": "everywhere", "tiger": {"beauty": "short histories"}}
     models = tuple(entry.model_copy(update={"note": texts.get(entry.row, "")}) for entry in suite.models)
     grid = Grid.of(suite.model_copy(update={"models": models}), planned, results)
-    shown = {dataset: (notes(grid.on(dataset)) or "").splitlines() for dataset in grid.datasets}
+    shown = {dataset: text_of(notes(grid.on(dataset))).splitlines() for dataset in grid.datasets}
     assert shown["ml-100k"] == ["- **glass**: everywhere"]
     assert sorted(shown["beauty"]) == ["- **glass**: everywhere", "- **tiger**: short histories"]
 
@@ -181,18 +184,19 @@ def test_an_item_hit_without_a_sid_hit_is_counted(full_grid: Grid) -> None:
         broken.append(dataclasses.replace(result, queries=lost))
     grid = Grid.of(full_grid.suite, [run.spec for run in full_grid.runs], broken)
     hits = sum(int((result.queries["item_rank"] > 0).sum()) for result in grid.of_model("tiger"))  # type: ignore[index]
-    text = level_table(grid, leaderboard(tidy_metrics(grid)))
-    assert text is not None
-    counts = {line.split("|")[1].strip(): line.split("|")[-2].strip() for line in text.splitlines()[2:]}
-    assert counts == {"tiger": str(hits), "glass": "0", "glass-no-sid-tier": "0"}
+    table = level_table(grid, leaderboard(tidy_metrics(grid)))
+    assert table is not None
+    assert {row[0]: row[-1] for row in table.rows} == {"tiger": hits, "glass": 0, "glass-no-sid-tier": 0}
 
 
 def test_equal_fidelity_cards_are_printed_once() -> None:
     line = {"name": "prefix trie", "status": "faithful", "source": "section 3", "note": "", "test": "tests/a.py::b"}
-    text = fidelity_cards({"glass": [line], "glass-long": [line], "tiger": [{**line, "status": "omitted"}], "knn": []})
-    assert text is not None
-    assert re.findall(r"^### (.+)$", text, flags=re.MULTILINE) == ["glass, glass-long", "tiger"]
-    assert fidelity_cards({}) is None
+    cards = fidelity_cards({"glass": [line], "glass-long": [line], "tiger": [{**line, "status": "omitted"}], "knn": []})
+    assert {labels: card.rows[0][1] for labels, card in cards.items()} == {
+        "glass, glass-long": "faithful",
+        "tiger": "omitted",
+    }
+    assert fidelity_cards({}) == {}
 
 
 def test_reporting_never_imports_torch() -> None:

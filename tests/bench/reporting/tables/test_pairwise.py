@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from as_text import cells_of
 
 from bench.analysis.dataset_tables import write_tables
 from bench.analysis.grid import Grid
@@ -25,9 +26,10 @@ from bench.analysis.pairs import (
 from bench.analysis.significance import compare, holm
 from bench.reporting.figures import style
 from bench.reporting.figures.pairs import pairwise_figure, ranks_figure
+from bench.reporting.table import Flagged
 from bench.reporting.tables import pairs as pairwise
 from bench.reporting.tables.pairs import beats_table
-from bench.reporting.tables.results import main_table
+from bench.reporting.tables.results import FLAGS, against_best_baseline, flags_explained, main_table
 from bench.spec import RunResult, RunSpec, Suite
 
 
@@ -80,9 +82,9 @@ def test_a_verdict_needs_significance_and_has_a_direction() -> None:
 
 
 def test_the_matrix_says_the_same_from_either_side(compared: pd.DataFrame) -> None:
-    text = beats_table(compared)
-    assert text is not None
-    cells = [[cell.strip() for cell in line.split("|")[2:-3]] for line in text.splitlines()[2:]]
+    table = beats_table(compared)
+    assert table is not None
+    cells = [row[1:-2] for row in cells_of(table)]
     opposite = {">": "<", "<": ">", "=": "=", "": ""}
     for i, row in enumerate(cells):
         for j, cell in enumerate(row):
@@ -91,10 +93,13 @@ def test_the_matrix_says_the_same_from_either_side(compared: pd.DataFrame) -> No
 
 
 def test_the_matrix_by_hand() -> None:
-    text = beats_table(table_of(("a", "b", 0.1, 0.2), ("a", "c", 0.2, 0.01)))
-    assert text is not None
-    lines = ["".join(line.split()) for line in text.splitlines()[2:]]
-    assert lines == ["|1.a||=|>|1|0|", "|2.b|=||?|0|0|", "|3.c|<|?||0|1|"]
+    table = beats_table(table_of(("a", "b", 0.1, 0.2), ("a", "c", 0.2, 0.01)))
+    assert table is not None
+    assert table.rows == (
+        (Flagged("1. a", ""), "", "=", ">", 1, 0),
+        (Flagged("2. b", ""), "=", "", "?", 0, 0),
+        (Flagged("3. c", ""), "<", "?", "", 0, 1),
+    )
     assert beats_table(table_of(("a", "b", 0.1, 0.2))) is None
     assert beats_table(table_of()) is None
 
@@ -104,13 +109,17 @@ def test_the_main_table_marks_what_differs_from_the_best_baseline(
 ) -> None:
     baseline = best_baseline(full_grid, wide)
     assert baseline == "tiger"  # glass, ahead of it in this made-up world, is no baseline
-    text = main_table(wide, full_grid, compared.assign(p_holm=1.0))
-    assert "▲ ▼ NDCG@10 is significantly above or below that of tiger, the best baseline" in text
-    assert "▲" not in text.rpartition("\n\n")[0]
-    certain = main_table(wide, full_grid, compared.assign(p_holm=0.0)).rpartition("\n\n")[0]
-    marks = {line.split("|")[1].strip(): "▲" in line for line in certain.splitlines()[2:] if "▲" in line or "▼" in line}
-    place = wide["model"].tolist().index("tiger")
-    assert marks == {model: index < place for index, model in enumerate(wide["model"]) if model != "tiger"}
+    explained = "▲ ▼ NDCG@10 is significantly above or below that of tiger, the best baseline"
+    assert flags_explained(baseline, compared).startswith(explained)
+
+    def flags(p_holm: float) -> dict[str, str]:
+        _, found = against_best_baseline(full_grid, wide, compared.assign(p_holm=p_holm))
+        return {row[0]: row[2].flag for row in main_table(wide, found).rows if row[2].flag}
+
+    assert flags(1.0) == {}
+    index = wide["model"].tolist().index("tiger")
+    others = [model for model in wide["model"] if model != "tiger"]
+    assert flags(0.0) == {model: FLAGS[1 if others.index(model) < index else -1] for model in others}
 
 
 def test_without_a_baseline_nothing_is_marked(full_grid: Grid) -> None:
@@ -119,7 +128,8 @@ def test_without_a_baseline_nothing_is_marked(full_grid: Grid) -> None:
     )
     wide = leaderboard(tidy_metrics(grid))
     assert best_baseline(grid, wide) is None
-    assert "▲" not in main_table(wide, grid, pairs(grid, wide))
+    assert against_best_baseline(grid, wide, pairs(grid, wide)) == (None, {})
+    assert {row[2].flag for row in main_table(wide, {}).rows} == {""}
 
 
 def test_ranks_are_averaged_over_the_data_sets_of_all_models() -> None:
@@ -151,10 +161,10 @@ def test_bars_join_the_widest_runs_of_models_within_the_gap() -> None:
 def test_the_ranks_say_when_they_cannot_tell_anything() -> None:
     ranks = average_ranks({"x": scores(a=0.3, b=0.2, c=0.1), "y": scores(a=0.2, b=0.1, c=0.3)})
     assert ranks is not None
-    assert "can't be told apart" in pairwise.ranks_table(ranks)
+    assert "can't be told apart" in pairwise.ranks_tested(ranks)
     many = average_ranks({str(n): scores(a=0.3, b=0.2, c=0.1) for n in range(20)})
     assert many is not None
-    text = pairwise.ranks_table(many)
+    text = pairwise.ranks_tested(many)
     assert "has p < 0.001 (Friedman)" in text
     assert "can't be told apart" not in text
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from as_text import cells_of, text_of
 from drawn_files import is_drawn
 from pydantic import ValidationError
 
@@ -57,9 +58,8 @@ def test_a_figure_has_either_a_tolerance_or_is_a_trend() -> None:
 
 
 def test_cells_of_the_table() -> None:
-    text = published_table([line((0.06, 0.062)), line((), "glass"), trend("hstu", 0.3, 0.27)])
-    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in str(text).splitlines()[2:]]
-    assert rows == [
+    table = published_table([line((0.06, 0.062)), line((), "glass"), trend("hstu", 0.3, 0.27)])
+    assert cells_of(table) == [
         ["tiger", "recall@10", "0.0500", "0.0610 ± 0.0014", "+22.0%", "10%", "above", "a paper"],
         ["glass", "recall@10", "0.0500", "-", "-", "10%", "not measured", "a paper"],
         ["hstu", "recall@10", "0.3000", "0.2700", "-10.0%", "-", "trend only", "a paper"],
@@ -78,7 +78,7 @@ def test_a_reason_is_given_once_for_all_figures_that_share_it_and_only_where_the
             line((0.07,), "sasrec-ce"),
         ]
     )
-    assert str(text).splitlines() == [
+    assert text_of(text).splitlines() == [
         "- **tiger** (recall@10 below, ndcg@10 above): Other text.",
         "- **tiger** (recall@5 above): Other cut-off.",
         "- **sasrec-ce** (recall@10 above): the suite names no difference in the set-up.",
@@ -89,15 +89,15 @@ def test_a_reason_is_given_once_for_all_figures_that_share_it_and_only_where_the
 def test_trends_are_compared_by_their_order_metric_by_metric() -> None:
     found = [trend("c", 0.3, 0.20), trend("a", 0.1, 0.10), trend("b", 0.2, 0.15)]
     found += [trend("a", 0.1, 0.3, "ndcg@10"), line((0.9,), "d", metric="ndcg@10"), trend("b", 0.2, 0.2, "ndcg@10")]
-    assert str(order_of_trends(found)).splitlines() == [
+    assert text_of(order_of_trends(found)).splitlines() == [
         "- ndcg@10: published a < b; here b < a.",
         "- recall@10: published a < b < c; in the same order here.",
     ]
     assert order_of_trends([trend("a", 0.1, 0.1), line((0.1,), "b")]) is None
     assert order_of_trends([trend("a", 0.1, 0.1), trend("b", 0.1, 0.2)]) is None  # one published figure has no order
     tied = [trend("b", 0.1, 0.2), trend("a", 0.1, 0.1), trend("c", 0.3, 0.2)]
-    assert order_of_trends(tied) == "- recall@10: published b = a < c; here a < b = c."
-    assert order_of_trends([*tied[:2], trend("c", 0.3, 0.4)]) == (
+    assert text_of(order_of_trends(tied)) == "- recall@10: published b = a < c; here a < b = c."
+    assert text_of(order_of_trends([*tied[:2], trend("c", 0.3, 0.4)])) == (
         "- recall@10: published b = a < c; in the same order here."
     )
 
@@ -136,7 +136,7 @@ def test_a_metric_that_cannot_be_computed_spoils_nothing(full_grid: Grid) -> Non
     figures = [Published(metric=metric, value=0.3, tolerance=0.1, source="") for metric in ("hr@50", "recall@10")]
     unknown, usual = replications(with_figures(full_grid, *figures), "ml-100k")
     assert unknown.verdict.startswith("can't be computed: unknown metric 'hr'")
-    assert "| can't be computed" in str(published_table([unknown, usual]))
+    assert "| can't be computed" in text_of(published_table([unknown, usual]))
     assert usual.verdict == "below"
 
 

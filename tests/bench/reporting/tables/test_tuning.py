@@ -3,11 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from as_text import cells_of
 
 from bench.analysis.grid import Grid
 from bench.analysis.trials import trials_table
 from bench.reporting.figures.tuning import best_so_far
-from bench.reporting.tables.tuning import budget_section
+from bench.reporting.tables.tuning import budget_table
 from bench.spec import DatasetSpec, Entry, RunSpec, Suite
 from bench.tuning.study import Study, Trial
 
@@ -38,10 +39,9 @@ def study_of(base: RunSpec, *validations: float | None, limit: float | None = No
 
 
 def budget(results: Path, *runs: RunSpec) -> list[list[str]]:
-    """The cells of the table, without its two heading lines."""
+    """The cells of the table."""
     suite = Suite(name="s", description="", datasets=(DATASET,), models=(Entry(model="popularity"),), seeds=(0,))
-    lines = budget_section(Grid.of(suite, runs, []), results).splitlines()[2:]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return cells_of(budget_table(Grid.of(suite, runs, []), results))
 
 
 def test_a_row_is_told_how_its_configuration_was_found(tmp_path: Path) -> None:
@@ -63,11 +63,9 @@ def test_a_row_is_told_how_its_configuration_was_found(tmp_path: Path) -> None:
     ]
 
 
-def test_without_any_search_one_sentence_says_so(tmp_path: Path) -> None:
+def test_without_any_search_there_is_no_table(tmp_path: Path) -> None:
     suite = Suite(name="s", description="", datasets=(DATASET,), models=(Entry(model="popularity"),), seeds=(0,))
-    text = budget_section(Grid.of(suite, [run_of("m")], []), tmp_path)
-    assert text.startswith("No search is kept beside these results")
-    assert "|" not in text
+    assert budget_table(Grid.of(suite, [run_of("m")], []), tmp_path) is None
 
 
 def test_the_table_of_trials_has_one_row_a_trial() -> None:

@@ -1,4 +1,4 @@
-"""Which data sets of a report need to be drawn again: `bench run` refreshes its report while most results stay."""
+"""The figure cache: `bench run` refreshes its report while most results stay, and only what changed is drawn again."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from typing import Any
 from joblib import Parallel, delayed
 
 from bench.analysis.grid import Grid, Run
+from bench.reporting.blocks import Block
 from bench.spec import RunResult
-
-Sections = list[str]
-"""The markdown of one data set."""
 
 
 @dataclass
-class Drawn:
+class FigureCache:
     """The sections of each data set as last drawn, by its label, with the runs that they show.
 
     Keep one for the reports of one plan in one folder, as long as nobody else writes there: the figures of a data set
     that has not changed are taken to be in place.
     """
 
-    known: dict[str, tuple[Grid, Sections]] = field(default_factory=dict)
+    known: dict[str, tuple[Grid, list[Block]]] = field(default_factory=dict)
 
     def sections(
-        self, grids: Sequence[Grid], draw: Callable[..., Sections], arguments: Iterable[tuple[Any, ...]], processes: int
-    ) -> list[Sections]:
+        self,
+        grids: Sequence[Grid],
+        draw: Callable[..., list[Block]],
+        arguments: Iterable[tuple[Any, ...]],
+        processes: int,
+    ) -> list[list[Block]]:
         """Draws the data sets that have changed, several at a time, and takes the others from memory.
 
         Args:
@@ -45,8 +47,8 @@ class Drawn:
             if grid.datasets[0] not in self.known or not _same(self.known[grid.datasets[0]][0], grid)
         ]
         workers = max(1, min(processes, len(changed)))
-        made = Parallel(n_jobs=workers)(delayed(draw)(*given) for _, given in changed)
-        for (grid, _), sections in zip(changed, made, strict=True):
+        drawn = Parallel(n_jobs=workers)(delayed(draw)(*given) for _, given in changed)
+        for (grid, _), sections in zip(changed, drawn, strict=True):
             self.known[grid.datasets[0]] = grid, sections
         return [self.known[grid.datasets[0]][1] for grid in grids]
 

@@ -1,0 +1,38 @@
+"""How quickly each model learns, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from matplotlib.figure import Figure
+
+from bench.evaluation.metrics import PRIMARY_NAME
+from bench.reporting.blocks import Block
+from bench.reporting.figures import quality
+from bench.reporting.section import DatasetFrames, ReportFigure, Section
+from bench.reporting.tables.cost import cost_table
+
+
+class LearningCurvesFigure(ReportFigure):
+    name = "learning-curves"
+    alternative = f"Validation {PRIMARY_NAME} during training"
+
+    def draw(self, frames: DatasetFrames) -> Figure | None:
+        return quality.learning_curves(frames.grid, frames.looks)
+
+
+class CostFigure(ReportFigure):
+    name = "cost"
+    alternative = f"{PRIMARY_NAME} against training time, answering time and size"
+
+    def draw(self, frames: DatasetFrames) -> Figure | None:
+        return quality.cost(frames.wide, frames.grid, frames.looks)
+
+
+class Cost(Section):
+    title = "cost"
+    introduction = "Wall-clock times of runs that may have shared the machine with others."
+
+    def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
+        yield cost_table(frames.grid, frames.wide)
+        yield CostFigure()

@@ -1,0 +1,57 @@
+"""Every row against the best one, and every two rows against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from matplotlib.figure import Figure
+
+from bench.analysis.families import all_pairs
+from bench.evaluation.metrics import PRIMARY_NAME
+from bench.reporting.blocks import Block, Paragraph
+from bench.reporting.cautions import flag_explained
+from bench.reporting.figures.pairs import pairwise_figure
+from bench.reporting.section import DatasetFrames, ReportFigure, Section
+from bench.reporting.tables import pairs
+
+
+class BestOne(Section):
+    title = "Is the best one better?"
+    level = 3
+
+    def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
+        table = pairs.against_best(frames.pairs, frames.tables.unfit)
+        if table is None:
+            return
+        yield Paragraph(
+            f"{PRIMARY_NAME}, each model against the best by mean, on the seeds that both have completed. p is that of "
+            f"the test alone; p (Holm) has {all_pairs(len(frames.pairs)).phrase}, since the numbers themselves chose "
+            "the best one. Effect size: the difference in standard deviations of the queries' differences."
+        )
+        yield table
+        yield flag_explained(frames.tables.unfit)
+
+
+class Differences(ReportFigure):
+    name = "pairs"
+    alternative = f"Differences in {PRIMARY_NAME} between every two models"
+
+    def draw(self, frames: DatasetFrames) -> Figure | None:
+        return pairwise_figure(frames.pairs)
+
+
+class WhoBeatsWhom(Section):
+    title = "Who beats whom"
+    level = 3
+
+    def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
+        table = pairs.beats_table(frames.pairs, frames.tables.unfit)
+        if table is None:
+            return
+        yield Paragraph(
+            "The same test for every two models: the row is significantly better (>) or worse (<) than the column's "
+            f"model, or neither is shown (=), with {all_pairs(len(frames.pairs)).phrase}. Both p-values of each pair "
+            "are in `pairs.csv`."
+        )
+        yield table
+        yield Differences()
