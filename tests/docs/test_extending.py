@@ -25,7 +25,7 @@ def example(heading: str) -> list[Block]:
     return [block for block in blocks(PAGE) if block.title and block.text in section]
 
 
-HEADINGS = ("A model", "A data source", "A metric")
+HEADINGS = ("A model", "A data source", "A metric", "A figure")
 
 
 @pytest.mark.parametrize("heading", HEADINGS)
@@ -102,4 +102,6 @@ def test_the_new_parts_are_in_the_tables(results: Path) -> None:
 def test_the_new_parts_are_in_the_report(results: Path) -> None:
     report = (results / "reports" / "nights" / "report.md").read_text(encoding="utf-8")
     assert "RBP@10" in report
+    assert "## game-nights: accuracy and coverage" in report
+    assert (results / "reports" / "nights" / "figures" / "game-nights-coverage.png").stat().st_size > 5000
     assert "CC0." in report

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from bench.evaluation.metrics import PRIMARY_NAME
 from bench.reporting.blocks import Block
 from bench.reporting.figures import quality
-from bench.reporting.section import DatasetFrames, ReportFigure, Section
+from bench.reporting.section import DatasetFrames, Figures, ReportFigure, Section
 from bench.reporting.tables.cost import cost_table
 
 
@@ -19,6 +19,11 @@ class LearningCurvesFigure(ReportFigure):
 
     def draw(self, frames: DatasetFrames) -> Figure | None:
         return quality.learning_curves(frames.grid, frames.looks)
+
+
+class LearningCurves(Figures):
+    def __init__(self) -> None:
+        super().__init__("learning curves", LearningCurvesFigure())
 
 
 class CostFigure(ReportFigure):

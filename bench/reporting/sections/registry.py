@@ -2,46 +2,43 @@
 
 from __future__ import annotations
 
-from bench.reporting.section import Figures, Section
-from bench.reporting.sections import (
-    comparisons,
-    cost,
-    decoding,
-    lists,
-    pairs,
-    parts,
-    published,
-    questions,
-    results,
-    semantic_ids,
-)
+from bench.declarations import located
+from bench.reporting.section import Section
 
-FIRST: Section = results.Results()
+ADDRESSES = (
+    "pairs:BestOne",
+    "pairs:WhoBeatsWhom",
+    "questions:Questions",
+    "comparisons:Comparisons",
+    "semantic_ids:Levels",
+    "parts:HeadTail",
+    "lists:Lists",
+    "parts:TargetKind",
+    "parts:HistoryLength",
+    "parts:Reach",
+    "semantic_ids:SidHealth",
+    "decoding:Findings",
+    "decoding:LevelAccuracy",
+    "decoding:Prefixes",
+    "decoding:RankProgression",
+    "decoding:Paper",
+    "decoding:WrongFirstCode",
+    "decoding:Retrieval",
+    "cost:LearningCurves",
+    "cost:Cost",
+    "published:PublishedValues",
+    "published:Reasons",
+    "published:Trends",
+)
+"""MODULE:CLASS of each section, within this folder."""
+
+
+def _made(address: str) -> Section:
+    return located(f"{__package__}.{address}")()
+
+
+FIRST = _made("results:Results")
 """Stands there before any run is complete."""
 
-OF_A_DATASET: tuple[Section, ...] = (
-    pairs.BestOne(),
-    pairs.WhoBeatsWhom(),
-    questions.Questions(),
-    comparisons.Comparisons(),
-    semantic_ids.Levels(),
-    parts.HeadTail(),
-    lists.Lists(),
-    parts.TargetKind(),
-    parts.HistoryLength(),
-    parts.Reach(),
-    semantic_ids.SidHealth(),
-    decoding.Findings(),
-    decoding.LevelAccuracy(),
-    decoding.Prefixes(),
-    decoding.RankProgression(),
-    decoding.Paper(),
-    decoding.WrongFirstCode(),
-    decoding.Retrieval(),
-    Figures("learning curves", cost.LearningCurvesFigure()),
-    cost.Cost(),
-    published.PublishedValues(),
-    published.Reasons(),
-    published.Trends(),
-)
+OF_A_DATASET: tuple[Section, ...] = tuple(map(_made, ADDRESSES))
 """What follows once a run is."""
