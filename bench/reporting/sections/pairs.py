@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from matplotlib.figure import Figure
 
 from bench.analysis.families import all_pairs
-from bench.evaluation.metrics import PRIMARY_NAME
+from bench.conventions import PRIMARY_NAME
 from bench.reporting.blocks import Block, Paragraph
 from bench.reporting.cautions import flag_explained
 from bench.reporting.figures.pairs import pairwise_figure

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from matplotlib.figure import Figure
 
-from bench.evaluation.metrics import PRIMARY_NAME
-from bench.evaluation.slices import REACH_WINDOW, ReachOf
+from bench.conventions import HEAD_SHARE, PRIMARY_NAME, REACH_WINDOW
+from bench.evaluation.slices import ReachOf
 from bench.reporting.blocks import Block
 from bench.reporting.figures import quality
 from bench.reporting.section import DatasetFrames, ReportFigure, Section
@@ -33,7 +33,7 @@ class PopularityFigure(ReportFigure):
 
 class HeadTail(Section):
     title = "head and tail"
-    introduction = "Head: targets among the 20 % of items with the most training interactions. Tail: all others."
+    introduction = f"Head: targets among the {100 * HEAD_SHARE:g} % of items with the most training interactions. Tail: all others."
 
     def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
         yield head_tail_table(frames.wide)

@@ -13,7 +13,7 @@ from bench.analysis.fitness import UNFIT, UNFIT_MARK, floor_of, unfit_rows
 from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import METRICS, PART_METRICS, best_possible
 from bench.analysis.pairs import best_baseline, verdicts
-from bench.evaluation.metrics import PRIMARY_METRIC, PRIMARY_NAME
+from bench.conventions import PRIMARY_METRIC, PRIMARY_NAME
 from bench.reporting.blocks import Bullets, bullets
 from bench.reporting.kinds import RUNS, MeanStd, Runs, decimals, mean_std
 from bench.reporting.metric_names import column
