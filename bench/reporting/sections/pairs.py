@@ -37,7 +37,7 @@ class Differences(ReportFigure):
     alternative = f"Differences in {PRIMARY_NAME} between every two models"
 
     def draw(self, frames: DatasetFrames) -> Figure | None:
-        return pairwise_figure(frames.pairs)
+        return pairwise_figure(frames.numbers)
 
 
 class WhoBeatsWhom(Section):

@@ -19,7 +19,7 @@ class Quality(ReportFigure):
     alternative = f"{PRIMARY_NAME} of every model"
 
     def draw(self, frames: DatasetFrames) -> Figure | None:
-        return quality(frames.wide, frames.grid, frames.looks)
+        return quality(frames.numbers, frames.looks)
 
 
 class Results(Section):

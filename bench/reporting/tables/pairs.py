@@ -79,7 +79,7 @@ def ranks_table(ranks: pd.DataFrame) -> Table:
     """Mean ranks and those on each data set."""
     datasets = [str(column) for column in ranks.columns[2:]]
     columns = [Column("Model"), Column("Mean rank", decimals(2)), *(Column(name, numbers("g")) for name in datasets)]
-    return Table.of("ranks", columns, ranks[["model", "rank", *datasets]].itertuples(index=False, name=None))
+    return Table.of("ranks", columns, ranks[["row", "rank", *datasets]].itertuples(index=False, name=None))
 
 
 def ranks_tested(ranks: pd.DataFrame) -> str:
