@@ -19,24 +19,6 @@ REPORTED: tuple[str, ...] = tuple(f"{name}@{k}" for name, metric in METRICS.item
 """Metrics with columns of their own in the leaderboard, as "METRIC@K"."""
 
 
-def metric_name(metric: str) -> str:
-    """A metric as people write it: "NDCG@10" for "ndcg@10", "Recall@5" for "recall@5"."""
-    kind, _, cutoff = metric.partition("@")
-    return f"{METRICS[kind].title if kind in METRICS else kind.capitalize()}@{cutoff}"
-
-
-PRIMARY_METRIC = "ndcg@10"
-"""What this project judges by, at item level. Validation selects by it and every test of a difference is of it, so that
-nobody can choose, after the fact, the metric in which a model looks best; all other metrics are secondary.
-"""
-
-PRIMARY_NAME = metric_name(PRIMARY_METRIC)
-"""As written in sentences and in the headings of tables."""
-
-SECONDARY_METRIC = "recall@10"
-"""Stands beside the primary metric where there is room for one more: was the target found at all? Never tested."""
-
-
 def compute(name: str, ranks: Ranks, depth: int) -> PerQuery:
     """The metric called `name`, e.g. "ndcg@10", one value per query.
 

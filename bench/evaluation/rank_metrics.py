@@ -25,12 +25,10 @@ class Metric:
     Attributes:
         of_ranks: From ranks and a cut-off `k` to one value per query: 0 for a target that is not among the first `k`,
             so that lists of any length of `k` or more give the same value.
-        title: As papers write it, without the cut-off.
         reported_at: Cut-offs that the leaderboard has columns for; any other can be asked for by name.
     """
 
     of_ranks: Callable[[Ranks, int], PerQuery]
-    title: str
     reported_at: tuple[int, ...] = ()
 
     def __call__(self, ranks: Ranks, k: int) -> PerQuery:
@@ -109,8 +107,8 @@ def mrr(ranks: Ranks, k: int) -> PerQuery:
 
 
 METRICS = {
-    "hit": Metric(hit, "Hit", reported_at=(1,)),
-    "recall": Metric(recall, "Recall", reported_at=(5, 10, 20)),
-    "ndcg": Metric(ndcg, "NDCG", reported_at=(5, 10, 20)),
-    "mrr": Metric(mrr, "MRR"),
+    "hit": Metric(hit, reported_at=(1,)),
+    "recall": Metric(recall, reported_at=(5, 10, 20)),
+    "ndcg": Metric(ndcg, reported_at=(5, 10, 20)),
+    "mrr": Metric(mrr),
 }

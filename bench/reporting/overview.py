@@ -9,8 +9,7 @@ from bench.analysis.fitness import UNFIT, mark_of
 from bench.analysis.grid import Grid
 from bench.analysis.questions import OVERALL, of_question, questions
 from bench.analysis.significance import ALPHA
-from bench.evaluation.metrics import PRIMARY_NAME
-from bench.evaluation.slices import REACH_WINDOW
+from bench.conventions import PRIMARY_NAME, REACH_WINDOW
 from bench.reporting.blocks import Block, Paragraph, bullets
 from bench.reporting.kinds import DIFFERENCE, RATIO, VERDICT, decimals
 from bench.reporting.summary import FAR, Labels, cost_ratio, for_whom, what_differs

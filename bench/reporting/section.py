@@ -13,11 +13,12 @@ from typing import ClassVar, Literal
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bench.analysis import frames
 from bench.analysis.dataset_tables import DatasetTables
 from bench.analysis.grid import Grid
 from bench.reporting.blocks import Block, Heading, Picture, section
 from bench.reporting.figures import style
-from bench.reporting.figures.quality import basis
+from bench.reporting.figures.marks import basis
 from bench.reporting.words import Text, words
 
 
@@ -41,13 +42,18 @@ class DatasetFrames:
         return self.grid.datasets[0]
 
     @property
+    def numbers(self) -> frames.DatasetFrames:
+        """All that was computed of it, as frames."""
+        return self.tables.frames
+
+    @property
     def wide(self) -> pd.DataFrame:
-        """Its leaderboard (`bench.analysis.leaderboard.LEADERBOARD_COLUMNS`)."""
+        """Its leaderboard (`bench.analysis.columns.LEADERBOARD`; `model` is the label)."""
         return self.tables.wide
 
     @property
     def pairs(self) -> pd.DataFrame:
-        """Every two rows compared (`bench.analysis.pairs.PAIR_COLUMNS`)."""
+        """Every two rows compared (`bench.analysis.columns.PAIRS`)."""
         return self.tables.compared
 
 
@@ -74,7 +80,7 @@ class ReportFigure:
         if figure is None:
             return None
         if self.title:
-            style.headline(figure, f"{self.title} ({frames.dataset})", basis(frames.grid))
+            style.headline(figure, f"{self.title} ({frames.dataset})", basis(frames.numbers))
         file = f"{frames.dataset}-{self.name}"
         style.save(figure, folder / file)
         return Picture(f"{folder.name}/{file}.png", words(self.alternative))

@@ -11,7 +11,7 @@ from bench.analysis.comparisons import Answer
 from bench.names import file_part
 from bench.reporting.blocks import Block, Paragraph
 from bench.reporting.cautions import flag_explained
-from bench.reporting.figures.quality import comparison
+from bench.reporting.figures.comparison import comparison
 from bench.reporting.section import DatasetFrames, ReportFigure, Section
 from bench.reporting.tables import comparisons
 
@@ -25,7 +25,7 @@ class ComparisonFigure(ReportFigure):
         self._answer = answer
 
     def draw(self, frames: DatasetFrames) -> Figure | None:
-        return comparison(self._answer, frames.grid, frames.looks)
+        return comparison(frames.numbers, self._answer.comparison.title, frames.looks)
 
 
 class ComparisonSection(Section):

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from matplotlib.figure import Figure
 
-from bench.evaluation.metrics import PRIMARY_NAME
+from bench.conventions import PRIMARY_NAME
 from bench.reporting.blocks import Block
-from bench.reporting.figures import quality
+from bench.reporting.figures import training
 from bench.reporting.section import DatasetFrames, Figures, ReportFigure, Section
 from bench.reporting.tables.cost import cost_table
 
@@ -18,7 +18,7 @@ class LearningCurvesFigure(ReportFigure):
     alternative = f"Validation {PRIMARY_NAME} during training"
 
     def draw(self, frames: DatasetFrames) -> Figure | None:
-        return quality.learning_curves(frames.grid, frames.looks)
+        return training.learning_curves(frames.numbers, frames.looks)
 
 
 class LearningCurves(Figures):
@@ -31,7 +31,7 @@ class CostFigure(ReportFigure):
     alternative = f"{PRIMARY_NAME} against training time, answering time and size"
 
     def draw(self, frames: DatasetFrames) -> Figure | None:
-        return quality.cost(frames.wide, frames.grid, frames.looks)
+        return training.cost(frames.numbers, frames.looks)
 
 
 class Cost(Section):

@@ -18,7 +18,7 @@ class PrefixesFigure(ReportFigure):
     alternative = "Prefix precision and survival in the beam"
 
     def draw(self, frames: DatasetFrames) -> Figure | None:
-        return figures.prefixes(traced(frames.grid))
+        return figures.prefixes(frames.numbers)
 
 
 class RanksFigure(ReportFigure):
@@ -26,7 +26,7 @@ class RanksFigure(ReportFigure):
     alternative = "Conditional Rank Progression, both readings"
 
     def draw(self, frames: DatasetFrames) -> Figure | None:
-        return figures.ranks(traced(frames.grid))
+        return figures.ranks(frames.numbers)
 
 
 class FirstCodeFigure(ReportFigure):
@@ -34,7 +34,7 @@ class FirstCodeFigure(ReportFigure):
     alternative = "Hits by the first code's place"
 
     def draw(self, frames: DatasetFrames) -> Figure | None:
-        return figures.first_code(traced(frames.grid))
+        return figures.first_code(frames.numbers)
 
 
 class GateFigure(ReportFigure):
@@ -42,7 +42,7 @@ class GateFigure(ReportFigure):
     alternative = "Gate by number of retrieved events"
 
     def draw(self, frames: DatasetFrames) -> Figure | None:
-        return figures.gate(traced(frames.grid), frames.looks)
+        return figures.gate(frames.numbers, frames.looks)
 
 
 class RetrievedFigure(ReportFigure):
@@ -50,7 +50,7 @@ class RetrievedFigure(ReportFigure):
     alternative = "Histogram of retrieved lengths"
 
     def draw(self, frames: DatasetFrames) -> Figure | None:
-        return figures.retrieved(traced(frames.grid))
+        return figures.retrieved(frames.numbers)
 
 
 class Findings(Section):

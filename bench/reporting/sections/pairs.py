@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from matplotlib.figure import Figure
 
 from bench.analysis.families import all_pairs
-from bench.evaluation.metrics import PRIMARY_NAME
+from bench.conventions import PRIMARY_NAME
 from bench.reporting.blocks import Block, Paragraph
 from bench.reporting.cautions import flag_explained
 from bench.reporting.figures.pairs import pairwise_figure
@@ -37,7 +37,7 @@ class Differences(ReportFigure):
     alternative = f"Differences in {PRIMARY_NAME} between every two models"
 
     def draw(self, frames: DatasetFrames) -> Figure | None:
-        return pairwise_figure(frames.pairs)
+        return pairwise_figure(frames.numbers)
 
 
 class WhoBeatsWhom(Section):

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from matplotlib.figure import Figure
 
-from bench.evaluation.metrics import PRIMARY_NAME
-from bench.evaluation.slices import REACH_WINDOW, ReachOf
+from bench.conventions import HEAD_SHARE, PRIMARY_NAME, REACH_WINDOW
+from bench.evaluation.slices import ReachOf
 from bench.reporting.blocks import Block
 from bench.reporting.figures import quality
 from bench.reporting.section import DatasetFrames, ReportFigure, Section
@@ -20,7 +20,7 @@ class HeadTailFigure(ReportFigure):
     alternative = f"{PRIMARY_NAME} on head and tail targets"
 
     def draw(self, frames: DatasetFrames) -> Figure | None:
-        return quality.head_tail(frames.grid, frames.looks)
+        return quality.head_tail(frames.numbers, frames.looks)
 
 
 class PopularityFigure(ReportFigure):
@@ -28,12 +28,15 @@ class PopularityFigure(ReportFigure):
     alternative = f"{PRIMARY_NAME} by popularity of the target"
 
     def draw(self, frames: DatasetFrames) -> Figure | None:
-        return quality.popularity(frames.grid)
+        return quality.popularity(frames.numbers)
 
 
 class HeadTail(Section):
     title = "head and tail"
-    introduction = "Head: targets among the 20 % of items with the most training interactions. Tail: all others."
+    introduction = (
+        f"Head: targets among the {100 * HEAD_SHARE:g} % of items with the most training interactions. "
+        "Tail: all others."
+    )
 
     def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
         yield head_tail_table(frames.wide)
@@ -55,7 +58,7 @@ class HistoryLengthFigure(ReportFigure):
     alternative = f"{PRIMARY_NAME} by length of the history"
 
     def draw(self, frames: DatasetFrames) -> Figure | None:
-        return quality.history_length(frames.grid, frames.looks)
+        return quality.history_length(frames.numbers, frames.looks)
 
 
 class HistoryLength(Section):
@@ -77,7 +80,7 @@ class ReachFigure(ReportFigure):
         self._of: ReachOf = of
 
     def draw(self, frames: DatasetFrames) -> Figure | None:
-        return quality.reach(frames.grid, frames.looks, self._of)
+        return quality.reach(frames.numbers, frames.looks, self._of)
 
 
 class Reach(Section):

@@ -18,7 +18,7 @@ class PublishedFigure(ReportFigure):
     alternative = "Published values and measured ones"
 
     def draw(self, frames: DatasetFrames) -> Figure | None:
-        return published(replications(frames.grid, frames.dataset), frames.grid, frames.looks)
+        return published(frames.numbers, frames.looks)
 
 
 class PublishedValues(Section):

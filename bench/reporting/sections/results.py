@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from matplotlib.figure import Figure
 
-from bench.evaluation.metrics import PRIMARY_NAME
+from bench.conventions import PRIMARY_NAME
 from bench.reporting.blocks import Block, Paragraph
 from bench.reporting.figures.quality import quality
 from bench.reporting.section import DatasetFrames, ReportFigure, Section
@@ -19,7 +19,7 @@ class Quality(ReportFigure):
     alternative = f"{PRIMARY_NAME} of every model"
 
     def draw(self, frames: DatasetFrames) -> Figure | None:
-        return quality(frames.wide, frames.grid, frames.looks)
+        return quality(frames.numbers, frames.looks)
 
 
 class Results(Section):

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.analysis import diagnostics
 from bench.analysis.grid import Grid
 from bench.analysis.pairs import average_ranks
-from bench.evaluation.metrics import PRIMARY_NAME
+from bench.conventions import PRIMARY_NAME
 from bench.reporting import summary
 from bench.reporting.blocks import Block, Bullets, Code, Heading, Notice, Paragraph, Picture, section
 from bench.reporting.figures import style

@@ -10,7 +10,7 @@ from bench.analysis.comparisons import Answer, ComparedRow
 from bench.analysis.families import both
 from bench.analysis.fitness import mark_of
 from bench.analysis.significance import PairedComparison
-from bench.evaluation.metrics import PRIMARY_METRIC, PRIMARY_NAME, SECONDARY_METRIC
+from bench.conventions import PRIMARY_METRIC, PRIMARY_NAME, SECONDARY_METRIC
 from bench.number_text import number
 from bench.reporting.blocks import Bullets
 from bench.reporting.cautions import caution

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.grid import Grid
-from bench.evaluation.metrics import PRIMARY_NAME
+from bench.conventions import PRIMARY_NAME
 from bench.reporting.kinds import COUNT, decimals, mean_std, numbers
 from bench.reporting.table import Column, Table
 from bench.reporting.tables.results import measured, over_seeds

@@ -13,8 +13,8 @@ from bench.analysis.decoding import (
     Measure,
     decoding_of,
     gate_correlation,
+    measured_over_seeds,
     of_trace,
-    over_seeds,
     prefix_name,
     training_accuracy,
 )
@@ -98,7 +98,7 @@ def retrieval_table(grid: Grid) -> Table | None:
             counts = [decoding_of(result)["retrieved"] for result in results]
             traces = [trace[trace["retrieved"] > 0] for trace in map(decoding_of, results)]
             gates = [float(trace["gate"].mean()) for trace in traces if "gate" in trace]
-            correlation, deviation = over_seeds(results, gate_correlation)
+            correlation, deviation = measured_over_seeds(results, gate_correlation)
             rows.append(
                 (
                     model,
@@ -161,7 +161,7 @@ _METRIC_NAMES = {
 
 def _at_level(grid: Grid, row: str, level: int, measure: Measure) -> MeanStd | None:
     """None where nothing was measured at the level."""
-    mean, std = over_seeds(grid.of_model(row), measure)
+    mean, std = measured_over_seeds(grid.of_model(row), measure)
     return MeanStd(mean[level - 1], std[level - 1]) if level <= len(mean) and np.isfinite(mean[level - 1]) else None
 
 
@@ -181,7 +181,7 @@ def _level_table(
     values: list[tuple[object, ...]] = [tuple(grid.models)]
     for heading, measure in measures.items():
         counts = heading.startswith("n ")
-        measured = [over_seeds(grid.of_model(model), measure) for model in grid.models]
+        measured = [measured_over_seeds(grid.of_model(model), measure) for model in grid.models]
         of_models = [means if counts else [*map(MeanStd, means, stds)] for means, stds in measured]
         for level, of_level in enumerate(zip_longest(*of_models), start=1):
             if level > skip.get(heading, 0):
@@ -195,7 +195,7 @@ def _compared(grid: Grid, first: str, second: str) -> Words:
     """One question of the suite, on where the two models lose the target."""
 
     def at(measure: Callable[[pd.DataFrame], Levels], level: int, digits: int) -> str:
-        means = [over_seeds(grid.of_model(model), of_trace(measure))[0] for model in (first, second)]
+        means = [measured_over_seeds(grid.of_model(model), of_trace(measure))[0] for model in (first, second)]
         return " against ".join(number(mean[level] if level < len(mean) else None, digits) for mean in means)
 
     text = strong(f"{first} against {second}") + ": the best ID begins with the target's first code for a share of "
@@ -206,7 +206,7 @@ def _compared(grid: Grid, first: str, second: str) -> Words:
 
 def _gate_sentences(grid: Grid) -> list[Words]:
     """How the gate goes with what was retrieved, of every model where that is defined; tested as one family."""
-    seeds = {model: over_seeds(grid.of_model(model), gate_correlation)[0] for model in grid.models}
+    seeds = {model: measured_over_seeds(grid.of_model(model), gate_correlation)[0] for model in grid.models}
     known = {model: float(means[0]) for model, means in seeds.items() if len(means)}
     sizes = {model: min(_with_events(grid.of_model(model))) for model in known}
     # Without any relation Spearman's coefficient has a standard deviation of 1 / sqrt(n - 1).

@@ -10,7 +10,7 @@ from scipy.stats import friedmanchisquare
 from bench.analysis.fitness import mark_of
 from bench.analysis.pairs import critical_difference, models_of, verdicts
 from bench.analysis.significance import ALPHA
-from bench.evaluation.metrics import PRIMARY_NAME
+from bench.conventions import PRIMARY_NAME
 from bench.number_text import p_cell
 from bench.reporting.kinds import COUNT, DIFFERENCE, INTERVAL, P_VALUE, VERDICT, Interval, decimals, numbers
 from bench.reporting.table import Column, Flagged, Table
@@ -79,7 +79,7 @@ def ranks_table(ranks: pd.DataFrame) -> Table:
     """Mean ranks and those on each data set."""
     datasets = [str(column) for column in ranks.columns[2:]]
     columns = [Column("Model"), Column("Mean rank", decimals(2)), *(Column(name, numbers("g")) for name in datasets)]
-    return Table.of("ranks", columns, ranks[["model", "rank", *datasets]].itertuples(index=False, name=None))
+    return Table.of("ranks", columns, ranks[["row", "rank", *datasets]].itertuples(index=False, name=None))
 
 
 def ranks_tested(ranks: pd.DataFrame) -> str:

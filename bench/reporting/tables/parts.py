@@ -9,7 +9,7 @@ import pandas as pd
 
 from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import by_slice
-from bench.evaluation.metrics import PRIMARY_METRIC
+from bench.conventions import PRIMARY_METRIC
 from bench.evaluation.slices import (
     ReachOf,
     Slices,

@@ -8,19 +8,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.analysis.columns import PART_METRICS, RANKING_METRICS
 from bench.analysis.families import all_pairs
 from bench.analysis.fitness import UNFIT, UNFIT_MARK, floor_of, unfit_rows
 from bench.analysis.grid import Grid
-from bench.analysis.leaderboard import METRICS, PART_METRICS, best_possible
+from bench.analysis.leaderboard import best_possible
 from bench.analysis.pairs import best_baseline, verdicts
-from bench.evaluation.metrics import PRIMARY_METRIC, PRIMARY_NAME
+from bench.conventions import PRIMARY_METRIC, PRIMARY_NAME
 from bench.reporting.blocks import Bullets, bullets
 from bench.reporting.kinds import RUNS, MeanStd, Runs, decimals, mean_std
 from bench.reporting.metric_names import column
 from bench.reporting.table import Column, Flagged, Table
 from bench.reporting.words import strong
 
-SHOWN = (PRIMARY_METRIC, *(metric for metric in METRICS if metric != PRIMARY_METRIC))
+SHOWN = (PRIMARY_METRIC, *(metric for metric in RANKING_METRICS if metric != PRIMARY_METRIC))
 """The metrics in the order of the columns, the primary one first."""
 
 FLAGS = {1: " ▲", -1: " ▼"}
@@ -51,7 +52,7 @@ def main_table(wide: pd.DataFrame, against_baseline: Mapping[str, int]) -> Table
 
 def against_best_baseline(grid: Grid, wide: pd.DataFrame, compared: pd.DataFrame) -> tuple[str | None, dict[str, int]]:
     """The row that a new model has to beat, and the verdict of each other row against it; None without one."""
-    baseline = best_baseline(grid, wide)
+    baseline = best_baseline(wide)
     return baseline, verdicts(compared, baseline) if baseline else {}
 
 

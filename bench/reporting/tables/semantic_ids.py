@@ -9,7 +9,7 @@ from bench.analysis import diagnostics
 from bench.analysis.diagnostics import CodebookLevel
 from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import PART_METRICS, hits_beyond_sid_level
-from bench.evaluation.metrics import PRIMARY_METRIC
+from bench.conventions import PRIMARY_METRIC
 from bench.number_text import NONE
 from bench.reporting.kinds import COUNT, Kind, MeanStd, decimals, mean_std, percent
 from bench.reporting.metric_names import column

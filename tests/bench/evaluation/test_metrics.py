@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import ndcg_score
 
-from bench.analysis import leaderboard
+from bench.analysis.columns import RANKING_METRICS
 from bench.errors import BenchError
 from bench.evaluation.evaluator import target_ranks
 from bench.evaluation.lists import tied_places
@@ -155,4 +155,4 @@ def test_wrong_names_are_told_in_one_line(name: str, message: str, ranks: np.nda
 def test_the_leaderboard_has_the_cut_offs_that_metrics_are_reported_at() -> None:
     """In this order: columns of stored leaderboards follow it."""
     assert REPORTED == ("hit@1", "recall@5", "recall@10", "recall@20", "ndcg@5", "ndcg@10", "ndcg@20")
-    assert leaderboard.METRICS == REPORTED
+    assert RANKING_METRICS == REPORTED

@@ -37,7 +37,7 @@ def page(
 
 
 def said(grid: Grid) -> str:
-    return "\n".join(map(text_of, findings(grid, DatasetTables.of(grid, leaderboard(tidy_metrics(grid))))))
+    return "\n".join(map(text_of, findings(grid, DatasetTables.of(grid))))
 
 
 def with_ranks(result: RunResult, ranks: np.ndarray) -> RunResult:
