@@ -1,6 +1,6 @@
 """Fills the manual's lists of models, data sets and keys from the code, whenever the manual is built.
 
-`{{ models }}`, `{{ datasets }}`, `{{ suite keys }}` and `{{ model keys }}` in a page become tables.
+`{{ models }}`, `{{ datasets }}`, `{{ columns }}`, `{{ suite keys }}` and `{{ model keys }}` in a page become tables.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from bench.analysis.report_columns import documentation
 from bench.cli.main import app
 from bench.data.catalog import CATALOG
 from bench.data.data_files import DataFiles
@@ -131,6 +132,7 @@ def _table(title: str, headers: Sequence[str], rows: Iterable[Sequence[str]]) ->
 _LISTS: dict[str, Callable[[], str]] = {
     "models": _model_list,
     "datasets": _dataset_list,
+    "columns": documentation,
     "suite keys": _suite_keys,
     "model keys": _model_keys,
 }
