@@ -16,7 +16,7 @@ import pytest
 
 from bench.cli.main import main
 from bench.errors import BenchError
-from bench.registry import check_own_packages
+from bench.own_packages import check_own_packages
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("bench", "models", "baselines")

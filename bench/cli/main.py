@@ -21,9 +21,9 @@ from bench.console import Console, say, table_console
 from bench.errors import BenchError, unknown_name
 from bench.execution.store import stored_results
 from bench.job import run_plan
+from bench.own_packages import check_own_packages
 from bench.plain_text import one_line
 from bench.plan import Plan, expand, select
-from bench.registry import check_own_packages
 from bench.spec import RunResult
 from bench.suite_files import load_suite, seeds_from, suite_path
 from bench.tuning.study import tuned_runs

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 import re
 import shlex
 import subprocess
@@ -16,10 +18,14 @@ import pandas as pd
 import pytest
 from pages import DOCS, ROOT, blocks
 
+import bench.cli
 from bench.cli import main as cli
+from bench.cli.run_options import usable
 from bench.data import catalog
+from bench.job import run_plan
 from bench.plan import Plan
-from bench.tuning import tuner
+from bench.tuning.study import tuned_runs
+from bench.tuning.tuner import tune
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "reports" / "README.md", *sorted(DOCS.rglob("*.md"))]
 PLANS = ("run", "tune")
@@ -87,6 +93,14 @@ def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def stand_in(monkeypatch: pytest.MonkeyPatch, original: object, double: object) -> None:
+    """Puts a double in the place of a function of the harness, wherever it was imported to."""
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "bench":
+            for attribute in [key for key, value in vars(module).items() if value is original]:
+                monkeypatch.setattr(module, attribute, double)
+
+
 @pytest.mark.usefixtures("tiny_ml_100k", "own_files")
 @pytest.mark.parametrize("command", [command for command in OF_BENCH if kind(command) in PLANS])
 def test_what_trains_is_planned(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,10 +108,12 @@ def test_what_trains_is_planned(command: str, monkeypatch: pytest.MonkeyPatch) -
     tiny = catalog.CATALOG["ml-100k"].load
     for name, entry in catalog.CATALOG.items():
         monkeypatch.setitem(catalog.CATALOG, name, replace(entry, load=tiny))
-    monkeypatch.setattr(cli, "run_plan", lambda plan, *_: planned.extend(plan.runs) or [])
-    monkeypatch.setattr(cli, "tuned_runs", lambda runs, _: (runs, []))
-    monkeypatch.setattr(tuner, "tune", lambda bases, *_: planned.extend(bases) or [])
-    monkeypatch.setattr(cli, "usable", lambda device: "cpu")  # one wants a GPU
+    for module in pkgutil.iter_modules(bench.cli.__path__):
+        importlib.import_module(f"bench.cli.{module.name}")
+    stand_in(monkeypatch, run_plan, lambda plan, *_, **__: planned.extend(plan.runs) or [])
+    stand_in(monkeypatch, tuned_runs, lambda runs, *_: (runs, []))
+    stand_in(monkeypatch, tune, lambda bases, *_, **__: planned.extend(bases) or [])
+    stand_in(monkeypatch, usable, lambda device: "cpu")  # one wants a GPU
     assert cli.main(shlex.split(command)[3:]) == 0
     assert planned
     catalog.load_dataset.cache_clear()
