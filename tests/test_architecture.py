@@ -15,7 +15,8 @@ from bench.registry import BUILT_IN
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("bench", "models", "baselines")
 BASE = {
-    *("bench", "bench.config", "bench.config_errors", "bench.console", "bench.errors", "bench.files"),
+    *("bench", "bench.config", "bench.config_errors", "bench.console", "bench.conventions", "bench.errors"),
+    "bench.files",
     *("bench.json_text", "bench.names", "bench.number_text", "bench.plain_text", "bench.search_space", "bench.seeds"),
     *("bench.text_files", "bench.yaml_text"),
 }

@@ -9,15 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.conventions import HEAD_SHARE, REACH_WINDOW
 from bench.data.dataset import ColdTargets, Dataset, SeenItems
 from bench.data.events import repeats
 from bench.data.protocols import Queries, split
 from bench.evaluation.evaluator import events_back
 
 PERCENTILES = (0, 10, 25, 50, 75, 90, 99, 100)
-WINDOW = 50
-"""Events that count as recent when one asks how far back a target was last used."""
-_HEAD_SHARE = 0.2
 _QUERIES_AT_A_TIME = 4096
 
 
@@ -26,7 +24,7 @@ class Reach:
     """Where in their histories the test targets were last used, as shares that sum to 1.
 
     Attributes:
-        recent: Among the last `WINDOW` events.
+        recent: Among the last `REACH_WINDOW` events.
         further_back: Only before these.
         never: Nowhere.
     """
@@ -38,7 +36,7 @@ class Reach:
     @classmethod
     def of(cls, gaps: NDArray[np.int64]) -> Reach:
         """From `gaps`, as `target_gaps` gives them."""
-        recent, never = float(np.mean((gaps > 0) & (gaps <= WINDOW))), float(np.mean(gaps == 0))
+        recent, never = float(np.mean((gaps > 0) & (gaps <= REACH_WINDOW))), float(np.mean(gaps == 0))
         return cls(recent, 1.0 - recent - never, never)
 
 
@@ -50,9 +48,9 @@ class DataCard:
         name, licence, source, content_hash, filters, seen_items, baskets: See `Dataset`; `seen_items` as asked for.
         users, items, events: Sizes.
         lengths: Percentile -> events per user, for `PERCENTILES`.
-        longer_than_window: Share of users with more than `WINDOW` events.
+        longer_than_window: Share of users with more than `REACH_WINDOW` events.
         item_counts: Percentile -> events per item, for `PERCENTILES`.
-        head_share: Share of events on the 20 % of items with the most events.
+        head_share: Share of events on the head, the `HEAD_SHARE` of items with the most events.
         repeat_share: Share of events whose item the user had met before.
         tie_share: Share of events that share their time with the one before them; None where there is no time.
         first_day, last_day: ISO dates (UTC); None where there is no time.
@@ -103,12 +101,13 @@ class DataCard:
     def sections(self) -> dict[str, list[tuple[str, str]]]:
         """The card as text: heading -> pairs of name and value, for any kind of table."""
         size = f"{self.users:,} users, {self.items:,} items, {self.events:,} events"
+        longer = f"{self.longer_than_window:.1%}"
         content = [
             ("Size", f"{size} ({self.events / self.users / self.items:.3%} of all pairs)"),
             ("Time", self._time()),
-            ("Events per user", f"{_listed(self.lengths)}; more than {WINDOW}: {self.longer_than_window:.1%} of users"),
+            ("Events per user", f"{_listed(self.lengths)}; more than {REACH_WINDOW}: {longer} of users"),
             ("Events per item", _listed(self.item_counts)),
-            ("Popularity", f"{self.head_share:.1%} of events on the {_HEAD_SHARE:.0%} most popular items"),
+            ("Popularity", f"{self.head_share:.1%} of events on the {HEAD_SHARE:.0%} most popular items"),
             ("Repeats", f"{self.repeat_share:.1%} of events are of an item that the user has met before"),
         ]
         rule = {"exclude": "no candidates", "keep": "stay candidates"}[self.seen_items]
@@ -181,9 +180,9 @@ def make_card(
         items=interactions.n_items,
         events=interactions.n_events,
         lengths=_percentiles(interactions.lengths),
-        longer_than_window=float(np.mean(interactions.lengths > WINDOW)),
+        longer_than_window=float(np.mean(interactions.lengths > REACH_WINDOW)),
         item_counts=_percentiles(counts),
-        head_share=float(counts[: round(_HEAD_SHARE * len(counts))].sum() / interactions.n_events),
+        head_share=float(counts[: round(HEAD_SHARE * len(counts))].sum() / interactions.n_events),
         repeat_share=float(repeats(interactions).mean()),
         tie_share=_tie_share(dataset) if dataset.has_time else None,
         first_day=days[0],
@@ -263,6 +262,6 @@ def _listed(percentiles: dict[int, int]) -> str:
 
 def _reach_in_words(reach: Reach) -> str:
     return (
-        f"{reach.recent:.1%} in the last {WINDOW} events, {reach.further_back:.1%} only further back, "
+        f"{reach.recent:.1%} in the last {REACH_WINDOW} events, {reach.further_back:.1%} only further back, "
         f"{reach.never:.1%} never"
     )

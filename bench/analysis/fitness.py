@@ -16,7 +16,7 @@ import pandas as pd
 from bench.analysis.families import Family, against_floor, both, in_words
 from bench.analysis.grid import Grid, role_of, row_of
 from bench.analysis.significance import ALPHA, PairedComparison, Tested, holm, pair_test
-from bench.evaluation.metrics import PRIMARY_NAME
+from bench.conventions import PRIMARY_NAME
 from bench.number_text import percent
 
 UNFIT = "under-trained or unfit, not evidence"

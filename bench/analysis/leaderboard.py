@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from bench.analysis import diagnostics
 from bench.analysis.csv_files import write_csv
 from bench.analysis.grid import Grid, Run, generates_semantic_ids
+from bench.conventions import PRIMARY_METRIC, SECONDARY_METRIC
 from bench.evaluation.evaluator import K_MAX
-from bench.evaluation.metrics import PRIMARY_METRIC, SECONDARY_METRIC, compute, expected
+from bench.evaluation.metrics import compute, expected
 from bench.evaluation.slices import Slices, named_slices
 from bench.spec import RunResult
 

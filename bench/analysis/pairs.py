@@ -16,7 +16,7 @@ from bench.analysis.families import Family, all_pairs
 from bench.analysis.grid import Grid, role_of
 from bench.analysis.leaderboard import SCHEMA
 from bench.analysis.significance import ALPHA, PairedComparison, Tested, compare_all, holm
-from bench.evaluation.metrics import PRIMARY_METRIC
+from bench.conventions import PRIMARY_METRIC
 from bench.registry import BUILT_IN
 
 MEAN = f"item.overall.{PRIMARY_METRIC}.mean"

@@ -14,7 +14,7 @@ import pandas as pd
 from bench.analysis.families import Family, of_parts, of_questions
 from bench.analysis.grid import Grid, row_of
 from bench.analysis.significance import PairedComparison, Tested, common_means, compare, holm, pair_test
-from bench.evaluation.metrics import PRIMARY_METRIC, SECONDARY_METRIC
+from bench.conventions import PRIMARY_METRIC, SECONDARY_METRIC
 from bench.evaluation.slices import Slices, history_length_bins, history_length_quarters, popularity_slices, reach_parts
 
 OVERALL = "overall"

@@ -12,7 +12,7 @@ from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import SCHEMA
 from bench.analysis.pairs import PAIR_COLUMNS, compared_figures
 from bench.analysis.questions import OVERALL, PartTest
-from bench.evaluation.metrics import SECONDARY_METRIC
+from bench.conventions import SECONDARY_METRIC
 
 _PLACE = ("schema", "suite", "dataset")
 

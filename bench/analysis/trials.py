@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from bench.evaluation.metrics import PRIMARY_METRIC
+from bench.conventions import PRIMARY_METRIC
 from bench.tuning.study import Study
 
 SCHEMA = 1

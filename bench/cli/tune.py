@@ -13,8 +13,8 @@ from rich.table import Table
 from bench.cli.dataset_options import DATASET_HELP, chosen_dataset, takes_dataset_options
 from bench.cli.run_options import Device, listed, usable
 from bench.console import Console, say, table_console
+from bench.conventions import PRIMARY_NAME
 from bench.errors import BenchError
-from bench.evaluation.metrics import PRIMARY_NAME
 from bench.plan import expand, select
 from bench.spec import RunSpec, Suite
 from bench.suite_files import load_suite, suite_path

@@ -10,8 +10,8 @@ import pandas as pd
 
 from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import METRICS, leaderboard, tidy_metrics
+from bench.conventions import metric_name
 from bench.errors import BenchError, unknown_name
-from bench.evaluation.metrics import metric_name
 from bench.export.runs import ended, made_folder
 from bench.files import replaced
 from bench.number_text import NONE, plus_minus

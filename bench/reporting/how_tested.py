@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.analysis.fitness import LEAST_COVERAGE, UNFIT
 from bench.analysis.significance import ALPHA
-from bench.evaluation.metrics import PRIMARY_NAME
+from bench.conventions import PRIMARY_NAME
 
 _METRIC = (
     f"**One metric.** {PRIMARY_NAME} at item level is the primary metric: validation selects by it, and every test "

@@ -16,8 +16,7 @@ from bench.analysis.grid import Grid
 from bench.analysis.pairs import average_ranks
 from bench.analysis.published import replications
 from bench.analysis.questions import questions as suite_questions
-from bench.evaluation.metrics import PRIMARY_NAME
-from bench.evaluation.slices import REACH_WINDOW
+from bench.conventions import HEAD_SHARE, PRIMARY_NAME, REACH_WINDOW
 from bench.files import replaced
 from bench.names import file_part
 from bench.reporting import html, summary
@@ -190,7 +189,7 @@ def _dataset_sections(grid: Grid, found: DatasetTables, looks: quality.Styles, f
     )
     parts += _section(
         f"## {dataset}: head and tail",
-        "Head: targets among the 20 % of items with the most training interactions. Tail: all others.",
+        f"Head: targets among the {100 * HEAD_SHARE:g} % of items with the most training interactions. Tail: all others.",
         sections.head_tail_table(wide),
         sections.cold_table(grid),
         picture("head-tail", f"{PRIMARY_NAME} on head and tail targets", quality.head_tail(grid, looks)),

@@ -14,8 +14,8 @@ from bench.analysis.leaderboard import by_slice
 from bench.analysis.pairs import pair_of
 from bench.analysis.questions import OVERALL, PartTest, of_question, questions
 from bench.analysis.significance import ALPHA
-from bench.evaluation.metrics import PRIMARY_METRIC, PRIMARY_NAME, SECONDARY_METRIC, metric_name
-from bench.evaluation.slices import REACH_WINDOW, popularity_slices
+from bench.conventions import PRIMARY_METRIC, PRIMARY_NAME, REACH_WINDOW, SECONDARY_METRIC, metric_name
+from bench.evaluation.slices import popularity_slices
 from bench.number_text import NONE, number, p_cell, p_value, plus_minus
 from bench.reporting.markdown import table
 from bench.reporting.tables.questions import compared_cells

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import EngFormatter, PercentFormatter
 
-from bench.analysis.data_card import WINDOW, DataCard, Reach
+from bench.analysis.data_card import DataCard, Reach
+from bench.conventions import HEAD_SHARE, REACH_WINDOW
 from bench.data.dataset import Dataset
 from bench.files import replaced
 from bench.reporting.figures.style import COLORS, GREY, headline, log_axis, use_style
@@ -63,10 +64,11 @@ def _lengths(axes: Axes, card: DataCard, dataset: Dataset) -> None:
     axes.hist(lengths, bins=edges.tolist(), color=COLORS[0], edgecolor="white", linewidth=0.5)
     log_axis(axes)
     axes.axvline(card.lengths[50], color="black", label=f"median: {card.lengths[50]:,}")
-    axes.axvline(WINDOW, color=COLORS[1], linestyle="--", label=f"{WINDOW} events: a usual short-term history")
+    usual = f"{REACH_WINDOW} events: a usual short-term history"
+    axes.axvline(REACH_WINDOW, color=COLORS[1], linestyle="--", label=usual)
     axes.legend(fontsize="small", loc="upper right")
     axes.margins(y=0.25)
-    axes.set_title(f"Length of histories ({card.longer_than_window:.0%} above {WINDOW} events)")
+    axes.set_title(f"Length of histories ({card.longer_than_window:.0%} above {REACH_WINDOW} events)")
     axes.set_xlabel("events of a user (log scale)")
     axes.set_ylabel("users")
 
@@ -78,7 +80,8 @@ def _popularity(axes: Axes, card: DataCard, dataset: Dataset) -> None:
     log_axis(axes)
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(EngFormatter(sep=""))
-    axes.axvline(max(1, round(0.2 * card.items)), color=GREY, linestyle="--", label="head: the first 20 % of items")
+    head = f"head: the first {100 * HEAD_SHARE:g} % of items"
+    axes.axvline(max(1, round(HEAD_SHARE * card.items)), color=GREY, linestyle="--", label=head)
     axes.legend(fontsize="small", loc="lower left")
     axes.set_title(f"Popularity of items ({card.head_share:.0%} of events on the head)")
     axes.set_xlabel("rank of an item by its events (log scale)")
@@ -121,7 +124,7 @@ def _reach(axes: Axes, card: DataCard, reaches: dict[str, Reach]) -> None:
             label=name,
         )
         axes.bar_label(bars, [f"{share:.0%}" for share in shares], fontsize="small", padding=2)
-    axes.set_xticks(places, [f"in the last {WINDOW}\nevents", "only further\nback", "never\nbefore"])
+    axes.set_xticks(places, [f"in the last {REACH_WINDOW}\nevents", "only further\nback", "never\nbefore"])
     axes.grid(axis="x", visible=False)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.set_ylim(0, 1.25 * max(max(r.recent, r.further_back, r.never) for r in reaches.values()))

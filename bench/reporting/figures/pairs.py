@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from bench.analysis.families import all_pairs
 from bench.analysis.pairs import critical_difference, indifferent, models_of
 from bench.analysis.significance import ALPHA
-from bench.evaluation.metrics import PRIMARY_NAME
+from bench.conventions import PRIMARY_NAME
 from bench.reporting.figures.style import GREY, headline
 
 

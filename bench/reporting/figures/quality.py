@@ -18,9 +18,8 @@ from bench.analysis.comparisons import Answer
 from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import by_slice
 from bench.analysis.significance import ALPHA
-from bench.evaluation.metrics import PRIMARY_METRIC, PRIMARY_NAME
+from bench.conventions import HEAD_SHARE, PRIMARY_METRIC, PRIMARY_NAME
 from bench.evaluation.slices import (
-    HEAD_SHARE,
     ReachOf,
     category_reach_slices,
     history_length_bins,

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench.evaluation.metrics import PRIMARY_NAME
+from bench.conventions import PRIMARY_NAME
 from bench.reporting.figures import style
 from bench.tuning.study import Study
 

@@ -10,7 +10,7 @@ from bench.analysis.comparisons import Answer
 from bench.analysis.families import both
 from bench.analysis.fitness import caution, mark_of
 from bench.analysis.significance import PairedComparison
-from bench.evaluation.metrics import PRIMARY_METRIC, PRIMARY_NAME, SECONDARY_METRIC
+from bench.conventions import PRIMARY_METRIC, PRIMARY_NAME, SECONDARY_METRIC
 from bench.number_text import NONE, number, p_cell, plus_minus
 from bench.reporting.markdown import foreign, table
 from bench.reporting.metric_names import column

@@ -10,7 +10,7 @@ from scipy.stats import friedmanchisquare
 from bench.analysis.fitness import mark_of
 from bench.analysis.pairs import critical_difference, models_of, verdicts
 from bench.analysis.significance import ALPHA
-from bench.evaluation.metrics import PRIMARY_NAME
+from bench.conventions import PRIMARY_NAME
 from bench.number_text import number, p_cell
 from bench.reporting.markdown import table
 

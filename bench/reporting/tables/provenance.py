@@ -7,8 +7,8 @@ from typing import Any
 
 from bench.analysis import diagnostics
 from bench.analysis.grid import Grid, Run
+from bench.conventions import PRIMARY_NAME
 from bench.evaluation.evaluator import K_MAX
-from bench.evaluation.metrics import PRIMARY_NAME
 from bench.number_text import NONE
 from bench.reporting.markdown import code, fenced, foreign, table
 from bench.spec import RunResult

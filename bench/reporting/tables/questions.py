@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from bench.analysis.questions import PARTITIONS, PartTest, of_question
 from bench.analysis.significance import PairedComparison
-from bench.evaluation.metrics import PRIMARY_NAME, SECONDARY_METRIC, metric_name
-from bench.evaluation.slices import REACH_WINDOW
+from bench.conventions import PRIMARY_NAME, REACH_WINDOW, SECONDARY_METRIC, metric_name
 from bench.number_text import number, p_cell
 from bench.reporting.markdown import table
 from bench.reporting.metric_names import column

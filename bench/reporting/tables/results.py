@@ -16,7 +16,7 @@ from bench.analysis.fitness import UNFIT, UNFIT_MARK, floor_of, unfit_rows
 from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import METRICS, PART_METRICS, best_possible, by_slice, hits_beyond_sid_level
 from bench.analysis.pairs import best_baseline, verdicts
-from bench.evaluation.metrics import PRIMARY_METRIC, PRIMARY_NAME
+from bench.conventions import PRIMARY_METRIC, PRIMARY_NAME
 from bench.evaluation.slices import (
     ReachOf,
     Slices,
