@@ -124,6 +124,18 @@ def test_folders_of_a_room_know_those_before_them_at_most(room: str) -> None:
     assert not upwards
 
 
+def test_figures_are_functions_of_frames() -> None:
+    """They ask no result, and nothing that could tell them more than the frames hold."""
+    allowed = {
+        *("bench.conventions", "bench.files", "bench.analysis.frames", "bench.analysis.leaderboard"),
+        *("bench.analysis.decoding", "bench.analysis.families", "bench.analysis.pairs", "bench.analysis.significance"),
+        "bench.analysis.data_card",
+    }
+    figures = [module for module in MODULES if within(module, "bench.reporting.figures")]
+    others = {other for module in figures for other in IMPORTS[module] if not within(other, "bench.reporting.figures")}
+    assert others <= allowed
+
+
 def test_baselines_stand_on_models_and_models_on_the_harness() -> None:
     allowed = {"bench": {"bench"}, "models": {"bench", "models"}, "baselines": {"bench", "models", "baselines"}}
     wrong = [

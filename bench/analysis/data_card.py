@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.analysis.report_columns import ITEM_COUNTS, LENGTHS, OVER_TIME, REACH
 from bench.conventions import HEAD_SHARE, REACH_WINDOW
 from bench.data.dataset import ColdTargets, Dataset, SeenItems
 from bench.data.events import repeats
@@ -17,6 +19,9 @@ from bench.evaluation.evaluator import events_back
 
 PERCENTILES = (0, 10, 25, 50, 75, 90, 99, 100)
 _QUERIES_AT_A_TIME = 4096
+_LENGTH_EDGES = 40
+_SPANS = 60
+"""Equal spans of time in which events are counted."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +156,23 @@ class DataCard:
         ]
 
 
+@dataclass(frozen=True)
+class DataShape:
+    """What a data set looks like, whatever is trained on it, as frames (`bench.analysis.report_columns`).
+
+    Attributes:
+        lengths: Users by length of their histories.
+        item_counts: Events of each item.
+        over_time: Events by span of time, without rows where there is no time.
+        reach: Where test targets were last used, without rows where nothing can be said.
+    """
+
+    lengths: pd.DataFrame
+    item_counts: pd.DataFrame
+    over_time: pd.DataFrame
+    reach: pd.DataFrame
+
+
 def make_card(
     dataset: Dataset,
     protocol: str = "leave-one-out",
@@ -207,6 +229,41 @@ def make_card(
         source=dataset.source,
         content_hash=dataset.content_hash,
     )
+
+
+def shape_of(dataset: Dataset, card: DataCard) -> DataShape:
+    """What the figure beside a card is drawn from.
+
+    Args:
+        dataset: The data.
+        card: Of the data.
+    """
+    lengths = dataset.interactions.lengths
+    edges = np.unique(np.round(np.geomspace(max(1, lengths.min()), lengths.max() + 1, _LENGTH_EDGES)))
+    users, edges = np.histogram(lengths, bins=edges)
+    counts = np.sort(dataset.interactions.item_counts())[::-1]
+    counts = counts[counts > 0]
+    return DataShape(
+        LENGTHS.frame(zip(edges[:-1], edges[1:], users, strict=True)),
+        ITEM_COUNTS.frame(zip(np.arange(1, len(counts) + 1), counts, strict=True)),
+        OVER_TIME.frame(_over_time(dataset) if dataset.has_time else []),
+        REACH.frame(_reaches(card)),
+    )
+
+
+def _over_time(dataset: Dataset) -> Iterator[tuple[int, int, int]]:
+    moments = dataset.interactions.timestamps
+    events, edges = np.histogram(moments, bins=np.linspace(moments.min(), moments.max() + 1, _SPANS + 1))
+    whole = edges.astype(np.int64).tolist()
+    return zip(whole, whole[1:], events.tolist(), strict=False)
+
+
+def _reaches(card: DataCard) -> Iterator[tuple[str, str, float]]:
+    """What can be said of the test targets; where seen items are excluded, no target was ever used before."""
+    known = {"item": card.reach if card.seen_items == "keep" else None, "category": card.category_reach}
+    for of, reach in known.items():
+        if reach is not None:
+            yield from ((of, "recent", reach.recent), (of, "far", reach.further_back), (of, "never", reach.never))
 
 
 def target_gaps(queries: Queries, category: NDArray[np.int32] | None = None) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bench.analysis import significance
-from bench.analysis.grid import Grid, Run
+from bench.analysis.runs import Run, SuiteRuns
 from bench.analysis.significance import ALPHA, PairedComparison, holm
 from bench.config import changes
 from bench.evaluation.evaluator import K_MAX
@@ -108,7 +108,7 @@ class FolderComparison:
         return [pair for pair in self.pairs if pair.test]
 
 
-def compare_folders(first: Grid, second: Grid, metric: str) -> FolderComparison:
+def compare_folders(first: SuiteRuns, second: SuiteRuns, metric: str) -> FolderComparison:
     """Compares the rows of two folders by their names.
 
     Args:
@@ -166,9 +166,9 @@ def _facts(results: Iterable[RunResult]) -> dict[str, list[str]]:
     return {name: sorted(values) for name, values in found.items()}
 
 
-def _rows(grid: Grid) -> dict[RowName, list[Run]]:
+def _rows(planned: SuiteRuns) -> dict[RowName, list[Run]]:
     rows: dict[RowName, list[Run]] = {}
-    for run in grid.runs:
+    for run in planned.runs:
         rows.setdefault((run.spec.dataset.label, run.spec.label), []).append(run)
     return rows
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from bench.analysis import diagnostics, families, fitness
 from bench.analysis.dataset_tables import DatasetTables, write_tables
 from bench.analysis.decoding import traced
+from bench.analysis.frames import DatasetFrames
 from bench.analysis.grid import Grid
 from bench.analysis.pairs import average_ranks
 from bench.analysis.published import replications
@@ -23,7 +24,9 @@ from bench.reporting import html, summary
 from bench.reporting.drawn import Drawn
 from bench.reporting.figures import decoding as decoding_figures
 from bench.reporting.figures import published as published_figures
-from bench.reporting.figures import quality, style
+from bench.reporting.figures import quality, style, training
+from bench.reporting.figures.comparison import comparison as comparison_figure
+from bench.reporting.figures.marks import Styles
 from bench.reporting.figures.pairs import pairwise_figure, ranks_figure
 from bench.reporting.how_tested import HOW_TESTED
 from bench.reporting.markdown import foreign, page_text, paragraph
@@ -117,14 +120,14 @@ def _over_datasets(ranks: pd.DataFrame | None, folder: Path) -> list[str]:
     return _section(
         "## Over all data sets",
         f"Models with complete runs on every data set, ranked by mean {PRIMARY_NAME} on each.",
-        pairs.ranks_table(ranks),
+        pairs.ranks_table(ranks.rename(columns={"row": "model"})),
         "![Mean ranks with the critical difference](figures/ranks.png)",
     )
 
 
-def _dataset_sections(grid: Grid, found: DatasetTables, looks: quality.Styles, folder: Path) -> list[str]:
+def _dataset_sections(grid: Grid, found: DatasetTables, looks: Styles, folder: Path) -> list[str]:
     """All tables and figures of one data set, possibly in a process of its own."""
-    dataset, wide, compared = grid.datasets[0], found.wide, found.compared
+    dataset, wide, compared, frames = grid.datasets[0], found.wide, found.compared, found.frames
     legend = f"{fitness.UNFIT_MARK.strip()} {fitness.UNFIT}: see the table of results." if found.unfit else None
     style.use_style()
 
@@ -141,7 +144,7 @@ def _dataset_sections(grid: Grid, found: DatasetTables, looks: quality.Styles, f
         sections.main_table(wide, grid, compared),
         sections.best_possible_table(grid),
         sections.notes(grid),
-        picture("quality", f"{PRIMARY_NAME} of every model", quality.quality(wide, grid, looks)),
+        picture("quality", f"{PRIMARY_NAME} of every model", quality.quality(frames, looks)),
     )
     if not grid.results:
         return parts
@@ -159,7 +162,7 @@ def _dataset_sections(grid: Grid, found: DatasetTables, looks: quality.Styles, f
         f"or neither is shown (=), with {families.all_pairs(len(compared)).phrase}. Both p-values of each pair are in "
         "`pairs.csv`.",
         pairs.beats_table(compared, found.unfit),
-        picture("pairs", f"Differences in {PRIMARY_NAME} between every two models", pairwise_figure(compared)),
+        picture("pairs", f"Differences in {PRIMARY_NAME} between every two models", pairwise_figure(frames)),
     )
     for number, pair in enumerate(suite_questions(grid)):
         parts += _section(
@@ -177,7 +180,11 @@ def _dataset_sections(grid: Grid, found: DatasetTables, looks: quality.Styles, f
             comparisons.HOW_TO_READ if number == 0 else None,
             comparisons.comparison_table(answer),
             legend if answer.unfit else None,
-            picture(f"comparison-{file_part(comparison.title)}", title, quality.comparison(answer, grid, looks)),
+            picture(
+                f"comparison-{file_part(comparison.title)}",
+                title,
+                comparison_figure(frames, comparison.title, looks),
+            ),
         )
     parts += _section(
         f"## {dataset}: item level and SID level",
@@ -189,11 +196,12 @@ def _dataset_sections(grid: Grid, found: DatasetTables, looks: quality.Styles, f
     )
     parts += _section(
         f"## {dataset}: head and tail",
-        f"Head: targets among the {100 * HEAD_SHARE:g} % of items with the most training interactions. Tail: all others.",
+        f"Head: targets among the {100 * HEAD_SHARE:g} % of items with the most training interactions. Tail: all "
+        "others.",
         sections.head_tail_table(wide),
         sections.cold_table(grid),
-        picture("head-tail", f"{PRIMARY_NAME} on head and tail targets", quality.head_tail(grid, looks)),
-        picture("popularity", f"{PRIMARY_NAME} by popularity of the target", quality.popularity(grid)),
+        picture("head-tail", f"{PRIMARY_NAME} on head and tail targets", quality.head_tail(frames, looks)),
+        picture("popularity", f"{PRIMARY_NAME} by popularity of the target", quality.popularity(frames)),
     )
     parts += _section(
         f"## {dataset}: what is recommended",
@@ -212,7 +220,7 @@ def _dataset_sections(grid: Grid, found: DatasetTables, looks: quality.Styles, f
         f"{PRIMARY_NAME}.",
         sections.history_table(grid),
         sections.history_quarters_table(grid),
-        picture("history-length", f"{PRIMARY_NAME} by length of the history", quality.history_length(grid, looks)),
+        picture("history-length", f"{PRIMARY_NAME} by length of the history", quality.history_length(frames, looks)),
     )
     parts += _section(
         f"## {dataset}: reach",
@@ -220,9 +228,9 @@ def _dataset_sections(grid: Grid, found: DatasetTables, looks: quality.Styles, f
         f"What occurred only before the last {REACH_WINDOW} events is out of sight of every model that reads no "
         "further.",
         sections.reach_table(grid, "item"),
-        picture("reach-item", f"{PRIMARY_NAME} by reach of the target", quality.reach(grid, looks, "item")),
+        picture("reach-item", f"{PRIMARY_NAME} by reach of the target", quality.reach(frames, looks, "item")),
         sections.reach_table(grid, "category"),
-        picture("reach-category", f"{PRIMARY_NAME} by reach of its category", quality.reach(grid, looks, "category")),
+        picture("reach-category", f"{PRIMARY_NAME} by reach of its category", quality.reach(frames, looks, "category")),
     )
     parts += _section(
         f"## {dataset}: semantic-ID health",
@@ -230,29 +238,32 @@ def _dataset_sections(grid: Grid, found: DatasetTables, looks: quality.Styles, f
         "better.",
         sections.sid_health_table(grid),
     )
-    parts += _decoding(traced(grid), dataset, looks, picture)
+    parts += _decoding(traced(grid), frames, looks, picture)
     parts += _section(
         f"## {dataset}: learning curves",
         "",
-        picture("learning-curves", f"Validation {PRIMARY_NAME} during training", quality.learning_curves(grid, looks)),
+        picture(
+            "learning-curves",
+            f"Validation {PRIMARY_NAME} during training",
+            training.learning_curves(frames, looks),
+        ),
     )
     parts += _section(
         f"## {dataset}: cost",
         "Wall-clock times of runs that may have shared the machine with others.",
         sections.cost_table(grid, wide),
-        picture(
-            "cost", f"{PRIMARY_NAME} against training time, answering time and size", quality.cost(wide, grid, looks)
-        ),
+        picture("cost", f"{PRIMARY_NAME} against training time, answering time and size", training.cost(frames, looks)),
     )
-    return parts + _published(grid, dataset, looks, picture)
+    return parts + _published(grid, frames, looks, picture)
 
 
 def _published(
-    grid: Grid, dataset: str, looks: quality.Styles, picture: Callable[[str, str, Figure | None], str | None]
+    grid: Grid, frames: DatasetFrames, looks: Styles, picture: Callable[[str, str, Figure | None], str | None]
 ) -> list[str]:
     """What others published of these rows; nothing where the suite names nothing."""
+    dataset = frames.dataset
     found = replications(grid, dataset)
-    figure = published_figures.published(found, grid, looks)
+    figure = published_figures.published(frames, looks)
     parts = _section(
         f"## {dataset}: published against measured",
         "Reproduced: the mean over seeds is within the tolerance that the suite sets. Trend only: the figure is from "
@@ -273,9 +284,10 @@ def _published(
 
 
 def _decoding(
-    grid: Grid, dataset: str, looks: quality.Styles, picture: Callable[[str, str, Figure | None], str | None]
+    grid: Grid, frames: DatasetFrames, looks: Styles, picture: Callable[[str, str, Figure | None], str | None]
 ) -> list[str]:
     """Where the models with traces lose their targets; nothing where no model has one."""
+    dataset = frames.dataset
     if not grid.runs:
         return []
     parts = _section(
@@ -295,7 +307,7 @@ def _decoding(
         f"### Prefix precision ({dataset})",
         "P_1, P_12, ...: share of queries whose best generated ID begins with the target's first codes.",
         decoding.prefix_table(grid),
-        picture("decoding-prefixes", "Prefix precision and survival in the beam", decoding_figures.prefixes(grid)),
+        picture("decoding-prefixes", "Prefix precision and survival in the beam", decoding_figures.prefixes(frames)),
     )
     parts += _section(
         f"### Conditional Rank Progression ({dataset})",
@@ -303,7 +315,7 @@ def _decoding(
         "the n queries whose shorter path is in the beam. The places lost: how much further back the path stands than "
         "one level before, over the queries whose path is in the beam at both levels.",
         decoding.progression_table(grid),
-        picture("decoding-ranks", "Conditional Rank Progression, both readings", decoding_figures.ranks(grid)),
+        picture("decoding-ranks", "Conditional Rank Progression, both readings", decoding_figures.ranks(frames)),
     )
     parts += _section(
         f"### What the paper found ({dataset})",
@@ -316,15 +328,15 @@ def _decoding(
         "Rank (0 is first) and accuracy of the target's later codes, given its own first code, and given the most "
         "probable other one in its place.",
         decoding.wrong_first_table(grid),
-        picture("decoding-first-code", "Hits by the first code's place", decoding_figures.first_code(grid)),
+        picture("decoding-first-code", "Hits by the first code's place", decoding_figures.first_code(frames)),
     )
     return parts + _section(
         f"### Gate and retrieved events ({dataset})",
         "For the target's first code: how many long-term events the decoder gets to read, and what share of the "
         "reading the gate leaves to them.",
         decoding.retrieval_table(grid),
-        picture("decoding-gate", "Gate by number of retrieved events", decoding_figures.gate(grid, looks)),
-        picture("decoding-retrieved", "Histogram of retrieved lengths", decoding_figures.retrieved(grid)),
+        picture("decoding-gate", "Gate by number of retrieved events", decoding_figures.gate(frames, looks)),
+        picture("decoding-retrieved", "Histogram of retrieved lengths", decoding_figures.retrieved(frames)),
     )
 
 

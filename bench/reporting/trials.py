@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.analysis.columns import TRIALS
 from bench.analysis.csv_files import write_csv
 from bench.analysis.trials import trials_table
 from bench.reporting.figures import style
@@ -23,9 +24,10 @@ def write_trials(studies: Sequence[Study], results_dir: Path) -> list[Path]:
     for dataset in dict.fromkeys(study.base.dataset.label for study in studies):
         some = [study for study in studies if study.base.dataset.label == dataset]
         folder = results_dir / "tuning" / dataset
-        write_csv(trials_table(some), folder / "trials.csv")
-        written.append(folder / "trials.csv")
-        figure = best_so_far(some)
+        trials = trials_table(some)
+        write_csv(trials, folder / TRIALS.file)
+        written.append(folder / TRIALS.file)
+        figure = best_so_far(trials, [study.base.label for study in some])
         if figure is not None:
             style.save(figure, folder / "best_so_far")
             written.append(folder / "best_so_far.png")

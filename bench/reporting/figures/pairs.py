@@ -8,15 +8,17 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from bench.analysis.families import all_pairs
-from bench.analysis.pairs import critical_difference, indifferent, models_of
+from bench.analysis.frames import DatasetFrames
+from bench.analysis.pairs import critical_difference, indifferent, rows_of
 from bench.analysis.significance import ALPHA
 from bench.conventions import PRIMARY_NAME
 from bench.reporting.figures.style import GREY, headline
 
 
-def pairwise_figure(compared: pd.DataFrame) -> Figure | None:
-    """The differences of all pairs as a heat map, with a star where significant. None with fewer than three models."""
-    models = models_of(compared)
+def pairwise_figure(frames: DatasetFrames) -> Figure | None:
+    """The differences of all pairs as a heat map, with a star where significant. None with fewer than three rows."""
+    compared = frames.pairs
+    models = rows_of(compared)
     if len(models) < 3:
         return None
     places = {model: place for place, model in enumerate(models)}
@@ -50,14 +52,14 @@ def pairwise_figure(compared: pd.DataFrame) -> Figure | None:
     subtitle = (
         f"n = {compared['n_queries'].max():,} test queries; * p < {ALPHA:g} (Holm, {all_pairs(len(compared)).members})"
     )
-    headline(figure, f"Who beats whom ({compared['dataset'].iloc[0]})", subtitle)
+    headline(figure, f"Who beats whom ({frames.dataset})", subtitle)
     return figure
 
 
 def ranks_figure(ranks: pd.DataFrame) -> Figure:
     """A critical-difference diagram: mean ranks, and a bar over models that are not significantly different."""
     n_datasets = len(ranks.columns) - 2
-    places, models = ranks["rank"].tolist(), ranks["model"].tolist()
+    places, models = ranks["rank"].tolist(), ranks["row"].tolist()
     gap = critical_difference(len(models), n_datasets)
     groups = indifferent(places, gap)
     figure = Figure(figsize=(8.5, 1.2 + 0.26 * len(models) + 0.14 * len(groups)), layout="constrained")

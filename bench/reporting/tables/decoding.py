@@ -13,8 +13,8 @@ from bench.analysis.decoding import (
     Measure,
     decoding_of,
     gate_correlation,
+    measured_over_seeds,
     of_trace,
-    over_seeds,
     prefix_name,
     training_accuracy,
 )
@@ -83,7 +83,7 @@ def retrieval_table(grid: Grid) -> str | None:
             found = [decoding_of(result)["retrieved"] for result in results]
             some = [trace[trace["retrieved"] > 0] for trace in map(decoding_of, results)]
             gates = [float(trace["gate"].mean()) for trace in some if "gate" in trace]
-            correlation, deviation = over_seeds(results, gate_correlation)
+            correlation, deviation = measured_over_seeds(results, gate_correlation)
             rows.append(
                 [
                     model,
@@ -146,7 +146,7 @@ _METRIC_NAMES = {
 
 
 def _at_level(grid: Grid, row: str, level: int, measure: Measure) -> str:
-    mean, std = over_seeds(grid.of_model(row), measure)
+    mean, std = measured_over_seeds(grid.of_model(row), measure)
     return plus_minus(mean[level - 1], std[level - 1], 3) if level <= len(mean) else NONE
 
 
@@ -165,7 +165,7 @@ def _level_table(
     columns: list[list[str]] = []
     models = grid.models
     for name, measure in measures.items():
-        cells = [_cells(over_seeds(grid.of_model(model), measure), name, digits) for model in models]
+        cells = [_cells(measured_over_seeds(grid.of_model(model), measure), name, digits) for model in models]
         by_level = list(zip_longest(*cells, fillvalue=NONE))
         for level in range(1 + skip.get(name, 0), len(by_level) + 1):
             headers.append(name.format(prefix_name(level) if name == "P_{}" else level))
@@ -183,7 +183,7 @@ def _compared(grid: Grid, first: str, second: str) -> str:
     """One question of the suite, on where the two models lose the target."""
 
     def at(measure: Callable[[pd.DataFrame], Levels], level: int, digits: int) -> str:
-        means = [over_seeds(grid.of_model(model), of_trace(measure))[0] for model in (first, second)]
+        means = [measured_over_seeds(grid.of_model(model), of_trace(measure))[0] for model in (first, second)]
         return " against ".join(number(mean[level] if level < len(mean) else None, digits) for mean in means)
 
     text = f"**{first} against {second}**: the best ID begins with the target's first code for a share of "
@@ -194,7 +194,7 @@ def _compared(grid: Grid, first: str, second: str) -> str:
 
 def _gate_sentences(grid: Grid) -> list[str]:
     """How the gate goes with what was retrieved, of every model where that is defined; tested as one family."""
-    seeds = {model: over_seeds(grid.of_model(model), gate_correlation)[0] for model in grid.models}
+    seeds = {model: measured_over_seeds(grid.of_model(model), gate_correlation)[0] for model in grid.models}
     known = {model: float(means[0]) for model, means in seeds.items() if len(means)}
     sizes = {model: min(_with_events(grid.of_model(model))) for model in known}
     # Without any relation Spearman's coefficient has a standard deviation of 1 / sqrt(n - 1).

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis import diagnostics
+from bench.analysis.columns import PART_METRICS, RANKING_METRICS
 from bench.analysis.diagnostics import CodebookLevel
 from bench.analysis.families import all_pairs
 from bench.analysis.fitness import UNFIT, UNFIT_MARK, floor_of, unfit_rows
 from bench.analysis.grid import Grid
-from bench.analysis.leaderboard import METRICS, PART_METRICS, best_possible, by_slice, hits_beyond_sid_level
+from bench.analysis.leaderboard import best_possible, by_slice, hits_beyond_sid_level
 from bench.analysis.pairs import best_baseline, verdicts
 from bench.conventions import PRIMARY_METRIC, PRIMARY_NAME
 from bench.evaluation.slices import (
@@ -31,7 +32,7 @@ from bench.number_text import NONE, number, percent, plus_minus
 from bench.reporting.markdown import code, foreign, marked, table
 from bench.reporting.metric_names import column
 
-SHOWN = (PRIMARY_METRIC, *(metric for metric in METRICS if metric != PRIMARY_METRIC))
+SHOWN = (PRIMARY_METRIC, *(metric for metric in RANKING_METRICS if metric != PRIMARY_METRIC))
 """The metrics in the order of the columns, the primary one first."""
 
 MARKS = {1: " ▲", -1: " ▼"}
@@ -54,7 +55,7 @@ def main_table(wide: pd.DataFrame, grid: Grid, compared: pd.DataFrame) -> str:
     extra = {"Runs": [_status(row) for row in wide.to_dict("records")]}
     if unfit_rows(wide):
         extra["Warning"] = [f"{UNFIT_MARK.strip()} {UNFIT}" if text else "" for text in wide["warning"]]
-    baseline = best_baseline(grid, wide)
+    baseline = best_baseline(wide)
     found = verdicts(compared, baseline) if baseline else {}
     marks = [MARKS.get(found.get(str(model), 0), "") for model in wide["model"]]
     parts = [_score_table(wide, extra, names, {f"item.overall.{PRIMARY_METRIC}": marks})]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.analysis.decoding import over_seeds, training_accuracy
+from bench.analysis.decoding import measured_over_seeds, training_accuracy
 from bench.analysis.diagnostics import malformed
 from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import leaderboard, tidy_metrics
@@ -82,6 +82,6 @@ def test_seeds_that_differ_in_their_levels_are_read(full_grid: Grid) -> None:
     results = full_grid.of_model("glass")
     accuracies = [[[0.5] * (2 + number)] * len(result.curve) for number, result in enumerate(results)]
     spoilt = [odd(result, training_accuracy=noted) for result, noted in zip(results, accuracies, strict=True)]
-    mean, _ = over_seeds(spoilt, training_accuracy)
+    mean, _ = measured_over_seeds(spoilt, training_accuracy)
     assert mean[:2].tolist() == [0.5, 0.5]
     assert pd.isna(mean[2:]).all()

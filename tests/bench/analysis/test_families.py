@@ -12,10 +12,10 @@ import pytest
 from enriched import enriched
 from small_suites import grid_of, suite_of
 
+from bench.analysis.columns import SCHEMA
 from bench.analysis.dataset_tables import DatasetTables, write_tables
 from bench.analysis.families import all_pairs, both, in_words, of_questions
 from bench.analysis.grid import Grid
-from bench.analysis.leaderboard import SCHEMA, leaderboard, tidy_metrics
 from bench.analysis.significance import holm
 from bench.number_text import p_cell, p_value
 from bench.reporting.summary import findings, overview, shared_question
@@ -124,7 +124,7 @@ def test_two_rows_have_one_p_value_wherever_they_are_compared(full_grid: Grid, t
 
 def test_the_summary_tells_why_a_question_and_the_table_of_pairs_differ(full_grid: Grid) -> None:
     """The same difference: significant as one of two questions, not as one of 55 pairs."""
-    found = DatasetTables.of(full_grid, leaderboard(tidy_metrics(full_grid)))
+    found = DatasetTables.of(full_grid)
     tests = [
         dataclasses.replace(test, p_holm=0.012, test=dataclasses.replace(test.test, p_value=0.0035))
         if test.part == "overall"
@@ -132,7 +132,9 @@ def test_the_summary_tells_why_a_question_and_the_table_of_pairs_differ(full_gri
         for test in found.tests
     ]
     pairs = found.compared.assign(p_value=0.0035, p_holm=0.1015)
-    sentence = findings(full_grid, dataclasses.replace(found, tests=tests, compared=pairs))[0]
+    sentence = findings(
+        full_grid, dataclasses.replace(found, tests=tests, frames=dataclasses.replace(found.frames, pairs=pairs))
+    )[0]
     assert (
         "p = 0.004; 0.012 with Holm's correction over both questions of the suite): glass is significantly" in sentence
     )
@@ -140,7 +142,8 @@ def test_the_summary_tells_why_a_question_and_the_table_of_pairs_differ(full_gri
         "picked these two from the table it is not significant: p = 0.102 with Holm's correction over all 55 pairs"
         in (sentence)
     )
-    agreed = dataclasses.replace(found, tests=tests, compared=pairs.assign(p_holm=0.02))
+    others = dataclasses.replace(found.frames, pairs=pairs.assign(p_holm=0.02))
+    agreed = dataclasses.replace(found, tests=tests, frames=others)
     assert "picked" not in findings(full_grid, agreed)[0]
 
 

@@ -13,7 +13,6 @@ from small_suites import N_ITEMS, grid_of, plan, suite_of
 from bench.analysis.dataset_tables import DatasetTables, write_tables
 from bench.analysis.fitness import UNFIT
 from bench.analysis.grid import Grid, role_of
-from bench.analysis.leaderboard import leaderboard, tidy_metrics
 from bench.analysis.significance import holm
 from bench.reporting.figures import style
 from bench.reporting.report import write_report
@@ -26,12 +25,12 @@ RANKS = {"popularity": FLOOR, "tiger": GOOD, "hstu": GOOD, "hstu-wide": GOOD}
 
 
 def tables(grid: Grid) -> DatasetTables:
-    return DatasetTables.of(grid, leaderboard(tidy_metrics(grid)))
+    return DatasetTables.of(grid)
 
 
 def warned(grid: Grid) -> dict[str, str]:
     wide = tables(grid).wide
-    return {row["model"]: row["warning"] for row in wide.to_dict("records") if row["warning"]}
+    return {row["row"]: row["warning"] for row in wide.to_dict("records") if row["warning"]}
 
 
 def grid_with(ranks: dict[str, np.ndarray] | None = None, floor: str | None = "popularity", **changes: object) -> Grid:
@@ -101,9 +100,15 @@ def test_results_from_before_roles_tell_them_by_what_they_left() -> None:
     (result, *_) = grid_with().results
     old = dataclasses.replace(result, diagnostics={}, parameters=0)
     assert role_of(old) == "reference"
-    assert role_of(dataclasses.replace(old, parameters=5)) == "contestant"
     assert role_of(dataclasses.replace(old, diagnostics={"exact": {"ndcg@10": 0.5}})) == "oracle"
-    assert role_of(dataclasses.replace(old, diagnostics={"role": "contestant"})) == "contestant"
+    for label, role in (("hstu", "baseline"), ("glass", "contestant")):
+        spec = old.spec.model_copy(update={"model": label})
+        for told in (
+            {"parameters": 5},
+            {"diagnostics": {"role": "contestant"}},
+            {"parameters": 5, "diagnostics": {"role": 3}},
+        ):
+            assert role_of(dataclasses.replace(old, spec=spec, **told)) == role
 
 
 def test_without_a_floor_only_lists_are_judged_and_the_table_says_so(tmp_path: Path) -> None:
@@ -141,7 +146,7 @@ def test_where_coverage_was_not_stored_it_is_not_judged() -> None:
 
 def test_the_warning_stands_in_the_leaderboard_file(tmp_path: Path) -> None:
     write_tables(grid_with({"hstu": POOR}), tmp_path)
-    wide = pd.read_csv(tmp_path / "small" / "d" / "leaderboard.csv").set_index("model")
+    wide = pd.read_csv(tmp_path / "small" / "d" / "leaderboard.csv").set_index("row")
     assert wide["warning"].notna().to_dict() == {"tiger": False, "hstu-wide": False, "popularity": False, "hstu": True}
     assert wide.loc["hstu", "warning"].startswith(
         "under-trained or unfit, not evidence: its NDCG@10 is significantly below"

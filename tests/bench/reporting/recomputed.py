@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.analysis.leaderboard import METRICS
+from bench.analysis.columns import RANKING_METRICS as METRICS
 from bench.number_text import number, p_cell, percent, plus_minus
 from bench.reporting.metric_names import column as heading
 
@@ -79,7 +79,7 @@ class Files:
         return self.frames[name]
 
     def values(self, model: str, metric: str, part: str = "overall", level: str = "item") -> pd.Series:
-        return where(self.read("metrics"), model=model, metric=metric, slice=part, level=level)["value"]
+        return where(self.read("metrics"), row=model, metric=metric, slice=part, level=level)["value"]
 
     def cell(self, model: str, metric: str, part: str = "overall", level: str = "item", digits: int = 4) -> str:
         return over_seeds(self.values(model, metric, part, level), digits)
@@ -90,23 +90,23 @@ class Files:
     def complete(self) -> list[str]:
         """Rows with a complete run, best first."""
         wide = self.read("leaderboard")
-        return wide.loc[wide["complete"] > 0, "model"].tolist()
+        return wide.loc[wide["complete"] > 0, "row"].tolist()
 
     def decoding(self, model: str, metric: str, part: str = "overall") -> pd.DataFrame:
-        return where(self.read("decoding"), model=model, metric=metric, part=part)
+        return where(self.read("decoding"), row=model, metric=metric, part=part)
 
     def traced(self) -> list[str]:
-        return self.read("decoding")["model"].drop_duplicates().tolist()
+        return self.read("decoding")["row"].drop_duplicates().tolist()
 
     def levels(self, model: str, metric: str) -> list[int]:
-        parts = where(self.read("decoding"), model=model, metric=metric)["part"].drop_duplicates()
+        parts = where(self.read("decoding"), row=model, metric=metric)["part"].drop_duplicates()
         return [int(part.removeprefix("level:")) for part in parts if part.startswith("level:")]
 
 
 def unfit(files: Files) -> set[str]:
     """The rows with a warning."""
     wide = files.read("leaderboard")
-    return set(wide.loc[wide["warning"].notna(), "model"])
+    return set(wide.loc[wide["warning"].notna(), "row"])
 
 
 def over_seeds(values: pd.Series, digits: int) -> str:
@@ -121,7 +121,7 @@ def where(frame: pd.DataFrame, **wanted: str) -> pd.DataFrame:
 
 def main(files: Files, table: Table) -> Cells:
     cells = {}
-    for model, runs in where(files.read("metrics"), metric="complete").groupby("model"):
+    for model, runs in where(files.read("metrics"), metric="complete").groupby("row"):
         counts = runs["status"].value_counts()
         others = ", ".join(f"{counts[s]} {s}" for s in ("failed", "skipped", "pending") if s in counts)
         complete = counts.get("complete", 0)
@@ -133,7 +133,7 @@ def main(files: Files, table: Table) -> Cells:
 
 
 def best_possible(files: Files, table: Table) -> Cells:
-    known = where(files.read("metrics"), metric="best-possible-ndcg@10")["model"].unique()
+    known = where(files.read("metrics"), metric="best-possible-ndcg@10")["row"].unique()
     return {(m, heading(x)): number(files.mean(m, f"best-possible-{x}")) for m in known for x in METRICS}
 
 
@@ -219,7 +219,7 @@ def comparison(files: Files, table: Table) -> Cells:
 
 def levels(files: Files, table: Table) -> Cells:
     metrics = files.read("metrics")
-    models = [model for model in files.complete() if model in set(metrics.loc[metrics["level"] == "sid", "model"])]
+    models = [model for model in files.complete() if model in set(metrics.loc[metrics["level"] == "sid", "row"])]
     cells = {}
     for model in models:
         for metric in ("recall@10", "ndcg@10"):
@@ -276,7 +276,7 @@ def sid_health(files: Files, table: Table) -> Cells:
     codes = files.read("metrics")
     codes = codes[codes["slice"].str.startswith("code:")]
     alike: dict[tuple[tuple[str, str, float], ...], list[str]] = {}
-    for (model, _), values in codes.groupby(["model", "seed"], sort=False):
+    for (model, _), values in codes.groupby(["row", "seed"], sort=False):
         models = alike.setdefault(tuple(values[["slice", "metric", "value"]].itertuples(index=False, name=None)), [])
         if model not in models:
             models.append(str(model))
@@ -312,7 +312,7 @@ def published(files: Files, table: Table) -> Cells:
         if row["level"] == "item"
         for column, cell in {
             "Published": number(row["published"]),
-            "Measured": files.cell(row["model"], row["metric"]),
+            "Measured": files.cell(row["row"], row["metric"]),
             "Difference": f"{files.values(row['model'], row['metric']).mean() / row['published'] - 1:+.1%}",
             "Tolerance": f"{row['tolerance']:.0%}",
             "Verdict": row["verdict"],
@@ -324,7 +324,7 @@ def unfinished(files: Files, table: Table) -> Cells:
     runs = where(files.read("metrics"), metric="complete")
     runs = runs[runs["status"] != "complete"]
     cells = {}
-    for (model, status, reason), seeds in runs.groupby(["model", "status", "reason"], dropna=False):
+    for (model, status, reason), seeds in runs.groupby(["row", "status", "reason"], dropna=False):
         row = f"{files.folder.name} {model}"
         cells[row, "Seeds"] = ", ".join(map(str, seeds["seed"]))
         cells[row, "Status"] = status
@@ -339,7 +339,7 @@ def overview(every: dict[str, Files], table: Table) -> Cells:
         tests = where(files.read("tests"), kind="question", title=f"{first} against {second}")
         overall = where(tests, partition="overall").to_dict("records")[0]
         far = where(tests, partition="reach", part="far").to_dict("records")[0]
-        wide = files.read("leaderboard").set_index("model")
+        wide = files.read("leaderboard").set_index("row")
         cells[dataset, first], cells[dataset, second] = number(overall["first_mean"]), number(overall["second_mean"])
         cells[dataset, "Difference"] = f"{overall['difference']:+.4f}"
         cells[dataset, "95 % interval"] = _interval(overall)
@@ -354,7 +354,7 @@ def overview(every: dict[str, Files], table: Table) -> Cells:
 
 def ranks(every: dict[str, Files], table: Table) -> Cells:
     scores = pd.DataFrame(
-        {d: files.read("leaderboard").set_index("model")["item.overall.ndcg@10.mean"] for d, files in every.items()}
+        {d: files.read("leaderboard").set_index("row")["item.overall.ndcg@10.mean"] for d, files in every.items()}
     ).dropna()
     places = scores.rank(ascending=False)
     cells = {(m, dataset): f"{places.loc[m, dataset]:g}" for m in places.index for dataset in every}

@@ -44,7 +44,7 @@ def wrong_first(files: Files, table: Table) -> Cells:
 
 def retrieval(files: Files, table: Table) -> Cells:
     cells = {}
-    for model in where(files.read("decoding"), metric="nothing-retrieved")["model"].unique():
+    for model in where(files.read("decoding"), metric="nothing-retrieved")["row"].unique():
         median, gate = (files.decoding(model, metric) for metric in ("median-retrieved", "gate"))
         cells[model, "Nothing found"] = percent(files.decoding(model, "nothing-retrieved")["value"].mean())
         cells[model, "Median events, where any"] = number(median["value"].mean(), 1)
@@ -64,9 +64,9 @@ def papers(files: Files, table: Table) -> Cells:
     }
     readings["crp"] = "rank-progression", "conditional-rank"
     cells = {}
-    traced = files.read("decoding")["model"].unique()
+    traced = files.read("decoding")["row"].unique()
     figures = [
-        row for row in where(files.read("published"), level="decoding").to_dict("records") if row["model"] in traced
+        row for row in where(files.read("published"), level="decoding").to_dict("records") if row["row"] in traced
     ]
     for row, figure in zip(table.rows, figures, strict=True):
         kind, _, level = figure["metric"].partition("@")
@@ -74,9 +74,9 @@ def papers(files: Files, table: Table) -> Cells:
         value = f"{figure['published']:g}" if level else ("rises" if figure["published"] > 0 else "falls")
         cells[" ".join(row[:4]), "Paper"] = value
         for column, metric in zip(("Measured here", "Other reading"), readings[kind], strict=True):
-            found = files.decoding(figure["model"], metric, part)["value"]
+            found = files.decoding(figure["row"], metric, part)["value"]
             cells[" ".join(row[:4]), column] = over_seeds(found, 3) if len(found) else "-"
-        assert row[3] == figure["model"]
+        assert row[3] == figure["row"]
     return cells
 
 

@@ -62,7 +62,7 @@ class Checked:
     def __init__(self, folder: Path) -> None:
         self.pairs = pd.read_csv(folder / "pairs.csv").to_dict("records")
         self.tests = pd.read_csv(folder / "tests.csv")
-        self.warned = set(pd.read_csv(folder / "leaderboard.csv").query("warning.notna()")["model"])
+        self.warned = set(pd.read_csv(folder / "leaderboard.csv").query("warning.notna()")["row"])
 
     def of_tests(self, first: str, second: str, **wanted: str) -> dict[str, float]:
         rows = self.tests

@@ -12,6 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 from traces import N_QUERIES, PAPER, TRACED, make_trace, with_trace
 
+from bench.analysis.dataset_tables import DatasetTables
 from bench.analysis.decoding import decoding_of, traced, training_accuracy
 from bench.analysis.grid import Grid
 from bench.evaluation.decoding import conditional_rank, rank_progression
@@ -154,13 +155,13 @@ def words_in(figure: Figure | None) -> str:
 
 
 def test_every_figure_names_its_models_data_and_seeds(grid: Grid) -> None:
-    looks = style.model_styles(grid.models)
+    looks, frames = style.model_styles(grid.models), DatasetTables.of(grid).frames
     drawn = {
-        "prefixes": (decoding_figures.prefixes(grid), TRACED),
-        "ranks": (decoding_figures.ranks(grid), TRACED),
-        "first code": (decoding_figures.first_code(grid), TRACED),
-        "gate": (decoding_figures.gate(grid, looks), TRACED[1:]),
-        "retrieved": (decoding_figures.retrieved(grid), TRACED[1:]),
+        "prefixes": (decoding_figures.prefixes(frames), TRACED),
+        "ranks": (decoding_figures.ranks(frames), TRACED),
+        "first code": (decoding_figures.first_code(frames), TRACED),
+        "gate": (decoding_figures.gate(frames, looks), TRACED[1:]),
+        "retrieved": (decoding_figures.retrieved(frames), TRACED[1:]),
     }
     for figure, models in drawn.values():
         words = words_in(figure)
@@ -171,7 +172,7 @@ def test_every_figure_names_its_models_data_and_seeds(grid: Grid) -> None:
 
 
 def test_the_gate_has_a_point_per_bin_with_its_queries(grid: Grid) -> None:
-    figure = decoding_figures.gate(grid, style.model_styles(grid.models))
+    figure = decoding_figures.gate(DatasetTables.of(grid).frames, style.model_styles(grid.models))
     assert figure is not None
     traces = [decoding_of(result) for result in grid.of_model("glass")]
     single = np.mean([(trace["retrieved"] == 1).sum() for trace in traces])
@@ -186,7 +187,7 @@ def test_models_that_retrieve_alike_share_a_histogram(grid: Grid) -> None:
         for run in grid.runs
         if run.result is not None and run.spec.label.startswith("glass")
     ]
-    figure = decoding_figures.retrieved(Grid(grid.suite, tuple(alike)))
+    figure = decoding_figures.retrieved(DatasetTables.of(Grid(grid.suite, tuple(alike))).frames)
     assert figure is not None
     visible = [axes for axes in figure.axes if axes.get_visible()]
     assert [axes.get_title(loc="left") for axes in visible] == ["glass and glass-no-sid-tier"]
@@ -195,8 +196,9 @@ def test_models_that_retrieve_alike_share_a_histogram(grid: Grid) -> None:
 
 def test_models_without_retrieval_have_no_gate_to_draw(grid: Grid) -> None:
     tiger = Grid(grid.suite, tuple(run for run in grid.runs if run.spec.label == "tiger"))
-    assert decoding_figures.gate(tiger, style.model_styles(tiger.models)) is None
-    assert decoding_figures.retrieved(tiger) is None
+    frames = DatasetTables.of(tiger).frames
+    assert decoding_figures.gate(frames, style.model_styles(tiger.models)) is None
+    assert decoding_figures.retrieved(frames) is None
     assert decoding.retrieval_table(tiger) is None
 
 

@@ -18,8 +18,9 @@ from matplotlib.figure import Figure
 from test_html import Elements
 
 from bench.analysis.csv_files import write_csv
+from bench.analysis.dataset_tables import write_tables
 from bench.analysis.grid import Grid
-from bench.analysis.leaderboard import leaderboard, tidy_metrics, write_leaderboards
+from bench.analysis.leaderboard import leaderboard, tidy_metrics
 from bench.export.latex import escape as latex
 from bench.plain_text import printable
 from bench.reporting.figures.style import headline
@@ -78,13 +79,13 @@ def test_numbers_stay_numbers_and_blanks_blank(tmp_path: Path) -> None:
 
 
 def test_leaderboards_of_ordinary_runs_are_the_same_bytes_and_read_back(full_grid: Grid, tmp_path: Path) -> None:
-    wide = write_leaderboards(full_grid, tmp_path)["ml-100k"]
+    wide = write_tables(full_grid, tmp_path)["ml-100k"].frames.leaderboard
     folder = tmp_path / "made-up" / "ml-100k"
     tidy = tidy_metrics(full_grid)
     assert (folder / "metrics.csv").read_text() == tidy.to_csv(index=False)
     assert (folder / "leaderboard.csv").read_text() == wide.to_csv(index=False, float_format="%.10g")
     again = leaderboard(pd.read_csv(folder / "metrics.csv"))
-    assert again["model"].tolist() == wide["model"].tolist()
+    assert again["row"].tolist() == wide["row"].tolist()
     np.testing.assert_allclose(again["item.overall.ndcg@10.mean"], wide["item.overall.ndcg@10.mean"])
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.analysis.columns import LEADERBOARD
+from bench.analysis.dataset_tables import DatasetTables
 from bench.analysis.grid import Grid
-from bench.analysis.leaderboard import LEADERBOARD_COLUMNS, leaderboard, tidy_metrics
+from bench.analysis.leaderboard import leaderboard, tidy_metrics
 from bench.analysis.questions import question_tests
 from bench.evaluation.evaluator import K_MAX
 from bench.evaluation.metrics import compute
@@ -58,12 +60,12 @@ def test_the_table_tells_the_parts_and_their_values(grid: Grid) -> None:
 
 def test_a_cut_that_tells_no_queries_apart_has_no_table_and_no_figure(grid: Grid) -> None:
     assert reach_table(grid, "category") is None
-    assert quality.reach(grid, style.model_styles(grid.models), "category") is None
+    assert quality.reach(DatasetTables.of(grid).frames, style.model_styles(grid.models), "category") is None
 
 
 def test_the_figure_has_a_panel_a_part_with_every_model(grid: Grid) -> None:
     style.use_style()
-    figure = quality.reach(grid, style.model_styles(grid.models), "item")
+    figure = quality.reach(DatasetTables.of(grid).frames, style.model_styles(grid.models), "item")
     assert figure is not None
     assert [axes.get_title(loc="left") for axes in figure.axes] == [
         "last 50 events (n = 300)",
@@ -85,13 +87,13 @@ def test_the_tidy_table_has_the_parts_and_the_wide_one_does_not(grid: Grid, full
     tidy = tidy_metrics(grid)
     found = tidy[tidy["slice"].str.startswith("reach:")]
     assert set(found["slice"]) == {"reach:recent", "reach:far", "reach:never"}
-    assert set(found[found["model"] == "sasrec-ce"]["level"]) == {"item"}
+    assert set(found[found["row"] == "sasrec-ce"]["level"]) == {"item"}
     result = grid.of_model("tiger")[0]
     assert result.queries is not None
-    value = found.query("model == 'tiger' and seed == 0 and level == 'sid' and slice == 'reach:far'")
+    value = found.query("row == 'tiger' and seed == 0 and level == 'sid' and slice == 'reach:far'")
     expected = result.queries["sid_rank"][300:600].between(1, 20).mean()
     assert value.set_index("metric")["value"]["recall@20"] == pytest.approx(expected)
-    assert list(leaderboard(tidy).columns) == list(LEADERBOARD_COLUMNS)
+    assert list(leaderboard(tidy).columns) == LEADERBOARD.names
     assert not tidy_metrics(full_grid)["slice"].str.contains("reach").any()
 
 

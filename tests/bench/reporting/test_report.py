@@ -34,7 +34,7 @@ def page(
 
 
 def said(grid: Grid) -> str:
-    return "\n".join(findings(grid, DatasetTables.of(grid, leaderboard(tidy_metrics(grid)))))
+    return "\n".join(findings(grid, DatasetTables.of(grid)))
 
 
 def with_ranks(result: RunResult, ranks: np.ndarray) -> RunResult:

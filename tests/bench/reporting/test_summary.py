@@ -12,7 +12,6 @@ import pytest
 
 from bench.analysis.dataset_tables import DatasetTables, write_tables
 from bench.analysis.grid import Grid
-from bench.analysis.leaderboard import leaderboard, tidy_metrics
 from bench.reporting.report import write_report
 from bench.reporting.summary import MEAN, findings, overview
 from bench.spec import RunResult, RunSpec, Suite
@@ -45,7 +44,7 @@ def far_only(result: RunResult) -> np.ndarray:
 
 def said(grid: Grid, results: Sequence[RunResult]) -> list[str]:
     changed = Grid.of(grid.suite, [run.spec for run in grid.runs], results)
-    return findings(changed, DatasetTables.of(changed, leaderboard(tidy_metrics(changed))))
+    return findings(changed, DatasetTables.of(changed))
 
 
 def test_the_first_question_comes_first_with_whom_and_cost(full_grid: Grid) -> None:
@@ -129,10 +128,12 @@ def test_cost_is_told_in_seconds_and_as_a_ratio(full_grid: Grid) -> None:
 
 
 def test_models_that_the_figures_picked_are_tested_with_the_correction_over_all_pairs(full_grid: Grid) -> None:
-    found = DatasetTables.of(full_grid, leaderboard(tidy_metrics(full_grid)))
+    found = DatasetTables.of(full_grid)
     for p_value, p_holm, verdict in ((0.01, 0.2, "no significant difference"), (0.01, 0.04, "significant")):
         changed = found.compared.assign(p_value=p_value, p_holm=p_holm)
-        sentences = findings(full_grid, dataclasses.replace(found, compared=changed))
+        sentences = findings(
+            full_grid, dataclasses.replace(found, frames=dataclasses.replace(found.frames, pairs=changed))
+        )
         for start in ("** has the highest mean", "With semantic IDs"):
             (sentence,) = [sentence for sentence in sentences if start in sentence]
             assert verdict in sentence
@@ -142,7 +143,7 @@ def test_models_that_the_figures_picked_are_tested_with_the_correction_over_all_
 
 
 def test_what_stays_below_the_floor_is_said_to_be_so_by_a_test(full_grid: Grid) -> None:
-    found = DatasetTables.of(full_grid, leaderboard(tidy_metrics(full_grid)))
+    found = DatasetTables.of(full_grid)
     for p_holm, words in ((0.2, "lower, not significantly: "), (0.01, "lower: ")):
         changed = dataclasses.replace(found, floor=[dataclasses.replace(test, p_holm=p_holm) for test in found.floor])
         (sentence,) = [said for said in findings(full_grid, changed) if said.startswith("**Below popularity**")]

@@ -13,11 +13,13 @@ import pytest
 from drawn_files import is_drawn
 
 from bench.analysis.comparisons import Answer, answers
+from bench.analysis.dataset_tables import DatasetTables
 from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import leaderboard, tidy_metrics
 from bench.analysis.pairs import pair_tests
 from bench.analysis.significance import compare, holm
-from bench.reporting.figures import quality, style
+from bench.reporting.figures import style
+from bench.reporting.figures.comparison import comparison
 from bench.reporting.report import write_report
 from bench.reporting.tables.comparisons import HOW_TO_READ, comparison_table, findings, sentence
 from bench.spec import Comparison, RunResult, RunSpec, Suite
@@ -153,7 +155,7 @@ def test_without_the_full_model_there_is_a_table_and_no_claim(full_grid: Grid) -
     assert answer.reference is None
     assert sentence(answer) == "glass has no complete run yet, so nothing could be tested."
     assert [row[4:7] for row in cells(comparison_table(answer))[1:]] == [["-"] * 3] * 2
-    figure = quality.comparison(answer, grid, style.model_styles(grid.models))
+    figure = comparison(DatasetTables.of(grid).frames, PARTS.title, style.model_styles(grid.models))
     assert not any("line and band" in text.get_text() for text in figure.texts)
 
 
@@ -184,10 +186,10 @@ def test_the_figure_marks_what_is_significant(full_grid: Grid, cost: bool) -> No
     style.use_style()
     grid = asking(full_grid, PARTS.model_copy(update={"cost": cost}))
     answer = only(grid)
-    worse = dataclasses.replace(answer.rows[0], p_holm=0.01)
-    like = dataclasses.replace(answer.rows[1], p_holm=0.4)
-    answer = dataclasses.replace(answer, rows=(worse, like, answer.rows[2]))
-    figure = quality.comparison(answer, grid, style.model_styles(grid.models))
+    frames = DatasetTables.of(grid).frames
+    changed = frames.comparisons.assign(p_holm=[0.01, 0.4, np.nan])
+    looks = style.model_styles(grid.models)
+    figure = comparison(dataclasses.replace(frames, comparisons=changed), PARTS.title, looks)
     assert len(figure.axes) == (3 if cost else 1)
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == LABELS
     (notes,) = figure.axes[0].child_axes

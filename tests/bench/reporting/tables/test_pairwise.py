@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.analysis.dataset_tables import write_tables
+from bench.analysis.columns import PAIRS
+from bench.analysis.dataset_tables import DatasetTables, write_tables
 from bench.analysis.grid import Grid
-from bench.analysis.leaderboard import leaderboard, tidy_metrics
+from bench.analysis.leaderboard import MEAN, leaderboard, tidy_metrics
 from bench.analysis.pairs import (
-    MEAN,
-    PAIR_COLUMNS,
     average_ranks,
     best_baseline,
     critical_difference,
@@ -33,7 +32,7 @@ from bench.spec import RunResult, RunSpec, Suite
 
 @pytest.fixture(scope="module")
 def wide(full_grid: Grid) -> pd.DataFrame:
-    return leaderboard(tidy_metrics(full_grid))
+    return leaderboard(tidy_metrics(full_grid)).assign(model=lambda wide: wide["row"])
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +47,14 @@ def table_of(*rows: tuple[str, str, float, float]) -> pd.DataFrame:
 
 
 def scores(**means: float) -> pd.DataFrame:
-    return pd.DataFrame({"model": list(means), MEAN: list(means.values())})
+    return pd.DataFrame({"row": list(means), MEAN: list(means.values())})
 
 
 def test_every_two_models_are_compared_and_corrected_together(
     compared: pd.DataFrame, full_grid: Grid, wide: pd.DataFrame
 ) -> None:
     n_models = len(full_grid.models)
-    assert list(compared.columns) == list(PAIR_COLUMNS)
+    assert list(compared.columns) == PAIRS.names
     assert len(compared) == n_models * (n_models - 1) // 2
     np.testing.assert_allclose(compared["p_holm"], holm(compared["p_value"].tolist()))
     assert compared["first"].iloc[0] == wide["model"].iloc[0]
@@ -102,7 +101,7 @@ def test_the_matrix_by_hand() -> None:
 def test_the_main_table_marks_what_differs_from_the_best_baseline(
     full_grid: Grid, wide: pd.DataFrame, compared: pd.DataFrame
 ) -> None:
-    baseline = best_baseline(full_grid, wide)
+    baseline = best_baseline(wide)
     assert baseline == "tiger"  # glass, ahead of it in this made-up world, is no baseline
     text = main_table(wide, full_grid, compared.assign(p_holm=1.0))
     assert "▲ ▼ NDCG@10 is significantly above or below that of tiger, the best baseline" in text
@@ -117,8 +116,8 @@ def test_without_a_baseline_nothing_is_marked(full_grid: Grid) -> None:
     grid = Grid.of(
         full_grid.suite, [run.spec for run in full_grid.runs if run.spec.model == "glass"], full_grid.results
     )
-    wide = leaderboard(tidy_metrics(grid))
-    assert best_baseline(grid, wide) is None
+    wide = DatasetTables.of(grid).wide
+    assert best_baseline(wide) is None
     assert "▲" not in main_table(wide, grid, pairs(grid, wide))
 
 
@@ -127,7 +126,7 @@ def test_ranks_are_averaged_over_the_data_sets_of_all_models() -> None:
     ranks = average_ranks(tables)
     assert ranks is not None
     assert ranks.to_dict("list") == {
-        "model": ["a", "c", "b"],
+        "row": ["a", "c", "b"],
         "rank": [1.75, 2.0, 2.25],
         "x": [1.0, 3.0, 2.0],
         "y": [2.5, 1.0, 2.5],
@@ -151,24 +150,25 @@ def test_bars_join_the_widest_runs_of_models_within_the_gap() -> None:
 def test_the_ranks_say_when_they_cannot_tell_anything() -> None:
     ranks = average_ranks({"x": scores(a=0.3, b=0.2, c=0.1), "y": scores(a=0.2, b=0.1, c=0.3)})
     assert ranks is not None
-    assert "can't be told apart" in pairwise.ranks_table(ranks)
+    assert "can't be told apart" in pairwise.ranks_table(ranks.rename(columns={"row": "model"}))
     many = average_ranks({str(n): scores(a=0.3, b=0.2, c=0.1) for n in range(20)})
     assert many is not None
-    text = pairwise.ranks_table(many)
+    text = pairwise.ranks_table(many.rename(columns={"row": "model"}))
     assert "has p < 0.001 (Friedman)" in text
     assert "can't be told apart" not in text
 
 
-def test_figures_show_every_model(compared: pd.DataFrame) -> None:
+def test_figures_show_every_model(compared: pd.DataFrame, full_grid: Grid) -> None:
     style.use_style()
-    figure = pairwise_figure(compared)
+    frames = DatasetTables.of(full_grid).frames
+    figure = pairwise_figure(frames)
     assert figure is not None
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels[0].startswith("1. ")
     assert len(labels) == 11
     stars = sum(text.get_text().endswith("*") for text in figure.axes[0].texts)
     assert stars == 2 * (compared["p_holm"] < 0.05).sum()
-    assert pairwise_figure(table_of(("a", "b", 0.1, 0.2))) is None
+    assert pairwise_figure(dataclasses.replace(frames, pairs=table_of(("a", "b", 0.1, 0.2)))) is None
     ranks = average_ranks({"x": scores(a=0.3, b=0.2, c=0.1), "y": scores(a=0.2, b=0.1, c=0.3)})
     assert ranks is not None
     named = [text.get_text() for text in ranks_figure(ranks).axes[0].texts]
@@ -181,7 +181,7 @@ def test_before_there_is_anything_to_compare(suite: Suite, planned: list[RunSpec
         wide = leaderboard(tidy_metrics(grid))
         compared = pairs(grid, wide)
         assert compared.empty
-        assert list(compared.columns) == list(PAIR_COLUMNS)
+        assert list(compared.columns) == PAIRS.names
         assert pairwise.against_best(compared) is None
         assert beats_table(compared) is None
-        assert pairwise_figure(compared) is None
+        assert pairwise_figure(DatasetTables.of(grid).frames) is None

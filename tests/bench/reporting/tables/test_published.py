@@ -11,6 +11,7 @@ import pytest
 from drawn_files import is_drawn
 from pydantic import ValidationError
 
+from bench.analysis.dataset_tables import DatasetTables
 from bench.analysis.grid import Grid
 from bench.analysis.published import Replication, replications
 from bench.reporting.figures import style
@@ -141,16 +142,27 @@ def test_a_metric_that_cannot_be_computed_spoils_nothing(full_grid: Grid) -> Non
 
 
 def test_the_figure_has_a_panel_for_each_metric_and_a_line_for_each_row(full_grid: Grid) -> None:
-    looks = style.model_styles(["tiger", "glass"])
-    found = [line((0.04, 0.05)), line((0.05,), metric="ndcg@10"), trend("glass", 0.2, 0.1), line((), "sasrec-ce")]
-    figure = published(found, full_grid, {**looks, **style.model_styles(full_grid.models)})
+    figures = {
+        "tiger": [
+            Published(metric=metric, value=0.05, tolerance=0.1, source="") for metric in ("recall@10", "ndcg@10")
+        ],
+        "glass": [Published(metric="recall@10", value=0.2, trend=True, source="")],
+        "sim": [Published(metric="hr@50", value=0.2, tolerance=0.1, source="")],
+    }
+    entries = [
+        entry.model_copy(update={"published": {"ml-100k": tuple(figures.get(entry.row, ()))}})
+        for entry in full_grid.suite.models
+    ]
+    grid = Grid(full_grid.suite.model_copy(update={"models": tuple(entries)}), full_grid.runs)
+    frames, looks = DatasetTables.of(grid).frames, style.model_styles(grid.models)
+    figure = published(frames, looks)
     assert figure is not None
     assert [axes.get_xlabel() for axes in figure.axes] == ["recall@10", "ndcg@10"]
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["tiger", "glass"]
     assert figure.axes[0].get_xlim()[1] > 0.2  # what was published is in sight
     words = [text.get_text() for text in figure.legends[0].get_texts()]
     assert {"published", "its tolerance", "published for other data or another system"} < set(words)
-    assert published([line(())], full_grid, looks) is None
+    assert published(dataclasses.replace(frames, published=frames.published.query("row == 'sim'")), looks) is None
 
 
 def test_the_report_has_table_figure_and_reasons(full_grid: Grid, tmp_path: Path) -> None:

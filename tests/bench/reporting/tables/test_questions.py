@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from enriched import enriched
 
+from bench.analysis.columns import TESTS
 from bench.analysis.grid import Grid
 from bench.analysis.questions import OVERALL, PARTITIONS, PartTest, of_question, question_tests, questions
 from bench.analysis.significance import compare, holm
-from bench.analysis.tests_csv import TEST_COLUMNS, table_of_tests
+from bench.analysis.tests_csv import table_of_tests
 from bench.reporting.tables.questions import question_table
 
 ASKED = [("glass", "tiger"), ("sim", "item-knn")]
@@ -88,4 +89,4 @@ def test_a_question_may_name_a_row_by_its_label(grid: Grid) -> None:
 def test_the_table_for_the_file_has_its_columns_with_and_without_tests(grid: Grid, tests: list[PartTest]) -> None:
     assert len(table_of_tests(grid, tests, [], [])) == len(tests)
     for frame in (table_of_tests(grid, tests, [], []), table_of_tests(grid, [], [], [])):
-        assert list(frame.columns) == list(TEST_COLUMNS)
+        assert list(frame.columns) == TESTS.names

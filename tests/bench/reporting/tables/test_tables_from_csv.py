@@ -171,7 +171,7 @@ def test_runs_without_a_result_follow_from_the_files(tables: list[Table], files:
 def test_rows_of_one_model_keep_their_labels_in_every_file(files: dict[str, Files]) -> None:
     for of_dataset in files.values():
         for name in ("metrics", "leaderboard", "decoding"):
-            assert {"tiger", "tiger-wide"} <= set(of_dataset.read(name)["model"])
+            assert {"tiger", "tiger-wide"} <= set(of_dataset.read(name)["row"])
         for name in ("pairs", "tests"):
             assert {"tiger", "tiger-wide"} <= set(of_dataset.read(name)[["first", "second"]].to_numpy().ravel())
 
@@ -181,7 +181,7 @@ def test_every_file_tells_its_schema_suite_and_data_set(folder: Path) -> None:
         found = {path.stem: pd.read_csv(path) for path in (folder / dataset).glob("*.csv")}
         assert set(found) == {"metrics", "leaderboard", "pairs", "tests", "decoding", "published"}
         for name, frame in found.items():
-            assert set(frame["schema"]) == {4}
+            assert set(frame["schema"]) == {5}
             if name != "leaderboard":
                 assert set(frame["suite"]) == {"made-up"}
                 assert set(frame["dataset"]) == {dataset}

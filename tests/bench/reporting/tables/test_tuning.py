@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from bench.analysis.grid import Grid
 from bench.analysis.trials import trials_table
@@ -81,11 +82,15 @@ def test_the_table_of_trials_has_one_row_a_trial() -> None:
     assert found["validation_ndcg@10"].isna().tolist() == [False, True, False]
 
 
+def drawn(*studies: Study) -> Figure | None:
+    return best_so_far(trials_table(studies), [study.base.label for study in studies])
+
+
 def test_the_figure_shows_the_best_so_far_of_each_model_and_skips_those_without_one() -> None:
-    figure = best_so_far([study_of(run_of("m"), 0.2, None, 0.2, 0.3), study_of(run_of("n"), None)])
+    figure = drawn(study_of(run_of("m"), 0.2, None, 0.2, 0.3), study_of(run_of("n"), None))
     assert figure is not None
     line, marks = figure.axes[0].lines
     np.testing.assert_array_equal(line.get_xdata(), [0, 1, 2, 3])
     np.testing.assert_allclose(np.asarray(line.get_ydata(), dtype=float), [0.2, 0.2, 0.2, 0.3])
     np.testing.assert_array_equal(marks.get_xdata(), [0, 3])
-    assert best_so_far([study_of(run_of("n"), None)]) is None
+    assert drawn(study_of(run_of("n"), None)) is None
