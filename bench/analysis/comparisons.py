@@ -87,13 +87,13 @@ def answers(runs: SuiteRuns, wide: pd.DataFrame, tested: Tested | None = None) -
     """
     tested = pair_tests(runs, wide) if tested is None else tested
     scores = {str(row["row"]): row for row in wide[wide["complete"] > 0].to_dict("records")}
-    found = []
+    outcomes = []
     for comparison in runs.suite.comparisons:
         labels = [label for label in comparison.rows if label in scores]
         if len(labels) >= 2:
             pending = tuple(label for label in comparison.rows if label in runs.rows and label not in scores)
-            found.append(Answer(comparison, _rows(comparison.against, labels, scores, tested), pending))
-    return found
+            outcomes.append(Answer(comparison, _rows(comparison.against, labels, scores, tested), pending))
+    return outcomes
 
 
 def _rows(

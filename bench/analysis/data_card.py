@@ -134,7 +134,7 @@ class DataCard:
             "Events": content,
             "Items": self._items(),
             "Split": parts,
-            **({"Reading": [(str(place), text) for place, text in enumerate(self.filters, 1)]} if self.filters else {}),
+            **({"Reading": [(str(step), text) for step, text in enumerate(self.filters, 1)]} if self.filters else {}),
             "Origin": origin,
         }
 
@@ -284,15 +284,15 @@ def target_gaps(queries: Queries, category: NDArray[np.int32] | None = None) -> 
             gaps[start:stop] = events_back(histories.items, histories.offsets, targets)
         else:
             known = category[targets] >= 0
-            found = events_back(category[histories.items], histories.offsets, category[targets])
-            gaps[start:stop] = np.where(known, found, 0)
+            gap = events_back(category[histories.items], histories.offsets, category[targets])
+            gaps[start:stop] = np.where(known, gap, 0)
     return gaps
 
 
 def _percentiles(values: NDArray[np.int64]) -> dict[int, int]:
     """Of the values themselves, never between two of them."""
-    found = np.percentile(values, PERCENTILES, method="lower")
-    return {share: int(value) for share, value in zip(PERCENTILES, found, strict=True)}
+    quantiles = np.percentile(values, PERCENTILES, method="lower")
+    return {share: int(value) for share, value in zip(PERCENTILES, quantiles, strict=True)}
 
 
 def _tie_share(dataset: Dataset) -> float:

@@ -51,9 +51,10 @@ class DatasetTables:
         doubts = fitness.doubts(runs, wide, floor)
         warned = fitness.with_warnings(wide, doubts)
         answers = comparisons.answers(runs, warned, tested)
-        asked = question_tests(runs, tested)
-        found = Tested(warned, pairs(runs, warned, tested), table_of_tests(runs, asked, answers, floor), answers)
-        return cls(dataset_frames(runs, metrics, found, results_dir), asked, answers, floor, doubts)
+        questions = question_tests(runs, tested)
+        tests = table_of_tests(runs, questions, answers, floor)
+        judged = Tested(warned, pairs(runs, warned, tested), tests, answers)
+        return cls(dataset_frames(runs, metrics, judged, results_dir), questions, answers, floor, doubts)
 
     @property
     def wide(self) -> pd.DataFrame:
@@ -82,6 +83,6 @@ def write_tables(runs: SuiteRuns, results_dir: Path) -> dict[str, DatasetTables]
         What was computed of each data set, by label.
     """
     tables = {dataset: DatasetTables.of(runs.on(dataset), results_dir) for dataset in runs.datasets}
-    for dataset, found in tables.items():
-        found.frames.write(results_dir / runs.suite.name / dataset)
+    for dataset, of_dataset in tables.items():
+        of_dataset.frames.write(results_dir / runs.suite.name / dataset)
     return tables

@@ -131,7 +131,7 @@ def doubts(runs: SuiteRuns, wide: pd.DataFrame, tests: Sequence[FloorTest]) -> l
         tests: Its `floor_tests`.
     """
     floor, against = floor_of(runs), {test.label: test for test in tests}
-    found = []
+    doubted = []
     for row in wide[wide["complete"] > 0].to_dict("records"):
         label, coverage = str(row["row"]), float(row["coverage@10.mean"])
         if label == floor or not _contends(runs, label):
@@ -140,10 +140,10 @@ def doubts(runs: SuiteRuns, wide: pd.DataFrame, tests: Sequence[FloorTest]) -> l
         narrow = coverage < least * (1 - 1e-9)  # equal shares, worked out in another order, must count as equal
         low = floor is not None and not (test and test.above)
         if narrow or low:
-            found.append(
+            doubted.append(
                 Doubt(label, coverage if narrow else None, least, floor if low else None, test if low else None)
             )
-    return found
+    return doubted
 
 
 def floor_of(runs: SuiteRuns) -> str | None:
@@ -151,9 +151,9 @@ def floor_of(runs: SuiteRuns) -> str | None:
     return row_named(runs, runs.suite.floor) if runs.suite.floor else None
 
 
-def with_warnings(wide: pd.DataFrame, found: Sequence[Doubt]) -> pd.DataFrame:
+def with_warnings(wide: pd.DataFrame, doubted: Sequence[Doubt]) -> pd.DataFrame:
     """The leaderboard with its column `warning` filled."""
-    texts = {doubt.label: doubt.warning for doubt in found}
+    texts = {doubt.label: doubt.warning for doubt in doubted}
     return wide.assign(warning=[texts.get(str(row), "") for row in wide["row"]])
 
 

@@ -72,8 +72,8 @@ def tidy_metrics(runs: SuiteRuns) -> pd.DataFrame:
     for run in runs.runs:
         dataset = run.spec.dataset.label
         identity = identities[dataset][run.spec.label]
-        place = (SCHEMA, runs.suite.name, dataset, *identity, run.spec.seed, run.status, run.reason)
-        rows += [(*place, *value) for value in _values(run, runs.suite.slices)]
+        head = (SCHEMA, runs.suite.name, dataset, *identity, run.spec.seed, run.status, run.reason)
+        rows += [(*head, *value) for value in _values(run, runs.suite.slices)]
     return METRICS.frame(rows)
 
 
@@ -115,7 +115,7 @@ def slices(tidy: pd.DataFrame, columns: Sequence[str] = ()) -> pd.DataFrame:
         deviation = float(np.std(values, ddof=1)) if len(values) > 1 else np.nan
         size = int(part["queries"].iloc[-1])
         rows.append((*key[:3], *names[key[3]], size, len(values), float(np.mean(values)), deviation))
-    order = {row: place for place, row in enumerate(measured["row"].unique())}
+    order = {row: position for position, row in enumerate(measured["row"].unique())}
     return SLICED.frame(sorted(rows, key=lambda row: order[row[0]]))
 
 

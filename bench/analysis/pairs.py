@@ -90,12 +90,12 @@ def best_baseline(wide: pd.DataFrame) -> str | None:
 
 def verdicts(compared: pd.DataFrame, reference: str) -> dict[str, int]:
     """Model -> 1 where it is significantly better than `reference`, -1 where worse, 0 where neither is shown."""
-    found = {}
+    signs = {}
     for row in compared.to_dict("records"):
         if reference in (row["first"], row["second"]):
             other, sign = (row["second"], -1) if row["first"] == reference else (row["first"], 1)
-            found[str(other)] = sign * int(np.sign(row["difference"])) if row["p_holm"] < ALPHA else 0
-    return found
+            signs[str(other)] = sign * int(np.sign(row["difference"])) if row["p_holm"] < ALPHA else 0
+    return signs
 
 
 def pair_of(compared: pd.DataFrame, one: str, other: str) -> dict[str, Any] | None:
@@ -139,11 +139,11 @@ def critical_difference(n_models: int, n_datasets: int) -> float:
     return float(quantile * np.sqrt(n_models * (n_models + 1) / (6 * n_datasets)))
 
 
-def indifferent(places: list[float], gap: float) -> list[tuple[int, int]]:
-    """The widest runs of ascending `places` within `gap`, as (first, last) index, without runs of one."""
+def indifferent(ranks: list[float], gap: float) -> list[tuple[int, int]]:
+    """The widest runs of ascending `ranks` within `gap`, as (first, last) index, without runs of one."""
     groups: list[tuple[int, int]] = []
-    for first, place in enumerate(places):
-        last = max(index for index, other in enumerate(places) if other - place < gap)
+    for first, rank in enumerate(ranks):
+        last = max(index for index, other in enumerate(ranks) if other - rank < gap)
         if last > first and (not groups or last > groups[-1][1]):
             groups.append((first, last))
     return groups

@@ -40,10 +40,10 @@ def _of_run(run: Run) -> tuple[object, ...]:
     spec, result = run.spec, run.result
     made: dict[str, Any] = result.environment if result else {}
     complete = result if result and result.status == "complete" else None
-    told = (str(made.get(name) or "") for name in ("commit", "device", "device_name", "threads"))
+    machine = (str(made.get(name) or "") for name in ("commit", "device", "device_name", "threads"))
     return (
         *(spec.seed, run.status, run.reason, spec.key, spec.revision, spec.data_hash),
-        *told,
+        *machine,
         versions(result) if result else "",
         str(made.get("started") or ""),
         *((complete.best_epoch, complete.validation) if complete else (None, None)),

@@ -73,13 +73,13 @@ def question_tests(runs: SuiteRuns, tested: Tested | None = None) -> list[PartTe
     known = {labels: pair_test(tested, *labels) if tested else _compare(runs, labels) for labels in questions(runs)}
     overall = {labels: test for labels, test in known.items() if test}
     corrected = holm([test.p_value for test in overall.values()])
-    asked = of_questions(len(overall))
-    found = []
+    family = of_questions(len(overall))
+    tests = []
     for (labels, test), p_holm in zip(overall.items(), corrected, strict=True):
-        found.append(PartTest(labels, OVERALL, OVERALL, test, p_holm, asked, _secondary(runs, labels)))
+        tests.append(PartTest(labels, OVERALL, OVERALL, test, p_holm, family, _secondary(runs, labels)))
         for partition, parts in _parts(runs, labels).items():
-            found += _on_parts(runs, labels, partition, parts)
-    return found
+            tests += _on_parts(runs, labels, partition, parts)
+    return tests
 
 
 def _on_parts(runs: SuiteRuns, labels: tuple[str, str], partition: str, parts: Slices) -> list[PartTest]:

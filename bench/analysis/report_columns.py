@@ -170,6 +170,18 @@ NOTES = FrameColumns(
     "notes", "What the suite says of its rows on the data set.", (*IDENTITY, text("note", "for a reader of figures"))
 )
 
+BESIDE = FrameColumns(
+    "beside",
+    "The rows of two results folders, A and B, by their CSV files; what one of them lacks is blank.",
+    (
+        text("dataset", "label of the data set"),
+        text("row", "label of the row"),
+        *(number(f"{column.name}_a", f"in A: {column.meaning}") for column in (SEEDS, MEAN, STD)),
+        *(number(f"{column.name}_b", f"in B: {column.meaning}") for column in (SEEDS, MEAN, STD)),
+        number("difference", "mean_b - mean_a; not tested"),
+    ),
+)
+
 LENGTHS = FrameColumns(
     "lengths",
     "How many users have histories of which length.",
@@ -205,7 +217,7 @@ REACH = FrameColumns(
 FRAMES = (
     *(METRICS, LEADERBOARD, PAIRS, TESTS, DECODING, PUBLISHED, TRIALS),
     *(SLICED, QUESTIONS, COMPARISONS, CURVES, SIDS, SID_HEALTH, CARD, RUNS, TUNING, FIDELITY, NOTES),
-    *(LENGTHS, ITEM_COUNTS, OVER_TIME, REACH),
+    *(BESIDE, LENGTHS, ITEM_COUNTS, OVER_TIME, REACH),
 )
 """All of them, those that are files first."""
 

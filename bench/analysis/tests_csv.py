@@ -26,30 +26,32 @@ def table_of_tests(
         answers: Its `bench.analysis.comparisons.answers`.
         floor: Its `bench.analysis.fitness.floor_tests`.
     """
-    place, untold = (SCHEMA, runs.suite.name, runs.dataset), (None, None, None)
+    head, blank = (SCHEMA, runs.suite.name, runs.dataset), (None, None, None)
     known = runs.identities()
     rows: list[tuple[object, ...]] = [
         (
-            *(*place, "question", " against ".join(asked.labels), asked.partition, asked.part),
-            *test_cells((known[asked.labels[0]], known[asked.labels[1]]), asked.test, asked.p_holm, asked.family),
-            *(SECONDARY_METRIC, *asked.secondary),
+            *(*head, "question", " against ".join(question.labels), question.partition, question.part),
+            *test_cells(
+                (known[question.labels[0]], known[question.labels[1]]), question.test, question.p_holm, question.family
+            ),
+            *(SECONDARY_METRIC, *question.secondary),
         )
-        for asked in questions
+        for question in questions
     ]
     rows += [
         (
-            *(*place, "comparison", answer.comparison.title, OVERALL, OVERALL),
+            *(*head, "comparison", answer.comparison.title, OVERALL, OVERALL),
             *test_cells((known[row.label], known[answer.comparison.against]), test, row.p_holm, answer.family),
-            *untold,
+            *blank,
         )
         for answer in answers
         for row, test in answer.tested
     ]
     rows += [
         (
-            *(*place, "floor", f"{row.label} against {row.floor}", OVERALL, OVERALL),
+            *(*head, "floor", f"{row.label} against {row.floor}", OVERALL, OVERALL),
             *test_cells((known[row.label], known[row.floor]), row.test, row.p_holm, row.family),
-            *untold,
+            *blank,
         )
         for row in floor
     ]

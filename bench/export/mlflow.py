@@ -61,8 +61,8 @@ def export_mlflow(planned: SuiteRuns, results_dir: Path, output: Path) -> list[s
 
 def _experiment(client: Any, name: str, folder: Path) -> str:
     """The id of the experiment of a suite, made where it is missing."""
-    found = client.get_experiment_by_name(name)
-    return found.experiment_id if found else client.create_experiment(name, (folder / "artifacts").as_uri())
+    known = client.get_experiment_by_name(name)
+    return known.experiment_id if known else client.create_experiment(name, (folder / "artifacts").as_uri())
 
 
 def _replace(client: Any, experiment: str, planned: SuiteRuns, run: Run, files: Path) -> None:

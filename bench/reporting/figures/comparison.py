@@ -24,8 +24,8 @@ def comparison(frames: DatasetFrames, title: str, styles: Styles) -> Figure:
         title: Of the comparison.
         styles: Of the rows.
     """
-    asked = frames.comparisons[(frames.comparisons["title"] == title) & (frames.comparisons["complete"] > 0)]
-    rows = asked.merge(frames.leaderboard.drop(columns=["model", "role", "complete"]), on="row")
+    chosen = frames.comparisons[(frames.comparisons["title"] == title) & (frames.comparisons["complete"] > 0)]
+    rows = chosen.merge(frames.leaderboard.drop(columns=["model", "role", "complete"]), on="row")
     labels, against = rows["row"].tolist(), str(rows["against"].iloc[0])
     shown = _COSTS if rows["cost"].iloc[0] else {}
     figure = figure_of(7.5 + 3.0 * len(shown), 1.3 + 0.42 * len(labels))

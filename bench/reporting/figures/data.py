@@ -38,11 +38,11 @@ def data_figure(card: DataCard, shape: DataShape) -> Figure:
         panels.append(lambda axes: _reach(axes, card, shape.reach))
     lines = -(-len(panels) // 2)
     figure = Figure(figsize=(10, 3.4 * lines), layout=ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.15))
-    places = list(figure.subplots(lines, 2, squeeze=False).flat)
-    for panel, place in zip(panels, places, strict=False):
-        panel(place)
-    for place in places[len(panels) :]:
-        place.remove()
+    positions = list(figure.subplots(lines, 2, squeeze=False).flat)
+    for panel, position in zip(panels, positions, strict=False):
+        panel(position)
+    for position in positions[len(panels) :]:
+        position.remove()
     size = f"{card.users:,} users, {card.items:,} items, {card.events:,} events"
     headline(figure, f"The data set {card.name}", f"{size}; no model is involved")
     return figure
@@ -97,15 +97,17 @@ def _over_time(axes: Axes, spans: pd.DataFrame) -> None:
 
 
 def _reach(axes: Axes, card: DataCard, reach: pd.DataFrame) -> None:
-    places, kinds = np.arange(3), reach["of"].unique().tolist()
+    positions, kinds = np.arange(3), reach["of"].unique().tolist()
     width = 0.8 / len(kinds)
     for number, kind in enumerate(kinds):
         name, color, hatch = _LOOKS[kind]
         shares = reach.loc[reach["of"] == kind, "share"].tolist()
         shift = (number - (len(kinds) - 1) / 2) * width
-        bars = axes.bar(places + shift, shares, width * 0.94, color=color, hatch=hatch, edgecolor="white", label=name)
+        bars = axes.bar(
+            positions + shift, shares, width * 0.94, color=color, hatch=hatch, edgecolor="white", label=name
+        )
         axes.bar_label(bars, [f"{share:.0%}" for share in shares], fontsize="small", padding=2)
-    axes.set_xticks(places, [f"in the last {REACH_WINDOW}\nevents", "only further\nback", "never\nbefore"])
+    axes.set_xticks(positions, [f"in the last {REACH_WINDOW}\nevents", "only further\nback", "never\nbefore"])
     axes.grid(axis="x", visible=False)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.set_ylim(0, 1.25 * reach["share"].max())

@@ -119,12 +119,12 @@ def first_code(frames: DatasetFrames) -> Figure | None:
         return None
     rows = cells["row"].unique().tolist()
     metrics = ["hit@10", *_ordered(metric for metric in cells["metric"] if metric.startswith("rank@"))]
-    places = _ordered(cells["part"])
+    positions = _ordered(cells["part"])
     lines = -(-len(metrics) // 2)
     figure = Figure(figsize=(11.5, (1.1 + 0.42 * len(rows)) * lines + 0.4), layout="constrained")
     panels = figure.subplots(lines, 2, squeeze=False, sharey=True)
     for axes, metric in zip(panels.flat, metrics, strict=False):
-        groups = {row: _groups(_of(cells, row, metric)).reindex(places) for row in rows}
+        groups = {row: _groups(_of(cells, row, metric)).reindex(positions) for row in rows}
         values = pd.DataFrame({row: group["mean"] for row, group in groups.items()}).T
         sizes = pd.DataFrame({row: group["n"] for row, group in groups.items()}).T
         _heat_map(axes, values, sizes if metric == "hit@10" else None)
@@ -175,8 +175,8 @@ def _parts(frames: DatasetFrames, metric: str | None, prefix: str) -> pd.DataFra
     wanted = frames.decoding["part"].str.startswith(prefix)
     if metric is not None:
         wanted &= frames.decoding["metric"] == metric
-    found = frames.decoding[wanted].sort_values("seed", kind="stable")
-    return found.assign(part=found["part"].str.removeprefix(prefix))
+    chosen = frames.decoding[wanted].sort_values("seed", kind="stable")
+    return chosen.assign(part=chosen["part"].str.removeprefix(prefix))
 
 
 def _of(cells: pd.DataFrame, row: str, metric: str) -> pd.DataFrame:
@@ -229,11 +229,11 @@ def _by_seed(values: pd.DataFrame) -> Sequence[NDArray[np.float64]]:
 def _levels(axes: Axes, row: int, mean: NDArray[np.float64], std: NDArray[np.float64]) -> None:
     """One model's row: the levels stand a little below each other, so that no error bar hides another."""
     shift = 0.6 / max(1, len(mean) - 1)
-    places = row - 0.3 + shift * np.arange(len(mean))
-    axes.plot(mean, places, color="#cccccc", linewidth=1, zorder=1)
-    for level, (x, place, error) in enumerate(zip(mean, places, std, strict=True), start=1):
+    positions = row - 0.3 + shift * np.arange(len(mean))
+    axes.plot(mean, positions, color="#cccccc", linewidth=1, zorder=1)
+    for level, (x, y, error) in enumerate(zip(mean, positions, std, strict=True), start=1):
         if np.isfinite(x):
-            axes.errorbar(x, place, xerr=np.nan_to_num(error), capsize=2, zorder=3, **_look(level))
+            axes.errorbar(x, y, xerr=np.nan_to_num(error), capsize=2, zorder=3, **_look(level))
 
 
 def _look(level: int) -> dict[str, Any]:

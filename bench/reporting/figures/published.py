@@ -50,8 +50,8 @@ def published(frames: DatasetFrames, styles: Styles) -> Figure | None:
                 zorder=3,
             )
         measured = lines["mean"] + lines["std"].fillna(0)
-        told = lines["published"] * (1 + lines["tolerance"].fillna(0))
-        axes.set_xlim(0, 1.05 * max(measured.max(), told.max()))
+        stated = lines["published"] * (1 + lines["tolerance"].fillna(0))
+        axes.set_xlim(0, 1.05 * max(measured.max(), stated.max()))
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.set_xlabel(metric)
         model_axis(axes, rows)

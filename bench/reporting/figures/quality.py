@@ -34,9 +34,9 @@ def quality(frames: DatasetFrames, styles: Styles) -> Figure | None:
     for y, row in enumerate(rows.to_dict("records")):
         style = styles[row["row"]]
         two = np.isfinite(row[SID_MEAN])
-        for level, place in (("item", y - _SHIFT), ("sid", y + _SHIFT)) if two else (("item", y),):
+        for level, height in (("item", y - _SHIFT), ("sid", y + _SHIFT)) if two else (("item", y),):
             mean, std = row[f"{level}.overall.{PRIMARY_METRIC}.mean"], row[f"{level}.overall.{PRIMARY_METRIC}.std"]
-            dot(axes, mean, place, std, style, filled=level == "item")
+            dot(axes, mean, height, std, style, filled=level == "item")
     model_axis(axes, rows["row"].tolist())
     axes.set_xlabel(f"{PRIMARY_NAME} on test queries (higher is better)")
     from_zero(axes)
@@ -122,13 +122,13 @@ def history_length(frames: DatasetFrames, styles: Styles) -> Figure | None:
     tops = (scores["mean"] + scores["std"].fillna(0)).where(scores["queries"] >= _FEW, scores["mean"])
     figure, panels = panel_per_row(labels)
     series = {label: scores[scores["row"] == label].set_index("part").reindex(parts) for label in labels}
-    places = np.arange(len(parts))
+    positions = np.arange(len(parts))
     for axes, label in zip(panels, labels, strict=True):
-        others = [list(zip(places, series[other]["mean"], strict=True)) for other in labels if other != label]
+        others = [list(zip(positions, series[other]["mean"], strict=True)) for other in labels if other != label]
         axes.add_collection(LineCollection(others, colors="#cccccc", linewidths=1, zorder=1))
         own, style = series[label], styles[label]
         axes.errorbar(
-            places,
+            positions,
             own["mean"],
             yerr=own["std"].fillna(0),
             color=style.color,

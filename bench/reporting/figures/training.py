@@ -23,7 +23,7 @@ from bench.reporting.figures.marks import (
 from bench.reporting.figures.style import ModelStyle, count_axis, headline, log_axis
 
 _MOST_IN_ONE_PANEL = 6  # of rows whose learning curves can be told apart where they cross
-_TOLD = "one line per run (seed); its marker is the best validation, whose state is tested"
+_HOW_TO_READ = "one line per run (seed); its marker is the best validation, whose state is tested"
 _AXES = {
     "fit_seconds": "Training time in seconds (log scale)",
     "milliseconds_per_user": "Milliseconds per user (log scale)",
@@ -48,7 +48,7 @@ def learning_curves(frames: DatasetFrames, styles: Styles) -> Figure | None:
         log_axis(axes)
         axes.set_ylim(0, 1.08 * max(top, 1e-4))
     others = "; grey: the other models" if len(labels) > _MOST_IN_ONE_PANEL else ""
-    headline(figure, f"How quickly each model learns ({frames.dataset})", _TOLD + others)
+    headline(figure, f"How quickly each model learns ({frames.dataset})", _HOW_TO_READ + others)
     return figure
 
 

@@ -21,8 +21,8 @@ def best_so_far(trials: pd.DataFrame, rows: list[str]) -> Figure | None:
     figure = Figure(figsize=(7.5, 4.0), layout="constrained")
     axes = figure.subplots()
     for row, of_row in trials.groupby("row", sort=False):
-        found = of_row.set_index("trial")[f"validation_{PRIMARY_METRIC}"]
-        best, look = found.cummax().ffill().dropna(), looks[str(row)]
+        validations = of_row.set_index("trial")[f"validation_{PRIMARY_METRIC}"]
+        best, look = validations.cummax().ffill().dropna(), looks[str(row)]
         if best.empty:
             continue
         axes.step(best.index, best, where="post", color=look.color, linestyle=look.line, label=row)

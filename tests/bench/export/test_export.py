@@ -293,7 +293,8 @@ def test_rows_that_share_a_run_are_both_there(results: Path, tmp_path: Path, fak
     assert first.spec.key == twin.spec.key
     export_mlflow(grid_of([first, twin]), results, tmp_path / "store")
     assert sorted(run.data.tags["row"] for run in fake_mlflow.runs.values()) == ["a", "b"]
-    assert {(run.data.tags["model"], run.data.tags["role"]) for run in fake_mlflow.runs.values()} == {("popularity", "contestant")}
+    identities = {(run.data.tags["model"], run.data.tags["role"]) for run in fake_mlflow.runs.values()}
+    assert identities == {("popularity", "contestant")}
 
 
 @pytest.mark.parametrize(("target", "module"), [("tensorboard", "torch.utils.tensorboard"), ("mlflow", "mlflow")])
