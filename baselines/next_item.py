@@ -86,6 +86,7 @@ class NextItemModel(Recommender):
 
     Config = NextItemConfig
     config: NextItemConfig
+    role = "baseline"
     network: NextItemNetwork | None = None
 
     @abstractmethod

@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from bench.analysis.data_card import DataCard, make_card
+from bench.analysis.data_card import DataCard, make_card, shape_of
 from bench.cli.dataset_options import DATASET_HELP, chosen_dataset, takes_dataset_options
 from bench.console import literal, table_console
 from bench.data import catalog
@@ -56,7 +56,7 @@ def describe(
     if plot is not None:
         from bench.reporting.figures.data import save_data_figure  # brings in the plotting libraries
 
-        save_data_figure(card, data, plot)
+        save_data_figure(card, shape_of(data, card), plot)
         print(printable(f"plot: {plot}"))
 
 

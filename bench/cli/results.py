@@ -11,8 +11,8 @@ import typer
 
 from bench.analysis.grid import Grid
 from bench.console import Console, say, table_console
+from bench.conventions import PRIMARY_METRIC
 from bench.errors import BenchError, unknown_name
-from bench.evaluation.metrics import PRIMARY_METRIC
 from bench.execution.store import stored_results
 from bench.plan import Plan
 from bench.suite_files import load_suite

@@ -13,8 +13,8 @@ from rich.table import Table
 from bench.cli.dataset_options import DATASET_HELP, chosen_dataset, takes_dataset_options
 from bench.cli.run_options import Device, listed, usable
 from bench.console import Console, say, table_console
+from bench.conventions import PRIMARY_NAME
 from bench.errors import BenchError
-from bench.evaluation.metrics import PRIMARY_NAME
 from bench.plan import expand, select
 from bench.spec import RunSpec, Suite
 from bench.suite_files import load_suite, suite_path
@@ -57,10 +57,11 @@ def tune(
 
     console = Console()
     studies = search(bases, trials, results, console, usable(device), jobs, seconds_per_trial)
+    from bench.analysis.trials import trials_table
     from bench.reporting.trials import write_trials  # brings in the plotting libraries
 
     _summarise(studies, console)
-    for path in write_trials(studies, results):
+    for path in write_trials(trials_table(studies), results):
         say(console, f"written: {path}")
     raise typer.Exit(0 if all(study.best for study in studies) else 1)
 

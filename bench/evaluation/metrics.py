@@ -17,21 +17,6 @@ Ranks = NDArray[np.integer]
 PerQuery = NDArray[np.float64]
 
 
-def metric_name(metric: str) -> str:
-    """A metric as people write it: "NDCG@10" for "ndcg@10", "Recall@5" for "recall@5"."""
-    kind, _, cutoff = metric.partition("@")
-    return f"{kind.upper() if kind in ('ndcg', 'mrr') else kind.capitalize()}@{cutoff}"
-
-
-PRIMARY_METRIC = "ndcg@10"
-"""What this project judges by, at item level. Validation selects by it and every test of a difference is of it, so that
-nobody can choose, after the fact, the metric in which a model looks best; all other metrics are secondary.
-"""
-
-PRIMARY_NAME = metric_name(PRIMARY_METRIC)
-"""As written in sentences and in the headings of tables."""
-
-
 def hit(ranks: Ranks, k: int) -> PerQuery:
     """1 where the target is among the first `k`, else 0.
 
@@ -127,7 +112,3 @@ def expected(name: str, first: Ranks, last: Ranks, depth: int) -> PerQuery:
 
 def _found(ranks: Ranks, k: int) -> NDArray[np.bool_]:
     return (ranks >= 1) & (ranks <= k)
-
-
-SECONDARY_METRIC = "recall@10"
-"""Stands beside the primary metric where there is room for one more: was the target found at all? Never tested."""

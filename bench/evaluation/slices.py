@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-HEAD_SHARE = 0.2
-"""Share of the catalogue, most training interactions first, that counts as head."""
+from bench.conventions import HEAD_SHARE, REACH_WINDOW
 
 HISTORY_EDGES = (50, 200, 500, 1000)
 """Largest history length of each bin but the last."""
@@ -23,9 +22,6 @@ RARE = 5
 
 MOST_VALUES = 8
 """Values of a column of the item table that get a part of their own."""
-
-REACH_WINDOW = 50
-"""Events that count as the short-term history, as in the GLASS paper."""
 
 Slices = dict[str, NDArray[np.bool_]]
 ReachOf = Literal["item", "category"]

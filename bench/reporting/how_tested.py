@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.analysis.fitness import LEAST_COVERAGE, UNFIT
 from bench.analysis.significance import ALPHA
-from bench.evaluation.metrics import PRIMARY_NAME
+from bench.conventions import PRIMARY_NAME
 from bench.reporting.blocks import Bullets
 from bench.reporting.words import strong
 

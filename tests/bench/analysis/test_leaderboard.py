@@ -10,15 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.analysis.columns import LEADERBOARD, METRICS, SCHEMA
+from bench.analysis.dataset_tables import write_frames
 from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import (
-    LEADERBOARD_COLUMNS,
-    SCHEMA,
-    TIDY_COLUMNS,
     by_slice,
     leaderboard,
     tidy_metrics,
-    write_leaderboards,
 )
 from bench.evaluation.slices import popularity_slices
 from bench.spec import RunResult, RunSpec, Suite
@@ -32,7 +30,7 @@ def grid(suite: Suite, planned: list[RunSpec], results: list[RunResult]) -> Grid
 
 
 def row(wide: pd.DataFrame, model: str) -> pd.Series:
-    return wide.set_index("model").loc[model]
+    return wide.set_index("row").loc[model]
 
 
 def test_values_recomputed_from_the_ranks(grid: Grid) -> None:
@@ -62,17 +60,23 @@ def test_best_first(grid: Grid) -> None:
 
 
 def test_files_hold_the_tables_and_the_wide_follows_from_the_tidy(grid: Grid, tmp_path: Path) -> None:
-    tables = write_leaderboards(grid, tmp_path)
+    frames = write_frames(grid, tmp_path)["ml-100k"].frames
     folder = tmp_path / "made-up" / "ml-100k"
-    assert sorted(path.name for path in folder.iterdir()) == ["leaderboard.csv", "metrics.csv"]  # nothing temporary
+    names = ["leaderboard", "metrics", "pairs", "published", "tests"]
+    assert sorted(path.name for path in folder.iterdir()) == [f"{name}.csv" for name in names]  # nothing temporary
     tidy = pd.read_csv(folder / "metrics.csv")
     wide = pd.read_csv(folder / "leaderboard.csv")
-    assert list(tidy.columns) == list(TIDY_COLUMNS)
+    assert list(tidy.columns) == METRICS.names
     assert set(tidy["schema"]) == set(wide["schema"]) == {SCHEMA}
-    assert list(wide.columns) == list(LEADERBOARD_COLUMNS)
-    pd.testing.assert_frame_equal(leaderboard(tidy), tables["ml-100k"], check_exact=False, rtol=1e-12)
-    for column in set(LEADERBOARD_COLUMNS) - {"model", "status", "reason", "warning"}:
-        np.testing.assert_allclose(wide[column], tables["ml-100k"][column], rtol=1e-9, err_msg=column)
+    assert list(wide.columns) == LEADERBOARD.names
+    pd.testing.assert_frame_equal(
+        leaderboard(tidy).drop(columns="warning"),
+        frames.leaderboard.drop(columns="warning"),
+        check_exact=False,
+        rtol=1e-12,
+    )
+    for column in set(LEADERBOARD.names) - {"row", "model", "role", "status", "reason", "warning"}:
+        np.testing.assert_allclose(wide[column], frames.leaderboard[column], rtol=1e-9, err_msg=column)
 
 
 def test_failed_skipped_and_pending_runs_are_rows(
@@ -97,7 +101,7 @@ def test_failed_skipped_and_pending_runs_are_rows(
     assert len(wide) == len(suite.models)
     assert row(wide, "hstu")[["status", "complete", "failed", "pending"]].tolist() == ["partial", 1, 1, 1]
     assert row(wide, "sim")[["status", "reason", "skipped"]].tolist() == ["skipped", "no RecBole", 2]
-    assert wide["model"].iloc[-1] == "sim"  # no value sorts last
+    assert wide["row"].iloc[-1] == "sim"  # no value sorts last
 
 
 def test_one_seed_has_no_deviation(suite: Suite, planned: list[RunSpec], results: list[RunResult]) -> None:

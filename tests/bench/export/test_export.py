@@ -109,7 +109,7 @@ def test_a_latex_table_line_by_line(grid: Grid, tmp_path: Path) -> None:
         r"  \label{tab:made-up-tiny}",
         r"  \begin{tabular}{lccc}",
         r"    \toprule",
-        r"    Model & Hit@1 & Recall@5 & NDCG@10 \\",
+        r"    Row & Hit@1 & Recall@5 & NDCG@10 \\",
         r"    \midrule",
         # NDCG: mean of 1 and 1 / log2(3); 1 / log2(5); 1 / log2(9)
         r"    best\_1 & \textbf{0.5000 $\pm$ 0.7071} & \textbf{1.0000 $\pm$ 0.0000} & \textbf{0.8155 $\pm$ 0.2610} \\",
@@ -155,7 +155,7 @@ def test_latex_goes_to_standard_output_without_torch_or_plotting(results: Path) 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("% Needs")
     assert done.stdout.endswith("\\end{table}\n")
-    assert r"Model & NDCG@10 & Hit@1 \\" in done.stdout
+    assert r"Row & NDCG@10 & Hit@1 \\" in done.stdout
 
 
 def test_a_curve_has_its_finite_points_at_the_time_they_were_measured(grid: Grid) -> None:
@@ -293,6 +293,8 @@ def test_rows_that_share_a_run_are_both_there(results: Path, tmp_path: Path, fak
     assert first.spec.key == twin.spec.key
     export_mlflow(grid_of([first, twin]), results, tmp_path / "store")
     assert sorted(run.data.tags["row"] for run in fake_mlflow.runs.values()) == ["a", "b"]
+    identities = {(run.data.tags["model"], run.data.tags["role"]) for run in fake_mlflow.runs.values()}
+    assert identities == {("popularity", "contestant")}
 
 
 @pytest.mark.parametrize(("target", "module"), [("tensorboard", "torch.utils.tensorboard"), ("mlflow", "mlflow")])

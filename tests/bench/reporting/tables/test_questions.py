@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from enriched import enriched
 
+from bench.analysis.columns import TESTS
+from bench.analysis.dataset_tables import frames_of
 from bench.analysis.grid import Grid
 from bench.analysis.questions import OVERALL, PARTITIONS, PartTest, of_question, question_tests, questions
 from bench.analysis.significance import compare, holm
-from bench.analysis.tests_csv import TEST_COLUMNS, table_of_tests
+from bench.analysis.tests_csv import table_of_tests
 from bench.reporting.tables.questions import question_table
 
 ASKED = [("glass", "tiger"), ("sim", "item-knn")]
@@ -70,7 +72,7 @@ def test_a_question_without_one_of_its_models_is_not_asked(grid: Grid) -> None:
     without = Grid.of(grid.suite, [run.spec for run in grid.runs], rest)
     assert questions(without) == ASKED[1:]
     assert {test.labels for test in question_tests(without)} == {ASKED[1]}
-    assert question_table(question_tests(without), ASKED[0]) is None
+    assert question_table(frames_of(without), ASKED[0]) is None
 
 
 def test_a_question_may_name_a_row_by_its_label(grid: Grid) -> None:
@@ -88,4 +90,4 @@ def test_a_question_may_name_a_row_by_its_label(grid: Grid) -> None:
 def test_the_table_for_the_file_has_its_columns_with_and_without_tests(grid: Grid, tests: list[PartTest]) -> None:
     assert len(table_of_tests(grid, tests, [], [])) == len(tests)
     for frame in (table_of_tests(grid, tests, [], []), table_of_tests(grid, [], [], [])):
-        assert list(frame.columns) == list(TEST_COLUMNS)
+        assert list(frame.columns) == TESTS.names
