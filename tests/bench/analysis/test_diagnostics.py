@@ -12,13 +12,14 @@ from as_text import text_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.analysis.dataset_tables import frames_of
 from bench.analysis.decoding import measured_over_seeds, training_accuracy
 from bench.analysis.diagnostics import malformed
 from bench.analysis.grid import Grid
-from bench.analysis.leaderboard import leaderboard, tidy_metrics
-from bench.reporting.report import write_report
+from bench.analysis.leaderboard import tidy_metrics
+from bench.report import write_report
 from bench.reporting.tables import decoding, results, semantic_ids
-from bench.reporting.tables.provenance import unreadable_diagnostics
+from bench.reporting.tables.provenance import runs_of, unreadable_diagnostics
 from bench.spec import RunResult, RunSpec, Suite
 
 KEYS = ("sid", "sid_health", "decoding", "exact", "training_accuracy", "fidelity")
@@ -33,12 +34,12 @@ def odd(result: RunResult, **noted: Any) -> RunResult:
 def read_by_all(grid: Grid) -> pd.DataFrame:
     """Whatever reads diagnostics; returns the metrics of single runs."""
     tidy = tidy_metrics(grid)
-    wide = leaderboard(tidy)
-    semantic_ids.level_table(grid, wide)
-    semantic_ids.sid_health_table(grid)
-    results.best_possible_table(grid)
-    decoding.accuracy_table(grid)
-    unreadable_diagnostics(grid)
+    frames = frames_of(grid)
+    semantic_ids.level_table(frames)
+    semantic_ids.sid_health_table(frames)
+    results.best_possible_table(frames)
+    decoding.accuracy_table(frames)
+    unreadable_diagnostics(runs_of([frames]))
     return tidy
 
 
@@ -73,8 +74,8 @@ def test_no_section_stumbles_over_diagnostics(full_grid: Grid, noted: dict[str, 
     spoilt = [odd(result, **noted) if result.spec.label == "glass" else result for result in glass.results]
     grid = Grid.of(full_grid.suite, runs, spoilt)
     read_by_all(grid)
-    told = text_of(unreadable_diagnostics(grid))
-    assert told.count("- glass on") == 3 * len(malformed(spoilt[0]) or malformed(spoilt[1]))
+    told = text_of(unreadable_diagnostics(runs_of([frames_of(grid)])))
+    assert told.count("- glass on") == 3 * bool(malformed(spoilt[0]) or malformed(spoilt[1]))
     assert "- tiger on" not in told
 
 

@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 from small_suites import N_ITEMS, grid_of, plan, suite_of
 
-from bench.analysis.dataset_tables import DatasetTables, write_tables
+from bench.analysis.dataset_tables import frames_of, write_frames
 from bench.analysis.fitness import UNFIT
+from bench.analysis.frames import DatasetFrames
 from bench.analysis.grid import Grid, role_of
 from bench.analysis.significance import holm
+from bench.report import write_report
 from bench.reporting.figures import style
-from bench.reporting.report import write_report
 from bench.spec import Comparison
 
 N = 120
@@ -24,13 +25,13 @@ GOOD, FLOOR, POOR = np.ones(N), np.resize([1, 0, 0], N), np.resize([1, 0, 0, 0, 
 RANKS = {"popularity": FLOOR, "tiger": GOOD, "hstu": GOOD, "hstu-wide": GOOD}
 
 
-def tables(grid: Grid) -> DatasetTables:
-    return DatasetTables.of(grid)
-
-
 def warned(grid: Grid) -> dict[str, str]:
-    wide = tables(grid).wide
+    wide = frames_of(grid).leaderboard
     return {row["row"]: row["warning"] for row in wide.to_dict("records") if row["warning"]}
+
+
+def against_floor(frames: DatasetFrames) -> pd.DataFrame:
+    return frames.tests[frames.tests["kind"] == "floor"].set_index("first")
 
 
 def grid_with(ranks: dict[str, np.ndarray] | None = None, floor: str | None = "popularity", **changes: object) -> Grid:
@@ -65,11 +66,11 @@ def test_of_a_catalogue_too_large_for_the_queries_a_tenth_of_what_lists_can_hold
 def test_a_row_must_be_significantly_above_the_floor() -> None:
     """Hstu is equal to the floor, hstu-wide far below it, tiger far above."""
     grid = grid_with({"hstu": FLOOR, "hstu-wide": POOR})
-    found = tables(grid)
-    p_values = {test.label: test.test.p_value for test in found.floor}
-    assert p_values["hstu"] == 1.0
-    assert dict(zip(p_values, holm(list(p_values.values())), strict=True)) == {t.label: t.p_holm for t in found.floor}
-    assert found.unfit == ["hstu", "hstu-wide"]
+    frames = frames_of(grid)
+    tests = against_floor(frames)
+    assert tests.loc["hstu", "p_value"] == 1.0
+    assert tests["p_holm"].tolist() == holm(tests["p_value"].tolist())
+    assert frames.doubts["row"].tolist() == ["hstu", "hstu-wide"]
     family = "with Holm's correction over all 3 rows against popularity"
     assert warned(grid) == {
         "hstu": f"{UNFIT}: its NDCG@10 is not significantly above popularity: p = 1.000; 1.000 {family}",
@@ -81,11 +82,11 @@ def test_a_lead_over_the_floor_that_chance_explains_is_none() -> None:
     """Six more hits: p = 2 / 2**6 alone, 0.06 among three rows of which another has the like."""
     slightly = FLOOR.copy()
     slightly[np.flatnonzero(FLOOR == 0)[:6]] = 1
-    found = tables(grid_with({"hstu": slightly, "hstu-wide": slightly}))
-    test = next(test for test in found.floor if test.label == "hstu")
-    assert test.test.p_value == pytest.approx(2 / 2**6, abs=0.006)
-    assert test.p_holm == pytest.approx(2 * test.test.p_value)
-    assert found.unfit == ["hstu", "hstu-wide"]
+    frames = frames_of(grid_with({"hstu": slightly, "hstu-wide": slightly}))
+    test = against_floor(frames).loc["hstu"]
+    assert test["p_value"] == pytest.approx(2 / 2**6, abs=0.006)
+    assert test["p_holm"] == pytest.approx(2 * test["p_value"])
+    assert frames.doubts["row"].tolist() == ["hstu", "hstu-wide"]
 
 
 def test_rows_that_do_not_contend_are_not_doubted() -> None:
@@ -145,7 +146,7 @@ def test_where_coverage_was_not_stored_it_is_not_judged() -> None:
 
 
 def test_the_warning_stands_in_the_leaderboard_file(tmp_path: Path) -> None:
-    write_tables(grid_with({"hstu": POOR}), tmp_path)
+    write_frames(grid_with({"hstu": POOR}), tmp_path)
     wide = pd.read_csv(tmp_path / "small" / "d" / "leaderboard.csv").set_index("row")
     assert wide["warning"].notna().to_dict() == {"tiger": False, "hstu-wide": False, "popularity": False, "hstu": True}
     assert wide.loc["hstu", "warning"].startswith(

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from bench.analysis.columns import LEADERBOARD, METRICS, SCHEMA
-from bench.analysis.dataset_tables import write_tables
+from bench.analysis.dataset_tables import write_frames
 from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import (
     by_slice,
@@ -60,7 +60,7 @@ def test_best_first(grid: Grid) -> None:
 
 
 def test_files_hold_the_tables_and_the_wide_follows_from_the_tidy(grid: Grid, tmp_path: Path) -> None:
-    frames = write_tables(grid, tmp_path)["ml-100k"].frames
+    frames = write_frames(grid, tmp_path)["ml-100k"].frames
     folder = tmp_path / "made-up" / "ml-100k"
     names = ["leaderboard", "metrics", "pairs", "published", "tests"]
     assert sorted(path.name for path in folder.iterdir()) == [f"{name}.csv" for name in names]  # nothing temporary

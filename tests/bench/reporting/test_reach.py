@@ -11,14 +11,13 @@ import pytest
 from as_text import text_of
 
 from bench.analysis.columns import LEADERBOARD
-from bench.analysis.dataset_tables import DatasetTables
+from bench.analysis.dataset_tables import frames_of
 from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import leaderboard, tidy_metrics
-from bench.analysis.questions import question_tests
 from bench.evaluation.evaluator import K_MAX
 from bench.evaluation.metrics import compute
+from bench.report import write_report
 from bench.reporting.figures import quality, style
-from bench.reporting.report import write_report
 from bench.reporting.tables.parts import reach_table
 from bench.reporting.tables.questions import question_table
 from bench.spec import RunResult
@@ -44,7 +43,7 @@ def grid(full_grid: Grid) -> Grid:
 
 
 def test_the_table_tells_the_parts_and_their_values(grid: Grid) -> None:
-    text = text_of(reach_table(grid, "item"))
+    text = text_of(reach_table(frames_of(grid), "item"))
     heading, _, *lines = text.splitlines()
     for part in ("last 50 events (n = 300)", "only before the last 50 (n = 300)", "never (n = 343)"):
         assert part in heading
@@ -59,13 +58,13 @@ def test_the_table_tells_the_parts_and_their_values(grid: Grid) -> None:
 
 
 def test_a_cut_that_tells_no_queries_apart_has_no_table_and_no_figure(grid: Grid) -> None:
-    assert reach_table(grid, "category") is None
-    assert quality.reach(DatasetTables.of(grid).frames, style.model_styles(grid.models), "category") is None
+    assert reach_table(frames_of(grid), "category") is None
+    assert quality.reach(frames_of(grid), style.model_styles(grid.models), "category") is None
 
 
 def test_the_figure_has_a_panel_a_part_with_every_model(grid: Grid) -> None:
     style.use_style()
-    figure = quality.reach(DatasetTables.of(grid).frames, style.model_styles(grid.models), "item")
+    figure = quality.reach(frames_of(grid), style.model_styles(grid.models), "item")
     assert figure is not None
     assert [axes.get_title(loc="left") for axes in figure.axes] == [
         "last 50 events (n = 300)",
@@ -76,10 +75,10 @@ def test_the_figure_has_a_panel_a_part_with_every_model(grid: Grid) -> None:
 
 
 def test_questions_are_answered_part_by_part(grid: Grid, full_grid: Grid) -> None:
-    text = text_of(question_table(question_tests(grid), ("glass", "tiger")))
+    text = text_of(question_table(frames_of(grid), ("glass", "tiger")))
     assert "target in the history: only before the last 50" in text
     assert "its category" not in text
-    assert "in the history" not in text_of(question_table(question_tests(full_grid), ("glass", "tiger")))
+    assert "in the history" not in text_of(question_table(frames_of(full_grid), ("glass", "tiger")))
 
 
 def test_the_tidy_table_has_the_parts_and_the_wide_one_does_not(grid: Grid, full_grid: Grid) -> None:

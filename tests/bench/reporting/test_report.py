@@ -14,10 +14,11 @@ import pytest
 from as_text import text_of
 from drawn_files import is_drawn
 
-from bench.analysis.dataset_tables import DatasetTables
+from bench.analysis.dataset_tables import frames_of
 from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import leaderboard, tidy_metrics
-from bench.reporting.report import write_report
+from bench.analysis.report_columns import FIDELITY
+from bench.report import write_report
 from bench.reporting.summary import findings
 from bench.reporting.tables.fidelity import fidelity_cards
 from bench.reporting.tables.results import notes
@@ -37,7 +38,7 @@ def page(
 
 
 def said(grid: Grid) -> str:
-    return "\n".join(map(text_of, findings(grid, DatasetTables.of(grid))))
+    return "\n".join(map(text_of, findings(frames_of(grid))))
 
 
 def with_ranks(result: RunResult, ranks: np.ndarray) -> RunResult:
@@ -139,7 +140,7 @@ def test_a_note_stands_under_the_table_of_its_data_set_only(
     texts: dict[str, str | dict[str, str]] = {"glass": "everywhere", "tiger": {"beauty": "short histories"}}
     models = tuple(entry.model_copy(update={"note": texts.get(entry.row, "")}) for entry in suite.models)
     grid = Grid.of(suite.model_copy(update={"models": models}), planned, results)
-    shown = {dataset: text_of(notes(grid.on(dataset))).splitlines() for dataset in grid.datasets}
+    shown = {dataset: text_of(notes(frames_of(grid.on(dataset)))).splitlines() for dataset in grid.datasets}
     assert shown["ml-100k"] == ["- **glass**: everywhere"]
     assert sorted(shown["beauty"]) == ["- **glass**: everywhere", "- **tiger**: short histories"]
 
@@ -184,22 +185,25 @@ def test_an_item_hit_without_a_sid_hit_is_counted(full_grid: Grid) -> None:
         broken.append(dataclasses.replace(result, queries=lost))
     grid = Grid.of(full_grid.suite, [run.spec for run in full_grid.runs], broken)
     hits = sum(int((result.queries["item_rank"] > 0).sum()) for result in grid.of_model("tiger"))  # type: ignore[index]
-    table = level_table(grid, leaderboard(tidy_metrics(grid)))
+    table = level_table(frames_of(grid))
     assert table is not None
     assert {row[0]: row[-1] for row in table.rows} == {"tiger": hits, "glass": 0, "glass-no-sid-tier": 0}
 
 
-def test_equal_fidelity_cards_are_printed_once() -> None:
-    line = {"name": "prefix trie", "status": "faithful", "source": "section 3", "note": "", "test": "tests/a.py::b"}
-    cards = fidelity_cards({"glass": [line], "glass-long": [line], "tiger": [{**line, "status": "omitted"}], "knn": []})
+def test_equal_fidelity_cards_are_printed_once(full_grid: Grid) -> None:
+    line = ("prefix trie", "faithful", "section 3", "", "tests/a.py::b")
+    lines = [("glass", *line), ("glass-long", *line), ("tiger", line[0], "omitted", *line[2:])]
+    noted = FIDELITY.frame((row, "model", "contestant", *mechanism) for row, *mechanism in lines)
+    frames = dataclasses.replace(frames_of(full_grid), fidelity=noted)
+    cards = fidelity_cards([frames])
     assert {labels: card.rows[0][1] for labels, card in cards.items()} == {
         "glass, glass-long": "faithful",
         "tiger": "omitted",
     }
-    assert fidelity_cards({}) == {}
+    assert fidelity_cards([]) == {}
 
 
 def test_reporting_never_imports_torch() -> None:
-    code = "import bench.reporting.report, sys; print([name for name in sys.modules if name.split('.')[0] == 'torch'])"
+    code = "import bench.report, sys; print([name for name in sys.modules if name.split('.')[0] == 'torch'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from as_text import text_of
 
-from bench.analysis.dataset_tables import DatasetTables, write_tables
+from bench.analysis.dataset_tables import frames_of
 from bench.analysis.grid import Grid
+from bench.analysis.leaderboard import MEAN
+from bench.report import write_report
 from bench.reporting.overview import overview
-from bench.reporting.report import write_report
-from bench.reporting.summary import MEAN, findings
+from bench.reporting.summary import findings
 from bench.spec import RunResult, RunSpec, Suite
 
 N_QUERIES = 943
@@ -46,7 +47,7 @@ def far_only(result: RunResult) -> np.ndarray:
 
 def said(grid: Grid, results: Sequence[RunResult]) -> list[str]:
     changed = Grid.of(grid.suite, [run.spec for run in grid.runs], results)
-    return [*map(text_of, findings(changed, DatasetTables.of(changed)))]
+    return [*map(text_of, findings(frames_of(changed)))]
 
 
 def test_the_first_question_comes_first_with_whom_and_cost(full_grid: Grid) -> None:
@@ -130,11 +131,10 @@ def test_cost_is_told_in_seconds_and_as_a_ratio(full_grid: Grid) -> None:
 
 
 def test_models_that_the_figures_picked_are_tested_with_the_correction_over_all_pairs(full_grid: Grid) -> None:
-    found = DatasetTables.of(full_grid)
+    frames = frames_of(full_grid)
     for p_value, p_holm, verdict in ((0.01, 0.2, "no significant difference"), (0.01, 0.04, "significant")):
-        changed = found.compared.assign(p_value=p_value, p_holm=p_holm)
-        frames = dataclasses.replace(found.frames, pairs=changed)
-        sentences = [*map(text_of, findings(full_grid, dataclasses.replace(found, frames=frames)))]
+        pairs = frames.pairs.assign(p_value=p_value, p_holm=p_holm)
+        sentences = [*map(text_of, findings(dataclasses.replace(frames, pairs=pairs)))]
         for start in ("** has the highest mean", "With semantic IDs"):
             (sentence,) = [sentence for sentence in sentences if start in sentence]
             assert verdict in sentence
@@ -144,14 +144,15 @@ def test_models_that_the_figures_picked_are_tested_with_the_correction_over_all_
 
 
 def test_what_stays_below_the_floor_is_said_to_be_so_by_a_test(full_grid: Grid) -> None:
-    found = DatasetTables.of(full_grid)
+    frames = frames_of(full_grid)
     for p_holm, words in ((0.2, "lower, not significantly: "), (0.01, "lower: ")):
-        changed = dataclasses.replace(found, floor=[dataclasses.replace(test, p_holm=p_holm) for test in found.floor])
-        sentences = map(text_of, findings(full_grid, changed))
+        of_floor = frames.tests["kind"] == "floor"
+        tests = frames.tests.assign(p_holm=frames.tests["p_holm"].mask(of_floor, p_holm))
+        sentences = map(text_of, findings(dataclasses.replace(frames, tests=tests)))
         (sentence,) = [said for said in sentences if said.startswith("**Below popularity**")]
-        assert f"personal-popularity ({found.wide.iloc[-1][MEAN]:.4f}, " in sentence
-        (test,) = [test for test in found.floor if test.label == "personal-popularity"]
-        p_values = f"p = {test.test.p_value:.3f}, Holm {p_holm:.3f}"
+        assert f"personal-popularity ({frames.leaderboard.iloc[-1][MEAN]:.4f}, " in sentence
+        (p_value,) = tests.loc[of_floor & (tests["first"] == "personal-popularity"), "p_value"]
+        p_values = f"p = {p_value:.3f}, Holm {p_holm:.3f}"
         assert sentence.endswith(f"{words}{p_values}) (Holm's correction over all 10 rows against popularity).")
 
 
@@ -164,9 +165,8 @@ def test_several_data_sets_have_a_table_of_the_first_question(
     complete = [dataclasses.replace(by_label[spec.label], spec=spec) for spec in planned]
     complete = ranked(complete, far_only)
     grid = Grid.of(suite, planned, complete)
-    grids = [grid.on(dataset) for dataset in grid.datasets]
-    tables = write_tables(grid, tmp_path)
-    text = text_of(overview(grids, tables))
+    datasets = [frames_of(grid.on(dataset)) for dataset in grid.datasets]
+    text = text_of(overview(datasets))
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
     assert [line[0] for line in lines[2:]] == ["ml-100k", "beauty"]
     row = dict(zip(lines[0], lines[2], strict=True))
@@ -175,7 +175,7 @@ def test_several_data_sets_have_a_table_of_the_first_question(
     assert "- **For whom** (beauty): NDCG@10 of glass against tiger on targets last seen" in text
     assert row["On far targets"] == "+0.6667"
     assert (row["p"], row["p (Holm)"]) == ("< 0.001", "< 0.001")
-    assert overview(grids[:1], tables) == []
+    assert overview(datasets[:1]) == []
     page = write_report(suite, planned, complete, tmp_path, tmp_path, "command").read_text()
     assert page.index(text) < page.index("**ml-100k**")
     rest = page.partition(text)[2]

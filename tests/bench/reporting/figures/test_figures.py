@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from bench.analysis.dataset_tables import DatasetTables
+from bench.analysis.dataset_tables import frames_of
 from bench.analysis.grid import Grid
 from bench.files import replaced
 from bench.reporting.figures import quality, style, training
@@ -31,7 +31,7 @@ def test_every_model_has_its_own_look() -> None:
 
 def test_nothing_complete_nothing_drawn(full_grid: Grid) -> None:
     grid = Grid.of(full_grid.suite, [run.spec for run in full_grid.runs], [])
-    frames, looks = DatasetTables.of(grid).frames, style.model_styles(grid.models)
+    frames, looks = frames_of(grid), style.model_styles(grid.models)
     assert quality.quality(frames, looks) is None
     assert quality.head_tail(frames, looks) is None
     assert quality.popularity(frames) is None
@@ -42,7 +42,7 @@ def test_nothing_complete_nothing_drawn(full_grid: Grid) -> None:
 
 
 def test_models_are_ordered_and_named(full_grid: Grid) -> None:
-    frames, looks = DatasetTables.of(full_grid).frames, style.model_styles(full_grid.models)
+    frames, looks = frames_of(full_grid), style.model_styles(full_grid.models)
     figure = quality.quality(frames, looks)
     assert figure is not None
     axes = figure.axes[0]
@@ -54,14 +54,14 @@ def test_models_are_ordered_and_named(full_grid: Grid) -> None:
 
 
 def test_only_models_that_train_have_curves(full_grid: Grid) -> None:
-    figure = training.learning_curves(DatasetTables.of(full_grid).frames, style.model_styles(full_grid.models))
+    figure = training.learning_curves(frames_of(full_grid), style.model_styles(full_grid.models))
     assert figure is not None
     shown = {axes.get_title(loc="left") for axes in figure.axes if axes.get_visible()}
     assert "glass" in shown
     assert "popularity" not in shown
     few = tuple(run for run in full_grid.runs if run.spec.label in ("glass", "tiger", "popularity"))
     some = replace(full_grid, runs=few)
-    figure = training.learning_curves(DatasetTables.of(some).frames, style.model_styles(full_grid.models))
+    figure = training.learning_curves(frames_of(some), style.model_styles(full_grid.models))
     assert figure is not None
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["tiger", "glass"]
 
@@ -83,7 +83,7 @@ def test_a_file_keeps_the_colours_of_the_models(tmp_path: Path) -> None:
 
 def test_equal_figures_are_equal_files(full_grid: Grid, tmp_path: Path) -> None:
     for name in ("one", "two"):
-        figure = quality.head_tail(DatasetTables.of(full_grid).frames, style.model_styles(full_grid.models))
+        figure = quality.head_tail(frames_of(full_grid), style.model_styles(full_grid.models))
         assert figure is not None
         style.save(figure, tmp_path / name)
     for suffix in (".png", ".svg"):

@@ -14,15 +14,22 @@ from as_text import text_of
 from drawn_files import is_drawn
 
 from bench.analysis.comparisons import Answer, answers
-from bench.analysis.dataset_tables import DatasetTables
+from bench.analysis.dataset_tables import frames_of
 from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import leaderboard, tidy_metrics
 from bench.analysis.pairs import pair_tests
 from bench.analysis.significance import compare, holm
+from bench.report import write_report
 from bench.reporting.figures import style
 from bench.reporting.figures.comparison import comparison
-from bench.reporting.report import write_report
-from bench.reporting.tables.comparisons import HOW_TO_READ, comparison_table, findings, sentence
+from bench.reporting.tables.comparisons import (
+    HOW_TO_READ,
+    Compared,
+    comparison_table,
+    comparisons_of,
+    findings,
+    sentence,
+)
 from bench.spec import Comparison, RunResult, RunSpec, Suite
 
 PARTS = Comparison(
@@ -54,6 +61,12 @@ def answered(grid: Grid) -> list[Answer]:
 def only(grid: Grid) -> Answer:
     (answer,) = answered(grid)
     return answer
+
+
+def shown(grid: Grid) -> Compared:
+    """The one comparison, as the report has it."""
+    (compared,) = comparisons_of(frames_of(grid))
+    return compared
 
 
 def with_ranks_of(results: Sequence[RunResult], other: Sequence[RunResult]) -> list[RunResult]:
@@ -88,7 +101,7 @@ def test_each_row_is_tested_against_the_one_it_varies_with_holms_correction(grid
 
 def test_the_table_holds_the_leaderboards_values_and_the_tests(grid: Grid) -> None:
     answer = only(grid)
-    header, tiger, _, glass = cells(text_of(comparison_table(answer)))
+    header, tiger, _, glass = cells(text_of(comparison_table(shown(grid))))
     assert header[4] == "NDCG@10 - glass"
     scores = answer.rows[0].scores
     assert tiger[1] == f"{scores['item.overall.ndcg@10.mean']:.4f} ± {scores['item.overall.ndcg@10.std']:.4f}"
@@ -111,7 +124,7 @@ def glass_mean(answer: Answer) -> float:
 
 def test_rows_without_semantic_ids_have_no_column_for_them(full_grid: Grid) -> None:
     plain = PARTS.model_copy(update={"rows": ("sasrec-ce", "hstu"), "against": "hstu"})
-    assert "NDCG@10 SID" not in text_of(comparison_table(only(asking(full_grid, plain))))
+    assert "NDCG@10 SID" not in text_of(comparison_table(shown(asking(full_grid, plain))))
 
 
 def test_the_sentence_claims_only_what_the_test_supports(full_grid: Grid) -> None:
@@ -123,7 +136,7 @@ def test_the_sentence_claims_only_what_the_test_supports(full_grid: Grid) -> Non
         for r in full_grid.of_model("tiger")
         if r.queries is not None
     ]
-    said = sentence(only(asking(full_grid, results=[*glass, *same, *perfect]))).plain
+    said = sentence(shown(asking(full_grid, results=[*glass, *same, *perfect]))).plain
     assert said.startswith("Against glass (NDCG@10 0.")
     assert "significantly higher: tiger (+0.9511, p < 0.001, Holm < 0.001)" in said
     assert "no significant difference: glass-no-sid-tier (+0.0000, p = 1.000, Holm 1.000)" in said
@@ -134,17 +147,17 @@ def test_the_sentence_claims_only_what_the_test_supports(full_grid: Grid) -> Non
 
 def test_one_seed_is_told(full_grid: Grid) -> None:
     first = [result for result in full_grid.results if result.spec.seed == 0]
-    assert "one seed" in sentence(only(asking(full_grid, results=first))).plain
+    assert "one seed" in sentence(shown(asking(full_grid, results=first))).plain
 
 
 def test_rows_that_are_pending_are_named_and_rows_outside_the_plan_passed_over(full_grid: Grid) -> None:
     kept = [result for result in full_grid.results if result.spec.label != "tiger"]
-    pending = only(asking(full_grid, results=kept))
-    assert [row.label for row in pending.rows] == LABELS[1:]
+    pending = shown(asking(full_grid, results=kept))
+    assert pending.rows["row"].tolist() == LABELS[1:]
     assert sentence(pending).plain.endswith("Not complete yet: tiger.")
     planned = [run.spec for run in full_grid.runs if run.spec.label != "tiger"]
     suite = full_grid.suite.model_copy(update={"comparisons": (PARTS,)})
-    narrowed = only(Grid.of(suite, planned, kept))
+    narrowed = shown(Grid.of(suite, planned, kept))
     assert narrowed.pending == ()
     assert "Not complete" not in sentence(narrowed).plain
 
@@ -154,9 +167,9 @@ def test_without_the_full_model_there_is_a_table_and_no_claim(full_grid: Grid) -
     grid = asking(full_grid, results=[r for r in full_grid.results if r.spec.label != "glass"])
     answer = only(grid)
     assert answer.reference is None
-    assert sentence(answer).plain == "glass has no complete run yet, so nothing could be tested."
-    assert [row[4:7] for row in cells(text_of(comparison_table(answer)))[1:]] == [["-"] * 3] * 2
-    figure = comparison(DatasetTables.of(grid).frames, PARTS.title, style.model_styles(grid.models))
+    assert sentence(shown(grid)).plain == "glass has no complete run yet, so nothing could be tested."
+    assert [row[4:7] for row in cells(text_of(comparison_table(shown(grid))))[1:]] == [["-"] * 3] * 2
+    figure = comparison(frames_of(grid), PARTS.title, style.model_styles(grid.models))
     assert not any("line and band" in text.get_text() for text in figure.texts)
 
 
@@ -171,18 +184,18 @@ def test_rows_that_answered_other_queries_are_not_tested(full_grid: Grid) -> Non
         return queries.assign(target=queries["target"] + 1)
 
     others = [dataclasses.replace(r, queries=moved(r.queries)) for r in full_grid.of_model("tiger")]
-    answer = only(asking(full_grid, results=[*others, *full_grid.of_model("glass")]))
-    assert answer.tested == []
-    assert sentence(answer).plain == "No row could be compared with glass query by query."
+    grid = asking(full_grid, results=[*others, *full_grid.of_model("glass")])
+    assert only(grid).tested == []
+    assert sentence(shown(grid)).plain == "No row could be compared with glass query by query."
 
 
 def test_the_papers_finding_stands_beside_the_measured_one(grid: Grid) -> None:
     assert (
-        text_of(findings(only(grid)))
-        == f"- Here: {text_of(sentence(only(grid)))}\n- In the paper: All parts help (Table 9)."
+        text_of(findings(shown(grid)))
+        == f"- Here: {text_of(sentence(shown(grid)))}\n- In the paper: All parts help (Table 9)."
     )
     unknown = asking(grid, PARTS.model_copy(update={"paper": ""}))
-    assert "paper" not in text_of(findings(only(unknown)))
+    assert "paper" not in text_of(findings(shown(unknown)))
 
 
 @pytest.mark.parametrize("cost", [False, True])
@@ -190,7 +203,7 @@ def test_the_figure_marks_what_is_significant(full_grid: Grid, cost: bool) -> No
     style.use_style()
     grid = asking(full_grid, PARTS.model_copy(update={"cost": cost}))
     answer = only(grid)
-    frames = DatasetTables.of(grid).frames
+    frames = frames_of(grid)
     changed = frames.comparisons.assign(p_holm=[0.01, 0.4, np.nan])
     looks = style.model_styles(grid.models)
     figure = comparison(dataclasses.replace(frames, comparisons=changed), PARTS.title, looks)

@@ -9,6 +9,7 @@ import pytest
 from enriched import enriched
 
 from bench.analysis.columns import TESTS
+from bench.analysis.dataset_tables import frames_of
 from bench.analysis.grid import Grid
 from bench.analysis.questions import OVERALL, PARTITIONS, PartTest, of_question, question_tests, questions
 from bench.analysis.significance import compare, holm
@@ -71,7 +72,7 @@ def test_a_question_without_one_of_its_models_is_not_asked(grid: Grid) -> None:
     without = Grid.of(grid.suite, [run.spec for run in grid.runs], rest)
     assert questions(without) == ASKED[1:]
     assert {test.labels for test in question_tests(without)} == {ASKED[1]}
-    assert question_table(question_tests(without), ASKED[0]) is None
+    assert question_table(frames_of(without), ASKED[0]) is None
 
 
 def test_a_question_may_name_a_row_by_its_label(grid: Grid) -> None:
