@@ -86,7 +86,8 @@ def leaderboard(tidy: pd.DataFrame) -> pd.DataFrame:
     Returns:
         A frame with the columns `bench.analysis.columns.LEADERBOARD`.
     """
-    rows = [_leaderboard_row(part) for _, part in tidy.groupby("row", sort=False)]
+    runs, scores = tidy[tidy["metric"] == "complete"], _over_seeds(tidy[tidy["metric"] != "complete"])
+    rows = [_row(of_row) | scores.get(str(row), {}) for row, of_row in runs.groupby("row", sort=False)]
     wide = pd.DataFrame(rows, columns=LEADERBOARD.names)
     return LEADERBOARD.checked(
         wide.sort_values(MEAN, ascending=False, kind="stable", na_position="last", ignore_index=True)
@@ -251,23 +252,38 @@ def hits_beyond_sid_level(result: RunResult) -> int:
     return int(((item > 0) & ((sid == 0) | (sid > item))).sum())
 
 
-def _leaderboard_row(tidy: pd.DataFrame) -> dict[str, Any]:
-    runs = tidy[tidy["metric"] == "complete"]
+def _row(runs: pd.DataFrame) -> dict[str, Any]:
+    """What the leaderboard says of a row beside its scores; `runs` has one line a planned run."""
     counts = {status: int((runs["status"] == status).sum()) for status in STATUSES}
     present = [status for status, count in counts.items() if count]
-    row: dict[str, Any] = {
+    return {
         "schema": SCHEMA,
-        **{name: tidy[name].iloc[0] for name in IDENTITY_NAMES},
+        **{name: runs[name].iloc[0] for name in IDENTITY_NAMES},
         "status": "partial" if counts["complete"] and len(present) > 1 else present[0],
         "reason": "; ".join(dict.fromkeys(reason for reason in runs["reason"].fillna("") if reason)),
         "warning": "",  # known after the tests, see `bench.analysis.fitness.with_warnings`
         **counts,
     }
-    measured = tidy[tidy["metric"] != "complete"].groupby(["level", "slice", "metric"], sort=False)["value"]
-    for (level, part, metric), values in measured:
-        if level == "run" and part != "overall":
-            continue
+
+
+def _over_seeds(measured: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Row -> column of the leaderboard -> mean, or standard deviation (ddof=1), over the seeds with a value.
+
+    All at once, since a group at a time takes ten times as long.
+    """
+    whole = measured[(measured["level"] != "run") | (measured["slice"] == "overall")]
+    groups = whole.groupby(["row", "level", "slice", "metric"], sort=False)
+    index, values = groups.ngroup().to_numpy(), whole["value"].to_numpy(dtype=np.float64)
+    known = ~np.isnan(values)
+    index, values = index[known], values[known]
+    names = groups.head(1)[["row", "level", "slice", "metric"]].itertuples(index=False, name=None)
+    counts = np.bincount(index, minlength=len(groups)).astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):  # blank where there is no value, or a single one
+        means = np.bincount(index, values, len(counts)) / counts
+        squares = np.bincount(index, (means[index] - values) ** 2, len(counts))
+        deviations = np.sqrt(np.where(counts > 1, squares / (counts - 1), np.nan))
+    scores: dict[str, dict[str, float]] = {}
+    for (row, level, part, metric), mean, deviation in zip(names, means.tolist(), deviations.tolist(), strict=True):
         name = metric if level == "run" else f"{level}.{part}.{metric}"
-        row[f"{name}.mean"] = values.mean()
-        row[f"{name}.std"] = values.std(ddof=1)
-    return row
+        scores.setdefault(str(row), {}).update({f"{name}.mean": mean, f"{name}.std": deviation})
+    return scores

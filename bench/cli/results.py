@@ -53,7 +53,12 @@ def compare(
     from bench.reporting import markdown, terminal
     from bench.reporting.tables.folders import conclusion, page, tables
 
-    console = Console()
+    console, name = Console(), _name_of(suite)
+    if any(_only_files(folder, name) for folder in (first, second)):
+        _show_side_by_side(first, second, name, metric, dataset, output)
+        if fail_if_worse:
+            raise BenchError("--fail-if-worse: CSV files hold no per-query ranks to test, so nothing is known")
+        return
     left, right = (_grid(folder, suite, console) for folder in (first, second))
     if dataset is not None:
         left, right = _narrowed((left, right), dataset)
@@ -114,13 +119,44 @@ def export(
         say(console, f"{count} runs written; look at them with the complete mlflow package: {look}")
 
 
+def _name_of(suite: str) -> str:
+    """The name of a suite that is given by name or by file."""
+    return load_suite(suite).name if suite.endswith((".yaml", ".yml")) else suite
+
+
+def _only_files(folder: Path, suite: str) -> bool:
+    """Whether the runs of a suite are gone, or were never there, and its CSV files are left."""
+    from bench.analysis.csv_folders import holds_files
+
+    return not Plan.path(folder, suite).is_file() and holds_files(folder, suite)
+
+
+def _show_side_by_side(
+    first: Path, second: Path, suite: str, metric: str, dataset: str | None, output: Path | None
+) -> None:
+    """Prints, and writes where asked to, the figures of two folders without a test."""
+    from bench.analysis.csv_folders import side_by_side
+    from bench.reporting import markdown, terminal
+    from bench.reporting.tables.folders import beside_page, beside_table
+
+    beside = side_by_side(first, second, suite, metric)
+    if dataset is not None:
+        if dataset not in set(beside["dataset"]):
+            raise unknown_name("data set", dataset, beside["dataset"].unique())
+        beside = beside[beside["dataset"] == dataset]
+    table_console().print(terminal.table(beside_table(beside, metric)), markup=False)
+    if output is not None:
+        _write(output, markdown.page(beside_page(beside, metric, str(first), str(second), suite)))
+        say(Console(), f"written: {output}")
+
+
 def _grid(folder: Path, suite: str, console: Console) -> Grid:
     """The planned runs of a suite in a results folder, with their results.
 
     Raises:
         BenchError: The folder has no results of the suite.
     """
-    name = load_suite(suite).name if suite.endswith((".yaml", ".yml")) else suite
+    name = _name_of(suite)
     if not folder.is_dir():
         raise BenchError(f"no results folder '{folder}': give the folder that `bench run --results` wrote to")
     others = sorted(path.parent.name for path in folder.glob("*/plan.json"))

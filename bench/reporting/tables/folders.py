@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
+
 from bench.analysis.folders import FolderComparison, RowPair, mean_cost, origins, scores
 from bench.reporting.blocks import Block, Bullets, Heading, Page, Paragraph
 from bench.reporting.kinds import VERDICT, Interval, MeanStd, decimals, mean_std, numbers
@@ -68,6 +70,39 @@ def page(found: FolderComparison, first: str, second: str, suite: str) -> Page:
     for table in tables(found):
         blocks += [Heading(table.title), table]
     return Page(tuple(blocks))
+
+
+def beside_table(beside: pd.DataFrame, metric: str) -> Table:
+    """The figures of two folders side by side, untested (`bench.analysis.report_columns.BESIDE`)."""
+    rows = [
+        (
+            *(line["dataset"], line["row"], line["seeds_a"], MeanStd(line["mean_a"], line["std_a"])),
+            *(line["seeds_b"], MeanStd(line["mean_b"], line["std_b"]), line["difference"]),
+        )
+        for line in beside.to_dict("records")
+    ]
+    columns = (
+        *(Column("Data set"), Column("Row"), Column("Seeds A", decimals(0)), Column(column(metric, "A"), mean_std())),
+        *(Column("Seeds B", decimals(0)), Column(column(metric, "B"), mean_std()), Column("B - A", numbers("+.4f"))),
+    )
+    caption = (
+        "Item level, mean ± standard deviation over seeds, from CSV files. They hold no per-query ranks, so no "
+        "difference was tested, and nothing tells whether data, configurations and seeds are the same."
+    )
+    return Table.of("beside", columns, rows, title="Figures of A and B", caption=caption)
+
+
+def beside_page(beside: pd.DataFrame, metric: str, first: str, second: str, suite: str) -> Page:
+    """The same as a page.
+
+    Args:
+        beside, metric: As for `beside_table`.
+        first, second: The folders A and B, as given.
+        suite: Its name.
+    """
+    folders = Bullets((words("A: ", code(first)), words("B: ", code(second))))
+    table = beside_table(beside, metric)
+    return Page((Heading(f"Suite {suite}: B beside A", level=1), folders, Heading(table.title), table))
 
 
 def _quality(dataset: str, pairs: Sequence[RowPair], found: FolderComparison) -> Table:

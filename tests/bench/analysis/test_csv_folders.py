@@ -11,6 +11,7 @@ import pytest
 from bench.analysis.csv_folders import holds_files, side_by_side
 from bench.analysis.dataset_tables import write_frames
 from bench.analysis.grid import Grid
+from bench.cli.main import main
 from bench.errors import BenchError
 
 OLD = Path(__file__).with_name("old_csv")
@@ -65,3 +66,22 @@ def test_what_the_files_do_not_hold_is_said_in_one_line(old: Path, tmp_path: Pat
         side_by_side(old, old, "made-up", "mrr@10")
     with pytest.raises(BenchError, match="no figures of suite 'made-up' in"):
         side_by_side(old, tmp_path, "made-up", "ndcg@10")
+
+
+def test_compare_shows_the_figures_and_says_that_nothing_was_tested(
+    old: Path, full_grid: Grid, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_frames(full_grid, tmp_path / "new")
+    page = tmp_path / "page.md"
+    folders = ["compare", str(old), str(tmp_path / "new"), "--suite", "made-up"]
+    assert main([*folders, "--dataset", "complete-journey", "--output", str(page)]) == 0
+    said = capsys.readouterr().out
+    assert "no difference was tested" in " ".join(said.split())
+    line = next(line for line in page.read_text().splitlines() if "counts-whole" in line)
+    assert [cell.strip() for cell in line.split("|")[1:-1]] == [
+        *("complete-journey", "counts-whole", "3", "0.0967 ± 0.0000", "-", "-", "-"),
+    ]
+    assert "ml-100k" not in page.read_text()
+    assert main([*folders, "--fail-if-worse"]) == 2
+    assert main([*folders, "--dataset", "elsewhere"]) == 2
+    assert "unknown data set 'elsewhere'" in capsys.readouterr().err
