@@ -102,8 +102,8 @@ class _Report:
         started, plan = time.monotonic(), self._plan
         try:
             self.flaw = ""
+            from bench.report import write_report  # brings in the plotting libraries
             from bench.reporting.figure_cache import FigureCache
-            from bench.reporting.report import write_report  # brings in the plotting libraries
 
             self._cache = self._cache or FigureCache()
             folders = self._results_dir, self._reports_dir

@@ -29,7 +29,7 @@ FLOORS: tuple[set[str], ...] = (
     {"bench.tuning"},
     {"bench.analysis"},
     {"bench.reporting"},
-    {"bench.export", "bench.job"},
+    {"bench.export", "bench.job", "bench.report"},
     {"bench.cli", "bench.__main__"},
 )
 """Rooms of the harness, from the ground up: nothing knows anything of the floors above it."""
@@ -121,6 +121,19 @@ def test_folders_of_a_room_know_those_before_them_at_most(room: str) -> None:
         if not within(other, folder) and any(within(other, one) for one in above[folder])
     ]
     assert not upwards
+
+
+def test_the_report_is_made_of_frames() -> None:
+    """It asks no result again, and measures nothing: whatever it shows is a declared column of `bench.analysis`."""
+    floors = ("bench.data", "bench.spec", "bench.evaluation", "bench.plan", "bench.execution", "bench.tuning")
+    asked = {*floors, "bench.analysis.runs", "bench.analysis.diagnostics"}
+    wrong = [
+        f"{module} -> {other}"
+        for module, others in IMPORTS.items()
+        for other in others
+        if within(module, "bench.reporting") and any(within(other, one) for one in asked)
+    ]
+    assert not wrong
 
 
 def test_figures_are_functions_of_frames() -> None:

@@ -135,6 +135,11 @@ def scores(results: Sequence[RunResult], metric: str) -> tuple[float, float]:
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else np.nan
 
 
+def mean_cost(results: Sequence[RunResult], cost: str) -> float:
+    """Mean over runs of "fit_seconds" or "milliseconds_per_user"."""
+    return float(np.mean([getattr(result, cost) for result in results]))
+
+
 def origins(pairs: Iterable[RowPair]) -> list[tuple[str, str, str]]:
     """Commit, and whatever else of hardware and versions differs between the results of A and of B.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,14 @@ from bench.analysis import columns, diagnostics, provenance, report_columns
 from bench.analysis.comparisons import Answer
 from bench.analysis.csv_files import write_csv
 from bench.analysis.decoding_csv import decoding_table
+from bench.analysis.fitness import Doubt, floor_of
 from bench.analysis.leaderboard import hits_beyond_sid_level, slices
 from bench.analysis.published import replications
 from bench.analysis.published_csv import published_frame
 from bench.analysis.questions import questions
 from bench.analysis.runs import SuiteRuns, generates_semantic_ids
 from bench.analysis.searches import tuning_frame
+from bench.evaluation.evaluator import K_MAX
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,12 @@ class DatasetFrames:
         tuning: How configurations were found.
         fidelity: The fidelity cards.
         notes: What the suite says of its rows.
+        doubts: The rows that are no evidence.
+        paper: What the paper found of decoding.
+        floor: Label of the row that is the suite's floor; "" where that has no complete run.
+        floor_named: What the suite names as its floor; "" for nothing.
+        item_columns: Columns of the item table by which the suite divides the queries.
+        list_length: Items of each ranked list that is judged.
     """
 
     suite: str
@@ -68,12 +76,22 @@ class DatasetFrames:
     tuning: pd.DataFrame
     fidelity: pd.DataFrame
     notes: pd.DataFrame
+    doubts: pd.DataFrame
+    paper: pd.DataFrame
+    floor: str
+    floor_named: str
+    item_columns: tuple[str, ...]
+    list_length: int
 
     @property
     def seeds(self) -> dict[str, int]:
         """Label -> number of complete runs, of the rows that have any, in the order of the plan."""
         complete = self.leaderboard.set_index("row")["complete"]
         return {row: int(complete[row]) for row in self.rows if complete[row]}
+
+    def equals(self, other: DatasetFrames) -> bool:
+        """Whether two hold the same values, so that whatever is made from them is the same."""
+        return all(_equal(getattr(self, field.name), getattr(other, field.name)) for field in fields(self))
 
     def write(self, folder: Path) -> None:
         """Writes the frames that are files.
@@ -95,14 +113,19 @@ class DatasetFrames:
                 write_csv(frame, folder / declared.file)
 
 
+def _equal(first: object, second: object) -> bool:
+    return first.equals(second) if isinstance(first, pd.DataFrame) else first == second
+
+
 @dataclass(frozen=True)
 class Tested:
-    """What the tests of a data set gave, as `bench.analysis.dataset_tables` makes it: leaderboard, pairs, tests."""
+    """What was tested in a data set, as `bench.analysis.dataset_tables` does it."""
 
     leaderboard: pd.DataFrame
     pairs: pd.DataFrame
     tests: pd.DataFrame
     answers: Sequence[Answer]
+    doubts: Sequence[Doubt]
 
 
 def dataset_frames(runs: SuiteRuns, metrics: pd.DataFrame, tested: Tested, results_dir: Path | None) -> DatasetFrames:
@@ -137,6 +160,28 @@ def dataset_frames(runs: SuiteRuns, metrics: pd.DataFrame, tested: Tested, resul
         tuning=tuning_frame(runs, results_dir),
         fidelity=fidelity_frame(runs),
         notes=notes_frame(runs),
+        doubts=doubts_frame(runs, tested.doubts),
+        paper=paper_frame(runs),
+        floor=floor_of(runs) or "",
+        floor_named=runs.suite.floor or "",
+        item_columns=runs.suite.slices,
+        list_length=K_MAX,
+    )
+
+
+def doubts_frame(runs: SuiteRuns, doubts: Sequence[Doubt]) -> pd.DataFrame:
+    """The rows that are no evidence, with the columns `bench.analysis.report_columns.DOUBTS`."""
+    known = runs.identities()
+    return report_columns.DOUBTS.frame((*known[doubt.label], doubt.in_short) for doubt in doubts)
+
+
+def paper_frame(runs: SuiteRuns) -> pd.DataFrame:
+    """What the paper found, with the columns `bench.analysis.report_columns.PAPER`."""
+    known = runs.identities()
+    return report_columns.PAPER.frame(
+        (*known[finding.row], finding.metric, finding.value, finding.system, finding.dataset, finding.source)
+        for finding in runs.suite.paper
+        if finding.row in known
     )
 
 

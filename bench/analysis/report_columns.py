@@ -170,6 +170,25 @@ NOTES = FrameColumns(
     "notes", "What the suite says of its rows on the data set.", (*IDENTITY, text("note", "for a reader of figures"))
 )
 
+DOUBTS = FrameColumns(
+    "doubts",
+    "The rows that are no evidence, in the order of the leaderboard.",
+    (*IDENTITY, text("in_short", "why, without the family of the tests that say so")),
+)
+
+PAPER = FrameColumns(
+    "paper",
+    "What the paper found of decoding, for the rows that come nearest.",
+    (
+        *IDENTITY,
+        text("metric", "'acc@D', 'p@D', 'crp@D' or 'gate' (`bench.spec.PaperFinding`)"),
+        number("value", "what the paper found"),
+        text("system", "the paper's model"),
+        text("of", "the paper's data set"),
+        text("source", "where it stands"),
+    ),
+)
+
 BESIDE = FrameColumns(
     "beside",
     "The rows of two results folders, A and B, by their CSV files; what one of them lacks is blank.",
@@ -216,7 +235,7 @@ REACH = FrameColumns(
 
 FRAMES = (
     *(METRICS, LEADERBOARD, PAIRS, TESTS, DECODING, PUBLISHED, TRIALS),
-    *(SLICED, QUESTIONS, COMPARISONS, CURVES, SIDS, SID_HEALTH, CARD, RUNS, TUNING, FIDELITY, NOTES),
+    *(SLICED, QUESTIONS, COMPARISONS, CURVES, SIDS, SID_HEALTH, CARD, RUNS, TUNING, FIDELITY, NOTES, DOUBTS, PAPER),
     *(BESIDE, LENGTHS, ITEM_COUNTS, OVER_TIME, REACH),
 )
 """All of them, those that are files first."""

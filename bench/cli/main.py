@@ -142,7 +142,7 @@ def report(
     plan = Plan.read(results, name)
     from joblib import cpu_count
 
-    from bench.reporting.report import write_report  # brings in the plotting libraries
+    from bench.report import write_report  # brings in the plotting libraries
 
     console = Console()
     found = stored_results(plan.runs, results, console, for_report=True)

@@ -57,10 +57,11 @@ def tune(
 
     console = Console()
     studies = search(bases, trials, results, console, usable(device), jobs, seconds_per_trial)
+    from bench.analysis.trials import trials_table
     from bench.reporting.trials import write_trials  # brings in the plotting libraries
 
     _summarise(studies, console)
-    for path in write_trials(studies, results):
+    for path in write_trials(trials_table(studies), results):
         say(console, f"written: {path}")
     raise typer.Exit(0 if all(study.best for study in studies) else 1)
 

@@ -92,6 +92,11 @@ def section(heading: Heading, introduction: Text, content: Sequence[Block | None
     return [heading, *([Paragraph(introduction)] if introduction else []), *present]
 
 
+def paragraph(text: Text | None) -> Paragraph | None:
+    """A paragraph; None where there is nothing to say."""
+    return Paragraph(text) if text else None
+
+
 def bullets(items: Sequence[Text | None]) -> Bullets | None:
     """A list, without items that are empty; None where none is left."""
     present = tuple(item for item in items if item)

@@ -5,56 +5,17 @@ A new figure or section is one new file in `bench/reporting/sections/` and one l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar, Literal
 
-import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.analysis import frames
-from bench.analysis.dataset_tables import DatasetTables
-from bench.analysis.grid import Grid
+from bench.analysis.frames import DatasetFrames
 from bench.reporting.blocks import Block, Heading, Picture, section
 from bench.reporting.figures import style
-from bench.reporting.figures.marks import basis
+from bench.reporting.figures.marks import Styles, basis
 from bench.reporting.words import Text, words
-
-
-@dataclass(frozen=True)
-class DatasetFrames:
-    """What sections and figures of one data set are made from.
-
-    Attributes:
-        grid: Its runs.
-        tables: What was computed of it.
-        looks: Colour, marker and line of each row, the same in every figure of the report.
-    """
-
-    grid: Grid
-    tables: DatasetTables
-    looks: Mapping[str, style.ModelStyle]
-
-    @property
-    def dataset(self) -> str:
-        """Its label."""
-        return self.grid.datasets[0]
-
-    @property
-    def numbers(self) -> frames.DatasetFrames:
-        """All that was computed of it, as frames."""
-        return self.tables.frames
-
-    @property
-    def wide(self) -> pd.DataFrame:
-        """Its leaderboard (`bench.analysis.columns.LEADERBOARD`; `model` is the label)."""
-        return self.tables.wide
-
-    @property
-    def pairs(self) -> pd.DataFrame:
-        """Every two rows compared (`bench.analysis.columns.PAIRS`)."""
-        return self.tables.compared
 
 
 class ReportFigure:
@@ -70,17 +31,22 @@ class ReportFigure:
     title: str = ""
     alternative: str
 
-    def draw(self, frames: DatasetFrames) -> Figure | None:
-        """The figure; None where the results so far leave nothing to draw."""
+    def draw(self, frames: DatasetFrames, styles: Styles) -> Figure | None:
+        """The figure; None where the results so far leave nothing to draw.
+
+        Args:
+            frames: All numbers of the data set.
+            styles: Colour, marker and line of each row, the same in every figure of the report.
+        """
         raise NotImplementedError
 
-    def picture(self, frames: DatasetFrames, folder: Path) -> Picture | None:
+    def picture(self, frames: DatasetFrames, styles: Styles, folder: Path) -> Picture | None:
         """Draws the figure into the folder of figures."""
-        figure = self.draw(frames)
+        figure = self.draw(frames, styles)
         if figure is None:
             return None
         if self.title:
-            style.headline(figure, f"{self.title} ({frames.dataset})", basis(frames.numbers))
+            style.headline(figure, f"{self.title} ({frames.dataset})", basis(frames))
         file = f"{frames.dataset}-{self.name}"
         style.save(figure, folder / file)
         return Picture(f"{folder.name}/{file}.png", words(self.alternative))
@@ -103,10 +69,11 @@ class Section:
         """Tables, figures and words in their order; None is left out. Without any there is no section."""
         raise NotImplementedError
 
-    def blocks(self, frames: DatasetFrames, folder: Path) -> list[Block]:
+    def blocks(self, frames: DatasetFrames, styles: Styles, folder: Path) -> list[Block]:
         """The section, with its figures drawn into the folder of figures."""
         parts = [
-            part.picture(frames, folder) if isinstance(part, ReportFigure) else part for part in self.content(frames)
+            part.picture(frames, styles, folder) if isinstance(part, ReportFigure) else part
+            for part in self.content(frames)
         ]
         before, after = (f"{frames.dataset}: ", "") if self.level == 2 else ("", f" ({frames.dataset})")
         return section(Heading(words(before, self.title, after), self.level), self.introduction, parts)

@@ -90,7 +90,7 @@ def draw(found: list[Difference]) -> Figure:
 
 def main(output: Path = ROOT / "docs" / "figures" / "answer.svg") -> None:
     # Words stay words, so that the file is small; equal figures are equal files.
-    with plt.rc_context({"svg.fonttype": "none", "svg.hashsalt": "answer"}):
+    with plt.style.context(["default", {"svg.fonttype": "none", "svg.hashsalt": "answer"}]):
         figure = draw(differences())
         figure.savefig(output, format="svg", metadata={"Date": None}, facecolor="white")
         plt.close(figure)

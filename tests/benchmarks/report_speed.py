@@ -21,8 +21,8 @@ import joblib
 import numpy as np
 import pandas as pd
 
+from bench.report import write_report
 from bench.reporting.figure_cache import FigureCache
-from bench.reporting.report import write_report
 from bench.seeds import seed_for
 from bench.spec import Comparison, DatasetSpec, Entry, RunResult, RunSpec, Suite
 

@@ -88,7 +88,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_the_new_parts_are_in_the_tables(results: Path) -> None:
-    table = pd.read_csv(results / "results" / "nights" / "game-nights" / "leaderboard.csv", index_col="model")
+    table = pd.read_csv(results / "results" / "nights" / "game-nights" / "leaderboard.csv", index_col="row")
     assert set(table.index) == {"popularity", "same-category"}  # the model, on the data set
     stored = {path.parts[-3]: path for path in results.glob("results/runs/game-nights/*/*/queries.parquet")}
     for model, path in stored.items():

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bench.analysis.decoding import over_seeds, prefix_name
 from bench.analysis.frames import DatasetFrames
-from bench.reporting.figures.marks import Styles, basis_in_words
+from bench.reporting.figures.marks import Styles, against_others, basis_in_words, panel_grid
 from bench.reporting.figures.style import headline, model_axis
 
 LEVEL_COLORS = ("#00204c", "#31688e", "#35b779", "#b8a800", "#777777")
@@ -57,20 +57,10 @@ def gate(frames: DatasetFrames, styles: Styles) -> Figure | None:
     if not series:
         return None
     bins = _ordered(gates["part"])
-    figure, panels = _panels(len(series), height=2.3, sharey=True)
+    series = {row: own.assign(x=[bins.index(name) for name in own.index]) for row, own in series.items()}
+    figure, panels = _panels(len(series), line=2.3)
     for axes, (row, own) in zip(panels, series.items(), strict=True):
-        for other in series.values():
-            axes.plot([bins.index(name) for name in other.index], other["mean"], color="#cccccc", linewidth=1, zorder=1)
-        style = styles[row]
-        axes.errorbar(
-            [bins.index(name) for name in own.index],
-            own["mean"],
-            yerr=own["std"].fillna(0),
-            color=style.color,
-            marker=style.marker,
-            capsize=3,
-            linewidth=2,
-        )
+        against_others(axes, own, series.values(), styles[row])
         sizes = own["n"].reindex(bins).fillna(0)
         axes.set_xticks(range(len(bins)), [f"{name}\nn={size:,.0f}" for name, size in sizes.items()], fontsize="small")
         axes.set_title(row)
@@ -96,7 +86,7 @@ def retrieved(frames: DatasetFrames) -> Figure | None:
         rows_of.setdefault(tuple(shares.tolist()), []).append(str(row))
     if not rows_of:
         return None
-    figure, panels = _panels(len(rows_of), height=2.2, sharey=True)
+    figure, panels = _panels(len(rows_of), line=2.2)
     for axes, (shares, rows) in zip(panels, rows_of.items(), strict=True):
         bars = axes.bar(range(len(shares)), shares, width=0.85, color="#31688e")
         bars[0].set(facecolor="white", edgecolor="#31688e", hatch="////")
@@ -241,15 +231,10 @@ def _look(level: int) -> dict[str, Any]:
     return {"color": LEVEL_COLORS[index], "marker": LEVEL_MARKERS[index], "markersize": 6}
 
 
-def _panels(number: int, height: float, sharey: bool) -> tuple[Figure, list[Axes]]:
-    """A figure with `number` panels in up to three columns."""
+def _panels(number: int, line: float) -> tuple[Figure, list[Axes]]:
+    """Panels in up to three columns, each `line` inches high."""
     columns = min(_MOST_COLUMNS, number)
-    lines = -(-number // columns)
-    figure = Figure(figsize=(max(3.6 * columns, 6.0) + 0.6, height * lines + 0.8), layout="constrained")
-    panels = figure.subplots(lines, columns, sharey=sharey, squeeze=False).flatten().tolist()
-    for axes in panels[number:]:
-        axes.set_visible(False)
-    return figure, panels[:number]
+    return panel_grid(number, columns, width=max(3.6 * columns, 6.0) + 0.6, line=line)
 
 
 def _ordered(names: Iterable[str]) -> list[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -25,20 +27,56 @@ def figure_of(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def panel_grid(number: int, columns: int, width: float, line: float, sharex: bool = False) -> tuple[Figure, list[Axes]]:
+    """So many panels in lines below each other, with a common y axis; the last line may be shorter.
+
+    Args:
+        number: Of panels.
+        columns: Panels in a line at most.
+        width: Of the figure, in inches.
+        line: Height of a line, in inches.
+        sharex: Whether they have a common x axis, too.
+    """
+    columns = min(columns, number)
+    lines = -(-number // columns)
+    figure = figure_of(width, line * lines + 0.8)
+    panels = figure.subplots(lines, columns, sharex=sharex, sharey=True, squeeze=False).flatten().tolist()
+    for axes in panels[number:]:
+        axes.set_visible(False)
+    return figure, panels[:number]
+
+
+def against_others(axes: Axes, own: pd.DataFrame, others: Iterable[pd.DataFrame], style: ModelStyle) -> None:
+    """One row in its colour, with error bars, before the others in grey.
+
+    Args:
+        axes: The panel of the row.
+        own: With the columns x, mean and std.
+        others: Likewise.
+        style: Of the row.
+    """
+    lines = [other[["x", "mean"]].to_numpy() for other in others]
+    axes.add_collection(LineCollection(lines, colors="#cccccc", linewidths=1, zorder=1))
+    axes.errorbar(
+        own["x"],
+        own["mean"],
+        yerr=own["std"].fillna(0),
+        color=style.color,
+        marker=style.marker,
+        capsize=3,
+        linewidth=2,
+    )
+
+
 def panel_per_row(rows: Sequence[str]) -> tuple[Figure, list[Axes]]:
     """A grid of panels with common axes, each titled with its row; the lowest of each column carries the ticks."""
     columns = min(3 if len(rows) <= 12 else 4, len(rows))
-    lines = -(-len(rows) // columns)
-    figure = figure_of(3.1 * columns + 0.6, 2.1 * lines + 0.7)
-    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
-    for index, axes in enumerate(panels.flat):
-        axes.set_visible(index < len(rows))
-        if index < len(rows) <= index + columns:
-            axes.xaxis.set_tick_params(labelbottom=True)
-    shown = list(panels.flat)[: len(rows)]
-    for axes, row in zip(shown, rows, strict=True):
+    figure, panels = panel_grid(len(rows), columns, width=3.1 * columns + 0.6, line=2.1, sharex=True)
+    for axes, row in zip(panels, rows, strict=True):
         axes.set_title(row)
-    return figure, shown
+    for axes in panels[-columns:]:
+        axes.xaxis.set_tick_params(labelbottom=True)
+    return figure, panels
 
 
 def marker(style: ModelStyle) -> dict[str, Any]:

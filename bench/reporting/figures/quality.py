@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -16,7 +15,16 @@ from matplotlib.ticker import MaxNLocator
 from bench.analysis.frames import DatasetFrames
 from bench.analysis.leaderboard import HEAD_TAIL, MEAN, SID_MEAN
 from bench.conventions import HEAD_SHARE, PRIMARY_METRIC, PRIMARY_NAME, REACH_WINDOW
-from bench.reporting.figures.marks import METRIC_NAME, Styles, basis, dot, figure_of, from_zero, panel_per_row
+from bench.reporting.figures.marks import (
+    METRIC_NAME,
+    Styles,
+    against_others,
+    basis,
+    dot,
+    figure_of,
+    from_zero,
+    panel_per_row,
+)
 from bench.reporting.figures.style import GREY, headline, model_axis
 
 _SHIFT = 0.15  # places the first of a row's two dots above the second, so that their error bars don't overlap
@@ -121,21 +129,11 @@ def history_length(frames: DatasetFrames, styles: Styles) -> Figure | None:
     labels = scores["row"].unique().tolist()
     tops = (scores["mean"] + scores["std"].fillna(0)).where(scores["queries"] >= _FEW, scores["mean"])
     figure, panels = panel_per_row(labels)
-    series = {label: scores[scores["row"] == label].set_index("part").reindex(parts) for label in labels}
-    positions = np.arange(len(parts))
+    by_row = {label: scores[scores["row"] == label].set_index("part").reindex(parts) for label in labels}
+    series = {label: values.assign(x=range(len(parts))) for label, values in by_row.items()}
     for axes, label in zip(panels, labels, strict=True):
-        others = [list(zip(positions, series[other]["mean"], strict=True)) for other in labels if other != label]
-        axes.add_collection(LineCollection(others, colors="#cccccc", linewidths=1, zorder=1))
-        own, style = series[label], styles[label]
-        axes.errorbar(
-            positions,
-            own["mean"],
-            yerr=own["std"].fillna(0),
-            color=style.color,
-            marker=style.marker,
-            capsize=3,
-            linewidth=2,
-        )
+        others = [series[other] for other in labels if other != label]
+        against_others(axes, series[label], others, styles[label])
         axes.set_xticks(range(len(parts)), [f"{part}\nn={sizes[part]:,}" for part in parts], fontsize="small")
         axes.set_ylim(0, 1.08 * max(tops.max(), 1e-4))
         axes.margins(x=0.12)

@@ -6,10 +6,12 @@ from collections.abc import Iterable
 
 from matplotlib.figure import Figure
 
+from bench.analysis.frames import DatasetFrames
 from bench.conventions import PRIMARY_NAME
 from bench.reporting.blocks import Block
 from bench.reporting.figures import training
-from bench.reporting.section import DatasetFrames, Figures, ReportFigure, Section
+from bench.reporting.figures.marks import Styles
+from bench.reporting.section import Figures, ReportFigure, Section
 from bench.reporting.tables.cost import cost_table
 
 
@@ -17,8 +19,8 @@ class LearningCurvesFigure(ReportFigure):
     name = "learning-curves"
     alternative = f"Validation {PRIMARY_NAME} during training"
 
-    def draw(self, frames: DatasetFrames) -> Figure | None:
-        return training.learning_curves(frames.numbers, frames.looks)
+    def draw(self, frames: DatasetFrames, styles: Styles) -> Figure | None:
+        return training.learning_curves(frames, styles)
 
 
 class LearningCurves(Figures):
@@ -30,8 +32,8 @@ class CostFigure(ReportFigure):
     name = "cost"
     alternative = f"{PRIMARY_NAME} against training time, answering time and size"
 
-    def draw(self, frames: DatasetFrames) -> Figure | None:
-        return training.cost(frames.numbers, frames.looks)
+    def draw(self, frames: DatasetFrames, styles: Styles) -> Figure | None:
+        return training.cost(frames, styles)
 
 
 class Cost(Section):
@@ -39,5 +41,5 @@ class Cost(Section):
     introduction = "Wall-clock times of runs that may have shared the machine with others."
 
     def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
-        yield cost_table(frames.grid, frames.wide)
+        yield cost_table(frames)
         yield CostFigure()

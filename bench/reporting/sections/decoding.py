@@ -6,10 +6,12 @@ from collections.abc import Iterable
 
 from matplotlib.figure import Figure
 
-from bench.analysis.decoding import traced
+from bench.analysis.frames import DatasetFrames
 from bench.reporting.blocks import Block
+from bench.reporting.decoding_findings import findings
 from bench.reporting.figures import decoding as figures
-from bench.reporting.section import DatasetFrames, ReportFigure, Section
+from bench.reporting.figures.marks import Styles
+from bench.reporting.section import ReportFigure, Section
 from bench.reporting.tables import decoding as tables
 
 
@@ -17,40 +19,40 @@ class PrefixesFigure(ReportFigure):
     name = "decoding-prefixes"
     alternative = "Prefix precision and survival in the beam"
 
-    def draw(self, frames: DatasetFrames) -> Figure | None:
-        return figures.prefixes(frames.numbers)
+    def draw(self, frames: DatasetFrames, styles: Styles) -> Figure | None:
+        return figures.prefixes(frames)
 
 
 class RanksFigure(ReportFigure):
     name = "decoding-ranks"
     alternative = "Conditional Rank Progression, both readings"
 
-    def draw(self, frames: DatasetFrames) -> Figure | None:
-        return figures.ranks(frames.numbers)
+    def draw(self, frames: DatasetFrames, styles: Styles) -> Figure | None:
+        return figures.ranks(frames)
 
 
 class FirstCodeFigure(ReportFigure):
     name = "decoding-first-code"
     alternative = "Hits by the first code's place"
 
-    def draw(self, frames: DatasetFrames) -> Figure | None:
-        return figures.first_code(frames.numbers)
+    def draw(self, frames: DatasetFrames, styles: Styles) -> Figure | None:
+        return figures.first_code(frames)
 
 
 class GateFigure(ReportFigure):
     name = "decoding-gate"
     alternative = "Gate by number of retrieved events"
 
-    def draw(self, frames: DatasetFrames) -> Figure | None:
-        return figures.gate(frames.numbers, frames.looks)
+    def draw(self, frames: DatasetFrames, styles: Styles) -> Figure | None:
+        return figures.gate(frames, styles)
 
 
 class RetrievedFigure(ReportFigure):
     name = "decoding-retrieved"
     alternative = "Histogram of retrieved lengths"
 
-    def draw(self, frames: DatasetFrames) -> Figure | None:
-        return figures.retrieved(frames.numbers)
+    def draw(self, frames: DatasetFrames, styles: Styles) -> Figure | None:
+        return figures.retrieved(frames)
 
 
 class Findings(Section):
@@ -62,7 +64,7 @@ class Findings(Section):
     )
 
     def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
-        yield tables.findings(traced(frames.grid))
+        yield findings(frames)
 
 
 class LevelAccuracy(Section):
@@ -74,7 +76,7 @@ class LevelAccuracy(Section):
     )
 
     def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
-        yield tables.accuracy_table(traced(frames.grid))
+        yield tables.accuracy_table(frames)
 
 
 class Prefixes(Section):
@@ -83,7 +85,7 @@ class Prefixes(Section):
     introduction = "P_1, P_12, ...: share of queries whose best generated ID begins with the target's first codes."
 
     def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
-        yield tables.prefix_table(traced(frames.grid))
+        yield tables.prefix_table(frames)
         yield PrefixesFigure()
 
 
@@ -97,7 +99,7 @@ class RankProgression(Section):
     )
 
     def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
-        yield tables.progression_table(traced(frames.grid))
+        yield tables.progression_table(frames)
         yield RanksFigure()
 
 
@@ -110,7 +112,7 @@ class Paper(Section):
     )
 
     def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
-        yield tables.paper_table(traced(frames.grid))
+        yield tables.paper_table(frames)
 
 
 class WrongFirstCode(Section):
@@ -122,7 +124,7 @@ class WrongFirstCode(Section):
     )
 
     def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
-        yield tables.wrong_first_table(traced(frames.grid))
+        yield tables.wrong_first_table(frames)
         yield FirstCodeFigure()
 
 
@@ -135,6 +137,6 @@ class Retrieval(Section):
     )
 
     def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
-        yield tables.retrieval_table(traced(frames.grid))
+        yield tables.retrieval_table(frames)
         yield GateFigure()
         yield RetrievedFigure()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from bench.analysis.frames import DatasetFrames
 from bench.reporting.blocks import Block
-from bench.reporting.section import DatasetFrames, ReportFigure, Section
+from bench.reporting.section import ReportFigure, Section
 from bench.reporting.tables.results import beyond_accuracy_table
 
 
@@ -18,4 +19,4 @@ class Lists(Section):
     )
 
     def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
-        yield beyond_accuracy_table(frames.wide)
+        yield beyond_accuracy_table(frames)

@@ -7,11 +7,14 @@ from collections.abc import Iterable
 from matplotlib.figure import Figure
 
 from bench.analysis.families import all_pairs
+from bench.analysis.fitness import unfit_rows
+from bench.analysis.frames import DatasetFrames
 from bench.conventions import PRIMARY_NAME
 from bench.reporting.blocks import Block, Paragraph
 from bench.reporting.cautions import flag_explained
+from bench.reporting.figures.marks import Styles
 from bench.reporting.figures.pairs import pairwise_figure
-from bench.reporting.section import DatasetFrames, ReportFigure, Section
+from bench.reporting.section import ReportFigure, Section
 from bench.reporting.tables import pairs
 
 
@@ -20,7 +23,7 @@ class BestOne(Section):
     level = 3
 
     def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
-        table = pairs.against_best(frames.pairs, frames.tables.unfit)
+        table = pairs.against_best(frames)
         if table is None:
             return
         yield Paragraph(
@@ -29,15 +32,15 @@ class BestOne(Section):
             "the best one. Effect size: the difference in standard deviations of the queries' differences."
         )
         yield table
-        yield flag_explained(frames.tables.unfit)
+        yield flag_explained(unfit_rows(frames.leaderboard))
 
 
 class Differences(ReportFigure):
     name = "pairs"
     alternative = f"Differences in {PRIMARY_NAME} between every two models"
 
-    def draw(self, frames: DatasetFrames) -> Figure | None:
-        return pairwise_figure(frames.numbers)
+    def draw(self, frames: DatasetFrames, styles: Styles) -> Figure | None:
+        return pairwise_figure(frames)
 
 
 class WhoBeatsWhom(Section):
@@ -45,7 +48,7 @@ class WhoBeatsWhom(Section):
     level = 3
 
     def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
-        table = pairs.beats_table(frames.pairs, frames.tables.unfit)
+        table = pairs.beats_table(frames)
         if table is None:
             return
         yield Paragraph(

@@ -3,44 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 from matplotlib.figure import Figure
 
+from bench.analysis.frames import DatasetFrames
 from bench.conventions import HEAD_SHARE, PRIMARY_NAME, REACH_WINDOW
-from bench.evaluation.slices import ReachOf
 from bench.reporting.blocks import Block
 from bench.reporting.figures import quality
-from bench.reporting.section import DatasetFrames, ReportFigure, Section
+from bench.reporting.figures.marks import Styles
+from bench.reporting.section import ReportFigure, Section
 from bench.reporting.tables import parts
 from bench.reporting.tables.results import head_tail_table
+
+Of = Literal["item", "category"]
+"""Of what the reach is: of the very target, or of its category."""
 
 
 class HeadTailFigure(ReportFigure):
     name = "head-tail"
     alternative = f"{PRIMARY_NAME} on head and tail targets"
 
-    def draw(self, frames: DatasetFrames) -> Figure | None:
-        return quality.head_tail(frames.numbers, frames.looks)
+    def draw(self, frames: DatasetFrames, styles: Styles) -> Figure | None:
+        return quality.head_tail(frames, styles)
 
 
 class PopularityFigure(ReportFigure):
     name = "popularity"
     alternative = f"{PRIMARY_NAME} by popularity of the target"
 
-    def draw(self, frames: DatasetFrames) -> Figure | None:
-        return quality.popularity(frames.numbers)
+    def draw(self, frames: DatasetFrames, styles: Styles) -> Figure | None:
+        return quality.popularity(frames)
 
 
 class HeadTail(Section):
     title = "head and tail"
     introduction = (
-        f"Head: targets among the {100 * HEAD_SHARE:g} % of items with the most training interactions. "
-        "Tail: all others."
+        f"Head: targets among the {100 * HEAD_SHARE:g} % of items with the most training interactions. Tail: all "
+        "others."
     )
 
     def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
-        yield head_tail_table(frames.wide)
-        yield parts.cold_table(frames.grid)
+        yield head_tail_table(frames)
+        yield parts.cold_table(frames)
         yield HeadTailFigure()
         yield PopularityFigure()
 
@@ -50,15 +55,15 @@ class TargetKind(Section):
     introduction = f"By columns of the item table: {PRIMARY_NAME}."
 
     def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
-        return parts.column_tables(frames.grid)
+        return parts.column_tables(frames)
 
 
 class HistoryLengthFigure(ReportFigure):
     name = "history-length"
     alternative = f"{PRIMARY_NAME} by length of the history"
 
-    def draw(self, frames: DatasetFrames) -> Figure | None:
-        return quality.history_length(frames.numbers, frames.looks)
+    def draw(self, frames: DatasetFrames, styles: Styles) -> Figure | None:
+        return quality.history_length(frames, styles)
 
 
 class HistoryLength(Section):
@@ -66,21 +71,21 @@ class HistoryLength(Section):
     introduction = f"{PRIMARY_NAME}."
 
     def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
-        yield parts.history_table(frames.grid)
-        yield parts.history_quarters_table(frames.grid)
+        yield parts.history_table(frames)
+        yield parts.history_quarters_table(frames)
         yield HistoryLengthFigure()
 
 
 class ReachFigure(ReportFigure):
     """By how far back the target, or any item of its category, last occurred."""
 
-    def __init__(self, of: ReachOf) -> None:
+    def __init__(self, of: Of) -> None:
         self.name = f"reach-{of}"
         self.alternative = f"{PRIMARY_NAME} by reach of {'the target' if of == 'item' else 'its category'}"
-        self._of: ReachOf = of
+        self._of: Of = of
 
-    def draw(self, frames: DatasetFrames) -> Figure | None:
-        return quality.reach(frames.numbers, frames.looks, self._of)
+    def draw(self, frames: DatasetFrames, styles: Styles) -> Figure | None:
+        return quality.reach(frames, styles, self._of)
 
 
 class Reach(Section):
@@ -92,7 +97,7 @@ class Reach(Section):
     )
 
     def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
-        kinds: tuple[ReachOf, ...] = ("item", "category")
+        kinds: tuple[Of, ...] = ("item", "category")
         for of in kinds:
-            yield parts.reach_table(frames.grid, of)
+            yield parts.reach_table(frames, of)
             yield ReachFigure(of)

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 from matplotlib.figure import Figure
 
-from bench.analysis.published import replications
+from bench.analysis.frames import DatasetFrames
 from bench.reporting.blocks import Block
+from bench.reporting.figures.marks import Styles
 from bench.reporting.figures.published import published
-from bench.reporting.section import DatasetFrames, ReportFigure, Section
+from bench.reporting.section import ReportFigure, Section
 from bench.reporting.tables.published import order_of_trends, published_table, reasons
 
 
@@ -17,8 +18,8 @@ class PublishedFigure(ReportFigure):
     name = "published"
     alternative = "Published values and measured ones"
 
-    def draw(self, frames: DatasetFrames) -> Figure | None:
-        return published(frames.numbers, frames.looks)
+    def draw(self, frames: DatasetFrames, styles: Styles) -> Figure | None:
+        return published(frames, styles)
 
 
 class PublishedValues(Section):
@@ -29,7 +30,7 @@ class PublishedValues(Section):
     )
 
     def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
-        yield published_table(replications(frames.grid, frames.dataset))
+        yield published_table(frames)
         yield PublishedFigure()
 
 
@@ -41,7 +42,7 @@ class Reasons(Section):
     )
 
     def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
-        yield reasons(replications(frames.grid, frames.dataset))
+        yield reasons(frames)
 
 
 class Trends(Section):
@@ -52,4 +53,4 @@ class Trends(Section):
     )
 
     def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
-        yield order_of_trends(replications(frames.grid, frames.dataset))
+        yield order_of_trends(frames)

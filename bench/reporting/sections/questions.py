@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from bench.analysis.questions import questions
-from bench.reporting.blocks import Block, Paragraph
+from bench.analysis.fitness import unfit_rows
+from bench.analysis.frames import DatasetFrames
+from bench.reporting.blocks import Block, paragraph
 from bench.reporting.cautions import caution
-from bench.reporting.section import DatasetFrames, ReportFigure, Section
-from bench.reporting.tables.questions import HOW_TO_READ, question_table
+from bench.reporting.figures.marks import Styles
+from bench.reporting.section import ReportFigure, Section
+from bench.reporting.tables.questions import HOW_TO_READ, question_table, questions_of
 
 
 class Question(Section):
@@ -23,16 +25,15 @@ class Question(Section):
         self._labels = labels
 
     def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
-        yield question_table(frames.tables.tests, self._labels)
-        doubt = caution(self._labels, frames.tables.unfit)
-        yield Paragraph(doubt) if doubt else None
+        yield question_table(frames, self._labels)
+        yield paragraph(caution(self._labels, unfit_rows(frames.leaderboard)))
 
 
 class Questions(Section):
     """All of them; the first says how to read the others."""
 
-    def blocks(self, frames: DatasetFrames, folder: Path) -> list[Block]:
+    def blocks(self, frames: DatasetFrames, styles: Styles, folder: Path) -> list[Block]:
         sections = [
-            Question(labels, HOW_TO_READ if number == 0 else "") for number, labels in enumerate(questions(frames.grid))
+            Question(labels, HOW_TO_READ if number == 0 else "") for number, labels in enumerate(questions_of(frames))
         ]
-        return [block for section in sections for block in section.blocks(frames, folder)]
+        return [block for section in sections for block in section.blocks(frames, styles, folder)]

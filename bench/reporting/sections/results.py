@@ -6,10 +6,12 @@ from collections.abc import Iterable
 
 from matplotlib.figure import Figure
 
+from bench.analysis.frames import DatasetFrames
 from bench.conventions import PRIMARY_NAME
-from bench.reporting.blocks import Block, Paragraph
+from bench.reporting.blocks import Block, paragraph
+from bench.reporting.figures.marks import Styles
 from bench.reporting.figures.quality import quality
-from bench.reporting.section import DatasetFrames, ReportFigure, Section
+from bench.reporting.section import ReportFigure, Section
 from bench.reporting.tables import results
 from bench.reporting.words import strong, underlined
 
@@ -18,8 +20,8 @@ class Quality(ReportFigure):
     name = "quality"
     alternative = f"{PRIMARY_NAME} of every model"
 
-    def draw(self, frames: DatasetFrames) -> Figure | None:
-        return quality(frames.numbers, frames.looks)
+    def draw(self, frames: DatasetFrames, styles: Styles) -> Figure | None:
+        return quality(frames, styles)
 
 
 class Results(Section):
@@ -33,13 +35,10 @@ class Results(Section):
     )
 
     def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
-        baseline, verdicts = results.against_best_baseline(frames.grid, frames.wide, frames.pairs)
-        yield results.main_table(frames.wide, verdicts)
-        if verdicts:
-            yield Paragraph(results.flags_explained(baseline, frames.pairs))
-        yield results.warnings(frames.wide)
-        if missing := results.floor_missing(frames.grid):
-            yield Paragraph(missing)
-        yield results.best_possible_table(frames.grid)
-        yield results.notes(frames.grid)
+        yield results.main_table(frames)
+        yield paragraph(results.flags_explained(frames))
+        yield results.warnings(frames)
+        yield paragraph(results.floor_missing(frames))
+        yield results.best_possible_table(frames)
+        yield results.notes(frames)
         yield Quality()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from bench.analysis.frames import DatasetFrames
 from bench.reporting.blocks import Block
-from bench.reporting.section import DatasetFrames, ReportFigure, Section
+from bench.reporting.section import ReportFigure, Section
 from bench.reporting.tables.semantic_ids import level_table, sid_health_table
 
 
@@ -19,7 +20,7 @@ class Levels(Section):
     )
 
     def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
-        yield level_table(frames.grid, frames.wide)
+        yield level_table(frames)
 
 
 class SidHealth(Section):
@@ -30,4 +31,4 @@ class SidHealth(Section):
     )
 
     def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
-        yield sid_health_table(frames.grid)
+        yield sid_health_table(frames)

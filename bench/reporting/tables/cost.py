@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-import pandas as pd
-
-from bench.analysis.grid import Grid
+from bench.analysis.frames import DatasetFrames
 from bench.conventions import PRIMARY_NAME
 from bench.reporting.kinds import COUNT, decimals, mean_std, numbers
 from bench.reporting.table import Column, Table
-from bench.reporting.tables.results import measured, over_seeds
+from bench.reporting.tables.columns import measured, over_seeds
 
 _COLUMNS = (
     Column("Model"),
@@ -24,22 +19,18 @@ _COLUMNS = (
 )
 
 
-def cost_table(grid: Grid, wide: pd.DataFrame) -> Table:
+def cost_table(frames: DatasetFrames) -> Table:
     """Means over seeds, of the rows with complete runs."""
-    complete = measured(wide)
-    results = [grid.of_model(model) for model in complete["model"]]
+    complete = measured(frames.leaderboard)
+    noted = ["best_epoch", "peak_memory_mib", "validation"]
+    means = frames.runs.groupby("row", sort=False)[noted].mean().reindex(complete["row"])
     values = (
-        complete["model"],
+        complete["row"],
         over_seeds(complete, "fit_seconds"),
-        [_mean([result.best_epoch for result in row]) for row in results],
+        means["best_epoch"],
         over_seeds(complete, "milliseconds_per_user"),
         complete["parameters.mean"],
-        [_mean([result.environment.get("peak_memory_mib") for result in row]) for row in results],
-        [_mean([result.validation for result in row]) for row in results],
+        means["peak_memory_mib"],
+        means["validation"],
     )
     return Table.of("cost", _COLUMNS, zip(*values, strict=True))
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable
 
+from bench.analysis.frames import DatasetFrames
 from bench.number_text import NONE
 from bench.reporting.table import Table
 from bench.reporting.words import code
@@ -12,22 +12,22 @@ from bench.reporting.words import code
 _HEADINGS = ("Mechanism", "Status", "Source", "What differs", "Test")
 
 
-def fidelity_cards(cards: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Table]:
-    """The card of each model; equal cards are one.
-
-    Args:
-        cards: Label -> list of dicts with the fields of `bench.recommender.Mechanism`.
+def fidelity_cards(datasets: Iterable[DatasetFrames]) -> dict[str, Table]:
+    """The card of each row; equal cards are one.
 
     Returns:
         Labels, separated by commas -> their card.
     """
-    labels_of: dict[tuple[tuple[Any, ...], ...], list[str]] = {}
+    cards: dict[str, tuple[tuple[str, ...], ...]] = {}
+    for frames in datasets:
+        for label, lines in frames.fidelity.groupby("row", sort=False):
+            known = lines[["name", "status", "source", "note", "test"]].itertuples(index=False, name=None)
+            cards[str(label)] = tuple(known)
+    labels_of: dict[tuple[tuple[str, ...], ...], list[str]] = {}
     for label, card in cards.items():
-        if card:
-            labels_of.setdefault(tuple(map(_line, card)), []).append(label)
-    return {", ".join(labels): Table.of("fidelity", _HEADINGS, lines) for lines, labels in labels_of.items()}
+        labels_of.setdefault(card, []).append(label)
+    return {", ".join(labels): _table(card) for card, labels in labels_of.items()}
 
 
-def _line(line: Mapping[str, Any]) -> tuple[Any, ...]:
-    test = code(line["test"]) if line.get("test") else NONE
-    return line["name"], line["status"], line["source"], line.get("note") or "", test
+def _table(card: tuple[tuple[str, ...], ...]) -> Table:
+    return Table.of("fidelity", _HEADINGS, [(*line[:4], code(line[4]) if line[4] else NONE) for line in card])

@@ -6,17 +6,15 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from bench.analysis.folders import FolderComparison, RowPair, origins, scores
+from bench.analysis.folders import FolderComparison, RowPair, mean_cost, origins, scores
 from bench.reporting.blocks import Block, Bullets, Heading, Page, Paragraph
 from bench.reporting.kinds import VERDICT, Interval, MeanStd, decimals, mean_std, numbers
 from bench.reporting.metric_names import column
 from bench.reporting.table import Column, Table
 from bench.reporting.tables.columns import tested_columns
 from bench.reporting.words import code, words
-from bench.spec import RunResult
 
 _HARDWARE = {"device", "device_name", "threads"}
 
@@ -139,7 +137,7 @@ def _cost(dataset: str, pairs: Sequence[RowPair]) -> Table:
     for pair in pairs:
         values: list[float | None] = []
         for cost in ("fit_seconds", "milliseconds_per_user"):
-            left, right = (_mean(side, cost) for side in (pair.first, pair.second))
+            left, right = (mean_cost(side, cost) for side in (pair.first, pair.second))
             values += [left, right, right / left - 1 if left > 0 else None]
         rows.append((pair.label, *values))
     columns = (
@@ -150,10 +148,6 @@ def _cost(dataset: str, pairs: Sequence[RowPair]) -> Table:
     differ = any(name in _HARDWARE for name, _, _ in origins(pairs))
     caption = "A and B were measured on different hardware or threads: their times don't compare." if differ else ""
     return Table.of("cost", columns, rows, title=f"{dataset}: cost", caption=caption)
-
-
-def _mean(results: Sequence[RunResult], cost: str) -> float:
-    return float(np.mean([getattr(result, cost) for result in results]))
 
 
 def _mixed(found: FolderComparison) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import pandas as pd
 from scipy.stats import friedmanchisquare
 
-from bench.analysis.fitness import mark_of
-from bench.analysis.pairs import critical_difference, models_of, verdicts
+from bench.analysis.fitness import mark_of, unfit_rows
+from bench.analysis.frames import DatasetFrames
+from bench.analysis.pairs import critical_difference, rows_of, verdicts
 from bench.analysis.significance import ALPHA
 from bench.conventions import PRIMARY_NAME
 from bench.number_text import p_cell
@@ -16,16 +15,12 @@ from bench.reporting.kinds import COUNT, DIFFERENCE, INTERVAL, P_VALUE, VERDICT,
 from bench.reporting.table import Column, Flagged, Table
 
 _SIGNS = {1: "<", -1: ">", 0: "=", None: "?"}
-"""Of the row against a column, by the verdict on the column's model against the row's."""
+"""Of the row against a column, by the verdict on the column's row against it."""
 
 
-def against_best(compared: pd.DataFrame, unfit: Collection[str] = ()) -> Table | None:
-    """Every model against the best one. None with fewer than two comparable models.
-
-    Args:
-        compared: Of `pairs`.
-        unfit: Rows whose comparisons carry `UNFIT_MARK`.
-    """
+def against_best(frames: DatasetFrames) -> Table | None:
+    """Every row against the best one. None with fewer than two comparable rows."""
+    compared, unfit = frames.pairs, unfit_rows(frames.leaderboard)
     if compared.empty:
         return None
     best = str(compared["first"].iloc[0])
@@ -55,23 +50,18 @@ def against_best(compared: pd.DataFrame, unfit: Collection[str] = ()) -> Table |
     return Table.of("against-best", columns, rows)
 
 
-def beats_table(compared: pd.DataFrame, unfit: Collection[str] = ()) -> Table | None:
-    """Who beats whom as a matrix: the row against each column. None with fewer than three models.
-
-    Args:
-        compared: Of `pairs`.
-        unfit: Rows that carry `UNFIT_MARK`.
-    """
-    models = models_of(compared)
-    if len(models) < 3:
+def beats_table(frames: DatasetFrames) -> Table | None:
+    """Who beats whom as a matrix: the row against each column. None with fewer than three rows."""
+    labels, unfit = rows_of(frames.pairs), unfit_rows(frames.leaderboard)
+    if len(labels) < 3:
         return None
     rows = []
-    for position, model in enumerate(models, start=1):
-        verdict = verdicts(compared, model)  # of the others against it
-        signs = ["" if other == model else _SIGNS[verdict.get(other)] for other in models]
+    for position, label in enumerate(labels, start=1):
+        verdict = verdicts(frames.pairs, label)  # of the others against it
+        signs = ["" if other == label else _SIGNS[verdict.get(other)] for other in labels]
         beaten, lost = (sum(value == wanted for value in verdict.values()) for wanted in (-1, 1))
-        rows.append([Flagged(f"{position}. {model}", mark_of([model], unfit)), *signs, beaten, lost])
-    opponents = [Column(str(position), VERDICT) for position in range(1, len(models) + 1)]
+        rows.append([Flagged(f"{position}. {label}", mark_of([label], unfit)), *signs, beaten, lost])
+    opponents = [Column(str(position), VERDICT) for position in range(1, len(labels) + 1)]
     return Table.of("pairs", [Column("Model"), *opponents, Column("Beats", COUNT), Column("Loses to", COUNT)], rows)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import groupby, permutations
+from itertools import permutations
 
-from bench.analysis.published import ABOVE, BELOW, TREND, Replication
+import pandas as pd
+
+from bench.analysis.frames import DatasetFrames
+from bench.analysis.published import ABOVE, BELOW, TREND
 from bench.reporting.blocks import Bullets, bullets
 from bench.reporting.kinds import TEXT, VERDICT, MeanStd, decimals, mean_std, numbers
 from bench.reporting.table import Column, Table
@@ -23,57 +25,65 @@ _COLUMNS = (
 )
 
 
-def published_table(found: Sequence[Replication]) -> Table | None:
+def published_table(frames: DatasetFrames) -> Table | None:
     """Published, measured, difference, tolerance and verdict of each figure. None where the suite names none."""
     rows = [
         (
-            line.row,
-            line.metric,
-            line.figure.value,
-            MeanStd(line.mean, line.deviation),
-            line.difference,
-            line.figure.tolerance,
-            line.verdict,
-            line.figure.source,
+            line["row"],
+            line["metric"],
+            line["published"],
+            MeanStd(line["mean"], line["std"]),
+            line["difference"],
+            line["tolerance"],
+            line["verdict"],
+            line["source"],
         )
-        for line in found
+        for line in _of_ranking(frames).to_dict("records")
     ]
     return Table.of("published", _COLUMNS, rows) if rows else None
 
 
-def reasons(found: Sequence[Replication]) -> Bullets | None:
+def reasons(frames: DatasetFrames) -> Bullets | None:
     """What the suite says of every measured figure that is not reproduced, one line for each row and reason."""
-    metrics: dict[tuple[str, str], list[str]] = {}
-    for line in found:
-        if line.verdict in (ABOVE, BELOW, TREND):
-            metrics.setdefault((line.row, line.figure.why), []).append(f"{line.metric} {line.verdict}")
-    return bullets([_reason(row, why, verdicts) for (row, why), verdicts in metrics.items()])
+    lines = _of_ranking(frames)
+    lines = lines[lines["verdict"].isin([ABOVE, BELOW, TREND])]
+    return bullets(
+        [
+            _reason(row, why, (group["metric"] + " " + group["verdict"]).tolist())
+            for (row, why), group in lines.groupby(["row", "why"], sort=False)
+        ]
+    )
 
 
-def order_of_trends(found: Sequence[Replication]) -> Bullets | None:
+def order_of_trends(frames: DatasetFrames) -> Bullets | None:
     """Whether the rows of figures that only show a trend stand in the published order, a line for each metric.
 
     None where no metric has two such rows with complete runs and different published values.
     """
-    trends = sorted((line for line in found if line.verdict == TREND), key=lambda line: line.metric)
-    lines = []
-    for metric, group in groupby(trends, key=lambda line: line.metric):
-        members = list(group)
-        rising = [(low, high) for low, high in permutations(members, 2) if low.figure.value < high.figure.value]
+    lines = _of_ranking(frames)
+    sentences = []
+    for metric, group in lines[lines["verdict"] == TREND].groupby("metric", sort=True):
+        pairs = permutations(group[["published", "mean"]].itertuples(index=False, name=None), 2)
+        rising = [(low, high) for low, high in pairs if low[0] < high[0]]
         if not rising:
             continue
-        published = _ordered(members, lambda line: line.figure.value)
-        agrees = all(low.mean < high.mean for low, high in rising)
-        same = "in the same order here" if agrees else f"here {_ordered(members, lambda line: line.mean)}"
-        lines.append(f"{metric}: published {published}; {same}.")
-    return bullets(lines)
+        agrees = all(low[1] < high[1] for low, high in rising)
+        same = "in the same order here" if agrees else f"here {_ordered(group, 'mean')}"
+        sentences.append(f"{metric}: published {_ordered(group, 'published')}; {same}.")
+    return bullets(sentences)
 
 
-def _reason(row: str, why: str, verdicts: Sequence[str]) -> Words:
+def _of_ranking(frames: DatasetFrames) -> pd.DataFrame:
+    """The figures of ranking, with the level in the metric's name where it is not the usual one."""
+    lines = frames.published[frames.published["level"] != "decoding"]
+    return lines.assign(metric=lines["metric"] + lines["level"].map({"item": "", "sid": " (SID level)"}))
+
+
+def _reason(row: str, why: str, verdicts: list[str]) -> Words:
     return strong(row) + f" ({', '.join(verdicts)}): {why or 'the suite names no difference in the set-up.'}"
 
 
-def _ordered(members: Sequence[Replication], value: Callable[[Replication], float]) -> str:
+def _ordered(lines: pd.DataFrame, column: str) -> str:
     """Rows from the lowest value to the highest."""
-    equals = groupby(sorted(members, key=value), key=value)
-    return " < ".join(" = ".join(line.row for line in group) for _, group in equals)
+    ordered = lines.sort_values(column, kind="stable").groupby(column, sort=True)["row"]
+    return " < ".join(" = ".join(rows) for _, rows in ordered)

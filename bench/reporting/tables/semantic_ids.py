@@ -2,62 +2,60 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import NamedTuple
+
 import pandas as pd
 
-from bench.analysis import diagnostics
-from bench.analysis.diagnostics import CodebookLevel
-from bench.analysis.grid import Grid
-from bench.analysis.leaderboard import PART_METRICS, hits_beyond_sid_level
-from bench.conventions import PRIMARY_METRIC
+from bench.analysis.columns import PART_METRICS
+from bench.analysis.frames import DatasetFrames
+from bench.analysis.leaderboard import SID_MEAN
 from bench.number_text import NONE
-from bench.reporting.kinds import COUNT, Kind, MeanStd, decimals, mean_std, percent
+from bench.reporting.kinds import COUNT, Kind, decimals, mean_std, percent
 from bench.reporting.metric_names import column
 from bench.reporting.table import Column, Table
-from bench.reporting.tables.results import measured
+from bench.reporting.tables.columns import measured, over_seeds
 
 
-def _of_items(value: tuple[int | None, int | None]) -> str:
+class _OfItems(NamedTuple):
+    """Distinct semantic IDs, and the items that have them; NaN where a model did not say."""
+
+    sids: float
+    items: float
+
+
+def _text(value: _OfItems) -> str:
     """E.g. "25435 / 28165"."""
-    return " / ".join(NONE if count is None else str(count) for count in value)
+    return " / ".join(NONE if pd.isna(count) else f"{count:.0f}" for count in value)
 
 
-def _count_of(value: tuple[int | None, int | None]) -> float:
-    return np.nan if value[0] is None else value[0]
+def _sids(value: _OfItems) -> float:
+    return value.sids
 
 
-_OF_ITEMS = Kind("share-of-items", _of_items, _count_of)
+_OF_ITEMS = Kind("share-of-items", _text, _sids)
 
 
-def level_table(grid: Grid, wide: pd.DataFrame) -> Table | None:
+def level_table(frames: DatasetFrames) -> Table | None:
     """Item level beside SID level for semantic-ID models, with what explains the gap. None without such models."""
-    rows = []
-    complete = measured(wide)
-    for row in complete[complete[f"sid.overall.{PRIMARY_METRIC}.mean"].notna()].to_dict("records"):
-        results = grid.of_model(row["model"])
-        sids = [diagnostics.sids(result) for result in results]
-        shares = [np.nan if (share := diagnostics.valid_share(result)) is None else share for result in results]
-        scores = [
-            f"{level}.{metric}"
-            for metric in PART_METRICS
-            for level, metric in (
-                ("item.overall", metric),
-                ("item.overall", f"expected-{metric}"),
-                ("sid.overall", metric),
-            )
-        ]
-        collisions = [sid.collision_rate for sid in sids if sid.collision_rate is not None]
-        rows.append(
-            (
-                row["model"],
-                sids[0].tokenizer or NONE,
-                *(MeanStd(row[f"{score}.mean"], row[f"{score}.std"]) for score in scores),
-                float(np.mean(collisions)) if collisions else None,
-                (sids[0].unique_sids, sids[0].n_items),
-                float(np.min(shares)),
-                sum(hits_beyond_sid_level(result) for result in results),
-            )
-        )
+    complete = measured(frames.leaderboard)
+    rows = complete[complete[SID_MEAN].notna()]
+    if rows.empty:
+        return None
+    scores = [
+        f"{level}.overall.{before}{metric}"
+        for metric in PART_METRICS
+        for level, before in (("item", ""), ("item", "expected-"), ("sid", ""))
+    ]
+    by_row = [frames.sids[frames.sids["row"] == row] for row in rows["row"]]
+    values = [
+        rows["row"],
+        [sids["tokenizer"].iloc[0] or NONE for sids in by_row],
+        *(over_seeds(rows, score) for score in scores),
+        [sids["collision_rate"].mean() for sids in by_row],
+        [_OfItems(sids["unique_sids"].iloc[0], sids["catalogue_items"].iloc[0]) for sids in by_row],
+        [sids["valid_share"].min(skipna=False) for sids in by_row],
+        [sids["item_hits_without_sid_hit"].sum() for sids in by_row],
+    ]
     columns = (
         Column("Model"),
         Column("Tokenizer"),
@@ -67,18 +65,17 @@ def level_table(grid: Grid, wide: pd.DataFrame) -> Table | None:
         Column("Valid SIDs", percent(2)),
         Column("Item hit without SID hit", COUNT),
     )
-    return Table.of("levels", columns, rows) if rows else None
+    return Table.of("levels", columns, zip(*values, strict=True))
 
 
-def sid_health_table(grid: Grid) -> Table | None:
+def sid_health_table(frames: DatasetFrames) -> Table | None:
     """How well each level of each codebook is used; rows that share their semantic IDs share their lines."""
-    models_of: dict[tuple[CodebookLevel, ...], list[str]] = {}
-    for model in grid.complete_models:
-        for result in grid.of_model(model):
-            if levels := tuple(diagnostics.sid_health(result)):
-                models = models_of.setdefault(levels, [])
-                if model not in models:
-                    models.append(model)
+    names = ["level", "kind", "codebook_size", "used", "utilisation", "perplexity", "entropy", "max_share"]
+    rows_of: dict[tuple[tuple[object, ...], ...], list[str]] = {}
+    for (row, _), levels in frames.sid_health.groupby(["row", "seed"], sort=False):
+        rows = rows_of.setdefault(tuple(levels[names].itertuples(index=False, name=None)), [])
+        if row not in rows:
+            rows.append(str(row))
     columns = (
         Column("Models"),
         Column("Level"),
@@ -89,18 +86,9 @@ def sid_health_table(grid: Grid) -> Table | None:
         Column("Entropy (nats)", decimals(2)),
         Column("Largest code's share", percent()),
     )
-    rows = [(", ".join(models), *_health(level)) for levels, models in models_of.items() for level in levels]
-    return Table.of("sid-health", columns, rows) if rows else None
-
-
-def _health(level: CodebookLevel) -> tuple[object, ...]:
-    kind = f" ({level.kind})" if level.kind != "semantic" else ""
-    return (
-        f"{level.level}{kind}",
-        level.codebook_size,
-        level.used,
-        level.utilisation,
-        level.perplexity,
-        level.entropy,
-        level.max_share,
-    )
+    lines = [
+        (", ".join(rows), f"{level}" + (f" ({kind})" if kind != "semantic" else ""), *health)
+        for levels, rows in rows_of.items()
+        for level, kind, *health in levels
+    ]
+    return Table.of("sid-health", columns, lines) if lines else None

@@ -13,7 +13,7 @@ from made_up import make_result, make_suite, plan
 from traces import PAPER, with_trace
 
 from bench.analysis import columns
-from bench.analysis.dataset_tables import DatasetTables, write_tables
+from bench.analysis.dataset_tables import frames_of, write_frames
 from bench.analysis.declared import FrameColumns, number, text, whole
 from bench.analysis.frames import DatasetFrames
 from bench.analysis.report_columns import FRAMES, documentation
@@ -69,7 +69,7 @@ def everything() -> SuiteRuns:
 
 @pytest.fixture(scope="module")
 def frames(everything: SuiteRuns) -> DatasetFrames:
-    return DatasetTables.of(everything).frames
+    return frames_of(everything)
 
 
 def frames_by_name(frames: DatasetFrames) -> dict[str, pd.DataFrame]:
@@ -80,7 +80,7 @@ def frames_by_name(frames: DatasetFrames) -> dict[str, pd.DataFrame]:
 def test_every_frame_has_the_declared_columns_with_and_without_results(
     frames: DatasetFrames, suite: Suite, planned: list[RunSpec]
 ) -> None:
-    empty = DatasetTables.of(SuiteRuns.of(suite, planned, [])).frames
+    empty = frames_of(SuiteRuns.of(suite, planned, []))
     for made in (frames, empty):
         assert set(frames_by_name(made)) == set(DECLARED) - NOT_OF_RESULTS
         for name, frame in frames_by_name(made).items():
@@ -128,7 +128,7 @@ def test_the_model_and_the_role_are_those_behind_the_row(frames: DatasetFrames) 
 
 
 def test_the_files_hold_the_frames(everything: SuiteRuns, frames: DatasetFrames, tmp_path: Path) -> None:
-    write_tables(everything, tmp_path)
+    write_frames(everything, tmp_path)
     folder = tmp_path / "made-up" / "ml-100k"
     for declared in (columns.METRICS, columns.PAIRS, columns.TESTS, columns.DECODING, columns.PUBLISHED):
         read = pd.read_csv(folder / declared.file, float_precision="round_trip")

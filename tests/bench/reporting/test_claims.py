@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_suites import grid_of, suite_of
 
-from bench.analysis.dataset_tables import write_tables
+from bench.analysis.dataset_tables import write_frames
 from bench.number_text import p_cell
 from bench.reporting.overview import overview, shared_question
 from bench.reporting.summary import findings
@@ -42,18 +42,18 @@ def told(seed: int, n_queries: int, n_seeds: int, spread: float, folder: Path) -
 
     wide = Comparison(title="Width", question="?", rows=("hstu", "hstu-wide", "tiger-wide"), against="hstu")
     suite = suite_of(ROWS, DATASETS, n_seeds, questions=QUESTIONS, floor="popularity", comparisons=(wide,))
-    grid = grid_of(suite, ranks, items_in_lists={"hstu-wide": int(random.integers(1, 60))})
-    tables = write_tables(grid, folder)
-    grids = [grid.on(dataset) for dataset in DATASETS]
-    first = shared_question(grids, tables)
+    runs = grid_of(suite, ranks, items_in_lists={"hstu-wide": int(random.integers(1, 60))})
+    frames = write_frames(runs, folder)
+    datasets = list(frames.values())
+    first = shared_question(datasets)
     return {
-        "": text_of(overview(grids, tables)).splitlines(),
+        "": text_of(overview(datasets)).splitlines(),
         **{
-            part.datasets[0]: [
-                *map(text_of, findings(part, tables[part.datasets[0]], first if random.random() < 0.5 else None)),
-                *(text_of(comparisons.sentence(answer)) for answer in tables[part.datasets[0]].answers),
+            dataset: [
+                *map(text_of, findings(of_dataset, first if random.random() < 0.5 else None)),
+                *(text_of(comparisons.sentence(compared)) for compared in comparisons.comparisons_of(of_dataset)),
             ]
-            for part in grids
+            for dataset, of_dataset in frames.items()
         },
     }
 

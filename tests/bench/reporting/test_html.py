@@ -18,11 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops
 
+from bench.report import write_report
 from bench.reporting import markdown
 from bench.reporting.blocks import Block, Bullets, Code, Heading, Notice, Page, Paragraph, Picture
 from bench.reporting.html import FEWEST_ROWS_TO_FILTER, page
 from bench.reporting.kinds import P_VALUE, RUNS, MeanStd, Runs, decimals, mean_std
-from bench.reporting.report import write_report
 from bench.reporting.table import Column, Table
 from bench.reporting.words import strong
 from bench.spec import RunResult, RunSpec, Suite

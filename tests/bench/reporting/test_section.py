@@ -8,8 +8,10 @@ import pytest
 from drawn_files import is_drawn
 from matplotlib.figure import Figure
 
-from bench.reporting.report import write_report
-from bench.reporting.section import DatasetFrames, Figures, ReportFigure
+from bench.analysis.frames import DatasetFrames
+from bench.report import write_report
+from bench.reporting.figures.marks import Styles
+from bench.reporting.section import Figures, ReportFigure
 from bench.reporting.sections import registry
 from bench.spec import RunResult, RunSpec, Suite
 
@@ -21,9 +23,9 @@ class Sizes(ReportFigure):
     title = "Small models and large ones"
     alternative = "Parameters of each model"
 
-    def draw(self, frames: DatasetFrames) -> Figure | None:
+    def draw(self, frames: DatasetFrames, styles: Styles) -> Figure | None:
         figure = Figure(figsize=(6, 3))
-        figure.subplots().barh(frames.wide["model"], frames.wide["parameters.mean"])
+        figure.subplots().barh(frames.leaderboard["row"], frames.leaderboard["parameters.mean"])
         return figure
 
 
@@ -31,7 +33,7 @@ class Nothing(ReportFigure):
     name = "nothing"
     alternative = "Nothing"
 
-    def draw(self, frames: DatasetFrames) -> Figure | None:
+    def draw(self, frames: DatasetFrames, styles: Styles) -> Figure | None:
         return None
 
 
