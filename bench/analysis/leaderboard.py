@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from bench.analysis.runs import Run, SuiteRuns, generates_semantic_ids
 from bench.conventions import PRIMARY_METRIC
 from bench.evaluation.evaluator import K_MAX
 from bench.evaluation.metrics import compute, expected
-from bench.evaluation.slices import Slices, named_slices
+from bench.evaluation.slices import named_slices
 from bench.spec import RunResult
 
 HEAD_TAIL = "head-tail"
@@ -118,35 +118,6 @@ def slices(tidy: pd.DataFrame, columns: Sequence[str] = ()) -> pd.DataFrame:
         rows.append((*key[:3], *names[key[3]], size, len(values), float(np.mean(values)), deviation))
     order = {row: position for position, row in enumerate(measured["row"].unique())}
     return SLICED.frame(sorted(rows, key=lambda row: order[row[0]]))
-
-
-def by_slice(grid: SuiteRuns, slicer: Callable[[pd.DataFrame], Slices], metric: str) -> pd.DataFrame:
-    """An item-level metric on each named part of the queries, for tables and figures.
-
-    Args:
-        grid: Runs on one data set.
-        slicer: From `bench.evaluation.slices`.
-        metric: E.g. "ndcg@10".
-
-    Returns:
-        One row per complete model and part, in the slicer's order: model, slice, queries (in that part), seeds,
-        mean and std (over seeds; NaN with one).
-    """
-    rows = []
-    for model in grid.complete_models:
-        values: dict[str, list[float]] = {}
-        sizes: dict[str, int] = {}
-        for result in grid.of_model(model):
-            assert result.queries is not None  # a complete result has its queries
-            per_query = compute(metric, result.queries["item_rank"].to_numpy(), K_MAX)
-            for name, mask in slicer(result.queries).items():
-                if mask.any():
-                    values.setdefault(name, []).append(float(per_query[mask].mean()))
-                    sizes[name] = int(mask.sum())
-        for name, seeds in values.items():
-            deviation = float(np.std(seeds, ddof=1)) if len(seeds) > 1 else np.nan
-            rows.append((model, name, sizes[name], len(seeds), float(np.mean(seeds)), deviation))
-    return pd.DataFrame(rows, columns=["model", "slice", "queries", "seeds", "mean", "std"])
 
 
 def _values(run: Run, columns: tuple[str, ...]) -> Iterator[tuple[str, str, str, float]]:

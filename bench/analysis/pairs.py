@@ -157,6 +157,3 @@ def ranked(wide: pd.DataFrame) -> list[str]:
 def rows_of(compared: pd.DataFrame) -> list[str]:
     """The rows of `pairs`, best first."""
     return list(dict.fromkeys([*compared["first"], *compared["second"]]))
-
-
-models_of = rows_of

@@ -103,17 +103,6 @@ class SuiteRuns:
             runs.setdefault(run.spec.label, []).append(run)
         return {label: RowIdentity(label, of_row[0].spec.model, _role(of_row)) for label, of_row in runs.items()}
 
-    @property
-    def models(self) -> list[str]:
-        return self.rows
-
-    @property
-    def complete_models(self) -> list[str]:
-        return self.complete_rows
-
-    def of_model(self, model: str) -> list[RunResult]:
-        return self.of_row(model)
-
 
 def row_named(runs: SuiteRuns, name: str) -> str | None:
     """The label of the row with complete runs that a name means: the row named so, else the first row of that model."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bench.analysis.grid import Grid
+from bench.analysis.runs import SuiteRuns
 from bench.console import Console, say, table_console
 from bench.conventions import PRIMARY_METRIC
 from bench.errors import BenchError, unknown_name
@@ -59,7 +60,7 @@ def compare(
         if fail_if_worse:
             raise BenchError("--fail-if-worse: CSV files hold no per-query ranks to test, so nothing is known")
         return
-    left, right = (_grid(folder, suite, console) for folder in (first, second))
+    left, right = (_runs_in(folder, suite, console) for folder in (first, second))
     if dataset is not None:
         left, right = _narrowed((left, right), dataset)
     found = compare_folders(left, right, metric)
@@ -97,24 +98,24 @@ def export(
         raise BenchError(f"--metrics {metrics}: this is for --to latex; {to.value} gets every metric")
     # Warnings go to standard error, so that standard output is a table and nothing else.
     console = Console(stderr=True) if to is Target.latex and output is None else Console()
-    grid = _grid(results, suite, console)
+    planned = _runs_in(results, suite, console)
     if to is Target.latex:
         from bench.export.latex import DEFAULT_METRICS, export_latex
 
         chosen = DEFAULT_METRICS if metrics is None else tuple(name.strip() for name in metrics.split(","))
-        for path in export_latex(grid, output, chosen):
+        for path in export_latex(planned, output, chosen):
             say(console, f"written: {path}")
         return
-    folder = output or Path("exports") / grid.suite.name / to.value
+    folder = output or Path("exports") / planned.suite.name / to.value
     if to is Target.tensorboard:
         from bench.export.tensorboard import export_tensorboard
 
-        count = len(export_tensorboard(grid, folder))
+        count = len(export_tensorboard(planned, folder))
         say(console, f"{count} runs written; look at them with: tensorboard --logdir {folder}")
     else:
         from bench.export.mlflow import STORE, export_mlflow
 
-        count = len(export_mlflow(grid, results, folder))
+        count = len(export_mlflow(planned, results, folder))
         look = f"mlflow ui --backend-store-uri sqlite:///{folder / STORE}"
         say(console, f"{count} runs written; look at them with the complete mlflow package: {look}")
 
@@ -150,7 +151,7 @@ def _show_side_by_side(
         say(Console(), f"written: {output}")
 
 
-def _grid(folder: Path, suite: str, console: Console) -> Grid:
+def _runs_in(folder: Path, suite: str, console: Console) -> SuiteRuns:
     """The planned runs of a suite in a results folder, with their results.
 
     Raises:
@@ -163,16 +164,16 @@ def _grid(folder: Path, suite: str, console: Console) -> Grid:
     if others and name not in others:
         raise BenchError(f"no results of suite '{name}' in '{folder}': choose --suite {' or '.join(others)}")
     plan = Plan.read(folder, name)
-    return Grid.of(plan.suite, plan.runs, stored_results(plan.runs, folder, console))
+    return SuiteRuns.of(plan.suite, plan.runs, stored_results(plan.runs, folder, console))
 
 
-def _narrowed(grids: Sequence[Grid], dataset: str) -> list[Grid]:
-    """The grids on one data set, with all protocols where it is called by its name."""
-    sets = {run.spec.dataset.label: run.spec.dataset.name for grid in grids for run in grid.runs}
+def _narrowed(both: Sequence[SuiteRuns], dataset: str) -> list[SuiteRuns]:
+    """The runs on one data set, with all protocols where it is called by its name."""
+    sets = {run.spec.dataset.label: run.spec.dataset.name for one in both for run in one.runs}
     labels = {label for label, name in sets.items() if dataset in (label, name)}
     if not labels:
         raise unknown_name("data set", dataset, sets)
-    return [Grid(grid.suite, tuple(run for run in grid.runs if run.spec.dataset.label in labels)) for grid in grids]
+    return [replace(one, runs=tuple(run for run in one.runs if run.spec.dataset.label in labels)) for one in both]
 
 
 def _write(path: Path, text: str) -> None:

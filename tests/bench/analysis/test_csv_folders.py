@@ -10,7 +10,7 @@ import pytest
 
 from bench.analysis.csv_folders import holds_files, side_by_side
 from bench.analysis.dataset_tables import write_frames
-from bench.analysis.grid import Grid
+from bench.analysis.runs import SuiteRuns
 from bench.cli.main import main
 from bench.errors import BenchError
 
@@ -25,8 +25,8 @@ def old(tmp_path: Path) -> Path:
     return tmp_path / "old"
 
 
-def test_rows_of_every_schema_stand_beside_todays(old: Path, full_grid: Grid, tmp_path: Path) -> None:
-    write_frames(full_grid, tmp_path / "new")
+def test_rows_of_every_schema_stand_beside_todays(old: Path, full_runs: SuiteRuns, tmp_path: Path) -> None:
+    write_frames(full_runs, tmp_path / "new")
     assert holds_files(old, "made-up")
     assert not holds_files(old, "full")
     beside = side_by_side(old, tmp_path / "new", "made-up", "ndcg@10").set_index(["dataset", "row"])
@@ -42,21 +42,21 @@ def test_rows_of_every_schema_stand_beside_todays(old: Path, full_grid: Grid, tm
     assert beside.loc[("complete-journey", "counts-whole"), "mean_a"] == pytest.approx(0.0967, abs=5e-5)
     assert beside["difference"].isna().all(), "no data set is in both"
     today = beside.loc[("ml-100k", "glass")]
-    values = full_grid.of_row("glass")
+    values = full_runs.of_row("glass")
     assert today["seeds_b"] == len(values) == 3
     assert today.isna()[["seeds_a", "mean_a", "std_a"]].all()
 
 
-def test_the_difference_is_that_of_the_means(full_grid: Grid, tmp_path: Path) -> None:
-    half = Grid.of(full_grid.suite, [run.spec for run in full_grid.runs], full_grid.results[::2])
-    for name, runs in (("a", full_grid), ("b", half)):
+def test_the_difference_is_that_of_the_means(full_runs: SuiteRuns, tmp_path: Path) -> None:
+    half = SuiteRuns.of(full_runs.suite, [run.spec for run in full_runs.runs], full_runs.results[::2])
+    for name, runs in (("a", full_runs), ("b", half)):
         write_frames(runs, tmp_path / name)
     beside = side_by_side(tmp_path / "a", tmp_path / "b", "made-up", "recall@10").set_index("row")
-    for row in full_grid.rows:
+    for row in full_runs.rows:
         means = [
             sum(float(r.queries["item_rank"].between(1, 10).mean()) for r in runs.of_row(row) if r.queries is not None)
             / len(runs.of_row(row))
-            for runs in (full_grid, half)
+            for runs in (full_runs, half)
         ]
         assert beside.loc[row, "difference"] == pytest.approx(means[1] - means[0])
 
@@ -69,9 +69,9 @@ def test_what_the_files_do_not_hold_is_said_in_one_line(old: Path, tmp_path: Pat
 
 
 def test_compare_shows_the_figures_and_says_that_nothing_was_tested(
-    old: Path, full_grid: Grid, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    old: Path, full_runs: SuiteRuns, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_frames(full_grid, tmp_path / "new")
+    write_frames(full_runs, tmp_path / "new")
     page = tmp_path / "page.md"
     folders = ["compare", str(old), str(tmp_path / "new"), "--suite", "made-up"]
     assert main([*folders, "--dataset", "complete-journey", "--output", str(page)]) == 0

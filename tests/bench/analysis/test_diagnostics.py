@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from bench.analysis.dataset_tables import frames_of
 from bench.analysis.decoding import measured_over_seeds, training_accuracy
 from bench.analysis.diagnostics import malformed
-from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import tidy_metrics
+from bench.analysis.runs import SuiteRuns
 from bench.report import write_report
 from bench.reporting.tables import decoding, results, semantic_ids
 from bench.reporting.tables.provenance import runs_of, unreadable_diagnostics
@@ -31,7 +31,7 @@ def odd(result: RunResult, **noted: Any) -> RunResult:
     return replace(result, diagnostics={**result.diagnostics, **noted})
 
 
-def read_by_all(grid: Grid) -> pd.DataFrame:
+def read_by_all(grid: SuiteRuns) -> pd.DataFrame:
     """Whatever reads diagnostics; returns the metrics of single runs."""
     tidy = tidy_metrics(grid)
     frames = frames_of(grid)
@@ -61,26 +61,26 @@ def test_a_report_is_written_whatever_a_model_notes(
     assert "- glass on ml-100k, seed 0: sid_health.0: Input should be" in page
     assert "- tiger on ml-100k" not in page
     tidy = pd.read_csv(tmp_path / "results" / "made-up" / "ml-100k" / "metrics.csv")
-    right = tidy_metrics(Grid.of(small, first, given))
+    right = tidy_metrics(SuiteRuns.of(small, first, given))
     pd.testing.assert_frame_equal(others(tidy), others(right), check_dtype=False)
 
 
 @pytest.mark.slow
 @settings(deadline=None, derandomize=True, max_examples=60)
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(KEYS, st.sampled_from(ODD + ODD_TOO))))
-def test_no_section_stumbles_over_diagnostics(full_grid: Grid, noted: dict[str, Any]) -> None:
-    glass = Grid(full_grid.suite, tuple(run for run in full_grid.runs if run.spec.label in ("glass", "tiger")))
+def test_no_section_stumbles_over_diagnostics(full_runs: SuiteRuns, noted: dict[str, Any]) -> None:
+    glass = SuiteRuns(full_runs.suite, tuple(run for run in full_runs.runs if run.spec.label in ("glass", "tiger")))
     runs = [run.spec for run in glass.runs]
     spoilt = [odd(result, **noted) if result.spec.label == "glass" else result for result in glass.results]
-    grid = Grid.of(full_grid.suite, runs, spoilt)
+    grid = SuiteRuns.of(full_runs.suite, runs, spoilt)
     read_by_all(grid)
     told = text_of(unreadable_diagnostics(runs_of([frames_of(grid)])))
     assert told.count("- glass on") == 3 * bool(malformed(spoilt[0]) or malformed(spoilt[1]))
     assert "- tiger on" not in told
 
 
-def test_seeds_that_differ_in_their_levels_are_read(full_grid: Grid) -> None:
-    results = full_grid.of_model("glass")
+def test_seeds_that_differ_in_their_levels_are_read(full_runs: SuiteRuns) -> None:
+    results = full_runs.of_row("glass")
     accuracies = [[[0.5] * (2 + number)] * len(result.curve) for number, result in enumerate(results)]
     spoilt = [odd(result, training_accuracy=noted) for result, noted in zip(results, accuracies, strict=True)]
     mean, _ = measured_over_seeds(spoilt, training_accuracy)

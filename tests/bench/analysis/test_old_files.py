@@ -9,8 +9,8 @@ import pytest
 
 from bench.analysis.columns import DECODING, LEADERBOARD, METRICS, PAIRS, PUBLISHED, SCHEMA, TESTS
 from bench.analysis.dataset_tables import write_frames
-from bench.analysis.grid import Grid
 from bench.analysis.old_files import read_frame
+from bench.analysis.runs import SuiteRuns
 from bench.errors import BenchError
 
 OLD = Path(__file__).with_name("old_csv")
@@ -39,8 +39,8 @@ def test_the_family_of_an_old_test_was_its_partition() -> None:
     assert newer["family"].notna().all()
 
 
-def test_todays_files_are_read_back_as_they_were_made(full_grid: Grid, tmp_path: Path) -> None:
-    frames = write_frames(full_grid, tmp_path)["ml-100k"].frames
+def test_todays_files_are_read_back_as_they_were_made(full_runs: SuiteRuns, tmp_path: Path) -> None:
+    frames = write_frames(full_runs, tmp_path)["ml-100k"].frames
     for declared in (METRICS, LEADERBOARD, PAIRS, TESTS, PUBLISHED):
         frame = read_frame(tmp_path / "made-up" / "ml-100k" / declared.file, declared)
         assert set(frame["schema"]) == {SCHEMA}

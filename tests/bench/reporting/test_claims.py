@@ -42,8 +42,8 @@ def told(seed: int, n_queries: int, n_seeds: int, spread: float, folder: Path) -
 
     wide = Comparison(title="Width", question="?", rows=("hstu", "hstu-wide", "tiger-wide"), against="hstu")
     suite = suite_of(ROWS, DATASETS, n_seeds, questions=QUESTIONS, floor="popularity", comparisons=(wide,))
-    grid = grid_of(suite, ranks, items_in_lists={"hstu-wide": int(random.integers(1, 60))})
-    frames = write_frames(grid, folder)
+    runs = grid_of(suite, ranks, items_in_lists={"hstu-wide": int(random.integers(1, 60))})
+    frames = write_frames(runs, folder)
     datasets = list(frames.values())
     first = shared_question(datasets)
     return {

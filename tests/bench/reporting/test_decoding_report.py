@@ -16,7 +16,7 @@ from traces import N_QUERIES, PAPER, TRACED, make_trace, with_trace
 from bench.analysis.dataset_tables import frames_of
 from bench.analysis.decoding import decoding_of, traced, training_accuracy
 from bench.analysis.frames import DatasetFrames
-from bench.analysis.grid import Grid
+from bench.analysis.runs import SuiteRuns
 from bench.evaluation.decoding import conditional_rank, rank_progression
 from bench.report import write_report
 from bench.reporting.decoding_findings import findings
@@ -38,13 +38,13 @@ def traced_results(results: list[RunResult]) -> list[RunResult]:
 
 
 @pytest.fixture(scope="module")
-def grid(asked: Suite, planned: list[RunSpec], traced_results: list[RunResult]) -> Grid:
+def grid(asked: Suite, planned: list[RunSpec], traced_results: list[RunResult]) -> SuiteRuns:
     style.use_style()
-    return traced(Grid.of(asked, planned, traced_results))
+    return traced(SuiteRuns.of(asked, planned, traced_results))
 
 
 @pytest.fixture(scope="module")
-def frames(grid: Grid) -> DatasetFrames:
+def frames(grid: SuiteRuns) -> DatasetFrames:
     return frames_of(grid)
 
 
@@ -59,8 +59,8 @@ def column(shown: Table | None, row: str, name: str) -> str:
     return cells(shown, row)[[column.name for column in shown.columns].index(name)]
 
 
-def test_only_runs_with_traces_are_shown(grid: Grid, frames: DatasetFrames) -> None:
-    assert grid.models == list(TRACED)
+def test_only_runs_with_traces_are_shown(grid: SuiteRuns, frames: DatasetFrames) -> None:
+    assert grid.rows == list(TRACED)
     for table in (
         decoding.accuracy_table(frames),
         decoding.prefix_table(frames),
@@ -70,10 +70,10 @@ def test_only_runs_with_traces_are_shown(grid: Grid, frames: DatasetFrames) -> N
         assert len(table.rows) == len(TRACED)
 
 
-def test_both_readings_of_crp_are_means_over_seeds(grid: Grid, frames: DatasetFrames) -> None:
+def test_both_readings_of_crp_are_means_over_seeds(grid: SuiteRuns, frames: DatasetFrames) -> None:
     table = decoding.progression_table(frames)
     for name, measure in (("Mean rank at level 3", conditional_rank), ("Places lost at level 3", rank_progression)):
-        seeds = [measure(decoding_of(result))[2] for result in grid.of_model("glass")]
+        seeds = [measure(decoding_of(result))[2] for result in grid.of_row("glass")]
         assert column(table, "glass", name) == f"{np.mean(seeds):.2f} ± {np.std(seeds, ddof=1):.2f}"
     assert table is not None
     assert "Places lost at level 1" not in [column.name for column in table.columns], (
@@ -82,8 +82,8 @@ def test_both_readings_of_crp_are_means_over_seeds(grid: Grid, frames: DatasetFr
     assert column(table, "glass", "n at level 1") == str(N_QUERIES)
 
 
-def test_the_training_accuracy_is_that_of_the_tested_weights(grid: Grid) -> None:
-    result = grid.of_model("glass")[0]
+def test_the_training_accuracy_is_that_of_the_tested_weights(grid: SuiteRuns) -> None:
+    result = grid.of_row("glass")[0]
     best = int(np.argmax([point["validation"] for point in result.curve]))
     accuracy = training_accuracy(result)
     assert accuracy is not None
@@ -97,13 +97,13 @@ def test_rows_of_different_depth_share_a_table(asked: Suite, traced_results: lis
         dataclasses.replace(r, decoding=make_trace(r.spec, levels=3)) if r.spec.label == "tiger" else r
         for r in traced_results
     ]
-    table = decoding.prefix_table(frames_of(Grid.of(asked, [r.spec for r in shallow], shallow)))
+    table = decoding.prefix_table(frames_of(SuiteRuns.of(asked, [r.spec for r in shallow], shallow)))
     assert column(table, "tiger", "P_1234") == "-"
     assert column(table, "glass", "P_1234") != "-"
 
 
 def test_paper_and_measurement_stand_side_by_side_and_crp_is_compared_with_places_lost(
-    grid: Grid, frames: DatasetFrames
+    grid: SuiteRuns, frames: DatasetFrames
 ) -> None:
     table = decoding.paper_table(frames)
     assert table is not None
@@ -121,10 +121,10 @@ def test_paper_and_measurement_stand_side_by_side_and_crp_is_compared_with_place
     assert float(crp[6].split()[0]) == pytest.approx(
         float(column(ours, "tiger", "Mean rank at level 2").split()[0]), abs=0.01
     )
-    assert decoding.paper_table(frames_of(Grid(grid.suite.model_copy(update={"paper": ()}), grid.runs))) is None
+    assert decoding.paper_table(frames_of(SuiteRuns(grid.suite.model_copy(update={"paper": ()}), grid.runs))) is None
 
 
-def test_gates_are_told_with_their_direction_and_never_beyond_chance(grid: Grid, frames: DatasetFrames) -> None:
+def test_gates_are_told_with_their_direction_and_never_beyond_chance(grid: SuiteRuns, frames: DatasetFrames) -> None:
     said = text_of(findings(frames))
     assert "**glass against tiger**: the best ID begins" in said
     assert "**glass**: gate and number of retrieved events" in said
@@ -139,7 +139,7 @@ def test_gates_are_told_with_their_direction_and_never_beyond_chance(grid: Grid,
             for run in grid.runs
             if run.result is not None and "gate" in (frame := decoding_of(run.result))
         ]
-        return text_of(findings(frames_of(Grid(grid.suite, tuple(runs)))))
+        return text_of(findings(frames_of(SuiteRuns(grid.suite, tuple(runs)))))
 
     rng = np.random.default_rng(0)
     assert "less the gate opens" in changed(lambda frame: 1 / (1 + frame["retrieved"].to_numpy()))
@@ -147,12 +147,12 @@ def test_gates_are_told_with_their_direction_and_never_beyond_chance(grid: Grid,
     assert "gate" not in changed(lambda frame: np.where(frame["retrieved"] > 0, 0.5, 0)), "a fixed gate has no course"
 
 
-def test_a_wrong_first_code_has_a_line_per_later_level(grid: Grid, frames: DatasetFrames) -> None:
+def test_a_wrong_first_code_has_a_line_per_later_level(grid: SuiteRuns, frames: DatasetFrames) -> None:
     table = decoding.wrong_first_table(frames)
     assert table is not None
     assert len(table.rows) == 3 * len(TRACED)
     right, wrong = (
-        np.mean([decoding_of(result)[f"{name}_2"].mean() for result in grid.of_model("tiger")])
+        np.mean([decoding_of(result)[f"{name}_2"].mean() for result in grid.of_row("tiger")])
         for name in ("forced_rank", "after_wrong")
     )
     assert cells(table, "tiger")[3:5] == [f"{right:.2f}", f"{wrong:.2f}"]
@@ -168,8 +168,8 @@ def words_in(figure: Figure | None) -> str:
     return "\n".join([*texts, figure.get_suptitle(), figure.get_supxlabel()])
 
 
-def test_every_figure_names_its_models_data_and_seeds(grid: Grid, frames: DatasetFrames) -> None:
-    looks = style.model_styles(grid.models)
+def test_every_figure_names_its_models_data_and_seeds(grid: SuiteRuns, frames: DatasetFrames) -> None:
+    looks = style.model_styles(grid.rows)
     drawn = {
         "prefixes": (decoding_figures.prefixes(frames), TRACED),
         "ranks": (decoding_figures.ranks(frames), TRACED),
@@ -185,33 +185,33 @@ def test_every_figure_names_its_models_data_and_seeds(grid: Grid, frames: Datase
     assert "P_1234: the first 4 codes" in words_in(drawn["prefixes"][0])
 
 
-def test_the_gate_has_a_point_per_bin_with_its_queries(grid: Grid, frames: DatasetFrames) -> None:
-    figure = decoding_figures.gate(frames, style.model_styles(grid.models))
+def test_the_gate_has_a_point_per_bin_with_its_queries(grid: SuiteRuns, frames: DatasetFrames) -> None:
+    figure = decoding_figures.gate(frames, style.model_styles(grid.rows))
     assert figure is not None
-    traces = [decoding_of(result) for result in grid.of_model("glass")]
+    traces = [decoding_of(result) for result in grid.of_row("glass")]
     single = np.mean([(trace["retrieved"] == 1).sum() for trace in traces])
     assert f"1\nn={single:,.0f}" in [label.get_text() for label in figure.axes[0].get_xticklabels()]
 
 
-def test_models_that_retrieve_alike_share_a_histogram(grid: Grid) -> None:
+def test_models_that_retrieve_alike_share_a_histogram(grid: SuiteRuns) -> None:
     alike = [
         dataclasses.replace(
-            run, result=dataclasses.replace(run.result, decoding=make_trace(grid.of_model("glass")[0].spec))
+            run, result=dataclasses.replace(run.result, decoding=make_trace(grid.of_row("glass")[0].spec))
         )
         for run in grid.runs
         if run.result is not None and run.spec.label.startswith("glass")
     ]
-    figure = decoding_figures.retrieved(frames_of(Grid(grid.suite, tuple(alike))))
+    figure = decoding_figures.retrieved(frames_of(SuiteRuns(grid.suite, tuple(alike))))
     assert figure is not None
     visible = [axes for axes in figure.axes if axes.get_visible()]
     assert [axes.get_title(loc="left") for axes in visible] == ["glass and glass-no-sid-tier"]
     assert sum(bar.get_height() for bar in visible[0].patches) == pytest.approx(1)
 
 
-def test_models_without_retrieval_have_no_gate_to_draw(grid: Grid) -> None:
-    tiger = Grid(grid.suite, tuple(run for run in grid.runs if run.spec.label == "tiger"))
+def test_models_without_retrieval_have_no_gate_to_draw(grid: SuiteRuns) -> None:
+    tiger = SuiteRuns(grid.suite, tuple(run for run in grid.runs if run.spec.label == "tiger"))
     frames = frames_of(tiger)
-    assert decoding_figures.gate(frames, style.model_styles(tiger.models)) is None
+    assert decoding_figures.gate(frames, style.model_styles(tiger.rows)) is None
     assert decoding_figures.retrieved(frames) is None
     assert decoding.retrieval_table(frames_of(tiger)) is None
 

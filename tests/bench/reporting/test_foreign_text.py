@@ -20,8 +20,8 @@ from test_html import Elements
 
 from bench.analysis.csv_files import write_csv
 from bench.analysis.dataset_tables import frames_of, write_frames
-from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import leaderboard, tidy_metrics
+from bench.analysis.runs import SuiteRuns
 from bench.export.latex import escape as latex
 from bench.plain_text import printable
 from bench.report import write_report
@@ -82,10 +82,10 @@ def test_numbers_stay_numbers_and_blanks_blank(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(back[["float", "int", "bool"]], frame[["float", "int", "bool"]])
 
 
-def test_leaderboards_of_ordinary_runs_are_the_same_bytes_and_read_back(full_grid: Grid, tmp_path: Path) -> None:
-    wide = write_frames(full_grid, tmp_path)["ml-100k"].frames.leaderboard
+def test_leaderboards_of_ordinary_runs_are_the_same_bytes_and_read_back(full_runs: SuiteRuns, tmp_path: Path) -> None:
+    wide = write_frames(full_runs, tmp_path)["ml-100k"].frames.leaderboard
     folder = tmp_path / "made-up" / "ml-100k"
-    tidy = tidy_metrics(full_grid)
+    tidy = tidy_metrics(full_runs)
     assert (folder / "metrics.csv").read_text() == tidy.to_csv(index=False)
     assert (folder / "leaderboard.csv").read_text() == wide.to_csv(index=False, float_format="%.10g")
     again = leaderboard(pd.read_csv(folder / "metrics.csv"))
@@ -220,10 +220,10 @@ def test_headers_of_a_table_can_not_break_it() -> None:
     assert r"a \| b c" in text
 
 
-def test_a_reason_and_a_command_stay_in_their_place(full_grid: Grid, planned: list[RunSpec]) -> None:
+def test_a_reason_and_a_command_stay_in_their_place(full_runs: SuiteRuns, planned: list[RunSpec]) -> None:
     failed = RunResult(spec=planned[0], status="failed", reason=HOSTILE)
-    grid = Grid.of(full_grid.suite, planned[:1], [failed])
-    assert len(text_of(unfinished(runs_of([frames_of(grid)]))).splitlines()) == 3
+    runs = SuiteRuns.of(full_runs.suite, planned[:1], [failed])
+    assert len(text_of(unfinished(runs_of([frames_of(runs)]))).splitlines()) == 3
     assert text_of(Code("a\n```\nb")) == "````\na\n```\nb\n````"
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from bench.analysis.dataset_tables import frames_of
-from bench.analysis.grid import Grid
+from bench.analysis.runs import SuiteRuns
 from bench.files import replaced
 from bench.reporting.figures import quality, style, training
 from bench.reporting.figures.published import published
@@ -29,9 +29,9 @@ def test_every_model_has_its_own_look() -> None:
     assert style.model_styles(models[:3])["model 2"] == looks["model 2"]
 
 
-def test_nothing_complete_nothing_drawn(full_grid: Grid) -> None:
-    grid = Grid.of(full_grid.suite, [run.spec for run in full_grid.runs], [])
-    frames, looks = frames_of(grid), style.model_styles(grid.models)
+def test_nothing_complete_nothing_drawn(full_runs: SuiteRuns) -> None:
+    runs = SuiteRuns.of(full_runs.suite, [run.spec for run in full_runs.runs], [])
+    frames, looks = frames_of(runs), style.model_styles(runs.rows)
     assert quality.quality(frames, looks) is None
     assert quality.head_tail(frames, looks) is None
     assert quality.popularity(frames) is None
@@ -41,8 +41,8 @@ def test_nothing_complete_nothing_drawn(full_grid: Grid) -> None:
     assert published(frames, looks) is None
 
 
-def test_models_are_ordered_and_named(full_grid: Grid) -> None:
-    frames, looks = frames_of(full_grid), style.model_styles(full_grid.models)
+def test_models_are_ordered_and_named(full_runs: SuiteRuns) -> None:
+    frames, looks = frames_of(full_runs), style.model_styles(full_runs.rows)
     figure = quality.quality(frames, looks)
     assert figure is not None
     axes = figure.axes[0]
@@ -53,15 +53,15 @@ def test_models_are_ordered_and_named(full_grid: Grid) -> None:
     assert "3 seeds" in texts
 
 
-def test_only_models_that_train_have_curves(full_grid: Grid) -> None:
-    figure = training.learning_curves(frames_of(full_grid), style.model_styles(full_grid.models))
+def test_only_models_that_train_have_curves(full_runs: SuiteRuns) -> None:
+    figure = training.learning_curves(frames_of(full_runs), style.model_styles(full_runs.rows))
     assert figure is not None
     shown = {axes.get_title(loc="left") for axes in figure.axes if axes.get_visible()}
     assert "glass" in shown
     assert "popularity" not in shown
-    few = tuple(run for run in full_grid.runs if run.spec.label in ("glass", "tiger", "popularity"))
-    some = replace(full_grid, runs=few)
-    figure = training.learning_curves(frames_of(some), style.model_styles(full_grid.models))
+    few = tuple(run for run in full_runs.runs if run.spec.label in ("glass", "tiger", "popularity"))
+    some = replace(full_runs, runs=few)
+    figure = training.learning_curves(frames_of(some), style.model_styles(full_runs.rows))
     assert figure is not None
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["tiger", "glass"]
 
@@ -81,9 +81,9 @@ def test_a_file_keeps_the_colours_of_the_models(tmp_path: Path) -> None:
         assert (np.abs(drawn - wanted).max(axis=1) <= 8).sum() >= 20, color
 
 
-def test_equal_figures_are_equal_files(full_grid: Grid, tmp_path: Path) -> None:
+def test_equal_figures_are_equal_files(full_runs: SuiteRuns, tmp_path: Path) -> None:
     for name in ("one", "two"):
-        figure = quality.head_tail(frames_of(full_grid), style.model_styles(full_grid.models))
+        figure = quality.head_tail(frames_of(full_runs), style.model_styles(full_runs.rows))
         assert figure is not None
         style.save(figure, tmp_path / name)
     for suffix in (".png", ".svg"):

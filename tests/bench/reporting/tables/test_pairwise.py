@@ -14,7 +14,6 @@ from as_text import cells_of
 
 from bench.analysis.columns import PAIRS
 from bench.analysis.dataset_tables import frames_of, write_frames
-from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import MEAN, leaderboard, tidy_metrics
 from bench.analysis.pairs import (
     average_ranks,
@@ -24,6 +23,7 @@ from bench.analysis.pairs import (
     pairs,
     verdicts,
 )
+from bench.analysis.runs import SuiteRuns
 from bench.analysis.significance import compare, holm
 from bench.reporting.figures import style
 from bench.reporting.figures.pairs import pairwise_figure, ranks_figure
@@ -35,13 +35,13 @@ from bench.spec import RunResult, RunSpec, Suite
 
 
 @pytest.fixture(scope="module")
-def wide(full_grid: Grid) -> pd.DataFrame:
-    return leaderboard(tidy_metrics(full_grid)).assign(model=lambda wide: wide["row"])
+def wide(full_runs: SuiteRuns) -> pd.DataFrame:
+    return leaderboard(tidy_metrics(full_runs)).assign(model=lambda wide: wide["row"])
 
 
 @pytest.fixture(scope="module")
-def compared(full_grid: Grid, wide: pd.DataFrame) -> pd.DataFrame:
-    return pairs(full_grid, wide)
+def compared(full_runs: SuiteRuns, wide: pd.DataFrame) -> pd.DataFrame:
+    return pairs(full_runs, wide)
 
 
 def table_of(*rows: tuple[str, str, float, float]) -> pd.DataFrame:
@@ -61,23 +61,23 @@ def scores(**means: float) -> pd.DataFrame:
 
 
 def test_every_two_models_are_compared_and_corrected_together(
-    compared: pd.DataFrame, full_grid: Grid, wide: pd.DataFrame
+    compared: pd.DataFrame, full_runs: SuiteRuns, wide: pd.DataFrame
 ) -> None:
-    n_models = len(full_grid.models)
+    n_models = len(full_runs.rows)
     assert list(compared.columns) == PAIRS.names
     assert len(compared) == n_models * (n_models - 1) // 2
     np.testing.assert_allclose(compared["p_holm"], holm(compared["p_value"].tolist()))
     assert compared["first"].iloc[0] == wide["model"].iloc[0]
     row = compared[(compared["first"] == "glass") & (compared["second"] == "popularity")].iloc[0]
-    alone = compare(full_grid.of_model("glass"), full_grid.of_model("popularity"), "ndcg@10")
+    alone = compare(full_runs.of_row("glass"), full_runs.of_row("popularity"), "ndcg@10")
     assert alone is not None
     assert row["difference"] == pytest.approx(alone.difference)
     assert (row["low"], row["high"]) == pytest.approx((alone.low, alone.high))
     assert row["seeds"] == 3
 
 
-def test_the_file_holds_the_comparisons(full_grid: Grid, tmp_path: Path) -> None:
-    found = write_frames(full_grid, tmp_path)["ml-100k"].pairs
+def test_the_file_holds_the_comparisons(full_runs: SuiteRuns, tmp_path: Path) -> None:
+    found = write_frames(full_runs, tmp_path)["ml-100k"].pairs
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "made-up" / "ml-100k" / "pairs.csv"), found)
 
 
@@ -112,12 +112,12 @@ def test_the_matrix_by_hand() -> None:
 
 
 def test_the_main_table_marks_what_differs_from_the_best_baseline(
-    full_grid: Grid, wide: pd.DataFrame, compared: pd.DataFrame
+    full_runs: SuiteRuns, wide: pd.DataFrame, compared: pd.DataFrame
 ) -> None:
     baseline = best_baseline(wide)
     assert baseline == "tiger"  # glass, ahead of it in this made-up world, is no baseline
     explained = "▲ ▼ NDCG@10 is significantly above or below that of tiger, the best baseline"
-    frames = frames_of(full_grid)
+    frames = frames_of(full_runs)
     assert flags_explained(frames).startswith(explained)
 
     def flags(p_holm: float) -> dict[str, str]:
@@ -130,11 +130,11 @@ def test_the_main_table_marks_what_differs_from_the_best_baseline(
     assert flags(0.0) == {model: FLAGS[1 if others.index(model) < index else -1] for model in others}
 
 
-def test_without_a_baseline_nothing_is_marked(full_grid: Grid) -> None:
-    grid = Grid.of(
-        full_grid.suite, [run.spec for run in full_grid.runs if run.spec.model == "glass"], full_grid.results
+def test_without_a_baseline_nothing_is_marked(full_runs: SuiteRuns) -> None:
+    runs = SuiteRuns.of(
+        full_runs.suite, [run.spec for run in full_runs.runs if run.spec.model == "glass"], full_runs.results
     )
-    frames = frames_of(grid)
+    frames = frames_of(runs)
     assert best_baseline(frames.leaderboard) is None
     assert flags_explained(frames) == ""
     assert {row[-7].flag for row in main_table(frames).rows} == {""}
@@ -177,9 +177,9 @@ def test_the_ranks_say_when_they_cannot_tell_anything() -> None:
     assert "can't be told apart" not in text
 
 
-def test_figures_show_every_model(compared: pd.DataFrame, full_grid: Grid) -> None:
+def test_figures_show_every_model(compared: pd.DataFrame, full_runs: SuiteRuns) -> None:
     style.use_style()
-    frames = frames_of(full_grid)
+    frames = frames_of(full_runs)
     figure = pairwise_figure(frames)
     assert figure is not None
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
@@ -196,11 +196,11 @@ def test_figures_show_every_model(compared: pd.DataFrame, full_grid: Grid) -> No
 
 def test_before_there_is_anything_to_compare(suite: Suite, planned: list[RunSpec], results: list[RunResult]) -> None:
     for ended in ([], results[:1], [dataclasses.replace(results[0], status="failed", queries=None)]):
-        grid = Grid.of(suite, planned, ended)
-        wide = leaderboard(tidy_metrics(grid))
-        compared = pairs(grid, wide)
+        runs = SuiteRuns.of(suite, planned, ended)
+        wide = leaderboard(tidy_metrics(runs))
+        compared = pairs(runs, wide)
         assert compared.empty
         assert list(compared.columns) == PAIRS.names
         assert pairwise.against_best(frames_with(compared)) is None
         assert beats_table(frames_with(compared)) is None
-        assert pairwise_figure(frames_of(grid)) is None
+        assert pairwise_figure(frames_of(runs)) is None

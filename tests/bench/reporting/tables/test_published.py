@@ -16,8 +16,8 @@ from pydantic import ValidationError
 
 from bench.analysis.columns import PUBLISHED
 from bench.analysis.dataset_tables import frames_of
-from bench.analysis.grid import Grid
 from bench.analysis.published import Replication, replications
+from bench.analysis.runs import SuiteRuns
 from bench.report import write_report
 from bench.reporting.figures import style
 from bench.reporting.figures.published import published
@@ -122,45 +122,45 @@ def test_trends_are_compared_by_their_order_metric_by_metric() -> None:
     )
 
 
-def test_measured_values_are_those_of_the_runs(full_grid: Grid) -> None:
-    (found,) = replications(full_grid, "ml-100k")
-    hits = [float((r.queries["item_rank"].between(1, 10)).mean()) for r in of_row(full_grid)]
+def test_measured_values_are_those_of_the_runs(full_runs: SuiteRuns) -> None:
+    (found,) = replications(full_runs, "ml-100k")
+    hits = [float((r.queries["item_rank"].between(1, 10)).mean()) for r in of_row(full_runs)]
     assert found.seeds == pytest.approx(hits)
     assert found.row == "gru4rec-recbole"
-    assert replications(full_grid, "elsewhere") == []
+    assert replications(full_runs, "elsewhere") == []
 
 
-def of_row(grid: Grid) -> list[RunResult]:
-    return grid.of_model("gru4rec-recbole")
+def of_row(runs: SuiteRuns) -> list[RunResult]:
+    return runs.of_row("gru4rec-recbole")
 
 
-def with_figures(grid: Grid, *figures: Published) -> Grid:
+def with_figures(runs: SuiteRuns, *figures: Published) -> SuiteRuns:
     """The figures as those of the last row."""
-    entry = grid.suite.models[-1].model_copy(update={"published": {"ml-100k": figures}})
-    return Grid(grid.suite.model_copy(update={"models": (*grid.suite.models[:-1], entry)}), grid.runs)
+    entry = runs.suite.models[-1].model_copy(update={"published": {"ml-100k": figures}})
+    return SuiteRuns(runs.suite.model_copy(update={"models": (*runs.suite.models[:-1], entry)}), runs.runs)
 
 
-def test_a_figure_of_semantic_ids_is_compared_with_those(full_grid: Grid) -> None:
+def test_a_figure_of_semantic_ids_is_compared_with_those(full_runs: SuiteRuns) -> None:
     half = [
         dataclasses.replace(r, queries=r.queries.assign(item_rank=0, sid_rank=1)) if r.queries is not None else r
-        for r in full_grid.results
+        for r in full_runs.results
     ]
-    grid = Grid.of(full_grid.suite, [run.spec for run in full_grid.runs], half)
+    runs = SuiteRuns.of(full_runs.suite, [run.spec for run in full_runs.runs], half)
     levels = [Published(metric="hit@1", value=1, tolerance=0.1, source="", level=level) for level in ("item", "sid")]
-    item, sid = replications(with_figures(grid, *levels), "ml-100k")
+    item, sid = replications(with_figures(runs, *levels), "ml-100k")
     assert (item.metric, item.mean) == ("hit@1", 0.0)
     assert (sid.metric, sid.mean) == ("hit@1 (SID level)", 1.0)
 
 
-def test_a_metric_that_cannot_be_computed_spoils_nothing(full_grid: Grid) -> None:
+def test_a_metric_that_cannot_be_computed_spoils_nothing(full_runs: SuiteRuns) -> None:
     figures = [Published(metric=metric, value=0.3, tolerance=0.1, source="") for metric in ("hr@50", "recall@10")]
-    unknown, usual = replications(with_figures(full_grid, *figures), "ml-100k")
+    unknown, usual = replications(with_figures(full_runs, *figures), "ml-100k")
     assert unknown.verdict.startswith("can't be computed: unknown metric 'hr'")
     assert "| can't be computed" in text_of(published_table(frames_with(unknown, usual)))
     assert usual.verdict == "below"
 
 
-def test_the_figure_has_a_panel_for_each_metric_and_a_line_for_each_row(full_grid: Grid) -> None:
+def test_the_figure_has_a_panel_for_each_metric_and_a_line_for_each_row(full_runs: SuiteRuns) -> None:
     figures = {
         "tiger": [
             Published(metric=metric, value=0.05, tolerance=0.1, source="") for metric in ("recall@10", "ndcg@10")
@@ -170,10 +170,10 @@ def test_the_figure_has_a_panel_for_each_metric_and_a_line_for_each_row(full_gri
     }
     entries = [
         entry.model_copy(update={"published": {"ml-100k": tuple(figures.get(entry.row, ()))}})
-        for entry in full_grid.suite.models
+        for entry in full_runs.suite.models
     ]
-    grid = Grid(full_grid.suite.model_copy(update={"models": tuple(entries)}), full_grid.runs)
-    frames, looks = frames_of(grid), style.model_styles(grid.models)
+    runs = SuiteRuns(full_runs.suite.model_copy(update={"models": tuple(entries)}), full_runs.runs)
+    frames, looks = frames_of(runs), style.model_styles(runs.rows)
     figure = published(frames, looks)
     assert figure is not None
     assert [axes.get_xlabel() for axes in figure.axes] == ["recall@10", "ndcg@10"]
@@ -184,11 +184,11 @@ def test_the_figure_has_a_panel_for_each_metric_and_a_line_for_each_row(full_gri
     assert published(dataclasses.replace(frames, published=frames.published.query("row == 'sim'")), looks) is None
 
 
-def test_the_report_has_table_figure_and_reasons(full_grid: Grid, tmp_path: Path) -> None:
-    grid = with_figures(
-        full_grid, Published(metric="recall@10", value=0.9, tolerance=0.1, source="x", why="Other text.")
+def test_the_report_has_table_figure_and_reasons(full_runs: SuiteRuns, tmp_path: Path) -> None:
+    runs = with_figures(
+        full_runs, Published(metric="recall@10", value=0.9, tolerance=0.1, source="x", why="Other text.")
     )
-    page = write_report(grid.suite, [r.spec for r in grid.runs], grid.results, tmp_path / "r", tmp_path, "bench run")
+    page = write_report(runs.suite, [r.spec for r in runs.runs], runs.results, tmp_path / "r", tmp_path, "bench run")
     text = page.read_text(encoding="utf-8")
     section = text[text.index("## ml-100k: published against measured") : text.index("## Fidelity cards")]
     assert re.search(r"\| gru4rec-recbole +\| recall@10 +\|.*\| +below \|", section)

@@ -7,7 +7,7 @@ from as_text import cells_of
 from matplotlib.figure import Figure
 
 from bench.analysis.dataset_tables import frames_of
-from bench.analysis.grid import Grid
+from bench.analysis.runs import SuiteRuns
 from bench.analysis.trials import trials_table
 from bench.reporting.figures.tuning import best_so_far
 from bench.reporting.tables.tuning import budget_table
@@ -43,7 +43,7 @@ def study_of(base: RunSpec, *validations: float | None, limit: float | None = No
 def budget(results: Path, *runs: RunSpec) -> list[list[str]]:
     """The cells of the table."""
     suite = Suite(name="s", description="", datasets=(DATASET,), models=(Entry(model="popularity"),), seeds=(0,))
-    return cells_of(budget_table([frames_of(Grid.of(suite, runs, []), results)]))
+    return cells_of(budget_table([frames_of(SuiteRuns.of(suite, runs, []), results)]))
 
 
 def test_a_row_is_told_how_its_configuration_was_found(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_row_is_told_how_its_configuration_was_found(tmp_path: Path) -> None:
 
 def test_without_any_search_there_is_no_table(tmp_path: Path) -> None:
     suite = Suite(name="s", description="", datasets=(DATASET,), models=(Entry(model="popularity"),), seeds=(0,))
-    assert budget_table([frames_of(Grid.of(suite, [run_of("m")], []), tmp_path)]) is None
+    assert budget_table([frames_of(SuiteRuns.of(suite, [run_of("m")], []), tmp_path)]) is None
 
 
 def test_the_table_of_trials_has_one_row_a_trial() -> None:
