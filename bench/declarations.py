@@ -7,16 +7,6 @@ from collections.abc import Iterable
 from typing import Any
 
 
-def located(address: str) -> Any:
-    """What a module calls so; the module is imported.
-
-    Args:
-        address: "package.module:NAME".
-    """
-    module, _, name = address.partition(":")
-    return getattr(importlib.import_module(module), name)
-
-
 def collected(package: str, modules: Iterable[str], attribute: str) -> dict[str, Any]:
     """What modules of a package declare, by name, in their order.
 
