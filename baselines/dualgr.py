@@ -205,6 +205,7 @@ class DualGR(CausalRecommender):
     search_space: ClassVar[SearchSpace] = {**CausalRecommender.search_space, "bucket_limit": Choice(10, 20, 50)}
     revision = 2
     summary = "re-implementation: TIGER's backbone, a router between short and long history, search in code buckets"
+    role = "baseline"
     fidelity = (
         Mechanism(
             "dual branches: a long and a short segment of the history, read by cross-attention",

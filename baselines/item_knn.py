@@ -50,6 +50,7 @@ class ItemKNN(Recommender):
         "half_life": LogUniform(0.5, 50.0),
     }
     summary = "shrunk cosine of item co-occurrence, summed over a decayed history"
+    role = "baseline"
     fidelity = (
         Mechanism(
             "similarity of items",

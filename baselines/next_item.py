@@ -93,6 +93,7 @@ class NextItemModel(Recommender):
 
     Config = NextItemConfig
     config: NextItemConfig
+    role = "baseline"
     network: NextItemNetwork | None = None
 
     @abstractmethod

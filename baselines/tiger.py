@@ -24,6 +24,7 @@ class Tiger(CausalRecommender):
     """Recommends by TIGER on the shared encoder-decoder, from the short-term history only."""
 
     summary = "generates semantic IDs from the short-term history: encoder-decoder, beam search through a prefix trie"
+    role = "baseline"
     fidelity = (
         features_line("section 4", TEXTS, GenerativeConfig().tokenizer),
         quantizer_line("section 3.1; section 4", RQ_VAE, GenerativeConfig().tokenizer),

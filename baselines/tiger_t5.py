@@ -17,6 +17,7 @@ class TigerT5(T5Recommender):
     """
 
     summary = "TIGER on the official GLASS code's T5: bidirectional over code tokens, one target per example, no trie"
+    role = "baseline"
     fidelity = (
         Mechanism(
             "bidirectional T5 encoder-decoder over the code tokens of each item",

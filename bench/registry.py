@@ -47,6 +47,16 @@ BUILT_IN = {
     "fdsa-recbole": "baselines.recbole.models:RecBoleFDSA",
 }
 
+BASELINES_OF_OLD_RESULTS = frozenset(
+    {
+        *("item-knn", "gru4rec", "sasrec-ce", "sasrec-bce", "hstu", "hstu-large", "sim", "sim-soft", "tiger", "dualgr"),
+        *("h2rec", "tiger-t5", "gru4rec-recbole", "sasrec-recbole", "lightsans-recbole", "bert4rec-recbole"),
+        *("caser-recbole", "hgn-recbole", "narm-recbole", "stamp-recbole", "fdsa-recbole"),
+    }
+)
+"""Models whose stored results may say "contestant", or no role at all, since they are from before a model could declare
+itself a baseline. A closed list: a new baseline declares its role (`Recommender.role`)."""
+
 _OWN_PACKAGES = {"bench", "models", "baselines"}
 
 

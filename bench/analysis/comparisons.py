@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.families import Family, of_comparison
-from bench.analysis.grid import Grid
 from bench.analysis.pairs import pair_tests
+from bench.analysis.runs import SuiteRuns
 from bench.analysis.significance import ALPHA, PairedComparison, Tested, holm, pair_test
 from bench.spec import Comparison
 
@@ -77,23 +77,23 @@ class Answer:
         return [row.label for row in self.rows if row.unfit]
 
 
-def answers(grid: Grid, wide: pd.DataFrame, tested: Tested | None = None) -> list[Answer]:
+def answers(runs: SuiteRuns, wide: pd.DataFrame, tested: Tested | None = None) -> list[Answer]:
     """The suite's comparisons of which at least two rows have complete runs.
 
     Args:
-        grid: Runs on one data set.
+        runs: Of one data set.
         wide: Its leaderboard.
         tested: Its `bench.analysis.pairs.pair_tests`, where these are known.
     """
-    tested = pair_tests(grid, wide) if tested is None else tested
-    scores = {str(row["model"]): row for row in wide[wide["complete"] > 0].to_dict("records")}
-    found = []
-    for comparison in grid.suite.comparisons:
+    tested = pair_tests(runs, wide) if tested is None else tested
+    scores = {str(row["row"]): row for row in wide[wide["complete"] > 0].to_dict("records")}
+    outcomes = []
+    for comparison in runs.suite.comparisons:
         labels = [label for label in comparison.rows if label in scores]
         if len(labels) >= 2:
-            pending = tuple(label for label in comparison.rows if label in grid.models and label not in scores)
-            found.append(Answer(comparison, _rows(comparison.against, labels, scores, tested), pending))
-    return found
+            pending = tuple(label for label in comparison.rows if label in runs.rows and label not in scores)
+            outcomes.append(Answer(comparison, _rows(comparison.against, labels, scores, tested), pending))
+    return outcomes
 
 
 def _rows(

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.conventions import HEAD_SHARE, PRIMARY_METRIC
 from bench.data.interactions import Histories
 from bench.data.protocols import Queries
 from bench.evaluation.contract import checked, checked_sid_of_item
 from bench.evaluation.lists import ListStatistics, tied_places
-from bench.evaluation.metrics import PRIMARY_METRIC, compute
+from bench.evaluation.metrics import compute
 from bench.recommender import Recommender
 
 K_MAX = 20
@@ -26,7 +27,7 @@ QUERY_COLUMNS = {
     "history_length": "int32, events before the target",
     "target_count": "int32, training interactions of the target",
     "target_quantile": "float32, share of the catalogue that is more popular in training than the target; "
-    "the head are the targets below 0.2",
+    f"the head are the targets below {HEAD_SHARE:g}",
     "item_gap": "int32, how many events back the history last held the target: 1 is its last event, 0 never",
     "category_gap": "int32, the same for the target's category; 0 also where that is not known",
     "item_rank": "int16, place of the target in the list, 1 is best, 0 when it is not among the K_MAX",

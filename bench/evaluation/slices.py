@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-HEAD_SHARE = 0.2
-"""Share of the catalogue, most training interactions first, that counts as head."""
+from bench.conventions import HEAD_SHARE, REACH_WINDOW
 
 HISTORY_EDGES = (50, 200, 500, 1000)
 """Largest history length of each bin but the last."""
@@ -23,9 +22,6 @@ RARE = 5
 
 MOST_VALUES = 8
 """Values of a column of the item table that get a part of their own."""
-
-REACH_WINDOW = 50
-"""Events that count as the short-term history, as in the GLASS paper."""
 
 Slices = dict[str, NDArray[np.bool_]]
 ReachOf = Literal["item", "category"]
@@ -40,6 +36,13 @@ def popularity_slices(queries: pd.DataFrame, head_share: float = HEAD_SHARE) -> 
 
     Returns:
         bool `[n_queries]` each; head and tail are a partition.
+
+    Example:
+        An item that 10 % of the catalogue outsell is head; one that 20 % outsell is not.
+
+        >>> slices = popularity_slices(pd.DataFrame({"target_quantile": [0.1, 0.2, 0.7]}))
+        >>> slices["head"].tolist(), slices["tail"].tolist()
+        ([True, False, False], [False, True, True])
     """
     head = _quantiles(queries) < np.float32(head_share)
     return {"overall": np.ones(len(queries), dtype=bool), "head": head, "tail": ~head}
@@ -169,6 +172,13 @@ def reach_parts(queries: pd.DataFrame, window: int = REACH_WINDOW, of: ReachOf =
         bool `[n_queries]` under "recent" (among the last `window` events), "far" (only before them) and "never" (or
         its category is unknown), without empty parts. Nothing where this tells no queries apart, as on data without
         repeats, and for tables stored before the columns existed.
+
+    Example:
+        Targets that the history last held as its latest event, 50 and 51 events back, and never:
+
+        >>> parts = reach_parts(pd.DataFrame({"item_gap": [1, 50, 51, 0]}))
+        >>> {name: mask.tolist() for name, mask in parts.items() if name != "never"}
+        {'recent': [True, True, False, False], 'far': [False, False, True, False]}
     """
     column = f"{of}_gap"
     if column not in queries:
