@@ -18,8 +18,8 @@ from bench.reporting.words import Words, strong
 def findings(frames: DatasetFrames) -> Bullets | None:
     """Where the rows of each question lose the target, and how the gate goes with what was retrieved."""
     traces = Traces(frames)
-    asked = [labels for labels in questions_of(frames) if set(labels) <= set(traces.rows)]
-    return bullets([*(_compared(traces, *labels) for labels in asked), *_gate_sentences(traces)])
+    questions = [labels for labels in questions_of(frames) if set(labels) <= set(traces.rows)]
+    return bullets([*(_compared(traces, *labels) for labels in questions), *_gate_sentences(traces)])
 
 
 def _compared(traces: Traces, first: str, second: str) -> Words:

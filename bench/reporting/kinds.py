@@ -68,8 +68,8 @@ class Kind:
         """The number that sorts a cell; None where it has none."""
         if self.number is None or value is None or isinstance(value, str | Words):
             return None
-        found = float(self.number(value))
-        return found if np.isfinite(found) else None
+        number = float(self.number(value))
+        return number if np.isfinite(number) else None
 
 
 def _itself(value: float) -> float:

@@ -42,7 +42,7 @@ def line(text: Text) -> str:
 
 def paragraph(text: Text) -> str:
     """Text on a line by itself, where it is no heading, list, quotation or rule either."""
-    return _STARTS_A_BLOCK.sub(lambda found: f"&#{ord(found[0][0])};{found[0][1:]}", line(text))
+    return _STARTS_A_BLOCK.sub(lambda match: f"&#{ord(match[0][0])};{match[0][1:]}", line(text))
 
 
 def cell(text: Text) -> str:
@@ -60,7 +60,7 @@ def table(content: Table) -> str:
 
 def fenced(text: str) -> str:
     """A block of code."""
-    longest = max((len(found) for found in re.findall("`+", text)), default=0)
+    longest = max((len(match) for match in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}\n{text}\n{fence}"
 
@@ -69,8 +69,8 @@ def _span(span: Span) -> str:
     return f"`{span.text}`" if span.code else _TAG.sub(_entity, _MARKUP.sub(r"\\\g<0>", span.text))
 
 
-def _entity(found: re.Match[str]) -> str:
-    return {"<": "&lt;", "&": "&amp;"}[found[0]]
+def _entity(match: re.Match[str]) -> str:
+    return {"<": "&lt;", "&": "&amp;"}[match[0]]
 
 
 _FILTERS: dict[str, Callable[..., str]] = {"line": line, "paragraph": paragraph, "table": table, "fenced": fenced}

@@ -19,8 +19,8 @@ from bench.reporting.words import Words, strong, words
 
 def shared_question(datasets: Sequence[DatasetFrames]) -> Labels | None:
     """The rows of the first question, where two data sets or more answer it; what `overview` is about."""
-    asked = [labels for frames in datasets for labels in questions_of(frames)[:1] if overall_test(frames, labels)]
-    return next((labels for labels in asked if asked.count(labels) > 1), None)
+    questions = [labels for frames in datasets for labels in questions_of(frames)[:1] if overall_test(frames, labels)]
+    return next((labels for labels in questions if questions.count(labels) > 1), None)
 
 
 def overview(datasets: Sequence[DatasetFrames]) -> list[Block]:

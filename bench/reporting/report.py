@@ -42,5 +42,5 @@ def report_page(suite: SuiteFrames, processes: int, cache: FigureCache) -> Page:
 def dataset_sections(frames: DatasetFrames, styles: Styles, folder: Path) -> list[Block]:
     """All sections of one data set, possibly in a process of its own; its figures go into the folder."""
     style.use_style()
-    following = registry.OF_A_DATASET if frames.n_queries else ()
-    return [block for section in (registry.FIRST, *following) for block in section.blocks(frames, styles, folder)]
+    sections = registry.sections(complete=frames.n_queries > 0)
+    return [block for section in sections for block in section.blocks(frames, styles, folder)]

@@ -5,9 +5,9 @@ A new figure or section is one new file in `bench/reporting/sections/` and one l
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 from matplotlib.figure import Figure
 
@@ -52,6 +52,21 @@ class ReportFigure:
         return Picture(f"{folder.name}/{file}.png", words(self.alternative))
 
 
+class FigureOf(ReportFigure):
+    """A figure that a function draws, which writes its own title."""
+
+    def __init__(self, name: str, alternative: str, draw: Callable[[DatasetFrames, Styles], Figure | None]) -> None:
+        self.name, self.alternative = name, alternative
+        self._draw = draw
+
+    def draw(self, frames: DatasetFrames, styles: Styles) -> Figure | None:
+        return self._draw(frames, styles)
+
+
+Part = ReportFigure | Callable[[DatasetFrames], Block | None]
+"""What stands in a section: a figure, or a function that makes a table or words of the frames."""
+
+
 class Section:
     """A part of the report on one data set. Subclasses say what it is called and what is in it.
 
@@ -62,7 +77,7 @@ class Section:
     """
 
     title: Text
-    level: ClassVar[Literal[2, 3]] = 2
+    level: Literal[2, 3] = 2
     introduction: Text = ""
 
     def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
@@ -79,12 +94,13 @@ class Section:
         return section(Heading(words(before, self.title, after), self.level), self.introduction, parts)
 
 
-class Figures(Section):
-    """A section that has nothing but figures in it."""
+class SectionOf(Section):
+    """A section whose parts are known beforehand: functions of the frames, and figures."""
 
-    def __init__(self, title: str, *figures: ReportFigure) -> None:
-        self.title = title
-        self._figures = figures
+    def __init__(self, title: str, *parts: Part, introduction: Text = "", level: Literal[2, 3] = 2) -> None:
+        self.title, self.level, self.introduction = title, level, introduction
+        self._parts = parts
 
     def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
-        return self._figures
+        for part in self._parts:
+            yield part if isinstance(part, ReportFigure) else part(frames)

@@ -35,15 +35,15 @@ def findings(frames: DatasetFrames, answered: Labels | None = None) -> list[Word
     ranked = frames.leaderboard[frames.leaderboard[MEAN].notna()]
     if ranked.empty:
         return ["No run is complete yet."]
-    asked = questions_of(frames)
-    first = [labels for labels in asked[:1] if labels != answered]
+    questions = questions_of(frames)
+    first = [labels for labels in questions[:1] if labels != answered]
     sentences: list[Text | None] = [
         *(_question(frames, labels) for labels in first),
         *(for_whom(frames, labels) for labels in first),
         *(_at_what_cost(frames, labels) for labels in first),
         _unfit(frames),
         _leader(frames, ranked),
-        *(_question(frames, labels) for labels in asked[1:]),
+        *(_question(frames, labels) for labels in questions[1:]),
         _families(frames, ranked),
         _parts(frames),
         _floor(frames, ranked),

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from matplotlib.figure import Figure
-
 from bench.analysis.families import all_pairs
 from bench.analysis.fitness import unfit_rows
 from bench.analysis.frames import DatasetFrames
 from bench.conventions import PRIMARY_NAME
 from bench.reporting.blocks import Block, Paragraph
 from bench.reporting.cautions import flag_explained
-from bench.reporting.figures.marks import Styles
 from bench.reporting.figures.pairs import pairwise_figure
-from bench.reporting.section import ReportFigure, Section
+from bench.reporting.section import FigureOf, ReportFigure, Section
 from bench.reporting.tables import pairs
+
+_DIFFERENCES = FigureOf(
+    "pairs",
+    f"Differences in {PRIMARY_NAME} between every two models",
+    lambda frames, styles: pairwise_figure(frames),
+)
 
 
 class BestOne(Section):
+    """How to read it names the family of the tests, and so follows from the frames."""
+
     title = "Is the best one better?"
     level = 3
 
@@ -31,30 +36,26 @@ class BestOne(Section):
             f"the test alone; p (Holm) has {all_pairs(len(frames.pairs)).phrase}, since the numbers themselves chose "
             "the best one. Effect size: the difference in standard deviations of the queries' differences."
         )
-        yield table
-        yield flag_explained(unfit_rows(frames.leaderboard))
+        yield from (table, flag_explained(unfit_rows(frames.leaderboard)))
 
 
-class Differences(ReportFigure):
-    name = "pairs"
-    alternative = f"Differences in {PRIMARY_NAME} between every two models"
-
-    def draw(self, frames: DatasetFrames, styles: Styles) -> Figure | None:
-        return pairwise_figure(frames)
+BEST_ONE = BestOne()
 
 
 class WhoBeatsWhom(Section):
+    """Likewise."""
+
     title = "Who beats whom"
     level = 3
 
     def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
-        table = pairs.beats_table(frames)
-        if table is None:
-            return
-        yield Paragraph(
-            "The same test for every two models: the row is significantly better (>) or worse (<) than the column's "
-            f"model, or neither is shown (=), with {all_pairs(len(frames.pairs)).phrase}. Both p-values of each pair "
-            "are in `pairs.csv`."
-        )
-        yield table
-        yield Differences()
+        if table := pairs.beats_table(frames):
+            yield Paragraph(
+                "The same test for every two models: the row is significantly better (>) or worse (<) than the "
+                f"column's model, or neither is shown (=), with {all_pairs(len(frames.pairs)).phrase}. Both p-values "
+                "of each pair are in `pairs.csv`."
+            )
+            yield from (table, _DIFFERENCES)
+
+
+WHO_BEATS_WHOM = WhoBeatsWhom()

@@ -37,3 +37,6 @@ class Questions(Section):
             Question(labels, HOW_TO_READ if number == 0 else "") for number, labels in enumerate(questions_of(frames))
         ]
         return [block for section in sections for block in section.blocks(frames, styles, folder)]
+
+
+QUESTIONS = Questions()

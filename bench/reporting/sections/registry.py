@@ -2,46 +2,41 @@
 
 from __future__ import annotations
 
-from bench.reporting.section import Figures, Section
-from bench.reporting.sections import (
-    comparisons,
-    cost,
-    decoding,
-    lists,
-    pairs,
-    parts,
-    published,
-    questions,
-    results,
-    semantic_ids,
-)
+from collections.abc import Iterator
+from importlib import import_module
 
-FIRST: Section = results.Results()
+from bench.reporting.section import Section
+
+FIRST = "results:RESULTS"
 """Stands there before any run is complete."""
 
-OF_A_DATASET: tuple[Section, ...] = (
-    pairs.BestOne(),
-    pairs.WhoBeatsWhom(),
-    questions.Questions(),
-    comparisons.Comparisons(),
-    semantic_ids.Levels(),
-    parts.HeadTail(),
-    lists.Lists(),
-    parts.TargetKind(),
-    parts.HistoryLength(),
-    parts.Reach(),
-    semantic_ids.SidHealth(),
-    decoding.Findings(),
-    decoding.LevelAccuracy(),
-    decoding.Prefixes(),
-    decoding.RankProgression(),
-    decoding.Paper(),
-    decoding.WrongFirstCode(),
-    decoding.Retrieval(),
-    Figures("learning curves", cost.LearningCurvesFigure()),
-    cost.Cost(),
-    published.PublishedValues(),
-    published.Reasons(),
-    published.Trends(),
+ADDRESSES = (
+    "pairs:BEST_ONE",
+    "pairs:WHO_BEATS_WHOM",
+    "questions:QUESTIONS",
+    "comparisons:COMPARISONS",
+    "semantic_ids:LEVELS",
+    "parts:HEAD_TAIL",
+    "lists:LISTS",
+    "parts:TARGET_KIND",
+    "parts:HISTORY_LENGTH",
+    "parts:REACH",
+    "semantic_ids:HEALTH",
+    "decoding:SECTIONS",
+    "cost:LEARNING_CURVES",
+    "cost:COST",
+    "published:SECTIONS",
 )
-"""What follows once a run is."""
+"""What follows once a run is: MODULE:NAME, where a module of this folder calls a section so, or several."""
+
+
+def sections(complete: bool) -> Iterator[Section]:
+    """The sections on one data set.
+
+    Args:
+        complete: Whether any run on it is.
+    """
+    for address in (FIRST, *(ADDRESSES if complete else ())):
+        module, _, name = address.partition(":")
+        declared = getattr(import_module(f"{__package__}.{module}"), name)
+        yield from declared if isinstance(declared, tuple) else (declared,)

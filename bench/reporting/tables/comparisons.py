@@ -60,14 +60,14 @@ def comparisons_of(frames: DatasetFrames) -> list[Compared]:
     unfit = unfit_rows(frames.leaderboard)
     compared = []
     for title, rows in frames.comparisons.groupby("title", sort=False):
-        asked = rows.iloc[0]
+        first = rows.iloc[0]
         complete = rows[rows["complete"] > 0].merge(lines, on="row")
         compared.append(
             Compared(
                 str(title),
-                asked["question"],
-                asked["paper"],
-                asked["against"],
+                first["question"],
+                first["paper"],
+                first["against"],
                 complete,
                 tuple(rows.loc[rows["complete"] == 0, "row"]),
                 tuple(row for row in complete["row"] if row in unfit),

@@ -19,26 +19,26 @@ from bench.reporting.words import code, words
 _HARDWARE = {"device", "device_name", "threads"}
 
 
-def conclusion(found: FolderComparison) -> str:
+def conclusion(comparison: FolderComparison) -> str:
     """One sentence: how many rows of B are worse, better, the same, or not to be compared."""
-    counts = Counter(pair.verdict for pair in found.compared)
+    counts = Counter(pair.verdict for pair in comparison.compared)
     order = ("worse", "better", "no significant difference", "same ranks", "not tested")
     parts = [f"{counts[verdict]} {verdict}" for verdict in order if counts[verdict]]
-    parts += [f"{len(found.refused)} not comparable"] if found.refused else []
-    broken = [pair.label for pair in found.pairs if pair.broken]
+    parts += [f"{len(comparison.refused)} not comparable"] if comparison.refused else []
+    broken = [pair.label for pair in comparison.pairs if pair.broken]
     failing = f" Failed in B, complete in A: {', '.join(broken)}." if broken else ""
     return f"B against A, rows of both: {', '.join(parts) or 'none'}.{failing}"
 
 
-def tables(found: FolderComparison) -> list[Table]:
+def tables(comparison: FolderComparison) -> list[Table]:
     """Everything that there is to tell, in the order of its weight; empty parts are left out."""
     parts = []
-    for dataset in dict.fromkeys(pair.dataset for pair in found.compared):
-        pairs = [pair for pair in found.compared if pair.dataset == dataset]
-        parts += [_quality(dataset, pairs, found), _cost(dataset, pairs)]
-    refused = [(pair.dataset, pair.label, pair.refusal) for pair in found.refused]
-    changes = [(pair.dataset, pair.label, line) for pair in found.pairs for line in pair.differences]
-    alone = [(row.folder, row.dataset, row.label, row.note) for row in found.one_sided]
+    for dataset in dict.fromkeys(pair.dataset for pair in comparison.compared):
+        pairs = [pair for pair in comparison.compared if pair.dataset == dataset]
+        parts += [_quality(dataset, pairs, comparison), _cost(dataset, pairs)]
+    refused = [(pair.dataset, pair.label, pair.refusal) for pair in comparison.refused]
+    changes = [(pair.dataset, pair.label, line) for pair in comparison.pairs for line in pair.differences]
+    alone = [(row.folder, row.dataset, row.label, row.note) for row in comparison.one_sided]
     parts += [
         Table.of("refused", ("Data set", "Row", "Why"), refused, title="Not comparable"),
         Table.of("changes", ("Data set", "Row", "A -> B"), changes, title="What differs besides the code"),
@@ -46,28 +46,28 @@ def tables(found: FolderComparison) -> list[Table]:
         Table.of(
             "origins",
             ("", "A", "B"),
-            origins(found.pairs),
+            origins(comparison.pairs),
             title="Where the results come from",
-            caption=_mixed(found),
+            caption=_mixed(comparison),
         ),
     ]
     return [part for part in parts if part.rows]
 
 
-def page(found: FolderComparison, first: str, second: str, suite: str) -> Page:
+def page(comparison: FolderComparison, first: str, second: str, suite: str) -> Page:
     """The comparison as a page.
 
     Args:
-        found: What was compared.
+        comparison: What was compared.
         first, second: The folders A and B, as given.
         suite: Its name.
     """
     blocks: list[Block] = [
         Heading(f"Suite {suite}: B against A", level=1),
         Bullets((words("A: ", code(first)), words("B: ", code(second)))),
-        Paragraph(conclusion(found)),
+        Paragraph(conclusion(comparison)),
     ]
-    for table in tables(found):
+    for table in tables(comparison):
         blocks += [Heading(table.title), table]
     return Page(tuple(blocks))
 
@@ -105,10 +105,10 @@ def beside_page(beside: pd.DataFrame, metric: str, first: str, second: str, suit
     return Page((Heading(f"Suite {suite}: B beside A", level=1), folders, Heading(table.title), table))
 
 
-def _quality(dataset: str, pairs: Sequence[RowPair], found: FolderComparison) -> Table:
+def _quality(dataset: str, pairs: Sequence[RowPair], comparison: FolderComparison) -> Table:
     rows = []
     for pair in pairs:
-        left, right = (MeanStd(*scores(side, found.metric)) for side in (pair.first, pair.second))
+        left, right = (MeanStd(*scores(side, comparison.metric)) for side in (pair.first, pair.second))
         test: list[Any] = [None] * 3
         if pair.test:
             test = [Interval(pair.test.low, pair.test.high), pair.test.p_value, pair.p_value]
@@ -117,17 +117,17 @@ def _quality(dataset: str, pairs: Sequence[RowPair], found: FolderComparison) ->
     columns = (
         Column("Row"),
         Column("Seeds", VERDICT),
-        Column(column(found.metric, "A"), mean_std()),
-        Column(column(found.metric, "B"), mean_std()),
+        Column(column(comparison.metric, "A"), mean_std()),
+        Column(column(comparison.metric, "B"), mean_std()),
         *tested_columns("B - A"),
         Column("B is", VERDICT),
     )
     queries = sorted({pair.test.n_queries for pair in pairs if pair.test})
-    asked = f" over {' or '.join(f'{count:,}' for count in queries)} queries" if queries else ""
+    basis = f" over {' or '.join(f'{count:,}' for count in queries)} queries" if queries else ""
     caption = (
-        f"Item level, mean ± standard deviation over the common seeds. Paired test{asked}; p is that of the row alone, "
-        f"p (Holm) is corrected over the {len(found.tested)} rows tested on all data sets. From two seeds on it covers "
-        "the choice of seeds, too."
+        f"Item level, mean ± standard deviation over the common seeds. Paired test{basis}; p is that of the row alone, "
+        f"p (Holm) is corrected over the {len(comparison.tested)} rows tested on all data sets. From two seeds on it "
+        "covers the choice of seeds, too."
     )
     return Table.of("quality", columns, rows, title=f"{dataset}: quality", caption=caption)
 
@@ -150,9 +150,9 @@ def _cost(dataset: str, pairs: Sequence[RowPair]) -> Table:
     return Table.of("cost", columns, rows, title=f"{dataset}: cost", caption=caption)
 
 
-def _mixed(found: FolderComparison) -> str:
+def _mixed(comparison: FolderComparison) -> str:
     """What makes the commits say less than they seem to."""
-    commits = [side for name, *sides in origins(found.pairs) if name == "commit" for side in sides]
+    commits = [side for name, *sides in origins(comparison.pairs) if name == "commit" for side in sides]
     remarks = []
     if any("-dirty" in commit for commit in commits):
         remarks.append("Some results come from code with uncommitted changes (commits that end in -dirty).")
