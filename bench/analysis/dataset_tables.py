@@ -26,9 +26,9 @@ def frames_of(runs: SuiteRuns, results_dir: Path | None = None) -> DatasetFrames
     floor = fitness.floor_tests(runs, tested)
     doubts = fitness.doubts(runs, wide, floor)
     warned = fitness.with_warnings(wide, doubts)
-    answers = comparisons.answers(runs, warned, tested)
-    tests = table_of_tests(runs, question_tests(runs, tested), answers, floor)
-    judged = Tested(warned, pairs(runs, warned, tested), tests, answers, doubts)
+    compared = comparisons.comparison_results(runs, warned, tested)
+    tests = table_of_tests(runs, question_tests(runs, tested), compared, floor)
+    judged = Tested(warned, pairs(runs, warned, tested), tests, compared, doubts)
     return dataset_frames(runs, metrics, judged, results_dir)
 
 

@@ -73,13 +73,9 @@ class FrameColumns:
 
 
 def _is(kind: Kind, values: pd.Series) -> bool:
-    """Whether a column is of a kind; text is looked at cell by cell, since numbers would fit in, too."""
+    """Whether a column is of a kind."""
     if kind == "text":
-        distinct = values.drop_duplicates() if values.dtype == object else values[:0]
-        blank = distinct.isna().to_numpy()
-        return values.isna().all() or (
-            not pd.api.types.is_numeric_dtype(values) and all(isinstance(value, str) for value in distinct[~blank])
-        )
+        return pd.api.types.infer_dtype(values, skipna=True) in ("string", "empty") or bool(values.isna().all())
     if kind == "whole number":
         return pd.api.types.is_integer_dtype(values)
     return pd.api.types.is_numeric_dtype(values)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bench.analysis import diagnostics
 from bench.analysis.runs import SuiteRuns
 from bench.evaluation.decoding import Levels
 from bench.spec import RunResult
-
-Measure = Callable[[RunResult], "Levels | None"]
-"""One value per level of one run, or None where the run doesn't have it."""
 
 
 def traced(runs: SuiteRuns) -> SuiteRuns:
@@ -28,11 +23,6 @@ def decoding_of(result: RunResult) -> pd.DataFrame:
     """The trace of a result that has one."""
     assert result.decoding is not None
     return result.decoding
-
-
-def of_trace(measure: Callable[[pd.DataFrame], NDArray[Any]]) -> Measure:
-    """A function of a decoding table as a function of a run."""
-    return lambda result: None if result.decoding is None else measure(result.decoding)
 
 
 def training_accuracy(result: RunResult) -> Levels | None:
@@ -61,11 +51,6 @@ def over_seeds(seeds: Sequence[Levels]) -> tuple[Levels, Levels]:
     for row, values in zip(stacked, seeds, strict=True):
         row[: len(values)] = values
     return stacked.mean(axis=0), stacked.std(axis=0, ddof=1) if len(seeds) > 1 else np.full(stacked.shape[1], np.nan)
-
-
-def measured_over_seeds(results: Sequence[RunResult], measure: Measure) -> tuple[Levels, Levels]:
-    """`over_seeds` of a measure of some runs; those without it don't count."""
-    return over_seeds([values for result in results if (values := measure(result)) is not None])
 
 
 def gate_correlation(result: RunResult) -> Levels | None:

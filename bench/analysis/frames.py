@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis import columns, diagnostics, provenance, report_columns
-from bench.analysis.comparisons import Answer
+from bench.analysis.comparisons import ComparisonResult
 from bench.analysis.csv_files import write_csv
 from bench.analysis.decoding_csv import decoding_table
 from bench.analysis.fitness import Doubt, floor_of
@@ -124,7 +124,7 @@ class Tested:
     leaderboard: pd.DataFrame
     pairs: pd.DataFrame
     tests: pd.DataFrame
-    answers: Sequence[Answer]
+    comparisons: Sequence[ComparisonResult]
     doubts: Sequence[Doubt]
 
 
@@ -149,7 +149,7 @@ def dataset_frames(runs: SuiteRuns, metrics: pd.DataFrame, tested: Tested, resul
         pairs=tested.pairs,
         tests=tested.tests,
         questions=report_columns.QUESTIONS.frame(questions(runs)),
-        comparisons=comparisons_frame(runs, tested.answers),
+        comparisons=comparisons_frame(runs, tested.comparisons),
         decoding=decoding_table(runs),
         curves=curves_frame(runs),
         sids=sids_frame(runs),
@@ -185,24 +185,24 @@ def paper_frame(runs: SuiteRuns) -> pd.DataFrame:
     )
 
 
-def comparisons_frame(runs: SuiteRuns, answers: Sequence[Answer]) -> pd.DataFrame:
+def comparisons_frame(runs: SuiteRuns, results: Sequence[ComparisonResult]) -> pd.DataFrame:
     """The rows of the suite's comparisons, with the columns `bench.analysis.report_columns.COMPARISONS`."""
-    return report_columns.COMPARISONS.frame(line for answer in answers for line in _of_answer(runs, answer))
+    return report_columns.COMPARISONS.frame(line for result in results for line in _of_comparison(runs, result))
 
 
-def _of_answer(runs: SuiteRuns, answer: Answer) -> Iterator[tuple[object, ...]]:
-    known, comparison = runs.identities(), answer.comparison
+def _of_comparison(runs: SuiteRuns, result: ComparisonResult) -> Iterator[tuple[object, ...]]:
+    known, comparison = runs.identities(), result.comparison
     asked = (comparison.title, comparison.question, comparison.paper, int(comparison.cost), comparison.against)
-    for row in answer.rows:
+    for row in result.rows:
         cells: tuple[object, ...] = (np.nan,) * 11
         if row.test:
             test = row.test
             cells = (
                 *(test.first, test.second, test.difference, test.low, test.high, test.effect_size, test.p_value),
-                *(row.p_holm, answer.family.size, test.n_queries, len(test.seeds)),
+                *(row.p_holm, result.family.size, test.n_queries, len(test.seeds)),
             )
-        yield (*asked, *known[row.label], int(row.scores["complete"]), *cells)
-    for label in answer.pending:
+        yield (*asked, *known[row.label], row.complete, *cells)
+    for label in result.pending:
         yield (*asked, *known[label], 0, *(np.nan,) * 11)
 
 

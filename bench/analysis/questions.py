@@ -93,17 +93,6 @@ def _on_parts(runs: SuiteRuns, labels: tuple[str, str], partition: str, parts: S
     ]
 
 
-def of_question(
-    tests: list[PartTest], labels: tuple[str, str], partition: str | None = None
-) -> dict[tuple[str, str], PartTest]:
-    """(partition, part) -> test of one question; of one partition where it is named."""
-    return {
-        (test.partition, test.part): test
-        for test in tests
-        if test.labels == labels and (partition is None or test.partition == partition)
-    }
-
-
 def _compare(runs: SuiteRuns, labels: tuple[str, str], mask: np.ndarray | None = None) -> PairedComparison | None:
     return compare(runs.of_row(labels[0]), runs.of_row(labels[1]), PRIMARY_METRIC, mask)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bench.analysis.columns import SCHEMA, TESTS
-from bench.analysis.comparisons import Answer
+from bench.analysis.comparisons import ComparisonResult
 from bench.analysis.fitness import FloorTest
 from bench.analysis.pairs import test_cells
 from bench.analysis.questions import OVERALL, PartTest
@@ -16,14 +16,14 @@ from bench.conventions import SECONDARY_METRIC
 
 
 def table_of_tests(
-    runs: SuiteRuns, questions: Sequence[PartTest], answers: Sequence[Answer], floor: Sequence[FloorTest]
+    runs: SuiteRuns, questions: Sequence[PartTest], comparisons: Sequence[ComparisonResult], floor: Sequence[FloorTest]
 ) -> pd.DataFrame:
     """All tests of one data set, questions first, with the columns `bench.analysis.columns.TESTS`.
 
     Args:
         runs: Of one data set.
         questions: Its `bench.analysis.questions.question_tests`.
-        answers: Its `bench.analysis.comparisons.answers`.
+        comparisons: Its `bench.analysis.comparisons.comparison_results`.
         floor: Its `bench.analysis.fitness.floor_tests`.
     """
     head, blank = (SCHEMA, runs.suite.name, runs.dataset), (None, None, None)
@@ -40,12 +40,12 @@ def table_of_tests(
     ]
     rows += [
         (
-            *(*head, "comparison", answer.comparison.title, OVERALL, OVERALL),
-            *test_cells((known[row.label], known[answer.comparison.against]), test, row.p_holm, answer.family),
+            *(*head, "comparison", compared.comparison.title, OVERALL, OVERALL),
+            *test_cells((known[row.label], known[compared.comparison.against]), test, row.p_holm, compared.family),
             *blank,
         )
-        for answer in answers
-        for row, test in answer.tested
+        for compared in comparisons
+        for row, test in compared.tested
     ]
     rows += [
         (

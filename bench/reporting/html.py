@@ -10,7 +10,7 @@ import base64
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from io import BytesIO
 from itertools import groupby
 from pathlib import Path
@@ -87,6 +87,12 @@ def data_url(picture: Picture, folder: Path) -> str:
     file = folder / picture.file
     if not file.resolve().is_relative_to(folder.resolve()) or not file.is_file():
         return ""
+    return _encoded(file, file.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1_000)
+def _encoded(file: Path, changed: int) -> str:
+    """The figure as text. A page is refreshed while most of its figures stay: `changed` tells those that did not."""
     pixels, kind = BytesIO(), "webp" if features.check("webp") else "png"
     try:
         with Image.open(file) as image:

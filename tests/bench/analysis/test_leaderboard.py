@@ -59,7 +59,7 @@ def test_best_first(grid: SuiteRuns) -> None:
 
 
 def test_files_hold_the_tables_and_the_wide_follows_from_the_tidy(grid: SuiteRuns, tmp_path: Path) -> None:
-    frames = write_frames(grid, tmp_path)["ml-100k"].frames
+    frames = write_frames(grid, tmp_path)["ml-100k"]
     folder = tmp_path / "made-up" / "ml-100k"
     names = ["leaderboard", "metrics", "pairs", "published", "tests"]
     assert sorted(path.name for path in folder.iterdir()) == [f"{name}.csv" for name in names]  # nothing temporary

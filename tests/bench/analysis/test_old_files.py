@@ -40,7 +40,7 @@ def test_the_family_of_an_old_test_was_its_partition() -> None:
 
 
 def test_todays_files_are_read_back_as_they_were_made(full_runs: SuiteRuns, tmp_path: Path) -> None:
-    frames = write_frames(full_runs, tmp_path)["ml-100k"].frames
+    frames = write_frames(full_runs, tmp_path)["ml-100k"]
     for declared in (METRICS, LEADERBOARD, PAIRS, TESTS, PUBLISHED):
         frame = read_frame(tmp_path / "made-up" / "ml-100k" / declared.file, declared)
         assert set(frame["schema"]) == {SCHEMA}

@@ -83,7 +83,7 @@ def test_numbers_stay_numbers_and_blanks_blank(tmp_path: Path) -> None:
 
 
 def test_leaderboards_of_ordinary_runs_are_the_same_bytes_and_read_back(full_runs: SuiteRuns, tmp_path: Path) -> None:
-    wide = write_frames(full_runs, tmp_path)["ml-100k"].frames.leaderboard
+    wide = write_frames(full_runs, tmp_path)["ml-100k"].leaderboard
     folder = tmp_path / "made-up" / "ml-100k"
     tidy = tidy_metrics(full_runs)
     assert (folder / "metrics.csv").read_text() == tidy.to_csv(index=False)

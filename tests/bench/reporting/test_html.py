@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -220,6 +221,15 @@ def test_figures_from_elsewhere_and_missing_ones_are_named_by_their_text(tmp_pat
     elements = Elements(shown(*pictures, folder=tmp_path / "reports"))
     assert list(elements.of("img")) == []
     assert [text for _, text in elements.of("em")] == ["figure"] * len(sources)
+
+
+def test_a_figure_that_was_drawn_again_is_embedded_anew(tmp_path: Path) -> None:
+    pages = []
+    for position, color in enumerate(("red", "red", "blue")):
+        Image.new("RGB", (2, 2), color).save(tmp_path / "a.png")
+        os.utime(tmp_path / "a.png", ns=(position // 2, position // 2))
+        pages.append(shown(Picture("a.png", "a"), folder=tmp_path))
+    assert pages[0] == pages[1] != pages[2]
 
 
 CLICKS = """<script>

@@ -10,7 +10,7 @@ from enriched import enriched
 
 from bench.analysis.columns import TESTS
 from bench.analysis.dataset_tables import frames_of
-from bench.analysis.questions import OVERALL, PARTITIONS, PartTest, of_question, question_tests, questions
+from bench.analysis.questions import OVERALL, PARTITIONS, PartTest, question_tests, questions
 from bench.analysis.runs import SuiteRuns
 from bench.analysis.significance import compare, holm
 from bench.analysis.tests_csv import table_of_tests
@@ -27,6 +27,17 @@ def runs(full_runs: SuiteRuns) -> SuiteRuns:
 @pytest.fixture(scope="module")
 def tests(runs: SuiteRuns) -> list[PartTest]:
     return question_tests(runs)
+
+
+def of_question(
+    tests: list[PartTest], labels: tuple[str, str], partition: str | None = None
+) -> dict[tuple[str, str], PartTest]:
+    """(partition, part) -> test of one question; of one partition where it is named."""
+    return {
+        (test.partition, test.part): test
+        for test in tests
+        if test.labels == labels and (partition is None or test.partition == partition)
+    }
 
 
 def test_a_question_is_answered_as_alone(runs: SuiteRuns, tests: list[PartTest]) -> None:
