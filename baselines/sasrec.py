@@ -55,7 +55,7 @@ class SASRecNetwork(NextItemNetwork):
             nn.init.normal_(table.weight, std=1 / math.sqrt(config.dim))
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(SASRecBlock(config) for _ in range(config.blocks))
-        self.norm = nn.LayerNorm(config.dim)
+        self.norm: nn.Module = nn.LayerNorm(config.dim)
 
     def forward(self, items: Tensor, timestamps: Tensor) -> Tensor:
         return self.encode(self.items(items.clamp(min=0)), items != PAD)
