@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -164,6 +165,10 @@ class NextItemModel(Recommender):
                 hidden, kept = self.read_histories(some)
                 last = hidden[torch.arange(len(kept), device=hidden.device), (kept - 1).clamp(min=0)]
                 scores[start : start + step] = self.network.scores(last).cpu().numpy()
+        return self.ranked(scores, histories, k)
+
+    def ranked(self, scores: NDArray[np.float32], histories: Histories, k: int) -> Recommendations:
+        """The lists that scores float32 `[n_queries, n_items]` of the catalogue make."""
         return rank_catalogue(scores, histories, k)
 
     def read_histories(self, histories: Histories) -> tuple[Tensor, Tensor]:
