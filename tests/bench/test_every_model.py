@@ -48,6 +48,12 @@ SMALL: dict[str, dict[str, Any]] = {
     "sim": {"training": TRAINING, "dim": 8, "short_term": 4, "negatives": 8, "targets_per_epoch": 0.5},
     "sim-soft": {"training": TRAINING, "dim": 8, "short_term": 4, "negatives": 8, "targets_per_epoch": 0.5},
     "tiger": GENERATIVE,
+    "rpg": {
+        "training": TRAINING,
+        "dim": 8,
+        "length": 8,
+        "tokenizer": {**GENERATIVE["tokenizer"], "codebooks": [4] * 4},
+    },
     "dualgr": GENERATIVE,
     "h2rec": {"training": TRAINING, "dim": 8, "length": 8, "tokenizer": GENERATIVE["tokenizer"]},
     "tiger-t5": {**T5, "trie": True},
@@ -133,6 +139,6 @@ def test_the_smoke_suite_runs_every_model_on_the_real_data(tmp_path: Path) -> No
     code = main(["run", "--suite", "smoke", "--results", str(tmp_path / "results"), "--reports", str(tmp_path)])
     assert code == 0
     leaderboard = pd.read_csv(tmp_path / "results" / "smoke" / "ml-100k" / "leaderboard.csv")
-    assert len(leaderboard) == 17
+    assert len(leaderboard) == 18
     page = (tmp_path / "smoke" / "report.md").read_text(encoding="utf-8")
     assert "100 %" in page
