@@ -37,6 +37,7 @@ BUILT_IN = {
     "sim": "baselines.sim.model:SIM",
     "sim-soft": "baselines.sim.model:SIMSoft",
     "tiger": "baselines.tiger:Tiger",
+    "cobra": "baselines.cobra:Cobra",
     "rpg": "baselines.rpg:RPG",
     "dualgr": "baselines.dualgr:DualGR",
     "h2rec": "baselines.h2rec.model:H2Rec",

@@ -48,6 +48,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "sim": {"training": TRAINING, "dim": 8, "short_term": 4, "negatives": 8, "targets_per_epoch": 0.5},
     "sim-soft": {"training": TRAINING, "dim": 8, "short_term": 4, "negatives": 8, "targets_per_epoch": 0.5},
     "tiger": GENERATIVE,
+    "cobra": {"training": TRAINING, "dim": 8, "length": 8, "tokenizer": GENERATIVE["tokenizer"]},
     "rpg": {
         "training": TRAINING,
         "dim": 8,
@@ -139,6 +140,6 @@ def test_the_smoke_suite_runs_every_model_on_the_real_data(tmp_path: Path) -> No
     code = main(["run", "--suite", "smoke", "--results", str(tmp_path / "results"), "--reports", str(tmp_path)])
     assert code == 0
     leaderboard = pd.read_csv(tmp_path / "results" / "smoke" / "ml-100k" / "leaderboard.csv")
-    assert len(leaderboard) == 18
+    assert len(leaderboard) == 19
     page = (tmp_path / "smoke" / "report.md").read_text(encoding="utf-8")
     assert "100 %" in page
