@@ -9,7 +9,17 @@ from functools import partial
 from bench.data.data_files import DataFiles
 from bench.data.dataset import Dataset
 from bench.data.shelf import Shelf
-from bench.data.sources import amazon, complete_journey, kuairec, movielens, ordered, sequences, synthetic, taobao_mm
+from bench.data.sources import (
+    amazon,
+    complete_journey,
+    kuairec,
+    movielens,
+    order_only,
+    ordered,
+    sequences,
+    synthetic,
+    taobao_mm,
+)
 from bench.data.sources.own import load_own
 from bench.errors import unknown_name
 
@@ -62,6 +72,10 @@ CATALOG: dict[str, CatalogEntry] = {
     **{
         name: CatalogEntry(release.summary, release.licence, release.source, partial(ordered.load_release, name))
         for name, release in ordered.RELEASES.items()
+    },
+    **{
+        name: CatalogEntry(release.summary, release.licence, release.source, partial(order_only.load_release, name))
+        for name, release in order_only.RELEASES.items()
     },
     "kuairec-big": CatalogEntry(kuairec.BIG_SUMMARY, kuairec.LICENCE, kuairec.SOURCE, kuairec.load_kuairec_big),
     "kuairec-small": CatalogEntry(kuairec.SMALL_SUMMARY, kuairec.LICENCE, kuairec.SOURCE, kuairec.load_kuairec_small),
