@@ -11,6 +11,7 @@ from bench.config import Config
 from bench.data.cache import ArtifactCache
 from bench.data.dataset import TrainingData
 from bench.recommender import FitContext
+from models.semantic_ids.fsq import fsq
 from models.semantic_ids.item_features import FEATURES_VERSION, FeatureConfig, features_source, item_features
 from models.semantic_ids.opq import opq
 from models.semantic_ids.reassignment import without_collisions
@@ -26,22 +27,22 @@ class TokenizerConfig(Config):
     """How items become semantic IDs.
 
     Attributes:
-        method: The quantizer. "opq" makes digits that are independent of one another, for models that predict all of
-            them at once; the others make levels, coarse to fine. "random" draws codes at random, the control that shows
-            what meaning is worth.
+        method: The quantizer. "opq" and "fsq" make digits that are independent of one another, for models that predict
+            all of them at once; the others make levels, coarse to fine. "random" draws codes at random, the control
+            that shows what meaning is worth.
         codebooks: Codes per level. A smaller first codebook (the paper's codebook resizing) gives fuller buckets.
         disambiguate: Append a token that makes every semantic ID unique; otherwise items may share one. "reassign": no
             token, but the items of a common prefix get last codes that differ, at the least cost.
         features: What the quantizer reads.
         fit_sample: Used by the methods "rq-kmeans" and "opq" only: a larger catalogue is clustered by a sample of this
             many items.
-        rq_vae: Used by method "rq-vae" only.
+        rq_vae: Used by method "rq-vae", and, but for `latent` and `beta`, by "fsq".
         utilisation_floor: Least share of used codes of the first level; below it the codebook has collapsed.
         seed: Of the quantizer. None: the seed that all models of one replicate share. So the spread over seeds holds
             the share of the semantic IDs, while models of one seed read the same ones.
     """
 
-    method: Literal["rq-kmeans", "rq-vae", "opq", "random"] = "rq-kmeans"
+    method: Literal["rq-kmeans", "rq-vae", "opq", "fsq", "random"] = "rq-kmeans"
     codebooks: tuple[int, ...] = Field(default=(64, 128, 128), min_length=1)
     disambiguate: bool | Literal["reassign"] = True
     features: FeatureConfig = FeatureConfig(text_weight=0.4)
@@ -83,6 +84,8 @@ def tokenize(train: TrainingData, config: TokenizerConfig, cache: ArtifactCache,
             draw = np.random.default_rng(seed)
             return {"codes": draw.integers(0, config.codebooks, (train.n_items, len(config.codebooks)))}
         features = item_features(train, config.features, cache)
+        if config.method == "fsq":
+            return {"codes": fsq(features, config.codebooks, seed, config.rq_vae)}
         if config.method == "opq":
             return {"codes": opq(features, config.codebooks, seed, config.fit_sample)}
         if config.method == "rq-vae":

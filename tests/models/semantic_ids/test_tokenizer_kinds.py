@@ -61,7 +61,15 @@ def test_digits_come_through_the_same_door(tmp_path: Path) -> None:
     assert len(np.unique(ids.codes, axis=0)) == 20
 
 
-@pytest.mark.parametrize("method", ["opq", "random"])
+def test_finite_scalar_codes_come_through_the_same_door(tmp_path: Path) -> None:
+    fsq = config(method="fsq", codebooks=(8, 15), rq_vae={"hidden": (16,), "epochs": 5, "check_every": 5})
+    ids = tokenize(training_data(), fsq, ArtifactCache(tmp_path))
+    assert (ids.codes.shape, ids.codebook_sizes[:2], ids.semantic_levels) == ((40, 3), (8, 15), 2)
+    assert np.array_equal(ids.codes[::2, :2], ids.codes[1::2, :2]), "items of equal texts have equal codes"
+    assert len(np.unique(ids.codes, axis=0)) == 40, "which a token tells apart"
+
+
+@pytest.mark.parametrize("method", ["opq", "fsq", "random"])
 def test_only_levels_that_leave_residuals_are_reassigned(method: str) -> None:
     with pytest.raises(ValidationError, match=f"reassign needs levels that leave residuals, which {method} has not"):
         config(method=method, disambiguate="reassign")
