@@ -196,6 +196,9 @@ class Cobra(NextItemModel):
     summary = (
         "re-implementation: generates a semantic ID, then a dense vector that finds the item among those that share it"
     )
+    group = "semantic ID"
+    paper = "Yang et al., NeurIPS"
+    year = 2025
     fidelity: ClassVar[tuple[Mechanism, ...]] = (
         Mechanism(
             "cascade of codes and, after the last one, a dense vector",

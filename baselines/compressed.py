@@ -214,6 +214,9 @@ class SASRecCompressed(CompressedModel, SASRec):
     network: CompressedSASRecNetwork | None = None
     search_space: ClassVar[SearchSpace] = {**SASRec.search_space, **SEARCHED}
     summary = "SASRec that reads the history before its window as one token per cluster of items (CAUSE)"
+    group = "long sequence"
+    paper = "CAUSE, WSDM"
+    year = 2026
     fidelity: ClassVar[tuple[Mechanism, ...]] = (*COMPRESSION, *SASRec.fidelity)
 
     def build(self, train: TrainingData) -> NextItemNetwork:
@@ -229,6 +232,9 @@ class HSTUCompressed(CompressedModel, HSTU):
     revision = 1
     search_space: ClassVar[SearchSpace] = {**HSTU.search_space, **SEARCHED}
     summary = "HSTU that reads the history before its window as one token per cluster of items (CAUSE)"
+    group = "long sequence"
+    paper = "CAUSE, WSDM"
+    year = 2026
     fidelity: ClassVar[tuple[Mechanism, ...]] = (
         *COMPRESSION,
         Mechanism(

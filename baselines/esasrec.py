@@ -119,6 +119,9 @@ class ESASRec(NextItemModel):
         "training.average": Choice(0.0, 0.99, 0.999),
     }
     summary = "SASRec with LiGR's gated blocks and SwiGLU, trained with sampled softmax"
+    group = "sequence"
+    paper = "Tikhonovich et al., RecSys"
+    year = 2025
     fidelity: ClassVar[tuple[Mechanism, ...]] = (
         Mechanism(
             "LiGR blocks: pre-norm, each sub-layer multiplied by a sigmoid gate of the residual stream",

@@ -115,6 +115,9 @@ class FuXiAlpha(HSTU):
     config: FuXiAlphaConfig
     revision = 1
     summary = "HSTU's frame with channels for position, time and meaning, and a SwiGLU feed-forward network"
+    group = "long sequence"
+    paper = "Ye et al., WWW"
+    year = 2025
     fidelity: ClassVar[tuple[Mechanism, ...]] = (
         Mechanism(
             "adaptive multi-channel attention: position, time and SiLU of queries and keys, each over the same values",

@@ -95,6 +95,9 @@ class GSASRec(SASRec):
         "shared_table": Choice(False, True),
     }
     summary = "SASRec with 256 negatives of each target and gBCE, which takes back overconfidence"
+    group = "sequence"
+    paper = "Petrov & Macdonald, RecSys"
+    year = 2023
     fidelity: ClassVar[tuple[Mechanism, ...]] = (
         Mechanism(
             "gBCE: the target's probability to the power beta, t 0.75, 256 negatives",

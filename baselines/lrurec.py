@@ -151,6 +151,9 @@ class LRURec(NextItemModel):
         "training.average": Choice(0.0, 0.99, 0.999),
     }
     summary = "linear recurrence with complex eigenvalues over item ids, linear in the length of the history"
+    group = "long sequence"
+    paper = "Yue et al., WSDM"
+    year = 2024
     fidelity: ClassVar[tuple[Mechanism, ...]] = (
         Mechanism(
             "linear recurrent unit: complex diagonal recurrence twice as wide as the embeddings, input scaled by gamma",

@@ -183,6 +183,9 @@ class RPG(NextItemModel):
         "training.average": Choice(0.0, 0.99, 0.999),
     }
     summary = "predicts all digits of a long semantic ID at once, and scores every item by its digits"
+    group = "semantic ID"
+    paper = "Hou et al., KDD"
+    year = 2025
     fidelity: ClassVar[tuple[Mechanism, ...]] = (
         Mechanism(
             "an event is the mean of its item's digit embeddings: one position an item",
