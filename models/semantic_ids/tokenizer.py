@@ -12,6 +12,7 @@ from bench.data.cache import ArtifactCache
 from bench.data.dataset import TrainingData
 from bench.recommender import FitContext
 from models.semantic_ids.fsq import fsq
+from models.semantic_ids.gaoq import gaoq
 from models.semantic_ids.item_features import FEATURES_VERSION, FeatureConfig, features_source, item_features
 from models.semantic_ids.opq import opq
 from models.semantic_ids.reassignment import without_collisions
@@ -29,7 +30,8 @@ class TokenizerConfig(Config):
     Attributes:
         method: The quantizer. "opq" and "fsq" make digits that are independent of one another, for models that predict
             all of them at once; the others make levels, coarse to fine. "random" draws codes at random, the control
-            that shows what meaning is worth.
+            that shows what meaning is worth. "gaoq" gives every item codes of its own, so that it needs no token
+            (`disambiguate: false`).
         codebooks: Codes per level. A smaller first codebook (the paper's codebook resizing) gives fuller buckets.
         disambiguate: Append a token that makes every semantic ID unique; otherwise items may share one. "reassign": no
             token, but the items of a common prefix get last codes that differ, at the least cost.
@@ -42,7 +44,7 @@ class TokenizerConfig(Config):
             the share of the semantic IDs, while models of one seed read the same ones.
     """
 
-    method: Literal["rq-kmeans", "rq-vae", "opq", "fsq", "random"] = "rq-kmeans"
+    method: Literal["rq-kmeans", "rq-vae", "gaoq", "opq", "fsq", "random"] = "rq-kmeans"
     codebooks: tuple[int, ...] = Field(default=(64, 128, 128), min_length=1)
     disambiguate: bool | Literal["reassign"] = True
     features: FeatureConfig = FeatureConfig(text_weight=0.4)
@@ -84,6 +86,8 @@ def tokenize(train: TrainingData, config: TokenizerConfig, cache: ArtifactCache,
             draw = np.random.default_rng(seed)
             return {"codes": draw.integers(0, config.codebooks, (train.n_items, len(config.codebooks)))}
         features = item_features(train, config.features, cache)
+        if config.method == "gaoq":
+            return {"codes": gaoq(features, config.codebooks, seed)}
         if config.method == "fsq":
             return {"codes": fsq(features, config.codebooks, seed, config.rq_vae)}
         if config.method == "opq":

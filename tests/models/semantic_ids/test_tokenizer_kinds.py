@@ -69,7 +69,14 @@ def test_finite_scalar_codes_come_through_the_same_door(tmp_path: Path) -> None:
     assert len(np.unique(ids.codes, axis=0)) == 40, "which a token tells apart"
 
 
-@pytest.mark.parametrize("method", ["opq", "fsq", "random"])
+def test_aligned_ids_are_unique_without_a_token(tmp_path: Path) -> None:
+    gaoq = config(method="gaoq", codebooks=(3, 4, 4), disambiguate=False)
+    ids = tokenize(training_data(), gaoq, ArtifactCache(tmp_path))
+    assert (ids.codes.shape, ids.codebook_sizes, ids.semantic_levels) == ((40, 3), (3, 4, 4), 3)
+    assert len(np.unique(ids.codes, axis=0)) == 40
+
+
+@pytest.mark.parametrize("method", ["gaoq", "opq", "fsq", "random"])
 def test_only_levels_that_leave_residuals_are_reassigned(method: str) -> None:
     with pytest.raises(ValidationError, match=f"reassign needs levels that leave residuals, which {method} has not"):
         config(method=method, disambiguate="reassign")
