@@ -23,7 +23,7 @@ def test_only_what_counts_popularity_and_the_oracle_do_not_contend() -> None:
 
 
 def test_an_unknown_name_is_answered_with_near_ones() -> None:
-    with pytest.raises(BenchError, match=r"unknown model 'sasrec': did you mean sasrec-ce or sasrec-bce"):
+    with pytest.raises(BenchError, match=r"unknown model 'sasrec': did you mean gsasrec or esasrec or sasrec-ce"):
         registry.model_class("sasrec")
 
 
