@@ -23,7 +23,7 @@ from models.training.loop import TrainingConfig
 
 
 class GSASRecConfig(SASRecConfig):
-    """Configuration of gSASRec.
+    """Configuration of gSASRec, which learns slowly at first, as with any binary cross-entropy.
 
     Attributes:
         calibration: t of gBCE, of the loss "bce" alone: 0 is plain binary cross-entropy, 1 takes back all of the
@@ -37,7 +37,7 @@ class GSASRecConfig(SASRecConfig):
     shared_table: bool = False
     heads: int = Field(default=1, ge=1)
     dropout: float = Field(default=0.4, ge=0, lt=1)
-    training: TrainingConfig = TrainingConfig(epochs=40, batch_events=1024, learning_rate=2e-3, average=0.999)
+    training: TrainingConfig = TrainingConfig(epochs=60, batch_events=1024, learning_rate=4e-3, average=0.999)
 
 
 def positive_exponent(n_items: int, negatives: int, calibration: float) -> float:
