@@ -55,11 +55,14 @@ class SASRecNetwork(NextItemNetwork):
             nn.init.normal_(table.weight, std=1 / math.sqrt(config.dim))
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(SASRecBlock(config) for _ in range(config.blocks))
-        self.norm = nn.LayerNorm(config.dim)
+        self.norm: nn.Module = nn.LayerNorm(config.dim)
 
     def forward(self, items: Tensor, timestamps: Tensor) -> Tensor:
-        hidden = self.items(items.clamp(min=0)) + self.positions.weight[: items.shape[1]]
-        hidden = self.dropout(hidden) * (items != PAD).unsqueeze(-1)
+        return self.encode(self.items(items.clamp(min=0)), items != PAD)
+
+    def encode(self, tokens: Tensor, present: Tensor) -> Tensor:
+        """Hidden states of tokens float32 `[batch, length, d]` that are `present` (bool `[batch, length]`)."""
+        hidden = self.dropout(tokens + self.positions.weight[: tokens.shape[1]]) * present.unsqueeze(-1)
         for block in self.blocks:
             hidden = block(hidden)
         return self.norm(hidden)
@@ -126,6 +129,7 @@ class SASRec(NextItemModel):
 
     Config = SASRecConfig
     config: SASRecConfig
+    recordable = True
     search_space: ClassVar[SearchSpace] = {
         "dim": Choice(32, 64, 128),
         "length": Choice(50, 100, 200),

@@ -132,8 +132,6 @@ class H2RecNetwork(NextItemNetwork):
             where they are drawn.
     """
 
-    recordable = False  # its alignments have a row for every distinct item, and for every window
-
     def __init__(
         self,
         n_items: int,

@@ -16,6 +16,7 @@ SOURCES = (
     "amazon",
     "sequences",
     "ordered",
+    "order_only",
     "kuairec",
     "taobao_mm",
     "synthetic",
