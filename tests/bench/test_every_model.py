@@ -127,6 +127,6 @@ def test_the_smoke_suite_runs_every_model_on_the_real_data(tmp_path: Path) -> No
     code = main(["run", "--suite", "smoke", "--results", str(tmp_path / "results"), "--reports", str(tmp_path)])
     assert code == 0
     leaderboard = pd.read_csv(tmp_path / "results" / "smoke" / "ml-100k" / "leaderboard.csv")
-    assert len(leaderboard) == 11
+    assert len(leaderboard) == 14
     page = (tmp_path / "smoke" / "report.md").read_text(encoding="utf-8")
     assert "100 %" in page
