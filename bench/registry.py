@@ -31,6 +31,7 @@ BUILT_IN = {
     "sasrec-bce": "baselines.sasrec:SASRecBCE",
     "hstu": "baselines.hstu:HSTU",
     "hstu-large": "baselines.hstu:HSTULarge",
+    "count-mixture": "baselines.count_mixture:CountMixture",
     "sim": "baselines.sim.model:SIM",
     "sim-soft": "baselines.sim.model:SIMSoft",
     "tiger": "baselines.tiger:Tiger",
