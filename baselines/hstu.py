@@ -178,6 +178,9 @@ class HSTULayer(nn.Module):
 class HSTUNetwork(NextItemNetwork):
     """HSTU layers over item and position embeddings; output and items compared by cosine over temperature."""
 
+    layer: ClassVar[type[nn.Module]] = HSTULayer
+    """Made from the configuration; called like `HSTULayer`."""
+
     def __init__(self, n_items: int, config: HSTUConfig) -> None:
         super().__init__()
         self.temperature = config.temperature
@@ -188,13 +191,16 @@ class HSTUNetwork(NextItemNetwork):
         self.scale = math.sqrt(config.dim)
         self.reads_time = config.bias in ("time", "both")
         self.dropout = nn.Dropout(config.dropout)
-        self.layers = nn.ModuleList(HSTULayer(config) for _ in range(config.blocks))
+        self.layers = nn.ModuleList(self.layer(config) for _ in range(config.blocks))
 
     def forward(self, items: Tensor, timestamps: Tensor) -> Tensor:
-        present = items != PAD
-        hidden = self.items(items.clamp(min=0)) * self.scale + self.positions.weight[: items.shape[1]]
-        hidden = self.dropout(hidden) * present.unsqueeze(-1)
-        mask = torch.tril(present.new_ones(items.shape[1], items.shape[1])) & present[:, None, :]
+        return self.encode(self.items(items.clamp(min=0)), items != PAD, timestamps)
+
+    def encode(self, tokens: Tensor, present: Tensor, timestamps: Tensor) -> Tensor:
+        """Hidden states of tokens float32 `[batch, length, d]` with a time each, where `present` (bool) says so."""
+        length = tokens.shape[1]
+        hidden = self.dropout(tokens * self.scale + self.positions.weight[:length]) * present.unsqueeze(-1)
+        mask = torch.tril(present.new_ones(length, length)) & present[:, None, :]
         gaps, looks = pairwise_gaps(timestamps) if self.reads_time else None, mask.float()
         for layer in self.layers:
             hidden = layer(hidden, gaps, looks)

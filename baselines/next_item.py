@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import numpy as np
@@ -94,7 +94,7 @@ class NextItemModel(Recommender):
 
     def fit(self, train: TrainingData, context: FitContext) -> None:
         torch.manual_seed(context.seed)
-        self._device = context.device
+        self._device, self._n_items = context.device, train.n_items
         network = self.network = self.build(train).to(context.device)
         negatives = torch.Generator(device=context.device).manual_seed(context.seed)
         windows = TrainingWindows(
@@ -105,25 +105,54 @@ class NextItemModel(Recommender):
             train.history_ends(),
         )
 
-        def of_targets(states: Tensor, targets: Tensor) -> Tensor:
-            if self.config.loss == "ce":
-                return F.cross_entropy(network.scores(states), targets)
-            n_drawn = 1 if self.config.loss == "bce" else self.config.negatives
-            drawn = torch.randint(train.n_items, (len(targets), n_drawn), generator=negatives, device=targets.device)
-            scores = network.scores_of(states, torch.cat([targets.unsqueeze(1), drawn], 1))
-            repeated = drawn == targets.unsqueeze(1)
-            return (_bce if self.config.loss == "bce" else _sampled_softmax)(scores, repeated)
+        read = self.window_reader(train)
 
         def loss(batch: WindowBatch) -> Tensor:
             wanted = batch.targets != PAD
-            hidden = network(batch.items, batch.timestamps)
+            hidden = read(batch)
             row, _ = wanted.nonzero(as_tuple=True)
-            total = of_targets(hidden[row, batch.kept[wanted] - 1], batch.targets[wanted])
+            states = hidden[row, batch.kept[wanted] - 1]
+            total = self.target_loss(network, states, batch.targets[wanted], negatives)
             for extra in network.auxiliary_losses(batch, hidden):
                 total = total + extra
             return total
 
         fit_network(self, network, windows.epoch, loss, self.config.training, context)
+
+    def window_reader(self, train: TrainingData) -> Callable[[WindowBatch], Tensor]:
+        """What makes hidden states float32 `[batch, length, d]` of the training windows; here the network alone."""
+        network = self.network
+        assert network is not None, "read before build"
+        return lambda batch: network(batch.items, batch.timestamps)
+
+    def target_loss(
+        self, network: NextItemNetwork, states: Tensor, targets: Tensor, negatives: torch.Generator
+    ) -> Tensor:
+        """The mean loss of targets.
+
+        Args:
+            network: Scores items.
+            states: float32 `[n, d]`, the hidden state before each target.
+            targets: int64 `[n]`.
+            negatives: What negatives are drawn with.
+        """
+        if self.config.loss == "ce":
+            return F.cross_entropy(network.scores(states), targets)
+        n_drawn = 1 if self.config.loss == "bce" else self.config.negatives
+        scores, repeated = self.with_negatives(network, states, targets, n_drawn, negatives)
+        return (_bce if self.config.loss == "bce" else _sampled_softmax)(scores, repeated)
+
+    def with_negatives(
+        self, network: NextItemNetwork, states: Tensor, targets: Tensor, n_drawn: int, negatives: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Scores of targets and of `n_drawn` negatives of each, drawn uniformly from the catalogue.
+
+        Returns:
+            float32 `[n, 1 + n_drawn]`, the target's first; bool `[n, n_drawn]`, True where a negative is the target.
+        """
+        drawn = torch.randint(self._n_items, (len(targets), n_drawn), generator=negatives, device=targets.device)
+        scores = network.scores_of(states, torch.cat([targets.unsqueeze(1), drawn], 1))
+        return scores, drawn == targets.unsqueeze(1)
 
     def recommend(self, histories: Histories, k: int) -> Recommendations:
         assert self.network is not None, "recommend before fit"
@@ -132,11 +161,16 @@ class NextItemModel(Recommender):
         with torch.inference_mode():
             for start in range(0, len(histories), step):
                 some = histories.batch(start, start + step)
-                items, timestamps, kept = recent_window(some, self.config.length, self._device)
-                hidden = self.network(items, timestamps)
+                hidden, kept = self.read_histories(some)
                 last = hidden[torch.arange(len(kept), device=hidden.device), (kept - 1).clamp(min=0)]
                 scores[start : start + step] = self.network.scores(last).cpu().numpy()
         return rank_catalogue(scores, histories, k)
+
+    def read_histories(self, histories: Histories) -> tuple[Tensor, Tensor]:
+        """Hidden states float32 `[n, length, d]` of queries, and how many of each one's events they belong to."""
+        assert self.network is not None, "read before fit"
+        items, timestamps, kept = recent_window(histories, self.config.length, self._device)
+        return self.network(items, timestamps), kept
 
     def parameter_count(self) -> int:
         return parameter_count(self.network)

@@ -58,8 +58,11 @@ class SASRecNetwork(NextItemNetwork):
         self.norm = nn.LayerNorm(config.dim)
 
     def forward(self, items: Tensor, timestamps: Tensor) -> Tensor:
-        hidden = self.items(items.clamp(min=0)) + self.positions.weight[: items.shape[1]]
-        hidden = self.dropout(hidden) * (items != PAD).unsqueeze(-1)
+        return self.encode(self.items(items.clamp(min=0)), items != PAD)
+
+    def encode(self, tokens: Tensor, present: Tensor) -> Tensor:
+        """Hidden states of tokens float32 `[batch, length, d]` that are `present` (bool `[batch, length]`)."""
+        hidden = self.dropout(tokens + self.positions.weight[: tokens.shape[1]]) * present.unsqueeze(-1)
         for block in self.blocks:
             hidden = block(hidden)
         return self.norm(hidden)
