@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -108,11 +109,8 @@ class NextItemModel(Recommender):
         read = self.window_reader(train)
 
         def loss(batch: WindowBatch) -> Tensor:
-            wanted = batch.targets != PAD
             hidden = read(batch)
-            row, _ = wanted.nonzero(as_tuple=True)
-            states = hidden[row, batch.kept[wanted] - 1]
-            total = self.target_loss(network, states, batch.targets[wanted], negatives)
+            total = self.window_loss(network, batch, hidden, negatives)
             for extra in network.auxiliary_losses(batch, hidden):
                 total = total + extra
             return total
@@ -124,6 +122,15 @@ class NextItemModel(Recommender):
         network = self.network
         assert network is not None, "read before build"
         return lambda batch: network(batch.items, batch.timestamps)
+
+    def window_loss(
+        self, network: NextItemNetwork, batch: WindowBatch, hidden: Tensor, negatives: torch.Generator
+    ) -> Tensor:
+        """The mean loss of a batch's targets, given the hidden states of its windows; `negatives` as below."""
+        wanted = batch.targets != PAD
+        row, _ = wanted.nonzero(as_tuple=True)
+        states = hidden[row, batch.kept[wanted] - 1]
+        return self.target_loss(network, states, batch.targets[wanted], negatives)
 
     def target_loss(
         self, network: NextItemNetwork, states: Tensor, targets: Tensor, negatives: torch.Generator
@@ -163,8 +170,14 @@ class NextItemModel(Recommender):
                 some = histories.batch(start, start + step)
                 hidden, kept = self.read_histories(some)
                 last = hidden[torch.arange(len(kept), device=hidden.device), (kept - 1).clamp(min=0)]
-                scores[start : start + step] = self.network.scores(last).cpu().numpy()
+                scores[start : start + step] = self.query_scores(some, last)
         return rank_catalogue(scores, histories, k)
+
+    def query_scores(self, histories: Histories, hidden: Tensor) -> NDArray[np.floating[Any]]:
+        """Scores `[n_queries, n_items]` of the catalogue, given whole histories and their last hidden states."""
+        assert self.network is not None, "recommend before fit"
+        scores: NDArray[np.float32] = self.network.scores(hidden).cpu().numpy()
+        return scores
 
     def read_histories(self, histories: Histories) -> tuple[Tensor, Tensor]:
         """Hidden states float32 `[n, length, d]` of queries, and how many of each one's events they belong to."""

@@ -37,6 +37,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "gru4rec": {"training": TRAINING, "embedding_size": 8, "hidden_size": 8},
     "sasrec-ce": {"training": TRAINING, "dim": 8, "length": 8},
     "sasrec-bce": {"training": TRAINING, "dim": 8, "length": 8},
+    "sasrec-ce-copying": {"training": TRAINING, "dim": 8, "length": 8},
+    "hstu-copying": {"training": TRAINING, "dim": 8, "length": 8, "head_dim": 4},
     "count-mixture": {"base_config": {"training": TRAINING, "dim": 8, "length": 8}, "half_lives": [2, 20]},
     "hstu": {"training": TRAINING, "dim": 8, "length": 8, "head_dim": 4},
     "hstu-large": {"training": TRAINING, "dim": 8, "length": 8, "head_dim": 4, "negatives": 5},
@@ -128,6 +130,6 @@ def test_the_smoke_suite_runs_every_model_on_the_real_data(tmp_path: Path) -> No
     code = main(["run", "--suite", "smoke", "--results", str(tmp_path / "results"), "--reports", str(tmp_path)])
     assert code == 0
     leaderboard = pd.read_csv(tmp_path / "results" / "smoke" / "ml-100k" / "leaderboard.csv")
-    assert len(leaderboard) == 15
+    assert len(leaderboard) == 17
     page = (tmp_path / "smoke" / "report.md").read_text(encoding="utf-8")
     assert "100 %" in page
