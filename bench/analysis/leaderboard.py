@@ -15,6 +15,7 @@ from bench.analysis.csv_files import write_csv
 from bench.analysis.grid import Grid, Run, generates_semantic_ids
 from bench.evaluation.evaluator import K_MAX
 from bench.evaluation.metrics import PRIMARY_METRIC, SECONDARY_METRIC, compute, expected
+from bench.evaluation.shared_ids import shared_credit
 from bench.evaluation.slices import Slices, named_slices
 from bench.spec import RunResult
 
@@ -26,6 +27,10 @@ LEVELS = ("item", "sid")
 SLICES = ("overall", "head", "tail")
 PART_METRICS = (PRIMARY_METRIC, SECONDARY_METRIC)
 """Metrics on the parts of the queries outside `FULL_FAMILIES`."""
+
+REPETITION = ("repeat", "explore")
+"""Parts of the family "repetition", with columns of `PART_METRICS` in the leaderboard; blank where a data set, or a
+stored result, has no such parts."""
 
 FULL_FAMILIES = (*SLICES, "reach", "category-reach")
 """Families of parts (`named_slices`) with all `METRICS`."""
@@ -44,8 +49,10 @@ TIDY_COLUMNS = ("schema", "suite", "dataset", "model", "seed", "status", "reason
 - the `METRICS` on `overall`, `head`, `tail` and the parts by reach ("reach:far"), and `PART_METRICS` on all other parts
   ("cold:unseen", "history:<=50"; `named_slices` lists the families). Which of the parts exist differs by data set, so
   the wide table leaves all but the first three out. "queries" is the number of queries in a part (item level only).
-- of the items: "expected-recall@10" and "expected-ndcg@10", with equal scores in random order, and the `LIST_METRICS`
-  (higher is more popular, or more novel), on `overall`, `head` and `tail`; only where a result was stored with them.
+- of the items: "cce-recall@10" and "cce-ndcg@10", the credit for a semantic ID divided among its items
+  (`bench.evaluation.shared_ids`); "expected-recall@10" and "expected-ndcg@10", with equal scores in random order; and
+  the `LIST_METRICS` (higher is more popular, or more novel); on `overall`, `head` and `tail`, and only where a result
+  was stored with them.
 
 `level` is "run" for what belongs to a run as a whole: its costs; "complete", which is 1 or 0 and exists for every
 planned run, so that a failed, skipped or pending run has exactly one row, with its status and reason; "best_epoch",
@@ -66,6 +73,8 @@ STATUSES = ("complete", "failed", "skipped", "pending")
 EXTRA_SCORES = (
     *(f"item.overall.{metric}" for metric in (*(f"expected-{name}" for name in PART_METRICS), *LIST_METRICS)),
     "coverage@10",
+    *(f"item.overall.cce-{name}" for name in PART_METRICS),
+    *(f"{level}.{part}.{metric}" for level in LEVELS for part in REPETITION for metric in PART_METRICS),
 )
 
 LEADERBOARD_COLUMNS = (
@@ -219,6 +228,9 @@ def _list_scores(queries: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
     if "tie_first" in queries:
         first, last = queries["tie_first"].to_numpy(), queries["tie_last"].to_numpy()
         scores = {f"expected-{metric}": expected(metric, first, last, K_MAX) for metric in PART_METRICS}
+    if "sid_group" in queries:
+        ranks, sizes = queries["sid_rank"].to_numpy(), queries["sid_group"].to_numpy()
+        scores |= {f"cce-{metric}": shared_credit(metric, ranks, sizes, K_MAX) for metric in PART_METRICS}
     known = {metric: column for metric, column in LIST_METRICS.items() if column in queries}
     return scores | {metric: queries[column].to_numpy(dtype=np.float64) for metric, column in known.items()}
 
@@ -291,7 +303,7 @@ def _leaderboard_row(model: str, tidy: pd.DataFrame) -> dict[str, Any]:
     for (level, part, metric), values in measured:
         if level == "run" and part != "overall":
             continue
-        name = metric if level == "run" else f"{level}.{part}.{metric}"
+        name = metric if level == "run" else f"{level}.{part.removeprefix('repetition:')}.{metric}"
         row[f"{name}.mean"] = values.mean()
         row[f"{name}.std"] = values.std(ddof=1)
     return row
