@@ -187,6 +187,9 @@ class SASRecCopying(CopyingModel, SASRec):
     config: SASRecCopyingConfig
     revision: ClassVar[int] = 1
     summary = "sasrec-ce with a pointer over the user's whole history beside the catalogue"
+    group = "long sequence"
+    paper = "after See et al., ACL"
+    year = 2017
     fidelity = (*SASRec.fidelity, *COPYING)
 
     def build(self, train: TrainingData) -> CopyingNetwork:
@@ -201,6 +204,9 @@ class HSTUCopying(CopyingModel, HSTU):
     config: HSTUCopyingConfig
     revision: ClassVar[int] = 1
     summary = "hstu with a pointer over the user's whole history beside the catalogue"
+    group = "long sequence"
+    paper = "after See et al., ACL"
+    year = 2017
     fidelity = (*HSTU.fidelity, *COPYING)
 
     def build(self, train: TrainingData) -> CopyingNetwork:

@@ -99,6 +99,7 @@ class CountMixture(Recommender):
     Config = CountMixtureConfig
     config: CountMixtureConfig
     summary = "probabilities of another model (base: sasrec-ce) mixed with the user's decayed counts"
+    group = "counting"
     base: Recommender | None = None
     mixture: Mixture
     fidelity = (

@@ -228,6 +228,9 @@ class DualGR(GenerativeRecommender):
     search_space: ClassVar[SearchSpace] = {**GenerativeRecommender.search_space, "bucket_limit": Choice(10, 20, 50)}
     revision = 2
     summary = "re-implementation: TIGER's backbone, a router between short and long history, search in code buckets"
+    group = "semantic ID"
+    paper = "Yi et al., WWW"
+    year = 2026
     fidelity = (
         Mechanism(
             "dual branches: a long and a short segment of the history, read by cross-attention",

@@ -20,6 +20,9 @@ class GPTopFreq(Recommender):
     """
 
     summary = "the user's own items by the number of baskets that hold them, filled up by popularity"
+    group = "basket"
+    paper = "Li et al., TOIS"
+    year = 2023
     role = "reference"
     fidelity = (
         Mechanism(

@@ -251,6 +251,9 @@ class HSTU(NextItemModel):
     }
     revision = 3
     summary = "pointwise SiLU attention, gated output, relative position and time bias"
+    group = "long sequence"
+    paper = "Zhai et al., ICML"
+    year = 2024
     fidelity: ClassVar[tuple[Mechanism, ...]] = (
         Mechanism(
             "pointwise aggregated attention: SiLU instead of softmax, divided by length",

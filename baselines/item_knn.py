@@ -50,6 +50,9 @@ class ItemKNN(Recommender):
         "half_life": LogUniform(0.5, 50.0),
     }
     summary = "shrunk cosine of item co-occurrence, summed over a decayed history"
+    group = "counting"
+    paper = "Sarwar et al., WWW"
+    year = 2001
     fidelity = (
         Mechanism(
             "similarity of items",

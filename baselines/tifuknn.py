@@ -62,6 +62,9 @@ class TIFUKNN(Recommender):
         "decay_within": Choice("history", "group"),
     }
     summary = "a user's item frequencies, decayed by basket and by group of baskets, mixed with the nearest users'"
+    group = "basket"
+    paper = "Hu et al., SIGIR"
+    year = 2020
     fidelity = (
         Mechanism(
             "user vector: decay inside groups of baskets and between groups",

@@ -51,6 +51,9 @@ class UPCF(Recommender):
         "locality": Choice(1.0, 5.0, 10.0, 50.0, 100.0),
     }
     summary = "popularity of items in the last baskets of the user and of similar users"
+    group = "basket"
+    paper = "Faggioli et al., UMAP"
+    year = 2020
     fidelity = (
         Mechanism(
             "user-wise popularity over the last r baskets",

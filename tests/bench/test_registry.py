@@ -18,7 +18,8 @@ def test_only_what_counts_popularity_and_the_oracle_do_not_contend() -> None:
     names = [name for name in registry.BUILT_IN if not name.endswith("-recbole")]
     roles = {name: registry.model_class(name).role for name in names}
     others = {name: role for name, role in roles.items() if role != "contestant"}
-    assert others == {"oracle": "oracle", "popularity": "reference", "personal-popularity": "reference"}
+    counters = ("popularity", "personal-popularity", "gp-topfreq")
+    assert others == {"oracle": "oracle"} | dict.fromkeys(counters, "reference")
     assert roles["item-knn"] == "contestant"
 
 
