@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from baselines.hstu import HSTU, HSTUConfig, HSTUNetwork
 from baselines.next_item import NextItemModel, NextItemNetwork
-from baselines.pointer import FIRST_GATE, KEY_DIM, PastEvents, Pointer
+from baselines.pointer import BIAS_SCALE, FIRST_GATE, KEY_DIM, PastEvents, Pointer
 from baselines.sasrec import SASRec, SASRecConfig, SASRecNetwork
 from bench.data.dataset import TrainingData
 from bench.data.interactions import PAD, Histories
@@ -70,7 +70,10 @@ class CopyingNetwork(NextItemNetwork):
         return weights, self.pointer.gate_logits(states, weights @ keys)
 
     def loss(self, batch: WindowBatch, hidden: Tensor, past: PastEvents) -> Tensor:
-        """Mean negative logarithm of the targets' probabilities in the mixture of copying and generating."""
+        """Mean loss of the targets: of their probability in the mixture, and of that by generating alone.
+
+        Without the second part whatever is copied well is not learned by the network, whose lists of new items suffer.
+        """
         wanted = batch.targets != PAD
         ends = batch.starts.unsqueeze(1) + batch.kept
         states = hidden.take_along_dim(batch.kept.unsqueeze(-1) - 1, dim=1)
@@ -80,7 +83,8 @@ class CopyingNetwork(NextItemNetwork):
         generated = F.cross_entropy(self.scores(states[wanted]), batch.targets[wanted], reduction="none")
         # The logarithm of a share of zero has no gradient; a clamped one has none that counts.
         by_copy = F.logsigmoid(gate[wanted]) + copied.clamp(min=LEAST).log()
-        return -torch.logaddexp(by_copy, F.logsigmoid(-gate[wanted]) - generated).mean()
+        mixed = torch.logaddexp(by_copy, F.logsigmoid(-gate[wanted]) - generated)
+        return (generated - mixed).mean()
 
     def probabilities(self, histories: Histories, states: Tensor) -> NDArray[np.float64]:
         """The mixture for queries, float64 `[n_queries, n_items]`, given states `[n_queries, d]`.
@@ -162,13 +166,13 @@ COPYING = (
         "See et al., ACL 2017 (pointer-generator networks), equations 8 and 9; no paper has it on this network",
         "the attention of an own query to keys of item embeddings, where the paper's is that of the decoder; the gate "
         f"reads the state and what was attended to, {KEY_DIM} numbers, and begins at a logit of {FIRST_GATE:g}; no "
-        "coverage",
+        "coverage; the loss adds that of generating alone, so that the network learns what is copied, too",
         test=_TWIN + "test_the_mixture_equals_the_naive_walk",
     ),
     Mechanism(
         "what attention knows of a past event: its age, the how-many-th of its item it is, whether the item came again",
         "faithful",
-        "ours; no paper. A learned scalar for each, in buckets of half powers of two, 0 at first",
+        f"ours; no paper. {BIAS_SCALE:g} times a learned scalar for each, in buckets of half powers of two, 0 at first",
         test=_TWIN + "test_the_mixture_equals_the_naive_walk",
     ),
     Mechanism(

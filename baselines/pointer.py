@@ -24,6 +24,9 @@ from models.history.age_bias import AgeBias
 KEY_DIM = 32
 """Width of the keys by which events are told apart."""
 
+BIAS_SCALE = 3.0
+"""What a bias is multiplied with: with usual rates it would take a whole training to all but forbid an event."""
+
 FIRST_GATE = -2.0
 """The gate's first logit: at the start 12 % of the probability is copied, so that a model learns to generate, too."""
 
@@ -112,7 +115,7 @@ class Pointer(nn.Module):
         by_age, by_ordinal = (
             _biases(table, values) for table, values in ((self.by_age, age), (self.by_ordinal, ordinals))
         )
-        return by_age + by_ordinal + self.superseded * again
+        return BIAS_SCALE * (by_age + by_ordinal + self.superseded * again)
 
     def gate_logits(self, states: Tensor, read: Tensor) -> Tensor:
         """Logits float32 `[...]` of copying, given states `[..., d]` and the mean key of what was attended to."""
