@@ -143,11 +143,7 @@ def judge(
             sid_rank = target_ranks(answer.sids, sid_of_item[targets])
         tie_first, tie_last = tied_places(answer.items, answer.scores, item_rank)
         note(item_rank=item_rank, sid_rank=sid_rank, tie_first=tie_first, tie_last=tie_last)
-        note(sid_group=_group_sizes(sid_of_item, targets))
-        if catalogue.transitions is not None:
-            note(transition=catalogue.transitions.kinds(histories, targets))
-        note(item_gap=events_back(histories.items, histories.offsets, targets))
-        note(category_gap=_category_gap(histories, targets, catalogue.category))
+        note(sid_group=_group_sizes(sid_of_item, targets), **_before(histories, targets, catalogue))
         if statistics:
             popularity, novelty, new = statistics.add(answer.items)
             note(list_popularity=popularity, list_novelty=novelty, new_items=new)
@@ -171,6 +167,17 @@ def validation_ndcg(recommender: Recommender, queries: Queries, batch_size: int 
     """The primary metric (NDCG@10) at item level: the early-stopping criterion of every model."""
     ranks = judge(recommender, queries, batch_size)["item_rank"].to_numpy()
     return float(compute(PRIMARY_METRIC, ranks, K_MAX).mean())
+
+
+def _before(histories: Histories, targets: NDArray[np.int32], catalogue: Catalogue) -> dict[str, NDArray[Any]]:
+    """The columns that say what each history has to do with its target."""
+    columns: dict[str, NDArray[Any]] = {
+        "item_gap": events_back(histories.items, histories.offsets, targets),
+        "category_gap": _category_gap(histories, targets, catalogue.category),
+    }
+    if catalogue.transitions is not None:
+        columns["transition"] = catalogue.transitions.kinds(histories, targets)
+    return columns
 
 
 def _group_sizes(sid_of_item: NDArray[np.int32] | None, targets: NDArray[np.int32]) -> NDArray[np.int64]:
