@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -144,7 +145,8 @@ class CompressedModel(NextItemModel):
         network, events = self.network, train.interactions
         assert network is not None, "read before build"
         items = RaggedItems.from_arrays(events.items, events.offsets, self._device)
-        times = RaggedItems(torch.from_numpy(np.ascontiguousarray(events.timestamps)).to(self._device), items.offsets)
+        dates = torch.from_numpy(np.ascontiguousarray(events.timestamps)).to(self._device)
+        times = replace(items, items=dates)
 
         def read(batch: WindowBatch) -> Tensor:
             old, dated = (LongTerm(kind, batch.users, batch.starts) for kind in (items, times))
@@ -156,9 +158,7 @@ class CompressedModel(NextItemModel):
         assert self.network is not None, "read before fit"
         window, timestamps, kept = recent_window(histories, self.config.length, self._device)
         items = RaggedItems.from_arrays(histories.items, histories.offsets, self._device)
-        times = RaggedItems(
-            torch.from_numpy(np.ascontiguousarray(histories.timestamps)).to(self._device), items.offsets
-        )
+        times = replace(items, items=torch.from_numpy(np.ascontiguousarray(histories.timestamps)).to(self._device))
         rows = torch.arange(len(histories), device=self._device)
         old, dated = (LongTerm(kind, rows, items.offsets.diff() - kept) for kind in (items, times))
         return self.network.read(window, timestamps, old, dated), kept

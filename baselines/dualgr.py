@@ -206,6 +206,9 @@ class DualGR(CausalRecommender):
     revision = 2
     summary = "re-implementation: TIGER's backbone, a router between short and long history, search in code buckets"
     role = "baseline"
+    group = "semantic ID"
+    paper = "Yi et al., WWW"
+    year = 2026
     fidelity = (
         Mechanism(
             "dual branches: a long and a short segment of the history, read by cross-attention",

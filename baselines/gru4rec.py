@@ -60,6 +60,9 @@ class GRU4Rec(NextItemModel):
     config: GRU4RecConfig
     search_space: ClassVar[SearchSpace] = {"hidden_size": Choice(64, 128, 256), "length": Choice(50, 100, 200)}
     summary = "RecBole's GRU4Rec network, trained at all positions by our loop"
+    group = "sequence"
+    paper = "Tan et al., DLRS"
+    year = 2016
     fidelity = (
         Mechanism(
             "layers and initialisation",

@@ -100,10 +100,10 @@ class RelativeBias(nn.Module):
         """
         bias = self.position_gap.new_zeros((1, length, length), dtype=torch.float32)
         if self.by_position is not None:
-            bias = bias + _look_up(self.by_position, self.position_gap[:length, :length])
+            bias = bias + look_up(self.by_position, self.position_gap[:length, :length])
         if self.by_time is not None:
             assert gaps is not None
-            bias = bias + _look_up(self.by_time, gaps)
+            bias = bias + look_up(self.by_time, gaps)
         return bias
 
 
@@ -112,7 +112,7 @@ def _scalars(number: int) -> nn.Parameter:
     return nn.Parameter(torch.empty(number).normal_(std=INITIAL_STD))
 
 
-def _look_up(scalars: Tensor, index: Tensor) -> Tensor:
+def look_up(scalars: Tensor, index: Tensor) -> Tensor:
     """`scalars[index]` of scalars `[n]`, whose gradient adds up fast and in one order on either device.
 
     Millions of gaps fall into some hundred buckets. The gradient of plain indexing walks each bucket's gaps one by one
@@ -252,6 +252,9 @@ class HSTU(NextItemModel):
     }
     revision = 3
     summary = "pointwise SiLU attention, gated output, relative position and time bias"
+    group = "long sequence"
+    paper = "Zhai et al., ICML"
+    year = 2024
     fidelity: ClassVar[tuple[Mechanism, ...]] = (
         Mechanism(
             "pointwise aggregated attention: SiLU instead of softmax, divided by length",

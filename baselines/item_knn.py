@@ -51,6 +51,9 @@ class ItemKNN(Recommender):
     }
     summary = "shrunk cosine of item co-occurrence, summed over a decayed history"
     role = "baseline"
+    group = "counting"
+    paper = "Sarwar et al., WWW"
+    year = 2001
     fidelity = (
         Mechanism(
             "similarity of items",

@@ -94,6 +94,7 @@ class NextItemModel(Recommender):
     Config = NextItemConfig
     config: NextItemConfig
     network: NextItemNetwork | None = None
+    role = "baseline"
     recordable: ClassVar[bool] = False
 
     @abstractmethod

@@ -48,6 +48,7 @@ class PersonalPopularity(Recommender):
         "smoothing": Choice(0, 50, 100, 200, 400),
     }
     summary = "decayed counts of the user's own past items, filled up by popularity"
+    group = "counting"
     role = "reference"
 
     def fit(self, train: TrainingData, context: FitContext) -> None:

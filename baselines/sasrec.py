@@ -136,6 +136,9 @@ class SASRec(NextItemModel):
         "training.average": Choice(0.0, 0.99, 0.999),
     }
     summary = "causal self-attention over item ids, cross-entropy over the catalogue"
+    group = "sequence"
+    paper = "Kang & McAuley, ICDM"
+    year = 2018
     fidelity: ClassVar[tuple[Mechanism, ...]] = (
         Mechanism(
             "causal self-attention blocks with learned positions",

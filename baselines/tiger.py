@@ -25,6 +25,9 @@ class Tiger(CausalRecommender):
 
     summary = "generates semantic IDs from the short-term history: encoder-decoder, beam search through a prefix trie"
     role = "baseline"
+    group = "semantic ID"
+    paper = "Rajput et al., NeurIPS"
+    year = 2023
     fidelity = (
         features_line("section 4", TEXTS, GenerativeConfig().tokenizer),
         quantizer_line("section 3.1; section 4", RQ_VAE, GenerativeConfig().tokenizer),

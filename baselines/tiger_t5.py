@@ -18,6 +18,9 @@ class TigerT5(T5Recommender):
 
     summary = "TIGER on the official GLASS code's T5: bidirectional over code tokens, one target per example, no trie"
     role = "baseline"
+    group = "semantic ID"
+    paper = "Rajput et al., NeurIPS"
+    year = 2023
     fidelity = (
         Mechanism(
             "bidirectional T5 encoder-decoder over the code tokens of each item",

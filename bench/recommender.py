@@ -24,6 +24,9 @@ process behind generated data. Only contestants and baselines can be under-train
 and references is what the report measures the others by.
 """
 
+OTHER_GROUP = "other"
+"""Of models that say of no group that they are in it."""
+
 
 @dataclass(frozen=True)
 class Mechanism:
@@ -143,6 +146,9 @@ class Recommender(ABC):
         revision: Raise it whenever a change of code changes results, so that old results are not re-used.
         summary: One line for `bench list models`.
         role: What its rows are there for: whether others have to beat them, and whether to doubt one that does poorly.
+        group: What kind of system it is, in a word or two ("counting", "semantic ID"); one group stands together there.
+        paper: Who published it, and where: "Kang & McAuley, ICDM". "": nobody.
+        year: Of that publication.
         fidelity: The fidelity card; empty for baselines without a paper of their own to be faithful to.
         search_space: What `bench tune` may try, by dotted key of the configuration; learning rate, weight decay and
             dropout need no mention (`bench.tuning.spaces.USUAL`).
@@ -153,6 +159,9 @@ class Recommender(ABC):
     Config: ClassVar[type[Config]] = Config
     revision: ClassVar[int] = 1
     summary: ClassVar[str] = ""
+    group: ClassVar[str] = OTHER_GROUP
+    paper: ClassVar[str] = ""
+    year: ClassVar[int | None] = None
     role: ClassVar[Role] = "contestant"
     fidelity: ClassVar[tuple[Mechanism, ...]] = ()
     search_space: ClassVar[SearchSpace] = {}

@@ -38,6 +38,9 @@ class H2Rec(NextItemModel):
     _ids: SemanticIds | None = None
     _features: NDArray[np.float32] | None = None
     summary = "re-implementation: SASRec over item ids and over semantic IDs in two aligned branches"
+    group = "semantic ID"
+    paper = "Liu et al., KDD"
+    year = 2026
     fidelity = (
         Mechanism(
             "dual branches over one backbone, scores of both added up",

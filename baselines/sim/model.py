@@ -51,6 +51,9 @@ class SIM(Recommender):
     first_stage: Recommender | None = None
     summary = "search-based interest model: hard search (the candidate's category) over the long history, full ranking"
     role = "baseline"
+    group = "long sequence"
+    paper = "Pi et al., CIKM"
+    year = 2020
     fidelity = (
         Mechanism(
             "general search unit, hard: events of the candidate's category",

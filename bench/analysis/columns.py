@@ -111,9 +111,14 @@ PART_METRICS = (PRIMARY_METRIC, SECONDARY_METRIC)
 """Metrics on the parts of the queries that have not all `RANKING_METRICS`."""
 LIST_METRICS = ("popularity@10", "novelty@10")
 COSTS = ("fit_seconds", "milliseconds_per_user", "parameters")
+REPETITION = ("repeat", "explore")
+"""Parts of the family "repetition", with columns of `PART_METRICS` in the leaderboard: targets that their user had
+before, and all others."""
 _EXTRA = (
     *(f"item.overall.{metric}" for metric in (*(f"expected-{name}" for name in PART_METRICS), *LIST_METRICS)),
     "coverage@10",
+    *(f"item.overall.cce-{name}" for name in PART_METRICS),
+    *(f"{level}.{part}.{metric}" for level in LEVELS for part in REPETITION for metric in PART_METRICS),
 )
 
 

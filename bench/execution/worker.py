@@ -13,7 +13,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from bench.errors import BenchError, SkippedRun, reason_of
 from bench.evaluation.contract import ContractError
 from bench.evaluation.decoding import trace_queries
 from bench.evaluation.evaluator import Catalogue, judge, validation_ndcg
+from bench.evaluation.transitions import known_transitions
 from bench.execution import environment, heartbeat
 from bench.execution.content import conform
 from bench.execution.isolation import ProcessState, as_at, isolated
@@ -217,12 +218,14 @@ def fit(
 def _run(result: RunResult, pulse: heartbeat.Pulse, cache: ArtifactCache, device: str, threads: int) -> None:
     fitted = fit(result, cache, device, threads, lambda fraction, words: pulse(_FIT_SHARE * fraction, words))
     recommender, parts = fitted.recommender, fitted.parts
+    train = parts.train
+    steps = known_transitions(train.interactions, train.history_ends())
     started = time.perf_counter()
     result.queries = judge(
         recommender,
         parts.test,
         report_progress=lambda done: pulse(_FIT_SHARE + (1 - _FIT_SHARE) * done, "answering test queries"),
-        catalogue=fitted.catalogue,
+        catalogue=replace(fitted.catalogue, transitions=steps),
     )
     result.recommend_seconds = time.perf_counter() - started
     result.milliseconds_per_user = 1000 * result.recommend_seconds / len(parts.test)

@@ -282,6 +282,9 @@ class Glass(CausalRecommender):
     }
     revision = 2
     summary = "TIGER's backbone plus the long history: SID-Tier token, semantic hard search per beam, gated fusion"
+    group = "GLASS family"
+    paper = "GLASS, arXiv 2602.05663"
+    year = 2026
     fidelity = (
         Mechanism(
             "SID-Tier: tier counts of the long-term history as one token",

@@ -233,6 +233,9 @@ class GlassOfficial(T5Recommender):
     config: GlassOfficialConfig
     search_space: ClassVar[SearchSpace] = {**T5Recommender.search_space, **SEARCHED}
     summary = "GLASS as in its official code: bidirectional T5 over code tokens, no trie, one target per example"
+    group = "GLASS family"
+    paper = "GLASS, arXiv 2602.05663"
+    year = 2026
     fidelity = (
         Mechanism(
             "network: T5 encoder-decoder, SID-Tier token, retrieved attention, gate",
