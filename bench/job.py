@@ -13,7 +13,7 @@ from rich.console import Console
 from bench.console import say
 from bench.errors import reason_of
 from bench.execution.progress import Progress
-from bench.execution.scheduler import Workers, run_all
+from bench.execution.scheduler import Backend, Workers, run_all
 from bench.execution.store import stored_results
 from bench.plan import Plan
 from bench.spec import RunResult, RunSpec
@@ -30,8 +30,7 @@ def run_plan(
     results_dir: Path,
     reports_dir: Path,
     console: Console,
-    device: str = "cpu",
-    jobs: int | None = None,
+    backend_for: Callable[[int], Backend] = lambda runs: Workers.for_machine("cpu", None, runs),
     force: bool = False,
     on_broken_report: Callable[[str], None] = lambda flaw: None,
 ) -> list[RunResult]:
@@ -42,8 +41,7 @@ def run_plan(
         results_dir: Where results go.
         reports_dir: Where the report goes.
         console: For progress and warnings.
-        device: "cpu" or "cuda".
-        jobs: Runs at a time; None fits them to the machine.
+        backend_for: Where so many runs are made.
         force: Make all runs again.
         on_broken_report: Called where the final report could not be written, with the reason.
 
@@ -61,12 +59,12 @@ def run_plan(
         if spec.key not in complete:
             missing.setdefault(spec.key, spec)  # rows that differ by their label only are one run
     todo = list(missing.values())
-    workers = Workers.for_machine(device, jobs, len(todo))
+    backend = backend_for(len(todo))
     say(console, f"{len(todo)} of {len(plan.runs)} runs to do, the others are complete")
     if todo:
-        say(console, str(workers))
+        say(console, str(backend))
     report = _Report(plan, results_dir, reports_dir, console)
-    with Progress(console, results_dir, todo, workers.jobs, list(results.values())) as progress:
+    with Progress(console, results_dir, todo, backend.jobs, list(results.values())) as progress:
 
         def on_result(result: RunResult) -> None:
             results[result.spec.key] = result
@@ -77,7 +75,7 @@ def run_plan(
             progress.tick(running)
             report.refresh(list(results.values()))
 
-        run_all(todo, results_dir, workers, on_result, on_tick)
+        run_all(todo, results_dir, backend, on_result, on_tick)
     report.write(list(results.values()))
     if report.flaw:
         on_broken_report(report.flaw)

@@ -16,9 +16,10 @@ from bench.cli import results as results_cli
 from bench.cli import tune
 from bench.cli.dataset_options import DATASET_HELP, as_arguments, chosen_dataset, takes_dataset_options
 from bench.cli.listing import list_datasets, list_models, list_suites
-from bench.cli.run_options import Device, listed, usable
+from bench.cli.run_options import Device, RunMemory, RunTimeout, backend_for, listed
 from bench.console import Console, say, table_console
 from bench.errors import BenchError, unknown_name
+from bench.execution.limits import Limits
 from bench.execution.store import stored_results
 from bench.job import run_plan
 from bench.plain_text import one_line
@@ -93,6 +94,8 @@ def run(
         bool, typer.Option("--tuned", help="With the best configurations that `bench tune` has found.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Make complete runs again.")] = False,
+    run_timeout: RunTimeout = None,
+    run_memory: RunMemory = None,
 ) -> None:
     """Train and judge every model of a suite, then report. Complete results are re-used."""
     selection = {"--models": models, "--datasets": datasets, "--seeds": seeds}
@@ -119,7 +122,8 @@ def run(
     plan = Plan(suite=chosen, runs=tuple(runs), command=command)
 
     flaws: list[str] = []
-    outcome = run_plan(plan, results, reports, console, usable(device), jobs, force, flaws.append)
+    backend = backend_for(device, jobs, Limits(run_timeout, run_memory))
+    outcome = run_plan(plan, results, reports, console, backend, force, flaws.append)
     _summarise(outcome, None if flaws else reports / chosen.name / "report.md", console)
     if flaws:
         again = f"python -m bench report --suite {shlex.quote(suite)} --results {shlex.quote(str(results))}"

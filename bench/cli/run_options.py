@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 from enum import Enum
+from typing import Annotated
+
+import typer
 
 from bench.errors import BenchError
+from bench.execution.limits import Limits
+from bench.execution.scheduler import Backend, Workers
+
+RunTimeout = Annotated[
+    float | None, typer.Option(min=0, metavar="SECONDS", help="End a run that takes longer: it becomes a failed row.")
+]
+RunMemory = Annotated[
+    float | None, typer.Option(min=0, metavar="GIB", help="End a run whose processes hold more memory, likewise.")
+]
 
 
 class Device(str, Enum):
@@ -27,6 +40,16 @@ def usable(device: Device) -> str:
     if device is Device.cuda and not torch.cuda.is_available():
         raise BenchError("--device cuda: torch finds no GPU on this machine: use --device auto or cpu")
     return "cuda" if device is not Device.cpu and torch.cuda.is_available() else "cpu"
+
+
+def backend_for(device: Device, jobs: int | None, limits: Limits) -> Callable[[int], Backend]:
+    """Where so many runs are made.
+
+    Raises:
+        BenchError: A GPU is asked for that isn't there.
+    """
+    name = usable(device)
+    return lambda runs: Workers.for_machine(name, jobs, runs, limits)
 
 
 def listed(text: str | None, option: str) -> list[str] | None:

@@ -100,7 +100,8 @@ class ResultStore:
         place = self.folder(result.spec)
         written = place.with_name(f".{place.name}.{os.getpid()}.new")
         retired = place.with_name(f".{place.name}.{os.getpid()}.old")
-        shutil.rmtree(written, ignore_errors=True)
+        for abandoned in place.parent.glob(f".{place.name}.*"):  # by a process that was killed; a run has one writer
+            shutil.rmtree(abandoned, ignore_errors=True)
         written.mkdir(parents=True)
         try:
             (written / "log.txt").write_text(plain_text(log), encoding="utf-8")

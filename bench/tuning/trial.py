@@ -60,7 +60,7 @@ def run_trial(order: Order, planned: RunSpec, folder: Path, device: str, threads
     fitted = RunResult(spec=order.run, status="complete")
     result.diagnostics = {"validations": [], "given_up": ""}
 
-    def work(pulse: heartbeat.Pulse) -> None:
+    def work(pulse: heartbeat.HeartbeatWriter) -> None:
         watch = _Watch(order, pulse, result.diagnostics["validations"])
         started = time.perf_counter()
         try:
@@ -86,7 +86,7 @@ class _Watch:
     the cache. However short it is, a trial gets its first validation.
     """
 
-    def __init__(self, order: Order, pulse: heartbeat.Pulse, validations: list[float]) -> None:
+    def __init__(self, order: Order, pulse: heartbeat.HeartbeatWriter, validations: list[float]) -> None:
         self._order, self._pulse, self.validations = order, pulse, validations
         self._model = model_class(order.run.model)
         self._started: float | None = None

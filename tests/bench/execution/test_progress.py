@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bench.execution.heartbeat import Pulse, heartbeat_path, read_heartbeat
+from bench.execution.heartbeat import HeartbeatWriter, heartbeat_path, read_heartbeat
 from bench.execution.progress import Progress, clock
 from bench.spec import DatasetSpec, RunResult, RunSpec
 
@@ -57,12 +57,12 @@ def test_no_run_is_expected_to_outlast_its_limit(tmp_path: Path) -> None:
 
 
 def test_a_heartbeat_is_written_now_and_then(tmp_path: Path) -> None:
-    pulse = Pulse(tmp_path, spec("a", 0))
-    pulse(0.7, "too soon")
+    writer = HeartbeatWriter(tmp_path, spec("a", 0))
+    writer(0.7, "too soon")
     first = read_heartbeat(tmp_path, spec("a", 0))
     assert first is not None
     assert (first.fraction, first.words, first.remaining) == (0.0, "starting", None)
-    pulse.path.write_text("{")
+    writer.path.write_text("{")
     assert read_heartbeat(tmp_path, spec("a", 0)) is None
 
 

@@ -16,8 +16,13 @@ from bench.spec import DatasetSpec, Entry, RunResult, RunSpec, Suite
 
 def test_what_an_interrupt_leaves_of_the_pool_is_given_back_without_a_word() -> None:
     left = "resource_tracker.register('/loky-given-back-already', 'semlock')"
-    begun = "from bench.execution.scheduler import Workers, _new_pool; _new_pool(Workers('cpu', 1, 1), Path('.'))"
-    code = f"from pathlib import Path; from joblib.externals.loky.backend import resource_tracker; {begun}; {left}"
+    begun = "WorkerProcess('cpu', 1, NO_LIMITS)._new_pool()"
+    imports = (
+        "from bench.execution.worker_process import WorkerProcess",
+        "from bench.execution.limits import NO_LIMITS",
+        "from joblib.externals.loky.backend import resource_tracker",
+    )
+    code = "; ".join((*imports, begun, left))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == ""
 
