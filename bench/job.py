@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,11 @@ from rich.console import Console
 
 from bench.console import say
 from bench.errors import reason_of
+from bench.execution.checkpoints import DEFAULT_CHECKPOINTING, Checkpointing, remove_checkpoints
 from bench.execution.progress import Progress
 from bench.execution.scheduler import Backend, Workers, run_all
 from bench.execution.store import stored_results
+from bench.execution.worker import execute
 from bench.plan import Plan
 from bench.spec import RunResult, RunSpec
 
@@ -33,6 +36,7 @@ def run_plan(
     backend_for: Callable[[int], Backend] = lambda runs: Workers.for_machine("cpu", None, runs),
     force: bool = False,
     on_broken_report: Callable[[str], None] = lambda flaw: None,
+    checkpointing: Checkpointing = DEFAULT_CHECKPOINTING,
 ) -> list[RunResult]:
     """Makes every planned run that has no complete result yet, refreshing the report as results come in.
 
@@ -42,8 +46,9 @@ def run_plan(
         reports_dir: Where the report goes.
         console: For progress and warnings.
         backend_for: Where so many runs are made.
-        force: Make all runs again.
+        force: Make all runs again, from their beginning.
         on_broken_report: Called where the final report could not be written, with the reason.
+        checkpointing: Runs that were broken off go on from their last checkpoint.
 
     Returns:
         One result per planned run, in order.
@@ -75,7 +80,11 @@ def run_plan(
             progress.tick(running)
             report.refresh(list(results.values()))
 
-        run_all(todo, results_dir, backend, on_result, on_tick)
+        if force:
+            for spec in todo:
+                remove_checkpoints(results_dir, spec)
+        job = partial(execute, checkpointing=checkpointing)
+        run_all(todo, results_dir, backend, on_result, on_tick, lambda spec: job)
     report.write(list(results.values()))
     if report.flaw:
         on_broken_report(report.flaw)

@@ -16,9 +16,21 @@ from bench.cli import results as results_cli
 from bench.cli import tune
 from bench.cli.dataset_options import DATASET_HELP, as_arguments, chosen_dataset, takes_dataset_options
 from bench.cli.listing import list_datasets, list_models, list_suites
-from bench.cli.run_options import Device, RunMemory, RunTimeout, backend_for, listed
+from bench.cli.run_options import (
+    BackendName,
+    BackendOption,
+    CheckpointEvery,
+    Device,
+    KeepCheckpoints,
+    RunMemory,
+    RunTimeout,
+    Scheduler,
+    backend_for,
+    listed,
+)
 from bench.console import Console, say, table_console
 from bench.errors import BenchError, unknown_name
+from bench.execution.checkpoints import SECONDS_BETWEEN, Checkpointing
 from bench.execution.limits import Limits
 from bench.execution.store import stored_results
 from bench.job import run_plan
@@ -96,6 +108,10 @@ def run(
     force: Annotated[bool, typer.Option("--force", help="Make complete runs again.")] = False,
     run_timeout: RunTimeout = None,
     run_memory: RunMemory = None,
+    backend: BackendOption = BackendName.local,
+    scheduler: Scheduler = None,
+    checkpoint_every: CheckpointEvery = SECONDS_BETWEEN,
+    keep_checkpoints: KeepCheckpoints = False,
 ) -> None:
     """Train and judge every model of a suite, then report. Complete results are re-used."""
     selection = {"--models": models, "--datasets": datasets, "--seeds": seeds}
@@ -122,8 +138,9 @@ def run(
     plan = Plan(suite=chosen, runs=tuple(runs), command=command)
 
     flaws: list[str] = []
-    backend = backend_for(device, jobs, Limits(run_timeout, run_memory))
-    outcome = run_plan(plan, results, reports, console, backend, force, flaws.append)
+    where = backend_for(device, jobs, Limits(run_timeout, run_memory), backend, scheduler)
+    checkpointing = Checkpointing(checkpoint_every, keep_checkpoints)
+    outcome = run_plan(plan, results, reports, console, where, force, flaws.append, checkpointing)
     _summarise(outcome, None if flaws else reports / chosen.name / "report.md", console)
     if flaws:
         again = f"python -m bench report --suite {shlex.quote(suite)} --results {shlex.quote(str(results))}"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,14 @@ from bench.evaluation.contract import ContractError
 from bench.evaluation.decoding import trace_queries
 from bench.evaluation.evaluator import Catalogue, judge, validation_ndcg
 from bench.execution import environment, heartbeat, run_log
+from bench.execution.checkpoints import (
+    DEFAULT_CHECKPOINTING,
+    Checkpointing,
+    NoCheckpoints,
+    RunCheckpoints,
+    checkpoint_folder,
+    remove_checkpoints,
+)
 from bench.execution.content import conform
 from bench.execution.heartbeat import HeartbeatWriter
 from bench.execution.isolation import ProcessState, as_at, isolated
@@ -42,7 +51,9 @@ _FIT_SHARE = 0.95
 """How much of a run's progress is the fit; the rest is the test."""
 
 
-def execute(spec: RunSpec, results_dir: Path, device: str, threads: int) -> RunResult:
+def execute(
+    spec: RunSpec, results_dir: Path, device: str, threads: int, checkpointing: Checkpointing = DEFAULT_CHECKPOINTING
+) -> RunResult:
     """Trains and judges one model, and stores what comes of it.
 
     Where another process is at the same run of the same results folder, waits for it and takes its result.
@@ -55,6 +66,7 @@ def execute(spec: RunSpec, results_dir: Path, device: str, threads: int) -> RunR
         results_dir: Where results and the cache of shared artifacts live.
         device: "cpu" or "cuda".
         threads: For this process.
+        checkpointing: A run that was broken off goes on from its last checkpoint.
 
     Returns:
         The stored result. A model that raises gives a failed one with its reason, and one that this machine
@@ -66,10 +78,13 @@ def execute(spec: RunSpec, results_dir: Path, device: str, threads: int) -> RunR
             return made
         result = RunResult(spec=spec, status="complete")
         cache = ArtifactCache(results_dir / "cache")
-        log = supervised(result, results_dir, lambda writer: _run(result, writer, cache, device, threads))
+        checkpoints = partial(RunCheckpoints, checkpoint_folder(results_dir, spec), checkpointing.seconds)
+        log = supervised(result, results_dir, lambda writer: _run(result, writer, cache, device, threads, checkpoints))
         conform(result)
         ResultStore(results_dir).save(result, log)
         heartbeat.clear(results_dir, spec)
+        if not checkpointing.keep:
+            remove_checkpoints(results_dir, spec)
         return result
 
 
@@ -149,6 +164,7 @@ def fit(
     threads: int,
     report_progress: Callable[[float, str], None],
     validate: Callable[[Recommender, Queries], float] = validation_ndcg,
+    checkpoints: Callable[[dict[str, Any]], RunCheckpoints] | None = None,
 ) -> Fitted:
     """Trains the model of a run in this process, and notes in `result` all that the training tells.
 
@@ -159,11 +175,12 @@ def fit(
         threads: For this process.
         report_progress: See `FitContext`.
         validate: Scores a recommender on the validation queries.
+        checkpoints: Gives a fit its checkpoints, made with so and so. None for a fit that keeps none.
     """
     spec = result.spec
     seed = seed_for(spec.model, spec.dataset.label, spec.seed)
     _prepare_process(seed, device, threads)
-    result.environment = _environment(device, threads)
+    result.environment = made_on = _environment(device, threads)
     model = model_class(spec.model)
     result.diagnostics["role"] = model.role
     result.diagnostics["fidelity"] = [asdict(mechanism) for mechanism in model.fidelity]
@@ -182,10 +199,12 @@ def fit(
         shared_seed=seed_for("shared", spec.dataset.label, spec.seed),
         diagnostics=result.diagnostics,
     )
+    made_with = {"key": spec.key, **{name: value for name, value in made_on.items() if name != "started"}}
+    kept = (checkpoints or NoCheckpoints)(made_with)
     try:
-        started = time.perf_counter()
+        context.new_checkpoint = kept
         recommender.fit(parts.train.copy(), context)
-        result.fit_seconds = time.perf_counter() - started
+        result.fit_seconds = kept.elapsed()
     finally:  # a diverged fit is explained by its curve
         result.curve = [asdict(point) for point in context.curve if isinstance(point, CurvePoint)]
         if context.diagnostics is not result.diagnostics:
@@ -239,8 +258,18 @@ def _note_best(result: RunResult, context: FitContext) -> None:
         result.best_epoch, result.validation = best.epoch, best.validation
 
 
-def _run(result: RunResult, writer: HeartbeatWriter, cache: ArtifactCache, device: str, threads: int) -> None:
-    fitted = fit(result, cache, device, threads, lambda fraction, words: writer(_FIT_SHARE * fraction, words))
+def _run(
+    result: RunResult,
+    writer: HeartbeatWriter,
+    cache: ArtifactCache,
+    device: str,
+    threads: int,
+    checkpoints: Callable[[dict[str, Any]], RunCheckpoints],
+) -> None:
+    def report_progress(fraction: float, words: str) -> None:
+        writer(_FIT_SHARE * fraction, words)
+
+    fitted = fit(result, cache, device, threads, report_progress, checkpoints=checkpoints)
     recommender, parts = fitted.recommender, fitted.parts
     started = time.perf_counter()
     result.queries = judge(

@@ -60,7 +60,7 @@ class WorkerProcess:
     """
 
     def __init__(self, device: str, threads: int, limits: Limits, environment: Mapping[str, str] | None = None) -> None:
-        self._device, self._threads, self._limits = device, threads, limits
+        self._device, self._threads, self.limits = device, threads, limits
         self._environment = {**dict.fromkeys(_THREAD_VARIABLES, str(threads)), **(environment or {})}
         self._pool: ProcessPoolExecutor | None = None
         self._pid: Future[int] = Future()
@@ -126,7 +126,7 @@ class WorkerProcess:
                 raise CancelledError
             run_log.shorten(log)
             if self._pid.done() and self._pid.exception() is None:
-                usage = usage or Usage(self._limits)
+                usage = usage or Usage(self.limits)
                 reason = usage.excess(self._pid.result())
                 if reason:
                     self._tell_where(future)

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from bench import job
 from bench.execution.store import ResultStore, stored_results
-from bench.execution.worker import execute
+from bench.execution.worker_process import Job
 from bench.plan import Plan, expand
 from bench.reporting import report
 from bench.spec import DatasetSpec, Entry, RunResult, RunSpec, Suite
@@ -48,11 +48,12 @@ class Bench:
         workers: object,
         on_result: Callable[[RunResult], None],
         on_tick: Callable[[Sequence[RunSpec]], None],
+        job_of: Callable[[RunSpec], Job],
     ) -> None:
         for spec in specs:
             on_tick([spec])
             self.made.append(spec.label)
-            on_result(execute(spec, results_dir, "cpu", 1))
+            on_result(job_of(spec)(spec, results_dir, "cpu", 1))
 
     def _write_report(self, suite: Suite, planned: object, results: Sequence[RunResult], *_: Any, **__: Any) -> None:
         self.reported.append([f"{result.spec.label} {result.status}" for result in results])

@@ -66,3 +66,11 @@ class Generating(Pressing):
 
 class Leaving(Pressing):
     error = SystemExit
+
+
+class Pausing(Outside):
+    """Takes five seconds."""
+
+    def fit(self, train: TrainingData, context: FitContext) -> None:
+        super().fit(train, context)
+        time.sleep(5)
