@@ -1,4 +1,4 @@
-"""The command line: `python -m bench run | tune | report | compare | export | list | data`."""
+"""The command line: `python -m bench run | tune | report | compare | export | list | data | doctor | cache`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 
 from bench.cli import data as data_cli
 from bench.cli import results as results_cli
-from bench.cli import tune
+from bench.cli import tune, upkeep
 from bench.cli.dataset_options import DATASET_HELP, as_arguments, chosen_dataset, takes_dataset_options
 from bench.cli.listing import list_datasets, list_models, list_suites
 from bench.cli.run_options import (
@@ -49,6 +49,7 @@ app = typer.Typer(
 app.add_typer(data_cli.app, name="data")
 results_cli.register(app)
 tune.register(app)
+upkeep.register(app)
 
 SuiteOption = Annotated[str, typer.Option(help="Name of a suite, or path to a .yaml file.")]
 ResultsOption = Annotated[Path, typer.Option(help="Folder of the results.")]

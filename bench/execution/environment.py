@@ -20,6 +20,11 @@ _PACKAGES = ("torch", "numpy", "pandas", "recbole")
 
 def versions() -> dict[str, str]:
     """Versions of Python, this project and the packages that can change a result, as far as installed."""
+    return dict(_versions())
+
+
+@lru_cache(maxsize=1)
+def _versions() -> dict[str, str]:
     found = {"python": platform.python_version(), "glass-bench": bench.__version__}
     for package in _PACKAGES:
         with suppress(PackageNotFoundError):
