@@ -48,6 +48,17 @@ def test_a_running_run_is_judged_by_its_own_speed(tmp_path: Path) -> None:
     assert progress(tmp_path, todo).remaining(todo[:1]) == pytest.approx(90 + 120, abs=1)
 
 
+def test_ten_thousand_runs_are_followed_in_no_time(tmp_path: Path) -> None:
+    """What is shown after each run takes the same time however many are still to come."""
+    todo = [spec("a", seed) for seed in range(10_000)]
+    shown = progress(tmp_path, todo, known=[ended("a", 10_000, 10)])
+    started = time.process_time()
+    for run in todo[:100]:
+        shown.finished(ended("a", run.seed, 10))
+    assert time.process_time() - started < 1.5, "a hundred times 10,000 runs took 50 s"
+    assert shown.remaining([]) == pytest.approx(9_900 * 10)
+
+
 def test_no_run_is_expected_to_outlast_its_limit(tmp_path: Path) -> None:
     todo = [spec("a", 0), spec("a", 1)]
     shown = Progress(Console(file=io.StringIO()), tmp_path, todo, 1, seconds_per_run=50)
