@@ -82,10 +82,10 @@ def top_k(scores: NDArray[np.floating[Any]], k: int) -> tuple[NDArray[np.int64],
     smallest = np.partition(scores, columns - k, axis=1)[:, columns - k, None]
     above = scores > smallest
     tied = scores == smallest
-    # argpartition alone would keep an arbitrary choice of the entries that tie for the last places.
-    places_left = k - above.sum(axis=1, keepdims=True)
-    kept = above | (tied & (np.cumsum(tied, axis=1) <= places_left))
-    index = np.nonzero(kept)[1].reshape(rows, k)
+    # argpartition alone would keep an arbitrary choice of the entries that tie for the last ranks.
+    ranks_left = k - above.sum(axis=1, keepdims=True)
+    chosen = above | (tied & (np.cumsum(tied, axis=1) <= ranks_left))
+    index = np.nonzero(chosen)[1].reshape(rows, k)
     values = np.take_along_axis(scores, index, axis=1)
     order = np.argsort(-values, axis=1, kind="stable")
     return np.take_along_axis(index, order, axis=1), np.take_along_axis(values, order, axis=1)

@@ -89,7 +89,7 @@ def cosine_neighbours(interactions: Interactions, neighbours: int, shrinkage: fl
     """Shrunk cosine similarity of items by the users who have them, cut to each item's nearest neighbours.
 
     The similarity of items i and j is n_ij / (sqrt(n_i n_j) + shrinkage), where n counts training users with the
-    item, or with both. An item is no neighbour of its own; ties for the last place go to the lower item index.
+    item, or with both. An item is no neighbour of its own; ties for the last rank go to the lower item index.
 
     Args:
         interactions: Training events.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -42,7 +42,14 @@ class NextItemConfig(Config):
 
 
 class NextItemNetwork(nn.Module):
-    """A causal sequence network and the item representations that it is scored against."""
+    """A causal sequence network and the item representations that it is scored against.
+
+    Attributes:
+        recordable: Whether the loss of a batch, auxiliary losses included, keeps to `RecordedStep`'s rules and counts
+            nothing for windows without events.
+    """
+
+    recordable: ClassVar[bool] = True
 
     @abstractmethod
     def forward(self, items: Tensor, timestamps: Tensor) -> Tensor:
@@ -97,33 +104,19 @@ class NextItemModel(Recommender):
         self._device = context.device
         network = self.network = self.build(train).to(context.device)
         negatives = torch.Generator(device=context.device).manual_seed(context.seed)
+        recorded = context.device == "cuda" and network.recordable
         windows = TrainingWindows(
             train.interactions,
             self.config.length,
             self.config.training.batch_events,
             context.device,
             train.history_ends(),
+            padded=recorded,
         )
 
-        def of_targets(states: Tensor, targets: Tensor) -> Tensor:
-            if self.config.loss == "ce":
-                return F.cross_entropy(network.scores(states), targets)
-            n_drawn = 1 if self.config.loss == "bce" else self.config.negatives
-            drawn = torch.randint(train.n_items, (len(targets), n_drawn), generator=negatives, device=targets.device)
-            scores = network.scores_of(states, torch.cat([targets.unsqueeze(1), drawn], 1))
-            repeated = drawn == targets.unsqueeze(1)
-            return (_bce if self.config.loss == "bce" else _sampled_softmax)(scores, repeated)
-
-        def loss(batch: WindowBatch) -> Tensor:
-            wanted = batch.targets != PAD
-            hidden = network(batch.items, batch.timestamps)
-            row, _ = wanted.nonzero(as_tuple=True)
-            total = of_targets(hidden[row, batch.kept[wanted] - 1], batch.targets[wanted])
-            for extra in network.auxiliary_losses(batch, hidden):
-                total = total + extra
-            return total
-
-        fit_network(self, network, windows.epoch, loss, self.config.training, context)
+        loss = training_loss(network, self.config, train.n_items, negatives, recorded)
+        generators = [negatives] if recorded else None
+        fit_network(self, network, windows.epoch, loss, self.config.training, context, generators)
 
     def recommend(self, histories: Histories, k: int) -> Recommendations:
         assert self.network is not None, "recommend before fit"
@@ -132,9 +125,9 @@ class NextItemModel(Recommender):
         with torch.inference_mode():
             for start in range(0, len(histories), step):
                 some = histories.batch(start, start + step)
-                items, timestamps, kept = recent_window(some, self.config.length, self._device)
+                items, timestamps, n_events = recent_window(some, self.config.length, self._device)
                 hidden = self.network(items, timestamps)
-                last = hidden[torch.arange(len(kept), device=hidden.device), (kept - 1).clamp(min=0)]
+                last = hidden[torch.arange(len(n_events), device=hidden.device), (n_events - 1).clamp(min=0)]
                 scores[start : start + step] = self.network.scores(last).cpu().numpy()
         return rank_catalogue(scores, histories, k)
 
@@ -142,19 +135,75 @@ class NextItemModel(Recommender):
         return parameter_count(self.network)
 
 
-def _bce(scores: Tensor, repeated: Tensor) -> Tensor:
+def training_loss(
+    network: NextItemNetwork, config: NextItemConfig, n_items: int, negatives: torch.Generator, recorded: bool
+) -> Callable[[WindowBatch], Tensor]:
+    """The mean loss of a batch's targets, auxiliary losses added.
+
+    Args:
+        network: What is trained.
+        config: Which loss.
+        n_items: Size of the catalogue that negatives are drawn from.
+        negatives: Draws them.
+        recorded: Whether the loss is computed at all positions, so that it keeps to `RecordedStep`'s rules, and not at
+            those with a target alone.
+    """
+
+    def of_targets(states: Tensor, targets: Tensor) -> Tensor:
+        if config.loss == "ce":
+            return F.cross_entropy(network.scores(states), targets, ignore_index=PAD)
+        n_drawn = 1 if config.loss == "bce" else config.negatives
+        drawn = torch.randint(n_items, (len(targets), n_drawn), generator=negatives, device=targets.device)
+        scores = network.scores_of(states, torch.cat([targets.clamp(min=0).unsqueeze(1), drawn], 1))
+        loss_of = _bce if config.loss == "bce" else _sampled_softmax
+        repeated = drawn == targets.unsqueeze(1)
+        return _mean(loss_of(scores, repeated, "none"), targets) if recorded else loss_of(scores, repeated, "mean")
+
+    def loss(batch: WindowBatch) -> Tensor:
+        hidden = network(batch.items, batch.timestamps)
+        total = of_targets(*(every_position if recorded else trained_positions)(hidden, batch))
+        for extra in network.auxiliary_losses(batch, hidden):
+            total = total + extra
+        return total
+
+    return loss
+
+
+def trained_positions(hidden: Tensor, batch: WindowBatch) -> tuple[Tensor, Tensor]:
+    """The state `[n, d]` before each target of a batch, and the targets int64 `[n]`."""
+    wanted = batch.targets != PAD
+    row, _ = wanted.nonzero(as_tuple=True)
+    return hidden[row, batch.kept[wanted] - 1], batch.targets[wanted]
+
+
+def every_position(hidden: Tensor, batch: WindowBatch) -> tuple[Tensor, Tensor]:
+    """As `trained_positions`, but for all positions, `PAD` where there is no target: the shape depends on no data."""
+    index = (batch.kept - 1).unsqueeze(-1).expand_as(hidden)
+    return hidden.gather(1, index).flatten(0, 1), batch.targets.flatten()
+
+
+def _mean(losses: Tensor, targets: Tensor) -> Tensor:
+    """The mean of losses `[n, ...]` over the rows that have a target (int64 `[n]`, else `PAD`)."""
+    losses = losses.flatten(1).mean(1)
+    trained = targets != PAD
+    return losses.masked_fill(~trained, 0).sum() / trained.sum()
+
+
+def _bce(scores: Tensor, repeated: Tensor, reduction: Literal["mean", "none"]) -> Tensor:
     """Binary cross-entropy of targets and their negatives (Kang & McAuley 2018, eq. 7).
 
     Args:
         scores: float32 `[n, 1 + n_negatives]`, the target's first.
         repeated: bool `[n, n_negatives]`, True where a negative is the target; it counts for nothing.
+        reduction: "mean", or "none" for one `[n, 1 + n_negatives]`.
     """
     labels = torch.zeros_like(scores)
     labels[:, 0] = 1
     usable = F.pad(~repeated, (1, 0), value=True)
-    return F.binary_cross_entropy_with_logits(scores, labels, weight=usable.float())
+    return F.binary_cross_entropy_with_logits(scores, labels, weight=usable.float(), reduction=reduction)
 
 
-def _sampled_softmax(scores: Tensor, repeated: Tensor) -> Tensor:
+def _sampled_softmax(scores: Tensor, repeated: Tensor, reduction: Literal["mean", "none"]) -> Tensor:
     """Cross-entropy over each target and its negatives (Zhai et al. 2024, section 4.1); arguments as for `_bce`."""
-    return -scores.masked_fill(F.pad(repeated, (1, 0)), -torch.inf).log_softmax(1)[:, 0].mean()
+    losses = -scores.masked_fill(F.pad(repeated, (1, 0)), -torch.inf).log_softmax(1)[:, 0]
+    return losses.mean() if reduction == "mean" else losses.unsqueeze(1)

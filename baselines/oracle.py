@@ -52,7 +52,7 @@ class Oracle(Recommender):
 def next_item_probabilities(world: World, histories: Histories) -> NDArray[np.float64]:
     """The true distribution of each query's target.
 
-    Where seen items are excluded, queries whose target was seen are not asked: the distribution is that of the unseen
+    Where seen items are excluded, queries whose target was seen do not occur: the distribution is that of the unseen
     items, and all 0 where none of these is possible.
 
     Returns:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from baselines.tiger import RQ_VAE, TEXTS, TRAINING
 from bench.recommender import Mechanism
 from models.fidelity import features_line, optimiser_line, quantizer_line
-from models.generation.t5_network import T5GenerativeConfig, T5Recommender
+from models.generation.t5_network import T5GenerativeConfig
+from models.generation.t5_recommender import T5Recommender
 
 
 class TigerT5(T5Recommender):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bench.recommender import Mechanism
 
 if TYPE_CHECKING:  # a model without semantic IDs need not load what makes them
-    from models.generation.seq2seq import Seq2SeqConfig
+    from models.generation.transformer import Seq2SeqConfig
     from models.semantic_ids.tokenizer import TokenizerConfig
     from models.training.loop import TrainingConfig
 
@@ -61,7 +61,7 @@ def quantizer_line(source: str, theirs: str, config: TokenizerConfig) -> Mechani
 
 
 def network_line(source: str, config: Seq2SeqConfig) -> Mechanism:
-    """The line on sizes, constants and initial weights of `models.generation.seq2seq`, which many models share."""
+    """The line on sizes, constants and initial weights of `models.generation.transformer`, which many models share."""
     return Mechanism(
         "sizes, constants and initial weights of the encoder-decoder",
         "approximated",

@@ -26,8 +26,8 @@ def common_prefix(codes: Tensor) -> Tensor:
 
 def lightest_half(weights: Tensor) -> Tensor:
     """Which half of the levels (rounded down) weigh least: bool `[n, levels]` for weights `[n, levels]`."""
-    place = weights.argsort(dim=-1, stable=True).argsort(dim=-1)
-    return place < weights.shape[-1] // 2
+    rank = weights.argsort(dim=-1, stable=True).argsort(dim=-1)
+    return rank < weights.shape[-1] // 2
 
 
 def alignment_loss(first: Tensor, second: Tensor, positives: Tensor, temperature: float) -> Tensor:

@@ -18,7 +18,7 @@ from baselines.h2rec.alignment import alignment_loss, common_prefix, lightest_ha
 from baselines.next_item import NextItemNetwork
 from baselines.sasrec import SASRecBlock, SASRecConfig
 from bench.data.interactions import PAD
-from models.generation.seq2seq import CodeEmbedding
+from models.generation.causal_transformer import CodeEmbedding
 from models.semantic_ids.semantic_ids import SemanticIds
 from models.semantic_ids.tokenizer import TokenizerConfig
 from models.training.windows import WindowBatch
@@ -131,6 +131,8 @@ class H2RecNetwork(NextItemNetwork):
         features: Item features float32 `[n_items, dims]`, of which hash vectors begin as principal components; None
             where they are drawn.
     """
+
+    recordable = False  # its alignments have a row for every distinct item, and for every window
 
     def __init__(
         self,

@@ -36,7 +36,7 @@ from bench.data.interactions import Interactions
 from bench.errors import SkippedRun
 
 PADDING = 0
-"""RecBole's item id for an empty place; items are numbered from 1."""
+"""RecBole's item id of padding; items are numbered from 1."""
 
 BY_HAND = "pip install --no-deps recbole==1.2.1 && pip install colorlog colorama texttable tensorboard tqdm 'pandas<3'"
 """How to add what the imports below really need, where RecBole's own list of dependencies can't be installed."""

@@ -156,10 +156,10 @@ class SIM(Recommender):
         step = max(1, ANSWERED_NUMBERS[self._device] // (widest * max(1, candidates.shape[1])))
         with torch.inference_mode():
             events = self._events(histories)
-            asked = torch.from_numpy(candidates.astype(np.int64)).to(self._device)
+            items = torch.from_numpy(candidates.astype(np.int64)).to(self._device)
             for users in torch.arange(len(histories), device=self._device).split(step):
                 moments = Moments(events, users, events.offsets.diff()[users])
-                own = asked if len(asked) == 1 else asked[users]
+                own = items if len(items) == 1 else items[users]
                 scores[users.cpu().numpy()] = network(moments, own).cpu().numpy()
         return scores
 

@@ -1,4 +1,4 @@
-"""Long-term items found by first-level code, made ready for the decoder's attention: what GLASS and DualGR share."""
+"""Long-term items retrieved by first-level code, made ready for attention: what GLASS and DualGR share."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.data.interactions import PAD
-from models.generation.seq2seq import Attention, Retrieved
+from models.generation.causal_transformer import Attention, Retrieved
 from models.history.long_term import RaggedItems, look_up
 from models.history.semantic_search import SemanticSearchIndex
 
 
 class SearchIndexes:
-    """Builds the search index of a ragged array; the last one is kept, so that a training builds its index once."""
+    """Builds the search index of a ragged array; the latest one stays, so that a training builds its index once."""
 
     def __init__(self) -> None:
-        self._kept: tuple[RaggedItems, SemanticSearchIndex] | None = None
+        self._latest: tuple[RaggedItems, SemanticSearchIndex] | None = None
 
     def of(self, events: RaggedItems, first_codes: Tensor, codebook_size: int) -> SemanticSearchIndex:
         """The index of `events`.
@@ -29,25 +29,25 @@ class SearchIndexes:
             first_codes: int64 `[n_items]`, first-level code of each item; the same at every call.
             codebook_size: K0.
         """
-        if self._kept is None or self._kept[0] is not events:
-            self._kept = (events, SemanticSearchIndex(events.items, events.offsets, first_codes, codebook_size))
-        return self._kept[1]
+        if self._latest is None or self._latest[0] is not events:
+            self._latest = (events, SemanticSearchIndex(events.items, events.offsets, first_codes, codebook_size))
+        return self._latest[1]
 
 
 @dataclass(frozen=True)
 class Retrieval:
-    """What a search found.
+    """What a search of the history retrieved.
 
     Attributes:
         layers: Keys and values for each decoder layer.
-        place: int64 `[batch, positions, r]`, places of the events in the ragged array, padded with `PAD`.
+        index: int64 `[batch, positions, r]`, where the events lie in the ragged array, padded with `PAD`.
         items: int64 `[batch, positions, r]`, what lies there; anything at padding.
         embedded: float32 `[n, dim]`, the distinct items as attention reads them.
         row: int64 `[batch, positions, r]`, the row of `embedded` of each event; anything at padding.
     """
 
     layers: list[Retrieved]
-    place: Tensor
+    index: Tensor
     items: Tensor
     embedded: Tensor
     row: Tensor
@@ -59,7 +59,7 @@ class Retrieval:
 
 
 def prepare_retrieved(
-    place: Tensor,
+    index: Tensor,
     events: RaggedItems,
     embed: Callable[[Tensor], Tensor],
     attentions: Sequence[Attention],
@@ -68,28 +68,28 @@ def prepare_retrieved(
     """Keys and values of retrieved events.
 
     Args:
-        place: int64 `[batch, positions, r]`, places in `events`, padded with `PAD`.
+        index: int64 `[batch, positions, r]`, into `events`, padded with `PAD`.
         events: What was searched.
         embed: From items int64 `[n]` to what attention reads, `[n, dim]`.
         attentions: The attention of each layer that will read them.
         first_token: The first of the decoder's tokens that knows the first code.
     """
-    missing = place == PAD
+    missing = index == PAD
     # An item is often retrieved many times in a batch: embed and project each once.
-    items = look_up(events.items, place)
+    items = look_up(events.items, index)
     distinct, row = items.unique(return_inverse=True)
     embedded = embed(distinct)
     # Padding is spread over all rows: one row with half of all look-ups has a gradient that a GPU adds up one by one.
     row = torch.where(missing, torch.arange(row.numel(), device=row.device).view_as(row) % len(distinct), row)
-    found = ~missing.all(-1)
-    # Where nothing was found, attention sees the padding, whatever that gives: what it reads there is not used.
-    hidden = (missing & found.unsqueeze(-1))[:, :, None, None, :]
-    bias = torch.zeros(hidden.shape, device=place.device).masked_fill(hidden, -torch.inf)
+    present = ~missing.all(-1)
+    # Where nothing was retrieved, attention sees the padding, whatever that gives: what it reads there is not used.
+    hidden = (missing & present.unsqueeze(-1))[:, :, None, None, :]
+    bias = torch.zeros(hidden.shape, device=index.device).masked_fill(hidden, -torch.inf)
     layers = []
     for attention in attentions:
         key, value = attention.prepare(embedded)
-        layers.append(Retrieved((_gather(key, row), _gather(value, row)), bias, found[:, :, None, None], first_token))
-    return Retrieval(layers, place, items, embedded, row)
+        layers.append(Retrieved((_gather(key, row), _gather(value, row)), bias, present[:, :, None, None], first_token))
+    return Retrieval(layers, index, items, embedded, row)
 
 
 def _gather(heads: Tensor, rows: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ CHUNK_ITEMS = 1 << 16
 """Items of which temporary arrays are made at a time."""
 
 MOST_TIERS = 255
-"""A tier is kept in one byte for every item and code, and one value is left for what lies in none of them."""
+"""A tier takes one byte for every item and code, and one value is left for what lies in none of them."""
 
 
 def code_prototypes(

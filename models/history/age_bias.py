@@ -1,4 +1,4 @@
-"""How far back an event lies, told to attention over events. Ours: the papers have no such bias."""
+"""A bias of attention over events for how far back each lies. Ours: the papers have none."""
 
 from __future__ import annotations
 

@@ -27,15 +27,17 @@ class LongTerm:
     """The long-term histories of a batch: rows of a ragged array, each up to a position.
 
     Attributes:
-        events: The ragged array; equal for all batches of a training, so that an index of it may be kept.
+        events: The ragged array; equal for all batches of a training, so that an index of it can be made once.
         rows: int64 `[batch]`, the row of each sequence.
         ends: int64 `[batch]`; the long-term history is the first `ends` events of the row. For a search, it may end
             elsewhere for every position, `[batch, positions]`.
+        n_events: Sum of `ends`, for a caller who knows it without asking the device; else None.
     """
 
     events: RaggedItems
     rows: Tensor
     ends: Tensor
+    n_events: int | None = None
 
     def flattened(self) -> tuple[Tensor, Tensor]:
         """All events of the batch's histories, one history after the other: of which sequence, and of which item.
@@ -43,12 +45,14 @@ class LongTerm:
         Returns:
             Two int64 `[sum(ends)]`, the number of the sequence in the batch and the item.
         """
-        sequence = torch.repeat_interleave(torch.arange(len(self.rows), device=self.ends.device), self.ends)
+        sequence = torch.repeat_interleave(
+            torch.arange(len(self.rows), device=self.ends.device), self.ends, output_size=self.n_events
+        )
         skipped = self.events.offsets[self.rows] - (self.ends.cumsum(0) - self.ends)
-        place = torch.arange(len(sequence), device=self.ends.device) + skipped[sequence]
-        return sequence, self.events.items[place]
+        index = torch.arange(len(sequence), device=self.ends.device) + skipped[sequence]
+        return sequence, self.events.items[index]
 
 
-def look_up(values: Tensor, place: Tensor) -> Tensor:
-    """`values` (int64 `[n]`) at places int64 `[...]`; anything where the place is `PAD`."""
-    return values[place.clamp(min=0)] if len(values) else torch.zeros_like(place)
+def look_up(values: Tensor, index: Tensor) -> Tensor:
+    """`values` (int64 `[n]`) at indices int64 `[...]`; anything where the index is `PAD`."""
+    return values[index.clamp(min=0)] if len(values) else torch.zeros_like(index)

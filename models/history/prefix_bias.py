@@ -1,4 +1,4 @@
-"""How many of the codes generated so far an event's item has, told to attention. Ours: the paper has no such bias."""
+"""A bias of attention for how many of the codes generated so far an event's item has. Ours: the paper has none."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ _CHUNK_EVENTS = 1 << 22
 class SemanticSearchIndex:
     """Events of every row, sorted by first-level code and then by time.
 
-    One integer an event, `code * span + position`, sorted within its row, is all that is kept: bisecting a row finds
+    One integer an event, `code * span + position`, sorted within its row, is all that is stored: bisecting a row finds
     a code's events before any position, and the remainder by `span` says where an event lies. 32 bits suffice where
     codes times the longest row do, so 200 million events take 0.8 GB, whatever the codebook size.
 
@@ -68,38 +68,38 @@ class SemanticSearchIndex:
             threshold: tau; with fewer own events than this, the neighbours' events are appended.
 
         Returns:
-            int64 `[batch, positions, limit]`, places in `items`: the code's own events, most recent first, then those
+            int64 `[batch, positions, limit]`, indices of `items`: the code's own events, most recent first, then those
             of the nearest neighbour, most recent first, and so on; padded with `PAD`.
         """
         if len(self._key) == 0:
             return torch.full((*codes.shape, limit), PAD, device=codes.device)
-        asked = codes.unsqueeze(-1)
+        wanted = codes.unsqueeze(-1)
         if neighbours is not None:
-            asked = torch.cat([asked, neighbours[codes]], dim=-1)
-        bucket = asked * self._span
+            wanted = torch.cat([wanted, neighbours[codes]], dim=-1)
+        bucket = wanted * self._span
         before = (ends.unsqueeze(1) if ends.ndim == 1 else ends).unsqueeze(-1)
         low, high = self._bisect(rows, torch.stack([bucket, bucket + before])).unbind()
         count = high - low
         count[..., 1:] *= count[..., :1] < threshold
-        # Place p of the answer lies in the first bucket whose running total exceeds p.
+        # Entry number p of the answer lies in the first bucket whose running total exceeds p.
         total = count.cumsum(-1)
-        place = torch.arange(limit, device=codes.device).expand(*codes.shape, limit).contiguous()
-        chosen = torch.searchsorted(total, place, right=True)
-        found = chosen < total.shape[-1]
+        number = torch.arange(limit, device=codes.device).expand(*codes.shape, limit).contiguous()
+        chosen = torch.searchsorted(total, number, right=True)
+        exists = chosen < total.shape[-1]
         chosen = chosen.clamp(max=total.shape[-1] - 1)
-        within = place - (total - count).gather(-1, chosen)
+        within = number - (total - count).gather(-1, chosen)
         source = (high.gather(-1, chosen) - 1 - within).clamp(min=0, max=len(self._key) - 1)
-        return torch.where(found, self._offsets[rows][:, None, None] + self._key[source] % self._span, PAD)
+        return torch.where(exists, self._offsets[rows][:, None, None] + self._key[source] % self._span, PAD)
 
     def _bisect(self, rows: Tensor, keys: Tensor) -> Tensor:
-        """The first place of each row whose key is not below the one asked for.
+        """The first entry of each row whose key is not below a given one.
 
         Args:
             rows: int64 `[batch]`.
             keys: int64 `[..., batch, positions, n]`.
 
         Returns:
-            int64 like `keys`, places in the sorted keys; the end of the row where all its keys are below.
+            int64 like `keys`, indices of the sorted keys; the end of the row where all its keys are below.
         """
         low = self._offsets[rows][:, None, None].expand_as(keys)
         high = self._offsets[rows + 1][:, None, None].expand_as(keys)

@@ -52,5 +52,5 @@ class EveryCode:
 
     def leaf_of(self, nodes: Tensor) -> Tensor:
         """Leaves of the prefix trie for nodes on the last level (int64 `[...]`); -1 where no item has these codes."""
-        place = torch.searchsorted(self._leaves, nodes).clamp(max=len(self._leaves) - 1)
-        return torch.where(self._leaves[place] == nodes, place, -1)
+        leaf = torch.searchsorted(self._leaves, nodes).clamp(max=len(self._leaves) - 1)
+        return torch.where(self._leaves[leaf] == nodes, leaf, -1)

@@ -88,7 +88,7 @@ def _fit(
 def _distinct(rows: NDArray[np.float64], enough: int) -> int:
     """The number of distinct rows up to rounding; any number from `enough` on may stand for a larger one."""
     for looked_at in (8 * enough, len(rows)):  # sorting all rows of a large catalogue takes longer than clustering them
-        found = len(np.unique(rows[:looked_at].round(9), axis=0))
-        if found >= enough:
+        distinct = len(np.unique(rows[:looked_at].round(9), axis=0))
+        if distinct >= enough:
             break
-    return found
+    return distinct

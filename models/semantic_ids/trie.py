@@ -42,6 +42,7 @@ class PrefixTrie:
     """
 
     def __init__(self, ids: SemanticIds, popularity: NDArray[np.int64], device: str) -> None:
+        self.ids = ids
         self.levels = ids.levels
         self.device = torch.device(device)
         order = np.lexsort((-popularity, *ids.codes.T[::-1]))
@@ -108,12 +109,12 @@ class PrefixTrie:
         """
         unseen = torch.zeros((len(seen), self.n_nodes(self.levels)), device=seen.device)
         unseen.index_add_(1, self.leaf_of_item, (~seen).float())
-        found = [unseen > 0]
+        is_open = [unseen > 0]
         for level in range(self.levels - 1, 0, -1):
             above = torch.zeros((len(seen), self.n_nodes(level)), device=seen.device)
-            above.index_add_(1, self._parent[level], found[0].float())
-            found.insert(0, above > 0)
-        return found
+            above.index_add_(1, self._parent[level], is_open[0].float())
+            is_open.insert(0, above > 0)
+        return is_open
 
 
 def _tensor(array: NDArray[np.int64], device: str) -> Tensor:

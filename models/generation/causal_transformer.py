@@ -1,46 +1,22 @@
-"""The encoder-decoder that TIGER and GLASS share.
+"""The causal encoder-decoder that TIGER, GLASS and DualGR share here.
 
 The encoder is causal with one token per item, so that one pass serves a training target at every position; the
 decoder generates the target's codes and looks, through cross-attention, only at the events before it.
+`t5_transformer` is the bidirectional one of the official code.
 """
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from bench.config import Config
-
-
-class Seq2SeqConfig(Config):
-    """Size of the encoder-decoder.
-
-    Attributes:
-        dim: Width.
-        encoder_layers, decoder_layers: Layers.
-        heads: Attention heads; must divide `dim`.
-        feed_forward: Inner width of the feed-forward layers.
-        dropout: Of embeddings and sub-layer outputs.
-    """
-
-    dim: int = Field(default=96, ge=1)
-    encoder_layers: int = Field(default=2, ge=1)
-    decoder_layers: int = Field(default=2, ge=1)
-    heads: int = Field(default=4, ge=1)
-    feed_forward: int = Field(default=192, ge=1)
-    dropout: float = Field(default=0.2, ge=0, lt=1)
-
-    @model_validator(mode="after")
-    def _heads_divide_dim(self) -> Seq2SeqConfig:
-        if self.dim % self.heads:
-            raise ValueError(f"dim {self.dim} should be a multiple of heads {self.heads}")
-        return self
+from models.generation.transformer import DecoderCache, EncoderLayer, Layers, Memory, MultiHeadAttention, Seq2SeqConfig
 
 
 class CodeEmbedding(nn.Module):
@@ -76,48 +52,6 @@ class RelativeBias(nn.Module):
         return self.table[:, distance.clamp(0, self.table.shape[1] - 1)].movedim(0, -3)
 
 
-class MultiHeadAttention(nn.Module, ABC):
-    """Multi-head attention whose keys and values can be prepared once and used by many queries.
-
-    Attributes:
-        heads: Number of heads.
-        query, out: Projections; those of keys and values belong to `prepare`.
-        scale: Of the scores; None divides them by the square root of a head's width.
-        dropout: Of the attention weights, in training.
-    """
-
-    heads: int
-    query: nn.Linear
-    out: nn.Linear
-    scale: float | None = None
-    dropout = 0.0
-
-    @abstractmethod
-    def prepare(self, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values `[..., heads, m, head_dim]` of `memory` `[..., m, dim]`."""
-
-    def forward(self, hidden: Tensor, key_value: tuple[Tensor, Tensor], bias: Tensor | None = None) -> Tensor:
-        """Attends from `hidden` `[..., q, dim]` to prepared keys and values.
-
-        Args:
-            hidden: Queries.
-            key_value: From `prepare`.
-            bias: Added to the scores, broadcast to `[..., heads, q, m]`; -inf hides. A query must see something.
-
-        Returns:
-            `[..., q, dim]`.
-        """
-        query = self._split(self.query(hidden))
-        dropout = self.dropout if self.training else 0.0
-        attended = F.scaled_dot_product_attention(
-            query, *key_value, attn_mask=bias, dropout_p=dropout, scale=self.scale
-        )
-        return self.out(attended.transpose(-2, -3).flatten(-2))
-
-    def _split(self, states: Tensor) -> Tensor:
-        return states.unflatten(-1, (self.heads, -1)).transpose(-2, -3)
-
-
 class Attention(MultiHeadAttention):
     """As wide inside as outside; keys and values in one projection."""
 
@@ -142,35 +76,6 @@ class FeedForward(nn.Sequential):
             nn.ReLU(),
             nn.Linear(config.feed_forward, config.dim, bias=False),
         )
-
-
-class EncoderLayer(nn.Module):
-    """Self-attention and feed-forward, RMS-normalised before, residual after.
-
-    Args:
-        config: Size.
-        attention, feed_forward: The sub-layers.
-        epsilon: Of the normalisation; None takes PyTorch's.
-    """
-
-    def __init__(
-        self,
-        config: Seq2SeqConfig,
-        attention: MultiHeadAttention,
-        feed_forward: nn.Module,
-        epsilon: float | None = None,
-    ) -> None:
-        super().__init__()
-        self.attention_norm = nn.RMSNorm(config.dim, eps=epsilon)
-        self.attention = attention
-        self.feed_forward_norm = nn.RMSNorm(config.dim, eps=epsilon)
-        self.feed_forward = feed_forward
-        self.dropout = nn.Dropout(config.dropout)
-
-    def forward(self, hidden: Tensor, bias: Tensor) -> Tensor:
-        normed = self.attention_norm(hidden)
-        hidden = hidden + self.dropout(self.attention(normed, self.attention.prepare(normed), bias))
-        return hidden + self.dropout(self.feed_forward(self.feed_forward_norm(hidden)))
 
 
 class Encoder(nn.Module):
@@ -202,8 +107,8 @@ class Encoder(nn.Module):
         """
         parts = [self.start.expand(len(events), 1, -1), *([] if prefix is None else [prefix]), events]
         hidden = self.dropout(torch.cat(parts, dim=1))
-        place = torch.arange(hidden.shape[1], device=hidden.device)
-        distance = place[:, None] - place[None, :]
+        position = torch.arange(hidden.shape[1], device=hidden.device)
+        distance = position[:, None] - position[None, :]
         bias = self.bias(distance).masked_fill(distance < 0, -torch.inf)
         for layer in self.layers:
             hidden = layer(hidden, bias)
@@ -211,46 +116,21 @@ class Encoder(nn.Module):
 
 
 @dataclass
-class Memory:
-    """What the decoder reads of one batch, prepared once per layer.
-
-    Attributes:
-        key_values: Keys and values of the encoder's output, one pair per decoder layer.
-        bias: `[batch or 1, heads, positions, m]`, relative bias and mask of each target position's cross-attention.
-    """
-
-    key_values: list[tuple[Tensor, Tensor]]
-    bias: Tensor
-
-
-@dataclass
 class Retrieved:
-    """Items found in the long-term history, prepared for one decoder layer.
+    """Items retrieved from the long-term history, prepared for one decoder layer.
 
     Attributes:
         key_value: Keys and values `[batch, positions, heads, r, head_dim]`.
         bias: `[batch, positions, 1 or heads, 1 or n_known, r]`, one row for all tokens or one for each of the last;
-            -inf where nothing was found, in all heads and rows alike.
-        found: bool `[batch, positions, 1, 1]`, whether anything was.
+            -inf where nothing was retrieved, in all heads and rows alike.
+        present: bool `[batch, positions, 1, 1]`, whether anything was retrieved.
         first_token: The first token that may read them: earlier ones don't know the first code yet.
     """
 
     key_value: tuple[Tensor, Tensor]
     bias: Tensor
-    found: Tensor
+    present: Tensor
     first_token: int
-
-
-@dataclass
-class DecoderCache:
-    """Keys and values of the codes generated so far, one pair per layer: `[batch, beams, heads, level, head_dim]`."""
-
-    key_values: list[tuple[Tensor, Tensor]] = field(default_factory=list)
-
-    def reorder(self, parents: Tensor) -> None:
-        """Lets beam `j` of every query continue beam `parents[:, j]` (int64 `[batch, beams]`)."""
-        row = torch.arange(len(parents), device=parents.device)[:, None]
-        self.key_values = [(key[row, parents], value[row, parents]) for key, value in self.key_values]
 
 
 class DecoderLayer(nn.Module):
@@ -294,44 +174,54 @@ class DecoderLayer(nn.Module):
         ahead = torch.ones(tokens, known, dtype=torch.bool, device=hidden.device).triu(known - tokens + 1)
         causal = torch.zeros(tokens, known, device=hidden.device).masked_fill(ahead, -torch.inf)
         hidden = hidden + self.dropout(self.self_attention(normed, (key, value), causal))
-        normed = self.cross_norm(hidden)
-        bias = memory_bias.unsqueeze(-2).expand(-1, -1, -1, tokens, -1).flatten(2, 3)
-        short = self.cross_attention(normed.flatten(1, 2), memory, bias).view_as(hidden)
-        hidden = hidden + self.dropout(self.fuse(normed, short, retrieved))
+        read = self.read_history(self.cross_norm(hidden), memory, memory_bias, retrieved)
+        hidden = hidden + self.dropout(read)
         return hidden + self.dropout(self.feed_forward(self.feed_forward_norm(hidden))), (key, value)
 
-    def fuse(self, normed: Tensor, short: Tensor, retrieved: Retrieved | None) -> Tensor:
-        """What the tokens read from the history; GLASS adds what they read from retrieved items."""
-        return short
+    def read_history(
+        self, normed: Tensor, memory: tuple[Tensor, Tensor], memory_bias: Tensor, retrieved: Retrieved | None
+    ) -> Tensor:
+        """What normalised tokens `[batch, positions, tokens, dim]` read of the history, of the same shape.
+
+        Here that is the encoder's output alone; GLASS adds what was retrieved, and DualGR has a branch for it.
+        """
+        bias = memory_bias.unsqueeze(-2).expand(-1, -1, -1, normed.shape[2], -1).flatten(2, 3)
+        return self.cross_attention(normed.flatten(1, 2), memory, bias).view_as(normed)
 
 
-class Decoder(nn.Module):
-    """Generates the codes of a target level by level."""
+Layer = TypeVar("Layer", bound=DecoderLayer, covariant=True)
 
-    def __init__(self, config: Seq2SeqConfig, length: int, layers: list[DecoderLayer]) -> None:
+
+class Decoder(nn.Module, Generic[Layer]):
+    """Generates the codes of a target level by level.
+
+    Args:
+        config: Size.
+        length: Distances that the cross-attention tells apart.
+        layers: One per decoder layer.
+    """
+
+    def __init__(self, config: Seq2SeqConfig, length: int, layers: Iterable[Layer]) -> None:
         super().__init__()
         self.begin = nn.Parameter(torch.randn(config.dim) / math.sqrt(config.dim))
         self.bias = RelativeBias(config.heads, length)
-        self.layers = nn.ModuleList(layers)
+        self.layers: Layers[Layer] = Layers(layers)
         self.norm = nn.RMSNorm(config.dim)
         self.dropout = nn.Dropout(config.dropout)
-
-    def _layers(self) -> list[DecoderLayer]:
-        return [layer for layer in self.layers if isinstance(layer, DecoderLayer)]
 
     def read(self, encoded: Tensor, positions: Tensor) -> Memory:
         """Prepares the encoder's output for the target positions that will look at it.
 
         Args:
             encoded: float32 `[batch, m, dim]`.
-            positions: int64 `[batch or 1, positions]`, the last place of `encoded` that each target may see.
+            positions: int64 `[batch or 1, positions]`, the last row of `encoded` that each target may see.
         """
-        place = torch.arange(encoded.shape[1], device=encoded.device)
-        distance = place[:, None] - place
-        # One row for every last place, looked up for the targets: the gradient of so few rows is a fast one.
+        position = torch.arange(encoded.shape[1], device=encoded.device)
+        distance = position[:, None] - position
+        # One row for every last position, looked up for the targets: the gradient of so few rows is a fast one.
         row = self.bias(distance).masked_fill(distance < 0, -torch.inf).movedim(0, 1)
         bias = F.embedding(positions, row.flatten(1)).unflatten(-1, row.shape[1:]).transpose(1, 2)
-        return Memory([layer.cross_attention.prepare(encoded) for layer in self._layers()], bias)
+        return Memory([layer.cross_attention.prepare(encoded) for layer in self.layers], bias)
 
     def forward(
         self,
@@ -342,12 +232,12 @@ class Decoder(nn.Module):
     ) -> Tensor:
         """Hidden states for embedded tokens `[batch, positions, tokens, dim]`, continuing what `cache` holds."""
         hidden = self.dropout(tokens)
-        kept: list[tuple[Tensor, Tensor]] = []
-        for index, layer in enumerate(self._layers()):
+        key_values: list[tuple[Tensor, Tensor]] = []
+        for index, layer in enumerate(self.layers):
             own = cache.key_values[index] if cache and cache.key_values else None
-            found = None if retrieved is None else retrieved[index]
-            hidden, key_value = layer(hidden, own, memory.key_values[index], memory.bias, found)
-            kept.append(key_value)
+            of_layer = None if retrieved is None else retrieved[index]
+            hidden, key_value = layer(hidden, own, memory.key_values[index], memory.bias, of_layer)
+            key_values.append(key_value)
         if cache is not None:
-            cache.key_values = kept
+            cache.key_values = key_values
         return self.norm(hidden)

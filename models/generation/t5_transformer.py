@@ -1,21 +1,22 @@
 """A T5-style encoder-decoder (Raffel et al., JMLR 2020): the backbone of TIGER and of the official GLASS code.
 
-What sets it apart from `models.generation.seq2seq`: the encoder sees its whole input in both directions, attention
-scores are not divided by the square root of the head's width, the inner width of attention is free of the model's,
-distances fall into logarithmic buckets whose biases the first layer learns for its whole stack, and cross-attention
-knows no distance.
+What sets it apart from `causal_transformer`: the encoder sees its whole input in both directions, attention scores are
+not divided by the square root of the head's width, the inner width of attention is free of the model's, distances fall
+into logarithmic buckets whose biases the first layer learns for its whole stack, and cross-attention knows no distance.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from models.generation.seq2seq import DecoderCache, EncoderLayer, Memory, MultiHeadAttention, Seq2SeqConfig
+from models.generation.transformer import DecoderCache, EncoderLayer, Layers, Memory, MultiHeadAttention, Seq2SeqConfig
 
 _EPSILON = 1e-6
 
@@ -46,7 +47,7 @@ def distance_bucket(distance: Tensor, buckets: int, max_distance: int) -> Tensor
     rest widen logarithmically up to `max_distance`.
 
     Args:
-        distance: int64, place of the key minus place of the query.
+        distance: int64, position of the key minus position of the query.
         buckets: In all.
         max_distance: Distances from here on share the last bucket of their direction.
     """
@@ -64,7 +65,7 @@ class T5RelativeBias(nn.Module):
 
     Args:
         config: Size.
-        length: Most places of a sequence.
+        length: Most positions of a sequence.
     """
 
     bucket: Tensor
@@ -72,12 +73,12 @@ class T5RelativeBias(nn.Module):
     def __init__(self, config: T5Config, length: int) -> None:
         super().__init__()
         self.table = nn.Embedding(config.buckets, config.heads)
-        place = torch.arange(length)
-        bucket = distance_bucket(place[None, :] - place[:, None], config.buckets, config.max_distance)
+        position = torch.arange(length)
+        bucket = distance_bucket(position[None, :] - position[:, None], config.buckets, config.max_distance)
         self.register_buffer("bucket", bucket, persistent=False)
 
     def forward(self, first: int, last: int) -> Tensor:
-        """Bias `[heads, last - first, last]` of queries at places `first .. last - 1` for the keys before `last`."""
+        """Bias `[heads, last - first, last]` of queries at positions `first .. last - 1` for the keys before `last`."""
         return self.table(self.bucket[first:last, :last]).movedim(-1, 0)
 
 
@@ -158,15 +159,15 @@ def hide(visible: Tensor) -> Tensor:
 
 @dataclass
 class RetrievedTokens:
-    """Tokens found in the long-term history, prepared for one decoder layer.
+    """Tokens retrieved from the long-term history, prepared for one decoder layer.
 
-    Retrieved tokens carry no position, so that a token's key and value are the same wherever it is found. Attention to
+    Retrieved tokens carry no position, so that a token's key and value are the same wherever it was. Attention to
     a bag of tokens is therefore attention to the whole vocabulary with the logarithm of each token's count as its bias:
     no key is ever copied for a query.
 
     Attributes:
         key_value: Keys and values of the vocabulary, `[heads, vocabulary, head_dim]`.
-        bias: float32 `[batch, beams, vocabulary]`, log of the count of each token; -inf where it wasn't found.
+        bias: float32 `[batch, beams, vocabulary]`, log of the count of each token; -inf where it wasn't retrieved.
         first_token: The first of the decoder's tokens that may read them: earlier ones don't know the first code yet.
     """
 
@@ -215,17 +216,24 @@ class T5DecoderLayer(nn.Module):
         if own is not None:
             key, value = torch.cat([own[0], key], dim=-2), torch.cat([own[1], value], dim=-2)
         hidden = hidden + self.dropout(self.self_attention(normed, (key, value), own_bias))
-        normed = self.cross_norm(hidden)
-        short = self.cross_attention(normed.flatten(1, 2), memory, memory_bias).view_as(hidden)
-        hidden = hidden + self.dropout(self.fuse(normed, short, retrieved))
+        read = self.read_history(self.cross_norm(hidden), memory, memory_bias, retrieved)
+        hidden = hidden + self.dropout(read)
         return hidden + self.dropout(self.feed_forward(self.feed_forward_norm(hidden))), (key, value)
 
-    def fuse(self, normed: Tensor, short: Tensor, retrieved: RetrievedTokens | None) -> Tensor:
-        """What the tokens read from the history; GLASS adds what they read from retrieved tokens."""
-        return short
+    def read_history(
+        self, normed: Tensor, memory: tuple[Tensor, Tensor], memory_bias: Tensor, retrieved: RetrievedTokens | None
+    ) -> Tensor:
+        """What normalised tokens `[batch, beams, tokens, dim]` read of the history, of the same shape.
+
+        Here that is the encoder's output alone; GLASS adds what was retrieved.
+        """
+        return self.cross_attention(normed.flatten(1, 2), memory, memory_bias).view_as(normed)
 
 
-class T5Decoder(nn.Module):
+Layer = TypeVar("Layer", bound=T5DecoderLayer, covariant=True)
+
+
+class T5Decoder(nn.Module, Generic[Layer]):
     """Generates the codes of a target level by level.
 
     The official GLASS code sorts distances between codes into two-sided buckets, T5 itself into one-sided ones. Up to a
@@ -237,19 +245,16 @@ class T5Decoder(nn.Module):
         layers: One per decoder layer.
     """
 
-    def __init__(self, config: T5Config, length: int, layers: list[T5DecoderLayer]) -> None:
+    def __init__(self, config: T5Config, length: int, layers: Iterable[Layer]) -> None:
         super().__init__()
         self.bias = T5RelativeBias(config, length)
-        self.layers = nn.ModuleList(layers)
+        self.layers: Layers[Layer] = Layers(layers)
         self.norm = nn.RMSNorm(config.dim, eps=_EPSILON)
         self.dropout = nn.Dropout(config.dropout)
 
-    def _layers(self) -> list[T5DecoderLayer]:
-        return [layer for layer in self.layers if isinstance(layer, T5DecoderLayer)]
-
     def read(self, encoded: Tensor, hidden_keys: Tensor) -> Memory:
         """Prepares the encoder's output `[batch, m, dim]`; `hidden_keys` `[batch, 1, 1, m]` comes from `hide`."""
-        return Memory([layer.cross_attention.prepare(encoded) for layer in self._layers()], hidden_keys)
+        return Memory([layer.cross_attention.prepare(encoded) for layer in self.layers], hidden_keys)
 
     def forward(
         self,
@@ -264,12 +269,12 @@ class T5Decoder(nn.Module):
         ahead = torch.ones(tokens.shape[2], total, dtype=torch.bool, device=tokens.device).triu(known + 1)
         own_bias = self.bias(known, total).masked_fill(ahead, -torch.inf)
         hidden = self.dropout(tokens)
-        kept: list[tuple[Tensor, Tensor]] = []
-        for index, layer in enumerate(self._layers()):
+        key_values: list[tuple[Tensor, Tensor]] = []
+        for index, layer in enumerate(self.layers):
             own = cache.key_values[index] if cache and cache.key_values else None
-            found = None if retrieved is None else retrieved[index]
-            hidden, key_value = layer(hidden, own, own_bias, memory.key_values[index], memory.bias, found)
-            kept.append(key_value)
+            of_layer = None if retrieved is None else retrieved[index]
+            hidden, key_value = layer(hidden, own, own_bias, memory.key_values[index], memory.bias, of_layer)
+            key_values.append(key_value)
         if cache is not None:
-            cache.key_values = kept
+            cache.key_values = key_values
         return self.norm(hidden)
