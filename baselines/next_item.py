@@ -116,7 +116,7 @@ class NextItemModel(Recommender):
 
         loss = training_loss(network, self.config, train.n_items, negatives, recorded)
         generators = [negatives] if recorded else None
-        fit_network(self, network, windows.epoch, loss, self.config.training, context, generators)
+        fit_network(self, network, windows.epoch, loss, self.config.training, context, generators, [negatives])
 
     def recommend(self, histories: Histories, k: int) -> Recommendations:
         assert self.network is not None, "recommend before fit"
