@@ -28,7 +28,7 @@ from models.generation.causal_transformer import Decoder, DecoderLayer, Retrieve
 from models.generation.config import GenerativeConfig
 from models.generation.decoding_trace import Gate
 from models.generation.retrieved_items import Retrieval, SearchIndexes, prepare_retrieved
-from models.history.long_term import LongTerm
+from models.history.long_term import LongTerm, count_cells
 from models.semantic_ids.trie import PrefixTrie
 
 FREQUENCIES = 12
@@ -147,6 +147,9 @@ class DualGRNetwork(CausalNetwork):
         self.project = nn.Linear(dim, dim)
         self._indexes = SearchIndexes()
 
+    def summarise(self, long_term: LongTerm) -> Tensor:
+        return code_counts(self.codes[:, 0], self.codebook_size, long_term)
+
     def encode(self, items: Tensor, long_term: LongTerm) -> Tensor:
         return torch.cat([self.long_term_codes(long_term), super().encode(items, long_term)], dim=1)
 
@@ -155,7 +158,7 @@ class DualGRNetwork(CausalNetwork):
 
         Events with one level-1 code would be equal keys and values: they are one, which says how many they are.
         """
-        counts = code_counts(self.codes[:, 0], self.codebook_size, long_term)
+        counts = self.summarise(long_term) if long_term.summary is None else long_term.summary
         doubled = 2 ** torch.arange(1, FREQUENCIES, device=counts.device)
         often = torch.bucketize(counts, doubled, right=True)
         rows = self.project(self.embedding.tables[0] + F.embedding(often, self.frequency))
@@ -165,7 +168,9 @@ class DualGRNetwork(CausalNetwork):
         index = self._indexes.of(long_term.events, self.codes[:, 0], self.codebook_size)
         retrieved = index.search(long_term.rows, long_term.ends, known[..., 0], self.bucket_limit)
         attentions = [layer.cross_attention for layer in self.decoder.layers]
-        return prepare_retrieved(retrieved, long_term.events, self._embed_retrieved, attentions, first_token)
+        return prepare_retrieved(
+            retrieved, long_term.events, self._embed_retrieved, attentions, first_token, len(self.codes)
+        )
 
     def gates(self) -> Sequence[Gate]:
         return list(self.decoder.layers)
@@ -189,7 +194,7 @@ def code_counts(first_codes: Tensor, codebook_size: int, long_term: LongTerm) ->
     batch = len(long_term.rows)
     sequence, items = long_term.flattened()
     cell = sequence * codebook_size + first_codes[items]
-    return torch.bincount(cell, minlength=batch * codebook_size).view(batch, codebook_size)
+    return count_cells(cell, batch * codebook_size).view(batch, codebook_size)
 
 
 class DualGR(CausalRecommender):

@@ -107,7 +107,14 @@ class CausalNetwork(SIDGenerator):
         """Encoder output `[batch, 1 + n_prefix + length, dim]` for items int64 `[batch, length]`, padded with `PAD`."""
         return self.encoder(self.embedding.item(self.codes[items.clamp(min=0)]), self.prefix(long_term))
 
-    def loss(self, items: Tensor, targets: Tensor, long_term: LongTerm, n_events: Tensor | None = None) -> Tensor:
+    def loss(
+        self,
+        items: Tensor,
+        targets: Tensor,
+        long_term: LongTerm,
+        n_events: Tensor | None = None,
+        everywhere: bool = False,
+    ) -> Tensor:
         """Mean negative log-likelihood (nats) of the target items, the sum over their codes.
 
         Args:
@@ -116,18 +123,27 @@ class CausalNetwork(SIDGenerator):
             long_term: Of the batch.
             n_events: int64 `[batch, length]`, how many of `items` each target's history holds. None: all up to its
                 position.
+            everywhere: Whether scores are made at all positions, so that no shape depends on which of them have a
+                target, and not at those alone; the loss is the same.
         """
         if n_events is None:
             n_events = (torch.arange(items.shape[1], device=items.device) + 1).unsqueeze(0)
-        wanted = targets != PAD
         codes = self.codes[targets.clamp(min=0)]
         hidden, copies = self._forced(items, n_events, codes, long_term)
-        hidden, copies, codes = hidden[wanted], [copy.at(wanted) for copy in copies], codes[wanted]
+        wanted = targets != PAD
+
+        def chosen(states: Tensor) -> Tensor:
+            """The rows `[n, ...]` of states `[batch, positions, ...]` from which targets are scored."""
+            return states.flatten(0, 1) if everywhere else states[wanted]
+
+        hidden, copies = chosen(hidden), [copy.at(chosen) for copy in copies]
         logits = [self._logits(level, hidden[:, level], copies) for level in range(self.levels)]
+        targets = chosen(targets)
+        codes = chosen(codes).masked_fill((targets == PAD).unsqueeze(1), PAD)
         total = hidden.new_zeros(())
-        for level, scores in enumerate(self.sharing(logits, targets[wanted])):
+        for level, scores in enumerate(self.sharing(logits, targets.clamp(min=0))):
             self.accuracy.count(level, scores, codes[:, level])
-            total = total + F.cross_entropy(scores, codes[:, level])
+            total = total + F.cross_entropy(scores, codes[:, level], ignore_index=PAD)
         return total
 
     def forced_logits(self, queries: QueryBatch, codes: Tensor) -> list[Tensor]:

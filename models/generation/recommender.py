@@ -76,7 +76,7 @@ class GenerativeRecommender(Recommender, Generic[Network]):
         network = self.network = self.build(train, trie, context).to(context.device)
         events = RaggedItems.from_arrays(train.interactions.items, train.interactions.offsets, context.device)
         epoch, loss = self.training_task(network, train, events)
-        fit_network(self, network, epoch, loss, config.training, recording(network.accuracy, context))
+        fit_network(self, network, epoch, loss, config.training, recording(network.accuracy, context), generators=())
 
     def recommend(self, histories: Histories, k: int) -> Recommendations:
         network = self.network
@@ -136,7 +136,7 @@ class GenerativeRecommender(Recommender, Generic[Network]):
         trie = self.network.trie
         leaves, answered = beams.leaves.clamp(min=0), (beams.scores > -torch.inf) & (beams.leaves >= 0)
         first, last = trie.first_item[leaves], trie.first_item[leaves + 1]
-        index = first.unsqueeze(-1) + torch.arange(int((last - first).max()), device=first.device)
+        index = first.unsqueeze(-1) + torch.arange(trie.largest_leaf, device=first.device)
         offered = (index < last.unsqueeze(-1)) & answered.unsqueeze(-1)
         items = trie.items[index.clamp(max=len(trie.items) - 1)]
         if seen is not None:

@@ -30,7 +30,10 @@ class SearchIndexes:
             codebook_size: K0.
         """
         if self._latest is None or self._latest[0] is not events:
-            self._latest = (events, SemanticSearchIndex(events.items, events.offsets, first_codes, codebook_size))
+            self._latest = (
+                events,
+                SemanticSearchIndex(events.items, events.offsets, first_codes, codebook_size, events.longest),
+            )
         return self._latest[1]
 
 
@@ -42,7 +45,7 @@ class Retrieval:
         layers: Keys and values for each decoder layer.
         index: int64 `[batch, positions, r]`, where the events lie in the ragged array, padded with `PAD`.
         items: int64 `[batch, positions, r]`, what lies there; anything at padding.
-        embedded: float32 `[n, dim]`, the distinct items as attention reads them.
+        embedded: float32 `[n, dim]`, the items as attention reads them: at least those that occur.
         row: int64 `[batch, positions, r]`, the row of `embedded` of each event; anything at padding.
     """
 
@@ -64,6 +67,7 @@ def prepare_retrieved(
     embed: Callable[[Tensor], Tensor],
     attentions: Sequence[Attention],
     first_token: int,
+    n_items: int,
 ) -> Retrieval:
     """Keys and values of retrieved events.
 
@@ -73,14 +77,14 @@ def prepare_retrieved(
         embed: From items int64 `[n]` to what attention reads, `[n, dim]`.
         attentions: The attention of each layer that will read them.
         first_token: The first of the decoder's tokens that knows the first code.
+        n_items: Size of the catalogue.
     """
     missing = index == PAD
-    # An item is often retrieved many times in a batch: embed and project each once.
     items = look_up(events.items, index)
-    distinct, row = items.unique(return_inverse=True)
-    embedded = embed(distinct)
+    embedded_items, row = _to_embed(items, n_items)
+    embedded = embed(embedded_items)
     # Padding is spread over all rows: one row with half of all look-ups has a gradient that a GPU adds up one by one.
-    row = torch.where(missing, torch.arange(row.numel(), device=row.device).view_as(row) % len(distinct), row)
+    row = torch.where(missing, torch.arange(row.numel(), device=row.device).view_as(row) % len(embedded), row)
     present = ~missing.all(-1)
     # Where nothing was retrieved, attention sees the padding, whatever that gives: what it reads there is not used.
     hidden = (missing & present.unsqueeze(-1))[:, :, None, None, :]
@@ -90,6 +94,20 @@ def prepare_retrieved(
         key, value = attention.prepare(embedded)
         layers.append(Retrieved((_gather(key, row), _gather(value, row)), bias, present[:, :, None, None], first_token))
     return Retrieval(layers, index, items, embedded, row)
+
+
+def _to_embed(items: Tensor, n_items: int) -> tuple[Tensor, Tensor]:
+    """Which items to embed for retrieved `items` int64 `[...]`, int64 `[n]`, and the row of each among them, `[...]`.
+
+    An item is often retrieved many times in a batch and should be embedded once. A GPU would have to be asked which are
+    distinct, and waited for: there it is the whole catalogue or, where that is larger, each occurrence.
+    """
+    if not items.is_cuda:
+        distinct, row = items.unique(return_inverse=True)
+        return distinct, row
+    if n_items <= items.numel():
+        return torch.arange(n_items, device=items.device), items
+    return items.flatten(), torch.arange(items.numel(), device=items.device).view_as(items)
 
 
 def _gather(heads: Tensor, rows: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from models.generation.beam_search import Beams, BeamStep
 from models.generation.decoding_trace import Gate, best_other_code, code_ranks
 from models.generation.level_accuracy import LevelAccuracy
 from models.generation.query_batch import QueryBatch
+from models.history.long_term import LongTerm
 from models.semantic_ids.trie import PrefixTrie
 
 
@@ -61,6 +62,13 @@ class SIDGenerator(nn.Module, ABC):
         Returns:
             float32 `[n, codebook_size]` per level.
         """
+
+    def summarise(self, long_term: LongTerm) -> Tensor | None:
+        """What the network reads of whole long-term histories and no parameter has a part in; None where nothing is.
+
+        Made beforehand, as `LongTerm.summary`, it leaves a step whose shapes depend on no history's length.
+        """
+        return None
 
     def sharing(self, logits: Sequence[Tensor], items: Tensor) -> Sequence[Tensor]:
         """Scores of each level, with -inf for the codes that have no share of its probability after an item's prefix.

@@ -204,6 +204,9 @@ class SIDTierNetwork(CausalNetwork):
             tiers = similarity_tiers(features, prototypes_of(trie.ids, features), edges)
             self.sid_tier = SIDTier(tiers, len(edges) + 1, config.network.dim, config.network.dropout)
 
+    def summarise(self, long_term: LongTerm) -> Tensor | None:
+        return None if self.sid_tier is None else self.sid_tier.shares(long_term)
+
     def prefix(self, long_term: LongTerm) -> Tensor | None:
         return None if self.sid_tier is None else self.sid_tier(long_term)
 
@@ -235,7 +238,9 @@ class GlassNetwork(SIDTierNetwork):
         )
         layers = self.decoder.layers
         attentions = [layer.retrieved_attention for layer in layers]
-        retrieval = prepare_retrieved(index, long_term.events, self._embed_retrieved, attentions, first_token)
+        retrieval = prepare_retrieved(
+            index, long_term.events, self._embed_retrieved, attentions, first_token, len(self.codes)
+        )
         if self.search.age_bias:
             age = self.ages(long_term, index)
             retrieval = retrieval.with_biases([layer.age_bias(age) for layer in layers if layer.age_bias is not None])

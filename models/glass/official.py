@@ -103,9 +103,8 @@ def dot_tiers(
 class OfficialSIDTier(SIDTier):
     """`SIDTier` for tiers with a last one, `n_tiers`, that counts nowhere."""
 
-    def forward(self, long_term: LongTerm) -> Tensor:
-        counts = tier_counts(self.tiers, self.n_tiers + 1, long_term)[..., : self.n_tiers]
-        return self.mlp(counts.flatten(1)).unsqueeze(1)
+    def shares(self, long_term: LongTerm) -> Tensor:
+        return tier_counts(self.tiers, self.n_tiers + 1, long_term)[..., : self.n_tiers]
 
 
 class GlassOfficialDecoderLayer(T5DecoderLayer):
@@ -161,6 +160,9 @@ class SIDTierT5Network(T5Network):
             tiers_of = dot_tiers if config.sid_tier.similarity == "dot" else similarity_tiers
             tiers = tiers_of(features, prototypes_of(trie.ids, features), edges)
             self.sid_tier = OfficialSIDTier(tiers, len(edges) + 1, config.network.dim, config.network.dropout)
+
+    def summarise(self, long_term: LongTerm) -> Tensor | None:
+        return None if self.sid_tier is None else self.sid_tier.shares(long_term)
 
     def join(self, events: Tensor, visible: Tensor, long_term: LongTerm) -> tuple[Tensor, Tensor]:
         if self.sid_tier is None:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.history.long_term import LongTerm
+from models.history.long_term import LongTerm, count_cells
 
 CHUNK_ITEMS = 1 << 16
 """Items of which temporary arrays are made at a time."""
@@ -78,7 +78,7 @@ def tier_counts(tiers: Tensor, n_tiers: int, long_term: LongTerm) -> Tensor:
     sequence, items = long_term.flattened()
     code = torch.arange(codebook_size, device=ends.device)
     cell = (sequence[:, None] * codebook_size + code) * n_tiers + tiers[items]
-    counts = torch.bincount(cell.flatten(), minlength=batch * codebook_size * n_tiers)
+    counts = count_cells(cell.flatten(), batch * codebook_size * n_tiers)
     return counts.view(batch, codebook_size, n_tiers) / ends.clamp(min=1)[:, None, None]
 
 
@@ -102,9 +102,14 @@ class SIDTier(nn.Module):
             nn.Linear(tiers.shape[1] * n_tiers, dim), nn.ReLU(), nn.Dropout(dropout), nn.Linear(dim, dim)
         )
 
+    def shares(self, long_term: LongTerm) -> Tensor:
+        """The tier counts float32 `[batch, codebook_size, n_tiers]` of long-term histories, which nothing learns."""
+        return tier_counts(self.tiers, self.n_tiers, long_term)
+
     def forward(self, long_term: LongTerm) -> Tensor:
         """One token `[batch, 1, dim]` per long-term history."""
-        return self.mlp(tier_counts(self.tiers, self.n_tiers, long_term).flatten(1)).unsqueeze(1)
+        shares = self.shares(long_term) if long_term.summary is None else long_term.summary
+        return self.mlp(shares.flatten(1)).unsqueeze(1)
 
 
 def tier_edges(tiers: int) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ TIGER nor GLASS has it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -49,9 +50,9 @@ class Copies:
     codes: Tensor
     first_level: int
 
-    def at(self, targets: Tensor) -> Copies:
-        """Those of the targets that a mask bool `[batch, positions]` selects."""
-        return replace(self, scores=self.scores[targets], codes=self.codes[targets])
+    def at(self, chosen: Callable[[Tensor], Tensor]) -> Copies:
+        """Those of some targets: `chosen` makes `[n, ...]` of `[batch, positions, ...]`."""
+        return replace(self, scores=chosen(self.scores), codes=chosen(self.codes))
 
     def added_to(self, logits: Tensor, level: int) -> Tensor:
         """Scores `[..., codebook_size]` of a level's codes, for a softmax that generating and copying share.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -25,20 +27,24 @@ class SemanticSearchIndex:
         offsets: int64 `[n_rows + 1]`.
         first_codes: int64 `[n_items]`, first-level code of each item.
         codebook_size: K0.
+        longest: Events of the longest row. None: it is looked up, for which a GPU has to be waited for.
     """
 
-    def __init__(self, items: Tensor, offsets: Tensor, first_codes: Tensor, codebook_size: int) -> None:
+    def __init__(
+        self, items: Tensor, offsets: Tensor, first_codes: Tensor, codebook_size: int, longest: int | None = None
+    ) -> None:
         lengths = offsets.diff()
-        longest = int(lengths.max()) if len(lengths) else 0
+        if longest is None:
+            longest = int(lengths.max()) if len(lengths) else 0
         self._offsets = offsets
         self._span = longest + 1
         self._halvings = longest.bit_length()
         keys = codebook_size * self._span
         dtype = torch.int32 if keys <= torch.iinfo(torch.int32).max else torch.int64
         self._key = torch.empty(len(items), dtype=dtype, device=items.device)
-        for rows in row_chunks(offsets.cpu().numpy(), _CHUNK_EVENTS):
-            events = slice(int(offsets[rows.start]), int(offsets[rows.stop]))
-            row = torch.repeat_interleave(torch.arange(rows.stop - rows.start, device=items.device), lengths[rows])
+        for rows, events in _chunks(offsets, len(items)):
+            numbers = torch.arange(rows.stop - rows.start, device=items.device)
+            row = torch.repeat_interleave(numbers, lengths[rows], output_size=events.stop - events.start)
             position = torch.arange(events.start, events.stop, device=items.device) - offsets[rows.start + row]
             key = row * keys + first_codes[items[events]] * self._span + position
             self._key[events] = key.sort().values % keys
@@ -109,6 +115,15 @@ class SemanticSearchIndex:
             low = torch.where(below, middle + 1, low)
             high = torch.where(below, high, middle)
         return low
+
+
+def _chunks(offsets: Tensor, n_events: int) -> Iterator[tuple[slice, slice]]:
+    """Rows, and their events, that are sorted at a time."""
+    if n_events <= _CHUNK_EVENTS:  # known without asking the device
+        yield slice(0, len(offsets) - 1), slice(0, n_events)
+        return
+    for rows in row_chunks(offsets.cpu().numpy(), _CHUNK_EVENTS):
+        yield rows, slice(int(offsets[rows.start]), int(offsets[rows.stop]))
 
 
 def nearest_codes(

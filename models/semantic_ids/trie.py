@@ -67,6 +67,8 @@ class PrefixTrie:
         """int64 `[n_items]`, the items leaf by leaf."""
         self.first_item = _tensor(np.concatenate([[0], np.cumsum(np.bincount(node))]), device)
         """int64 `[n_leaves + 1]`, where each leaf's items begin in `items`."""
+        self.largest_leaf = int(np.bincount(node).max())
+        """Most items of a leaf."""
         leaf_of_item = np.empty(len(order), dtype=np.int64)
         leaf_of_item[order] = node
         self.leaf_of_item = _tensor(leaf_of_item, device)

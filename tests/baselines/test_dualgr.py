@@ -113,7 +113,9 @@ def test_nothing_inside_or_after_the_window_is_long_term(config: dict[str, Any],
         events = long_term.events.items.clone()
         start = int(long_term.events.offsets[1])
         events[start + first : start + last] = (events[start + first : start + last] + 5) % N_ITEMS
-        changed = LongTerm(RaggedItems(events, long_term.events.offsets), long_term.rows, long_term.ends)
+        changed = LongTerm(
+            RaggedItems(events, long_term.events.offsets, long_term.events.longest), long_term.rows, long_term.ends
+        )
         return network.loss(padded(RECENT), padded(TARGETS), changed).item()
 
     n = len(LONG_TERM[0])

@@ -3,6 +3,7 @@
 Every network is held to `naive_network`, which computes one target at a time from nothing but what it may see.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -195,7 +196,7 @@ def test_the_long_term_history_ends_where_the_window_begins(name: str) -> None:
         events = long_term.events.items.clone()
         start = int(long_term.events.offsets[1])
         events[start + first : start + last] = (events[start + first : start + last] + 5) % N_ITEMS
-        changed = LongTerm(type(long_term.events)(events, long_term.events.offsets), long_term.rows, long_term.ends)
+        changed = LongTerm(replace(long_term.events, items=events), long_term.rows, long_term.ends)
         return network.loss(padded(RECENT), targets, changed).item()
 
     n, end = len(LONG_TERM[0]), int(long_term.events.offsets[1:3].diff())
