@@ -112,21 +112,21 @@ class FileCheckpoint:
             if content["made_with"] != run.made_with:
                 print(f"checkpoint {self._file.name} was made with other versions, threads or code: begun anew")
                 return None
-            held = (run.folder / content["tensors"]).read_bytes()
-            if hashlib.sha256(held).hexdigest() != content["sha256"]:
+            stored = (run.folder / content["tensors"]).read_bytes()
+            if hashlib.sha256(stored).hexdigest() != content["sha256"]:
                 raise ValueError("its tensors have changed")
-            kept = _unpacked(content["content"], _tensors_of(held))
+            loaded = _unpacked(content["content"], _tensors_of(stored))
         except FileNotFoundError:
             return None
         except Exception as error:  # whatever a damaged file leads to
             print(f"checkpoint {self._file.name} can't be read ({type(error).__name__}: {error}): begun anew")
             return None
         self._saved = int(content["number"])
-        self._context.curve[:] = [CurvePoint(**point) for point in kept["curve"]]
-        _refill(self._context.diagnostics, kept["diagnostics"])
+        self._context.curve[:] = [CurvePoint(**point) for point in loaded["curve"]]
+        _refill(self._context.diagnostics, loaded["diagnostics"])
         run.go_on_from(content["seconds"])
         print(f"goes on from a checkpoint after {content['seconds']:.0f} s of training")
-        return dict(kept["state"])
+        return dict(loaded["state"])
 
     def due(self) -> bool:
         return time.perf_counter() - self._run.last >= self._run.seconds and not self._given_up
@@ -152,16 +152,16 @@ class FileCheckpoint:
             },
             tensors,
         )
-        held = save(tensors)
+        stored = save(tensors)
         name = f"{self._name}-{number}.safetensors"
         with replaced(run.folder / name) as temporary:
-            temporary.write_bytes(held)
+            temporary.write_bytes(stored)
         content = {
             "made_with": run.made_with,
             "seconds": run.elapsed(),
             "number": number,
             "tensors": name,
-            "sha256": hashlib.sha256(held).hexdigest(),
+            "sha256": hashlib.sha256(stored).hexdigest(),
             "content": packed,
         }
         with replaced(self._file) as temporary:
@@ -173,14 +173,14 @@ class FileCheckpoint:
                     old.unlink()
 
 
-def _refill(findings: dict[str, Any], kept: Mapping[str, Any]) -> None:
+def _refill(findings: dict[str, Any], loaded: Mapping[str, Any]) -> None:
     """Sets findings to what they were, in place: a model goes on filling the very lists and mappings."""
-    for key, value in kept.items():
-        found = findings.get(key)
-        if isinstance(found, dict) and isinstance(value, dict):
-            _refill(found, value)
-        elif isinstance(found, list) and isinstance(value, list):
-            found[:] = value
+    for key, value in loaded.items():
+        current = findings.get(key)
+        if isinstance(current, dict) and isinstance(value, dict):
+            _refill(current, value)
+        elif isinstance(current, list) and isinstance(value, list):
+            current[:] = value
         else:
             findings[key] = value
 
@@ -201,10 +201,10 @@ def _digest(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _tensors_of(held: bytes) -> dict[str, torch.Tensor]:
+def _tensors_of(stored: bytes) -> dict[str, torch.Tensor]:
     from safetensors.torch import load
 
-    return dict(load(held))
+    return dict(load(stored))
 
 
 def _packed(value: Any, tensors: dict[str, torch.Tensor]) -> Any:

@@ -25,11 +25,11 @@ def versions() -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version(), "glass-bench": bench.__version__}
+    installed = {"python": platform.python_version(), "glass-bench": bench.__version__}
     for package in _PACKAGES:
         with suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
+            installed[package] = version(package)
+    return installed
 
 
 @lru_cache(maxsize=1)

@@ -54,11 +54,11 @@ def shorten(path: Path) -> None:
     """
     with suppress(OSError):
         if path.stat().st_size > 2 * MOST_BYTES:
-            kept = _ends_of(path)
+            shortened = _ends_of(path)
             with path.open("r+b") as file:
                 file.truncate(_HEAD)
             with path.open("ab") as file:
-                file.write(kept[_HEAD:])
+                file.write(shortened[_HEAD:])
 
 
 def read(path: Path) -> str:

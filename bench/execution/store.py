@@ -72,9 +72,9 @@ class ResultStore:
                 raise ValueError("names no table of queries")
             for name, digest in digests.items():
                 file = folder / name
-                held = _held(file, digest)
+                table = _verified_bytes(file, digest)
                 if name in _FILES and result.status == "complete":
-                    setattr(result, _FILES[name], _read_table(held))
+                    setattr(result, _FILES[name], _read_table(table))
             file = folder / "result.json"
             check_tables(result, for_report)
         except (
@@ -96,10 +96,10 @@ class ResultStore:
 
         The folder is written beside its place and moved there when complete, so that no reader ever meets half of it.
         """
-        place = self.folder(result.spec)
-        written = place.with_name(f".{place.name}.{os.getpid()}.new")
-        retired = place.with_name(f".{place.name}.{os.getpid()}.old")
-        for abandoned in place.parent.glob(f".{place.name}.*"):  # by a process that was killed; a run has one writer
+        target = self.folder(result.spec)
+        written = target.with_name(f".{target.name}.{os.getpid()}.new")
+        retired = target.with_name(f".{target.name}.{os.getpid()}.old")
+        for abandoned in target.parent.glob(f".{target.name}.*"):  # by a process that was killed; a run has one writer
             shutil.rmtree(abandoned, ignore_errors=True)
         written.mkdir(parents=True)
         try:
@@ -110,9 +110,9 @@ class ResultStore:
                     _write_table(frame, written / _file_of(table))
             digests = {path.name: _sha256(path.read_bytes()) for path in sorted(written.iterdir())}
             (written / "result.json").write_text(_as_json(result, digests), encoding="utf-8")
-            if place.exists():  # a folder with content can't be replaced in one step
-                place.replace(retired)
-            written.replace(place)
+            if target.exists():  # a folder with content can't be replaced in one step
+                target.replace(retired)
+            written.replace(target)
         finally:
             shutil.rmtree(written, ignore_errors=True)
             shutil.rmtree(retired, ignore_errors=True)
@@ -130,7 +130,7 @@ def stored_results(
         for_report: Whether a result counts as unreadable, too, that lacks something which a report needs.
     """
     store = ResultStore(results_dir)
-    found = []
+    results = []
     for spec in specs:
         try:
             result = store.load(spec, for_report)
@@ -138,8 +138,8 @@ def stored_results(
             say(console, f"warning: {error}: `bench run` makes it anew")
             result = RunResult(spec=spec, status="failed", reason=str(error))
         if result is not None:
-            found.append(result)
-    return found
+            results.append(result)
+    return results
 
 
 def _file_of(table: str) -> str:
@@ -180,7 +180,7 @@ def _unpacked(written: bytes, spec: RunSpec) -> dict[str, Any]:
     return {name: value for name, value in content.items() if name not in ("schema", "spec")}
 
 
-def _held(file: Path, digest: str) -> bytes:
+def _verified_bytes(file: Path, digest: str) -> bytes:
     """What a file holds.
 
     Raises:

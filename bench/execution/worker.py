@@ -200,11 +200,11 @@ def fit(
         diagnostics=result.diagnostics,
     )
     made_with = {"key": spec.key, **{name: value for name, value in made_on.items() if name != "started"}}
-    kept = (checkpoints or NoCheckpoints)(made_with)
+    run_checkpoints = (checkpoints or NoCheckpoints)(made_with)
     try:
-        context.new_checkpoint = kept
+        context.new_checkpoint = run_checkpoints
         recommender.fit(parts.train.copy(), context)
-        result.fit_seconds = kept.elapsed()
+        result.fit_seconds = run_checkpoints.elapsed()
     finally:  # a diverged fit is explained by its curve
         result.curve = [asdict(point) for point in context.curve if isinstance(point, CurvePoint)]
         if context.diagnostics is not result.diagnostics:
