@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,12 +58,7 @@ def run_plan(
     """
     plan.write(results_dir)
     results = {result.spec.key: result for result in stored_results(plan.runs, results_dir, console, True)}
-    complete = set() if force else {key for key, result in results.items() if result.status == "complete"}
-    missing: dict[str, RunSpec] = {}
-    for spec in plan.runs:
-        if spec.key not in complete:
-            missing.setdefault(spec.key, spec)  # rows that differ by their label only are one run
-    todo = list(missing.values())
+    todo = _missing(plan, results, force)
     backend = backend_for(len(todo))
     say(console, f"{len(todo)} of {len(plan.runs)} runs to do, the others are complete")
     if todo:
@@ -89,6 +84,16 @@ def run_plan(
     if report.flaw:
         on_broken_report(report.flaw)
     return [results[spec.key] for spec in plan.runs]
+
+
+def _missing(plan: Plan, results: Mapping[str, RunResult], force: bool) -> list[RunSpec]:
+    """The runs that are to be made, in order; rows that differ by their label only are one run."""
+    complete = set() if force else {key for key, result in results.items() if result.status == "complete"}
+    missing: dict[str, RunSpec] = {}
+    for spec in plan.runs:
+        if (key := spec.key) not in complete:
+            missing.setdefault(key, spec)
+    return list(missing.values())
 
 
 class _Report:
