@@ -62,15 +62,15 @@ class DecodingTrace:
     """What happened to the targets of a batch while a model generated semantic IDs, level by level.
 
     Levels are those of the generated ID, a disambiguation token included; a target's path is its codes. All ranks and
-    places are 0-based.
+    positions are 0-based.
 
     Attributes:
-        path_rank: int32 `[n, levels]`, place of the target's first d codes, by total score, among all continuations of
+        path_rank: int32 `[n, levels]`, rank of the target's first d codes, by total score, among all continuations of
             the surviving beams that the search considers at level d; -1 where the first d - 1 codes were no longer in
             the beam.
         in_beam: bool `[n, levels]`, whether the target's first d codes survive level d.
         best_prefix: bool `[n, levels]`, whether the best generated ID begins with the target's first d codes.
-        forced_rank: int32 `[n, levels]`, place of the target's code among the codes that share the probability of
+        forced_rank: int32 `[n, levels]`, rank of the target's code among the codes that share the probability of
             level d (all of its codebook, unless the model says otherwise), given the target's own codes before it
             (teacher forcing).
         after_wrong: int32 `[n, levels - 1]`, the same from level 2 on, but with the most probable other first code in
@@ -208,12 +208,12 @@ class Recommender(ABC):
     def trace(self, histories: Histories, targets: NDArray[np.int32], k: int) -> DecodingTrace | None:
         """How the targets fare while the model answers `recommend(histories, k)`, for diagnosis.
 
-        Asked once, after the test: the only call that is told targets, so nothing that it learns may be kept. No
+        Called once, after the test: the only call that gets targets, so nothing that it learns may stay. No
         ranking can depend on it.
 
         Args:
             histories: Of the queries.
-            targets: int32 `[n_queries]`, the items to be found.
+            targets: int32 `[n_queries]`, the items that follow.
             k: As in the test; a beam is as wide as it is for lists of that length.
 
         Returns:

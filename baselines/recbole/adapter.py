@@ -156,7 +156,7 @@ def write_atomic_files(
     target.mkdir(parents=True)
     users = np.repeat(np.arange(interactions.n_users), interactions.lengths)
     events = pd.DataFrame(
-        {"user_id:token": users, "item_id:token": interactions.items, "timestamp:float": interactions.places()}
+        {"user_id:token": users, "item_id:token": interactions.items, "timestamp:float": interactions.positions()}
     )
     events.to_csv(target / f"{_DATASET}.inter", sep="\t", index=False)
     words = {f"{field}:token_seq": list(column) for field, column in (features or {}).items()}

@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.table import Table
 
+from bench.console import table_console
 from bench.data import catalog
-from bench.errors import BenchError, SkippedRun
+from bench.errors import BenchError, SkippedRun, unknown_name
 from bench.recommender import Mechanism
 from bench.registry import model_class, model_names
 from bench.suite_files import load_suite, suite_names
+
+
+def show(what: str, fidelity: bool = False) -> None:
+    """Prints one of the lists.
+
+    Args:
+        what: "models", "datasets" or "suites".
+        fidelity: With models: print their fidelity cards, too.
+
+    Raises:
+        BenchError: There is no such list.
+    """
+    listings: dict[str, Callable[[Console], None]] = {
+        "models": lambda console: list_models(console, fidelity),
+        "datasets": list_datasets,
+        "suites": list_suites,
+    }
+    if what not in listings:
+        raise unknown_name("listing", what, listings)
+    listings[what](table_console())
 
 
 def list_models(console: Console, fidelity: bool = False) -> None:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from bench.analysis.grid import Grid
+from bench.cli.options import FOLDER_OF_RESULTS, ResultsOption, SuiteOption
 from bench.console import Console, literal, say, table_console
 from bench.errors import BenchError, unknown_name
 from bench.evaluation.metrics import PRIMARY_METRIC
-from bench.execution.store import stored_results
-from bench.plan import Plan
-from bench.suite_files import load_suite
+
+if TYPE_CHECKING:
+    from bench.analysis.grid import Grid
 
 
 class Target(str, Enum):
@@ -25,9 +25,6 @@ class Target(str, Enum):
     mlflow = "mlflow"
     tensorboard = "tensorboard"
     latex = "latex"
-
-
-SuiteOption = Annotated[str, typer.Option(help="Name of a suite, or path to a .yaml file.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -50,6 +47,8 @@ def compare(
     """Compare two results folders, row by row: did B get worse?"""
     if output is not None and output.suffix != ".md":
         raise BenchError(f"--output {output}: the file should end in .md")
+    from rich.table import Table
+
     from bench.analysis.folders import compare_folders
     from bench.reporting.tables.folders import conclusion, page, sections
 
@@ -57,31 +56,31 @@ def compare(
     left, right = (_grid(folder, suite, console) for folder in (first, second))
     if dataset is not None:
         left, right = _narrowed((left, right), dataset)
-    found = compare_folders(left, right, metric)
+    comparison = compare_folders(left, right, metric)
     wide = table_console()
-    for section in sections(found):
+    for section in sections(comparison):
         table = Table(title=literal(section.title), title_justify="left", caption=section.text, caption_justify="left")
-        for place, header in enumerate(section.headers):
-            table.add_column(header, justify="left" if place < section.left else "right", overflow="fold")
+        for index, header in enumerate(section.headers):
+            table.add_column(header, justify="left" if index < section.left else "right", overflow="fold")
         for row in section.rows:
             table.add_row(*row)
         wide.print(table, markup=False)
         wide.print()
-    say(console, conclusion(found))
+    say(console, conclusion(comparison))
     if output is not None:
-        _write(output, page(found, str(first), str(second), left.suite.name))
+        _write(output, page(comparison, str(first), str(second), left.suite.name))
         say(console, f"written: {output}")
-    if fail_if_worse and not found.tested and not any(pair.worse for pair in found.pairs):
+    if fail_if_worse and not comparison.tested and not any(pair.worse for pair in comparison.pairs):
         raise BenchError(
             "--fail-if-worse: no row of A and B could be tested, so nothing is known; see the reasons above"
         )
-    raise typer.Exit(1 if fail_if_worse and any(pair.worse for pair in found.pairs) else 0)
+    raise typer.Exit(1 if fail_if_worse and any(pair.worse for pair in comparison.pairs) else 0)
 
 
 def export(
     to: Annotated[Target, typer.Option("--to", help="mlflow and tensorboard need the extra `export`.")],
     suite: SuiteOption = "full",
-    results: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
+    results: ResultsOption = FOLDER_OF_RESULTS,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -125,6 +124,11 @@ def _grid(folder: Path, suite: str, console: Console) -> Grid:
     Raises:
         BenchError: The folder has no results of the suite.
     """
+    from bench.analysis.grid import Grid  # bring in what reads results
+    from bench.execution.store import stored_results
+    from bench.plan import Plan
+    from bench.suite_files import load_suite
+
     name = load_suite(suite).name if suite.endswith((".yaml", ".yml")) else suite
     if not folder.is_dir():
         raise BenchError(f"no results folder '{folder}': give the folder that `bench run --results` wrote to")
@@ -141,7 +145,7 @@ def _narrowed(grids: Sequence[Grid], dataset: str) -> list[Grid]:
     labels = {label for label, name in sets.items() if dataset in (label, name)}
     if not labels:
         raise unknown_name("data set", dataset, sets)
-    return [Grid(grid.suite, tuple(run for run in grid.runs if run.spec.dataset.label in labels)) for grid in grids]
+    return [replace(grid, runs=tuple(run for run in grid.runs if run.spec.dataset.label in labels)) for grid in grids]
 
 
 def _write(path: Path, text: str) -> None:

@@ -26,9 +26,6 @@ from bench.spec import RunSpec
 if TYPE_CHECKING:
     import torch
 
-SECONDS_BETWEEN = 180.0
-"""A checkpoint costs a second or so; what was done since the last one is lost."""
-
 
 @dataclass(frozen=True)
 class Checkpointing:
@@ -39,7 +36,7 @@ class Checkpointing:
         keep: Whether the last one stays when the run has ended.
     """
 
-    seconds: float = SECONDS_BETWEEN
+    seconds: float = 180.0
     keep: bool = False
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
-import joblib
+import loky
 from filelock import Timeout
 
 from bench.errors import BenchError, reason_of
@@ -68,7 +68,7 @@ class Workers:
     @classmethod
     def for_machine(cls, device: str, jobs: int | None, runs: int, limits: Limits = NO_LIMITS) -> Workers:
         """The division for `runs` runs; `jobs` None chooses: every core on a CPU, a few runs on each GPU."""
-        cores = joblib.cpu_count()
+        cores = loky.cpu_count()
         gpus = environment.gpus() if device == "cuda" else ()
         if jobs is None:
             jobs = min(_MOST_RUNS_PER_GPU * max(1, len(gpus)), cores // 2) if device == "cuda" else cores

@@ -13,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from pathlib import Path
 
-from joblib.externals.loky import ProcessPoolExecutor
+from loky import ProcessPoolExecutor
 
 from bench.execution import heartbeat, run_log
 from bench.execution.limits import Limits, Usage
@@ -113,8 +113,7 @@ class WorkerProcess:
         # say so after our one line. It is a process of its own, started with these options.
         if _SILENCE not in sys.warnoptions:
             sys.warnoptions.append(_SILENCE)
-        # joblib's executor without joblib.Parallel, which with one job makes its runs in this process: each run has to
-        # be in a process that may die.
+        # Not joblib.Parallel, which makes a single job in this process: each run has to be in one that may die.
         return ProcessPoolExecutor(max_workers=1, env=self._environment, initializer=_begin, initargs=(os.getpid(),))
 
     def _watched(

@@ -22,7 +22,7 @@ USUAL: SearchSpace = {
 
 
 def space_of(model: type[Recommender], base: RunSpec) -> SearchSpace:
-    """What a search may try for a row.
+    """Tells what a search may try for a row.
 
     Args:
         model: The class behind it; what it declares goes before the usual ranges.

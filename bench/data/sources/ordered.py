@@ -28,7 +28,7 @@ def _products(path: Path) -> ItemFacts:
     """Titles, and attributes as words: a bare number would mean the same as one in a title ("SPF 30").
 
     The attributes of an item are its brand, where known, and its categories from the general to the special. A brand
-    stands nowhere but in the first place, so the first attribute that stands elsewhere too is the general category.
+    stands nowhere but in the first position, so the first attribute that stands elsewhere too is the general category.
     """
     facts = read_item_facts(path, None, "item_id", ("title", "category_attr_ids"))
     assert facts is not None  # a path was given
@@ -42,7 +42,7 @@ def _products(path: Path) -> ItemFacts:
 
 @dataclass(frozen=True)
 class Release:
-    """Two tables: the events, with a user, a place in the user's order and an item, and what is known of the items.
+    """Two tables: events, with a user, a position in the user's history and an item; and what is known of the items.
 
     Attributes:
         stem: The files are `NAME/events.parquet` and so on in the user's data folder, or `STEM_events.parquet` and so
@@ -90,7 +90,7 @@ _SEEN_ITEMS: SeenItems = "exclude"
 
 
 def load_release(name: str) -> Dataset:
-    """One of `RELEASES`, from the user's data folder. Every row is an event, in the order of `pos` within a user.
+    """Reads one of `RELEASES`, from the user's data folder. Every row is an event, in the order of `pos` within a user.
 
     Raises:
         MissingDataError: Its files are absent.

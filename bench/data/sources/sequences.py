@@ -40,7 +40,7 @@ _PAIRS_FOR_A_WARNING = 8
 
 
 def load_release(name: str) -> Dataset:
-    """One of `RELEASES`, from `p5/beauty`, `p5/sports` or `p5/toys` in the user's data folder.
+    """Reads one of `RELEASES`, from `p5/beauty`, `p5/sports` or `p5/toys` in the user's data folder.
 
     Raises:
         MissingDataError: Its files are absent.
@@ -116,10 +116,10 @@ class _Words:
         words: list[str] = []
         widths, numbers = [], []
         for number, line in enumerate(text.split("\n"), start=1):
-            found = line.split()
-            if found:
-                words += found
-                widths.append(len(found))
+            cells = line.split()
+            if cells:
+                words += cells
+                widths.append(len(cells))
                 numbers.append(number)
         lengths = np.array(widths, dtype=np.int64)
         starts = np.cumsum(lengths) - lengths

@@ -44,7 +44,7 @@ def one_run(results: Path, suite: str) -> RunSpec:
 def test_the_doctor_tells_what_a_run_would_find(
     suite: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.cli.upkeep.cpu_count", lambda: 7)
+    monkeypatch.setattr("bench.cli.diagnosis.cpu_count", lambda: 7)
     results = tmp_path / "results"
     one_run(results, suite)
     ArtifactCache(results / "cache").get("semantic_ids", {}, lambda: {"codes": np.zeros(1000)})

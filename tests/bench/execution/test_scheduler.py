@@ -4,7 +4,7 @@ import sys
 import time
 from pathlib import Path
 
-import joblib
+import loky
 import pytest
 import torch
 
@@ -20,7 +20,7 @@ def test_what_an_interrupt_leaves_of_the_pool_is_given_back_without_a_word() -> 
     imports = (
         "from bench.execution.worker_process import WorkerProcess",
         "from bench.execution.limits import NO_LIMITS",
-        "from joblib.externals.loky.backend import resource_tracker",
+        "from loky.backend import resource_tracker",
     )
     code = "; ".join((*imports, begun, left))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -82,7 +82,7 @@ def test_runs_are_divided_evenly_among_gpus(tmp_path: Path) -> None:
 
 
 def test_several_gpus_take_several_times_as_many_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(joblib, "cpu_count", lambda: 64)
+    monkeypatch.setattr(loky, "cpu_count", lambda: 64)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4, 6,7")
     assert Workers.for_machine("cuda", None, 100) == Workers("cuda", jobs=16, threads=4, gpus=("4", "6"))
@@ -93,7 +93,7 @@ def test_several_gpus_take_several_times_as_many_runs(monkeypatch: pytest.Monkey
 
 
 def test_cores_are_divided_and_never_given_out_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(joblib, "cpu_count", lambda: 6)
+    monkeypatch.setattr(loky, "cpu_count", lambda: 6)
     assert Workers.for_machine("cpu", None, 100) == Workers("cpu", jobs=6, threads=1)
     assert Workers.for_machine("cpu", None, 2) == Workers("cpu", jobs=2, threads=3)
     assert Workers.for_machine("cpu", 4, 100) == Workers("cpu", jobs=4, threads=1)

@@ -1,17 +1,15 @@
-"""The command `python -m bench tune`."""
+"""What `bench tune` does: from what the user wrote to a search for each row, and a summary of what was found."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import typer
 from rich.table import Table
 
-from bench.cli.dataset_options import DATASET_HELP, chosen_dataset, takes_dataset_options
-from bench.cli.run_options import Device, listed, usable
+from bench.cli.dataset_options import chosen_dataset
+from bench.cli.run_options import TuneOptions, listed, usable
 from bench.console import Console, say, table_console
 from bench.errors import BenchError
 from bench.evaluation.metrics import PRIMARY_NAME
@@ -19,53 +17,37 @@ from bench.plan import expand, select
 from bench.spec import RunSpec, Suite
 from bench.suite_files import load_suite, suite_path
 from bench.tuning.study import Study
+from bench.tuning.tuner import tune
 
 
-def register(app: typer.Typer) -> None:
-    """Adds the command of this module to the command line."""
-    app.command()(tune)
+def search(options: TuneOptions, reading: Mapping[str, Any]) -> int:
+    """Gives every chosen row its trials, and says what came of them.
 
+    Args:
+        options: What is tuned, and how.
+        reading: How a data set of the user's own is read and judged, by key of `DatasetSpec`.
 
-@takes_dataset_options
-def tune(
-    reading: dict[str, Any],
-    models: Annotated[str, typer.Option(help="Rows of the suite or registered models, comma-separated.")],
-    dataset: Annotated[str, typer.Option(help=f"One of the suite's data sets, by label or name, or: {DATASET_HELP}")],
-    trials: Annotated[int, typer.Option(min=1, help="Of each model, earlier ones included.")] = 20,
-    seconds_per_trial: Annotated[
-        float | None, typer.Option(min=0, help="End each trial after this time, with its best validation so far.")
-    ] = None,
-    suite: Annotated[str, typer.Option(help="Where the rows to start from stand: a name, or a .yaml file.")] = "full",
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Trials at a time. On a CPU, 1 gives the same ones every time.")
-    ] = None,
-    device: Annotated[Device, typer.Option(help="auto takes a GPU when there is one.")] = Device.auto,
-    results: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Start elsewhere: model.key=value, or key=value for all."),
-    ] = None,
-) -> None:
-    """Search better configurations: equally many trials for each model, judged by validation NDCG@10 only.
+    Returns:
+        1 where a row has no complete trial, else 0.
 
-    Trial 0 is the row as it is. The same command goes on where it was interrupted.
+    Raises:
+        BenchError: Something that the user wrote doesn't fit.
     """
-    narrowed = _narrowed(load_suite(suite), listed(models, "--models"), dataset, reading)
-    bases = expand(narrowed, set_ or (), where=str(suite_path(suite)))
-    _check_rows(narrowed, bases, dataset)
-    from bench.tuning.tuner import tune as search  # needs the optional package
-
+    suite = _narrowed(load_suite(options.suite), listed(options.models, "--models"), options.dataset, reading)
+    bases = expand(suite, options.settings or (), where=str(suite_path(options.suite)))
+    _check_rows(suite, bases, options.dataset)
     console = Console()
-    studies = search(bases, trials, results, console, usable(device), jobs, seconds_per_trial)
+    device, limit = usable(options.device), options.seconds_per_trial
+    studies = tune(bases, options.trials, options.results, console, device, options.jobs, limit)
     from bench.reporting.trials import write_trials  # brings in the plotting libraries
 
     _summarise(studies, console)
-    for path in write_trials(studies, results):
+    for path in write_trials(studies, options.results):
         say(console, f"written: {path}")
-    raise typer.Exit(0 if all(study.best for study in studies) else 1)
+    return 0 if all(study.best for study in studies) else 1
 
 
-def _narrowed(suite: Suite, models: Sequence[str] | None, dataset: str, reading: dict[str, Any]) -> Suite:
+def _narrowed(suite: Suite, models: Sequence[str] | None, dataset: str, reading: Mapping[str, Any]) -> Suite:
     """The rows of a suite that are to be tuned, on one data set, with the seed of every trial."""
     of_suite = not reading and any(dataset in (spec.label, spec.name) for spec in suite.datasets)
     if of_suite:
