@@ -32,8 +32,8 @@ class Heartbeat:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the start."""
-        return time.time() - self.started
+        """Seconds since the start; 0 where a clock was set back since."""
+        return max(0.0, time.time() - self.started)
 
     @property
     def remaining(self) -> float | None:

@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc"),
 ]
 
-TRAINING = ("epochs=40", "validate_every=1", "batch_events=16", "warmup_steps=2", "patience=40")
+TRAINING = ("epochs=15", "validate_every=1", "batch_events=16", "warmup_steps=2", "patience=15")
 KEYS = ("dim=8", "length=8", *(f"training.{key}" for key in TRAINING))
 GRID = (
     *("--models", "popularity,sasrec-ce,item-knn,outside", "--checkpoint-every", "0.2"),

@@ -63,7 +63,7 @@ class Bench:
 
     def end(self) -> str:
         """Waits for the end of the bench; returns what it has said on standard error."""
-        _, said = self.process.communicate(timeout=120)
+        _, said = self.process.communicate(timeout=500)
         return said
 
     def is_gone(self) -> bool:

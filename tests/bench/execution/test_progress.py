@@ -67,6 +67,13 @@ def test_no_run_is_expected_to_outlast_its_limit(tmp_path: Path) -> None:
     assert shown.remaining(todo[:1]) == pytest.approx(20 + 50, abs=1)
 
 
+def test_a_clock_that_was_set_back_makes_no_time_negative(tmp_path: Path) -> None:
+    todo = [spec("a", 0)]
+    beat(tmp_path, todo[0], fraction=0.25, elapsed=-3600)
+    assert progress(tmp_path, todo, known=[ended("a", 1, 10)]).remaining(todo) == 0
+    assert clock(progress(tmp_path, todo).remaining(todo)) == "00:00"
+
+
 def test_a_heartbeat_is_written_now_and_then(tmp_path: Path) -> None:
     writer = HeartbeatWriter(tmp_path, spec("a", 0))
     writer(0.7, "too soon")
