@@ -80,13 +80,13 @@ def _found(spec: DatasetSpec) -> str:
 
 
 def cached(results: Path) -> Iterator[str]:
-    held = caches(results)
-    for one in held:
+    stored = caches(results)
+    for one in stored:
         yield f"{one.kind}: {one.files} files, {size_of(one.size)}"
     left = abandoned(results)
     if left and not under_way(results):
         yield f"left by killed processes: {len(left)}"
-    yield "`bench cache clean` removes them" if held or left else "nothing is cached"
+    yield "`bench cache clean` removes them" if stored or left else "nothing is cached"
 
 
 def _todo(suite: Suite, results: Path, console: Console) -> Iterator[str]:

@@ -39,12 +39,12 @@ class Usage:
     limits: Limits
     started: float = field(default_factory=time.monotonic)
 
-    def excess(self, pid: int) -> str:
+    def excess(self, pid: int | None) -> str:
         """What the run in process `pid` has too much of, as a reason; "" while it keeps to its limits."""
         seconds, gib = self.limits.seconds, self.limits.gib
         if time.monotonic() - self.started > (math.inf if seconds is None else seconds):
             return f"not done after the time limit of a run, {seconds:g} s (--run-timeout)"
-        if gib is not None and (used := _resident(pid) / _GIB) > gib:
+        if gib is not None and pid is not None and (used := _resident(pid) / _GIB) > gib:
             return f"took {used:.2f} GiB, more than the memory limit of a run, {gib:g} GiB (--run-memory)"
         return ""
 

@@ -113,18 +113,18 @@ def run_all(
     Raises:
         BenchError: Results can't be written any more, as on a full disk.
     """
-    grid = _Grid(specs, results_dir, workers.start(), on_result, job_of)
+    schedule = _Schedule(specs, results_dir, workers.start(), on_result, job_of)
     try:
-        while grid.is_open:
-            grid.fill()
-            on_tick(grid.under_way())
-            grid.settle(_SECONDS_BETWEEN_TICKS)
+        while schedule.is_open:
+            schedule.fill()
+            on_tick(schedule.under_way())
+            schedule.settle(_SECONDS_BETWEEN_TICKS)
     finally:
         with interruption.closing():
-            grid.close()
+            schedule.close()
 
 
-class _Grid:
+class _Schedule:
     """The runs that wait, those that an engine has, and what comes of them; see `run_all`."""
 
     def __init__(

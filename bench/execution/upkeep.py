@@ -17,7 +17,7 @@ _TEMPORARY = re.compile(r"\.[^/]+\.\d+\.(new|old|json|npz|safetensors|csv|md|htm
 
 
 @dataclass(frozen=True)
-class Held:
+class DiskUse:
     """Files of one kind.
 
     Attributes:
@@ -33,12 +33,12 @@ class Held:
     size: int
 
 
-def caches(results_dir: Path) -> list[Held]:
+def caches(results_dir: Path) -> list[DiskUse]:
     """What `clean` removes, of each kind that there is."""
     cache = results_dir / "cache"
     folders = [(f"cache of {folder.name}", folder) for folder in sorted(cache.glob("*")) if folder.is_dir()]
     folders.append(("checkpoints of runs that were broken off", results_dir / "runs" / ".checkpoints"))
-    return [held for kind, folder in folders if (held := _held(kind, folder)).files]
+    return [use for kind, folder in folders if (use := _disk_use(kind, folder)).files]
 
 
 def abandoned(results_dir: Path) -> list[Path]:
@@ -62,7 +62,7 @@ def clean(results_dir: Path) -> int:
     left = abandoned(results_dir)
     runs = results_dir / "runs"
     folders = [results_dir / "cache", *(runs / name for name in (".checkpoints", ".progress", ".locks")), *left]
-    freed = sum(_held("", path).size for path in folders)
+    freed = sum(_disk_use("", path).size for path in folders)
     for path in folders:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -86,11 +86,11 @@ def _is_taken(path: Path) -> bool:
         return False
 
 
-def _held(kind: str, path: Path) -> Held:
+def _disk_use(kind: str, path: Path) -> DiskUse:
     files = [path] if path.is_file() else [file for file in path.rglob("*") if not file.name.endswith(".lock")]
     sizes = []
     for file in files:
         with suppress(OSError):
             if file.is_file():
                 sizes.append(file.stat().st_size)
-    return Held(kind, path, len(sizes), sum(sizes))
+    return DiskUse(kind, path, len(sizes), sum(sizes))

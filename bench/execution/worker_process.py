@@ -63,7 +63,7 @@ class WorkerProcess:
         self._device, self._threads, self.limits = device, threads, limits
         self._environment = {**dict.fromkeys(_THREAD_VARIABLES, str(threads)), **(environment or {})}
         self._pool: ProcessPoolExecutor | None = None
-        self._pid: Future[int] = Future()
+        self._ready: Future[None] = Future()
 
     def make(self, job: Job, spec: RunSpec, results_dir: Path, wanted: Callable[[], bool]) -> RunResult:
         """Makes a run, and waits for its result.
@@ -103,12 +103,12 @@ class WorkerProcess:
         # A process inherits what is blocked: Ctrl-C and the terminal's farewell are for the parent alone, which then
         # ends its workers, also while they are starting. (Loky's own processes have unblocked them by now.)
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
-        self._pid = pool.submit(_ready)
+        self._ready = pool.submit(_import_what_every_run_needs)
         return pool.submit(job, spec, results_dir, self._device, self._threads)
 
     def _new_pool(self) -> ProcessPoolExecutor:
         # Loky replaces a worker whose memory has grown, between two runs. Nothing is lost, so nobody needs a warning.
-        warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
+        warnings.filterwarnings("ignore", message="A worker (stopped|was restarted) while some")
         # Where Ctrl-C strikes between the two steps of giving back a semaphore, Loky's tracker gives it back, and would
         # say so after our one line. It is a process of its own, started with these options.
         if _SILENCE not in sys.warnoptions:
@@ -124,18 +124,25 @@ class WorkerProcess:
             if not wanted():
                 raise CancelledError
             run_log.shorten(log)
-            if self._pid.done() and self._pid.exception() is None:
+            if self._ready.done():
                 usage = usage or Usage(self.limits)
-                reason = usage.excess(self._pid.result())
+                reason = usage.excess(self._pid())
                 if reason:
                     self._tell_where(future)
                     raise RunEndedError(reason, run_log.read(log))
         return future.result()
 
+    def _pid(self) -> int | None:
+        """The process of the pool, which Loky may have replaced since it was ready; None between two of them."""
+        pids: list[int] = list(getattr(self._pool, "_processes", ()))
+        return pids[-1] if pids else None
+
     def _tell_where(self, future: Future[RunResult]) -> None:
         """Has the process write to its log what its threads are doing."""
+        pid = self._pid()
         with suppress(OSError):
-            os.kill(self._pid.result(), signal.SIGUSR1)
+            if pid is not None:
+                os.kill(pid, signal.SIGUSR1)
             wait([future], timeout=_SECONDS_FOR_LAST_WORDS)
 
 
@@ -147,11 +154,9 @@ def _begin(parent: int) -> None:
     faulthandler.register(signal.SIGUSR1, all_threads=True)
 
 
-def _ready() -> int:
-    """Imports what every run needs, which is no part of its time; returns the process's id.
+def _import_what_every_run_needs() -> None:
+    """Makes a process ready: imports are no part of a run's time.
 
     Not torch: what a run changes of it, and what it changes of itself while it is imported, could not be told apart.
     """
     import bench.execution.worker  # noqa: F401
-
-    return os.getpid()
