@@ -97,9 +97,9 @@ def test_a_grid_may_be_ended_at_any_moment_in_any_way(tmp_path: Path, right: lis
 
 
 def test_a_results_folder_that_is_removed_in_the_middle_costs_what_was_in_it(tmp_path: Path, right: list[Any]) -> None:
-    bench = Bench(tmp_path / "removed", *GRID, "--jobs", "1")
+    bench = Bench(tmp_path / "removed", *GRID, "--jobs", "2")
     assert when(lambda: bench.is_at("") or bool(list(bench.results.glob("runs/*/*/*/result.json"))))
     shutil.rmtree(bench.results, ignore_errors=True)
     said = bench.end()
     assert said.count("\n") <= 1
-    check(bench.results, right, Bench(tmp_path / "removed", *GRID, "--jobs", "1"))
+    check(bench.results, right, Bench(tmp_path / "removed", *GRID, "--jobs", "2"))
