@@ -45,7 +45,7 @@ def run_plan(
         results_dir: Where results go.
         reports_dir: Where the report goes.
         console: For progress and warnings.
-        backend_for: Where so many runs are made.
+        backend_for: Where so many runs are made, those that are complete already included.
         force: Make all runs again, from their beginning.
         on_broken_report: Called where the final report could not be written, with the reason.
         checkpointing: Runs that were broken off go on from their last checkpoint.
@@ -59,12 +59,14 @@ def run_plan(
     plan.write(results_dir)
     results = {result.spec.key: result for result in stored_results(plan.runs, results_dir, console, True)}
     todo = _missing(plan, results, force)
-    backend = backend_for(len(todo))
+    # By all planned runs, so that a run has as many threads when the grid goes on as it would have had: on a CPU, sums
+    # of floats depend on them, and so do checkpoints.
+    backend = backend_for(len({spec.key for spec in plan.runs}))
     say(console, f"{len(todo)} of {len(plan.runs)} runs to do, the others are complete")
     if todo:
         say(console, str(backend))
     report = _Report(plan, results_dir, reports_dir, console)
-    with Progress(console, results_dir, todo, backend.jobs, list(results.values())) as progress:
+    with Progress(console, results_dir, todo, min(backend.jobs, max(1, len(todo))), list(results.values())) as progress:
 
         def on_result(result: RunResult) -> None:
             results[result.spec.key] = result

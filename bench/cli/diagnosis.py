@@ -100,8 +100,8 @@ def _todo(suite: Suite, results: Path, console: Console) -> Iterator[str]:
     todo = list({spec.key: spec for spec in runs if spec.key not in complete}.values())
     yield f"{len(runs)} runs, {len(todo)} of them to do"
     if todo:
-        workers = Workers.for_machine(usable(Device.auto), None, len(todo))
-        remaining = Progress(console, results, todo, workers.jobs, known).remaining([])
+        workers = Workers.for_machine(usable(Device.auto), None, len(runs))
+        remaining = Progress(console, results, todo, min(workers.jobs, len(todo)), known).remaining([])
         yield f"{workers}: {_estimate(remaining, todo)}"
 
 

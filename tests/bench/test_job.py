@@ -79,6 +79,15 @@ def test_a_second_call_makes_only_what_is_missing(bench: Bench) -> None:
     assert bench.reported == [["popularity complete", "outside complete"]]
 
 
+def test_a_run_has_as_many_threads_when_the_grid_goes_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loky.cpu_count", lambda: 2)
+    bench.run("outside", "popularity", "item-knn")
+    assert "2 at a time on cpu, 1 threads each" in bench.said
+    bench.run("outside", "popularity", "item-knn", "outside-raising")
+    assert "1 of 4 runs to do" in bench.said
+    assert "2 at a time on cpu, 1 threads each" in bench.said, "though a single run has the machine to itself"
+
+
 def test_force_makes_everything_again(bench: Bench) -> None:
     bench.run("outside")
     assert bench.run("outside", force=True) == ["complete"]
