@@ -125,7 +125,7 @@ class NextItemModel(Recommender):
             return total
 
         generators = [negatives] if self._recorded else None
-        fit_network(self, network, windows.epoch, loss, self.config.training, context, generators)
+        fit_network(self, network, windows.epoch, loss, self.config.training, context, generators, [negatives])
 
     def window_reader(self, train: TrainingData) -> Callable[[WindowBatch], Tensor]:
         """What makes hidden states float32 `[batch, length, d]` of the training windows; here the network alone."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,6 +110,37 @@ class CurvePoint:
     seconds: float
 
 
+class Checkpoint(Protocol):
+    """Where one training of a fit keeps its state, so that a run which is broken off can go on from there.
+
+    A state is nested mappings and lists of tensors, arrays, numbers and texts. Learning curve and diagnostics of
+    the training's context are kept with it, and set back when it is loaded.
+    """
+
+    def load(self) -> dict[str, Any] | None:
+        """The state to go on from, None for a training that begins; ask once, before the first step."""
+
+    def due(self) -> bool:
+        """Whether it is time to save; cheap enough to be asked after every step."""
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Keeps a state in place of the one before."""
+
+
+class NoCheckpoint:
+    """Keeps nothing."""
+
+    def __init__(self, context: FitContext) -> None: ...
+
+    def load(self) -> None:
+        return None
+
+    def due(self) -> bool:
+        return False
+
+    def save(self, state: Mapping[str, Any]) -> None: ...
+
+
 @dataclass
 class FitContext:
     """What a fit gets besides its data.
@@ -126,6 +157,8 @@ class FitContext:
         curve: Filled by the fit, one point per validation.
         diagnostics: Filled by the fit with JSON-serialisable findings that the report shows, e.g.
             `sid_health`: list of one dict per level.
+        new_checkpoint: Called with the context at the beginning of each training of the fit, which are always made in
+            the same order: gives the place for its state.
     """
 
     seed: int
@@ -136,6 +169,7 @@ class FitContext:
     shared_seed: int = 0
     curve: list[CurvePoint] = field(default_factory=list)
     diagnostics: dict[str, Any] = field(default_factory=dict)
+    new_checkpoint: Callable[[FitContext], Checkpoint] = NoCheckpoint
 
 
 class Recommender(ABC):

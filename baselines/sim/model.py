@@ -142,7 +142,7 @@ class SIM(Recommender):
         def epoch(rng: np.random.Generator) -> list[Targets]:
             return list(pool.draw(config.targets_per_epoch, rng, device).split(config.batch_targets))
 
-        fit_network(self, network, epoch, loss, config.training, context)
+        fit_network(self, network, epoch, loss, config.training, context, None, [generator])
 
     def recommend(self, histories: Histories, k: int) -> Recommendations:
         if self.first_stage is None:

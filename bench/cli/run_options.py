@@ -13,6 +13,9 @@ from bench.cli.dataset_options import DATASET_HELP
 from bench.cli.options import FOLDER_OF_REPORTS, FOLDER_OF_RESULTS, ReportsOption, ResultsOption, SuiteOption
 from bench.errors import BenchError
 
+SECONDS_BETWEEN_CHECKPOINTS = 180.0
+"""A checkpoint costs a second or so; what was done since the last one is lost."""
+
 
 class Device(str, Enum):
     """Where models are trained."""
@@ -20,6 +23,13 @@ class Device(str, Enum):
     auto = "auto"
     cpu = "cpu"
     cuda = "cuda"
+
+
+class BackendName(str, Enum):
+    """What makes the runs."""
+
+    local = "local"
+    dask = "dask"
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,24 @@ class RunOptions:
         bool, typer.Option("--tuned", help="With the best configurations that `bench tune` has found.")
     ] = False
     force: Annotated[bool, typer.Option("--force", help="Make complete runs again.")] = False
+    run_timeout: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="SECONDS", help="End a run that takes longer: it becomes a failed row."),
+    ] = None
+    run_memory: Annotated[
+        float | None, typer.Option(min=0, metavar="GIB", help="End a run whose processes hold more memory, likewise.")
+    ] = None
+    checkpoint_every: Annotated[
+        float,
+        typer.Option(min=0, metavar="SECONDS", help="Between two checkpoints of a training that may be broken off."),
+    ] = SECONDS_BETWEEN_CHECKPOINTS
+    keep_checkpoints: Annotated[bool, typer.Option("--keep-checkpoints", help="Also of runs that have ended.")] = False
+    backend: Annotated[
+        BackendName, typer.Option(help="Where runs are made: worker processes here, or those of a dask cluster.")
+    ] = BackendName.local
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Of the dask cluster, as tcp://HOST:8786.")
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from loky import cpu_count
 
 from bench.cli.dataset_options import as_arguments, chosen_dataset
-from bench.cli.run_options import RunOptions, listed, usable
+from bench.cli.run_options import BackendName, Device, RunOptions, listed, usable
 from bench.console import Console, say
 from bench.errors import BenchError, reason_of
+from bench.execution.checkpoints import Checkpointing
+from bench.execution.limits import Limits
+from bench.execution.scheduler import Backend, Workers
 from bench.execution.store import stored_results
 from bench.job import run_plan
 from bench.plain_text import one_line
@@ -49,16 +52,37 @@ def run_suite(options: RunOptions, reading: Mapping[str, Any]) -> int:
     plan = Plan(suite=suite, runs=tuple(runs), command=_command(options, reading))
 
     flaws: list[str] = []
-    device = usable(options.device)
-    outcome = run_plan(
-        plan, options.results, options.reports, console, device, options.jobs, options.force, flaws.append
-    )
+    checkpointing = Checkpointing(options.checkpoint_every, options.keep_checkpoints)
+    folders = options.results, options.reports
+    backend = _backend_for(options)
+    outcome = run_plan(plan, *folders, console, backend, options.force, flaws.append, checkpointing)
     _summarise(outcome, None if flaws else options.reports / suite.name / "report.md", console)
     if flaws:
         where = f"--suite {shlex.quote(options.suite)} --results {shlex.quote(str(options.results))}"
         again = f"all results are kept, and python -m bench report {where} tries again"
         raise BenchError(f"the report could not be written ({flaws[0]}): {again}")
     return _exit_code(outcome)
+
+
+def _backend_for(options: RunOptions) -> Callable[[int], Backend]:
+    """Where so many runs are made.
+
+    Raises:
+        BenchError: A GPU was chosen that isn't there, no scheduler answers, or the options don't fit one another.
+    """
+    limits = Limits(options.run_timeout, options.run_memory)
+    if (options.backend is BackendName.dask) != (options.scheduler is not None):
+        raise BenchError("--backend dask goes with --scheduler ADDRESS, as `dask scheduler` prints it")
+    if options.scheduler is not None:
+        if options.jobs is not None:
+            raise BenchError("--jobs is for --backend local: each thread of a dask worker makes one run at a time")
+        from bench.execution.cluster import Cluster  # needs the optional package
+
+        device = None if options.device is Device.auto else options.device.value
+        cluster = Cluster.at(options.scheduler, device, limits)
+        return lambda runs: cluster
+    name = usable(options.device)
+    return lambda runs: Workers.for_machine(name, options.jobs, runs, limits)
 
 
 def rebuild_report(suite: str, results: Path, reports: Path) -> int:

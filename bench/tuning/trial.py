@@ -60,7 +60,7 @@ def run_trial(task: TrialTask, planned: RunSpec, folder: Path, device: str, thre
     fitted = RunResult(spec=task.run, status="complete")
     result.diagnostics = {"validations": [], "given_up": ""}
 
-    def work(pulse: heartbeat.Pulse) -> None:
+    def work(pulse: heartbeat.HeartbeatWriter) -> None:
         watch = _Watch(task, pulse, result.diagnostics["validations"])
         started = time.perf_counter()
         try:
@@ -86,7 +86,7 @@ class _Watch:
     the cache. However short it is, a trial gets its first validation.
     """
 
-    def __init__(self, task: TrialTask, pulse: heartbeat.Pulse, validations: list[float]) -> None:
+    def __init__(self, task: TrialTask, pulse: heartbeat.HeartbeatWriter, validations: list[float]) -> None:
         self._order, self._pulse, self.validations = task, pulse, validations
         self._model = model_class(task.run.model)
         self._started: float | None = None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from bench.config import Config
 from bench.recommender import CurvePoint, FitContext, Recommender
 from models.training.average import WeightAverage
 from models.training.divergence import DivergenceWatch
+from models.training.state import ChangingParts
 from models.training.step import OptimiserStep, RecordedStep
 
 Batch = TypeVar("Batch")
@@ -67,6 +69,7 @@ def fit_network(
     config: TrainingConfig,
     context: FitContext,
     generators: Sequence[torch.Generator] | None = None,
+    draws: Sequence[torch.Generator] = (),
 ) -> None:
     """Trains `module` and leaves it in evaluation mode with the weights of the best validation.
 
@@ -80,6 +83,7 @@ def fit_network(
         context: Seed, progress, validation, learning curve.
         generators: The generators that `loss` draws from, of a loss that a GPU may record and replay (see
             `RecordedStep`); None for a loss that has to be stepped through in Python.
+        draws: The generators that `loss` draws from wherever it is made: a checkpoint keeps their states.
 
     Raises:
         FloatingPointError: The loss is not finite.
@@ -87,13 +91,13 @@ def fit_network(
     """
     torch.manual_seed(context.seed)
     if context.device != "cuda":
-        Trainer(recommender, module, epoch, loss, config, context).run()
+        Trainer(recommender, module, epoch, loss, config, context, None, draws).run()
         return
     # Steps are recorded on a stream that is not the default one.
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
-        Trainer(recommender, module, epoch, loss, config, context, generators).run()
+        Trainer(recommender, module, epoch, loss, config, context, generators, draws).run()
     torch.cuda.current_stream().wait_stream(stream)
 
 
@@ -109,6 +113,7 @@ class Trainer(Generic[Batch]):
         config: TrainingConfig,
         context: FitContext,
         generators: Sequence[torch.Generator] | None = None,
+        draws: Sequence[torch.Generator] = (),
     ) -> None:
         self.recommender = recommender
         self.module = module
@@ -123,16 +128,19 @@ class Trainer(Generic[Batch]):
         else:
             self._take_step = OptimiserStep(module, loss, optimiser, config.gradient_norm)
         self._average = WeightAverage(module, config.average)
+        self._parts = ChangingParts(module, optimiser, self._average, draws or generators or (), context.device)
         self._divergence = DivergenceWatch()
         self._started = time.perf_counter()
         self._step = 0
         self._losses: list[Tensor] = []
         self._best, self._waited = -math.inf, 0
         self._best_state: dict[str, Tensor] | None = None
+        self._checkpoint = context.new_checkpoint(context)
+        self._resumed: dict[str, Any] | None = None
 
     def run(self) -> None:
         """Trains until the last epoch, or until validations no longer improve; then puts the best weights in place."""
-        for number in range(1, self.config.epochs + 1):
+        for number in range(self._first_epoch(), self.config.epochs + 1):
             self._run_epoch(number)
             if number % self.config.validate_every and number != self.config.epochs:
                 continue
@@ -145,10 +153,11 @@ class Trainer(Generic[Batch]):
 
     def _run_epoch(self, number: int) -> None:
         self.module.train()
+        self._rng_of_epoch = self._rng.bit_generator.state
         batches = self._batches_of(self._rng)
         if not len(batches):
             raise ValueError("nothing to train on: no user has two training events")
-        for index, batch in enumerate(batches):
+        for index, batch in self._still_to_do(batches):
             epochs_done = number - 1 + index / len(batches)
             loss = self._take_step(batch, _schedule(self._step, epochs_done, self.config))
             self._divergence.see(self._step, number, loss)
@@ -157,6 +166,9 @@ class Trainer(Generic[Batch]):
             self._step += 1
             if self._step % 10 == 0:
                 self._report(epochs_done, number)
+            if self._checkpoint.due():
+                self._divergence.finish()
+                self._checkpoint.save(self._state(number, index + 1))
 
     def _validate(self, number: int) -> None:
         """Judges the weights, or their average, and keeps them if they are the best so far."""
@@ -174,6 +186,44 @@ class Trainer(Generic[Batch]):
         seconds = time.perf_counter() - self._started
         self.context.curve.append(CurvePoint(number, self._step, mean_loss, validation, seconds))
         self._report(number, number, f" NDCG@10 {validation:.4f}")
+
+    def _state(self, number: int, n_batches: int) -> dict[str, Any]:
+        """All that a training goes on from, after so many batches of an epoch."""
+        return {
+            "epoch": number,
+            "n_batches": n_batches,
+            "rng": self._rng_of_epoch,
+            "parts": self._parts.state(),
+            "seconds": time.perf_counter() - self._started,
+            "step": self._step,
+            "losses": torch.stack(self._losses),
+            "best": self._best,
+            "waited": self._waited,
+            "best_state": self._best_state,
+        }
+
+    def _first_epoch(self) -> int:
+        """The epoch to begin with: the first, or that of the checkpoint, whose state is taken over."""
+        state = self._resumed = self._checkpoint.load()
+        if state is None:
+            return 1
+        self._rng.bit_generator.state = state["rng"]
+        self._parts.restore(state["parts"])
+        self._started = time.perf_counter() - state["seconds"]
+        self._step = state["step"]
+        self._losses = list(state["losses"].to(self.context.device))
+        self._best, self._waited, self._best_state = state["best"], state["waited"], state["best_state"]
+        return int(state["epoch"])
+
+    def _still_to_do(self, batches: Batches[Batch]) -> Iterator[tuple[int, Batch]]:
+        """The batches of an epoch, numbered; without those before the checkpoint that the training goes on from."""
+        todo = enumerate(batches)
+        if self._resumed is not None:
+            for _ in itertools.islice(todo, self._resumed["n_batches"]):
+                pass
+            self._parts.restore_random(self._resumed["parts"])
+            self._resumed = None
+        return todo
 
     def _report(self, epochs_done: float, number: int, outcome: str = "") -> None:
         epochs = self.config.epochs

@@ -182,7 +182,7 @@ def test_padding_adds_windows_without_events_and_no_new_target(
 ) -> None:
     """A batch of one of few shapes holds the same windows, then empty ones, whose positions have no target."""
     interactions = numbered(lengths)
-    ends = interactions.places().astype(np.int32) if baskets else None
+    ends = interactions.positions().astype(np.int32) if baskets else None
 
     def batches(padded: bool) -> list[WindowBatch]:
         windows = TrainingWindows(interactions, length, batch_events, "cpu", ends, padded)
