@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -105,11 +106,9 @@ def make_queries(spec: RunSpec) -> pd.DataFrame:
     )
 
 
-def make_result(spec: RunSpec) -> RunResult:
-    """A complete result."""
-    traits = MODELS[spec.model]
-    random = np.random.default_rng(seed_for("training", spec.label, spec.seed))
-    curve = []
+def _curve(traits: Mapping[str, Any], random: np.random.Generator) -> list[dict[str, float]]:
+    """A learning curve that flattens; empty for what learns nothing."""
+    curve: list[dict[str, float]] = []
     if traits["parameters"]:
         epochs = np.arange(1, 31) * 2
         heights = 0.3 * traits["skill"] * (1 - np.exp(-epochs / 12)) + random.normal(0, 0.0008, len(epochs))
@@ -118,40 +117,52 @@ def make_result(spec: RunSpec) -> RunResult:
             curve.append(
                 {"epoch": float(epoch), "step": int(epoch * 15), "loss": 7.0, "validation": height, "seconds": seconds}
             )
-    diagnostics: dict[str, Any] = {}
-    if traits.get("sids"):
-        diagnostics = {
-            "sid_health": [
-                {
-                    "level": level,
-                    "codebook_size": 64,
-                    "used": 64 - 3 * level,
-                    "utilisation": 1 - 3 * level / 64,
-                    "perplexity": 52.0 - level,
-                    "entropy": float(np.log(52.0 - level)),
-                    "max_share": 0.05,
-                }
-                for level in range(3)
-            ],
-            "sid": {"collision_rate": 0.031, "unique_sids": 1630, "n_items": N_ITEMS, "tokenizer": "rq-kmeans"},
-            "decoding": {"valid_share": 1.0, "generated": N_QUERIES * 20},
-            "fidelity": [
-                {
-                    "name": "prefix trie",
-                    "status": "faithful",
-                    "source": "TIGER, section 3.2",
-                    "note": "",
-                    "test": "tests/models/semantic_ids/test_trie.py::test_only_valid",
-                },
-                {
-                    "name": "text encoder",
-                    "status": "approximated",
-                    "source": "TIGER, section 4",
-                    "note": "TF-IDF | SVD",
-                    "test": "",
-                },
-            ],
-        }
+    return curve
+
+
+def _found_out(traits: Mapping[str, Any]) -> dict[str, Any]:
+    """Diagnostics of a model with semantic IDs; of others there are none."""
+    if not traits.get("sids"):
+        return {}
+    return {
+        "sid_health": [
+            {
+                "level": level,
+                "codebook_size": 64,
+                "used": 64 - 3 * level,
+                "utilisation": 1 - 3 * level / 64,
+                "perplexity": 52.0 - level,
+                "entropy": float(np.log(52.0 - level)),
+                "max_share": 0.05,
+            }
+            for level in range(3)
+        ],
+        "sid": {"collision_rate": 0.031, "unique_sids": 1630, "n_items": N_ITEMS, "tokenizer": "rq-kmeans"},
+        "decoding": {"valid_share": 1.0, "generated": N_QUERIES * 20},
+        "fidelity": [
+            {
+                "name": "prefix trie",
+                "status": "faithful",
+                "source": "TIGER, section 3.2",
+                "note": "",
+                "test": "tests/models/semantic_ids/test_trie.py::test_only_valid",
+            },
+            {
+                "name": "text encoder",
+                "status": "approximated",
+                "source": "TIGER, section 4",
+                "note": "TF-IDF | SVD",
+                "test": "",
+            },
+        ],
+    }
+
+
+def make_result(spec: RunSpec) -> RunResult:
+    """A complete result."""
+    traits = MODELS[spec.model]
+    random = np.random.default_rng(seed_for("training", spec.label, spec.seed))
+    curve = _curve(traits, random)
     return RunResult(
         spec=spec,
         status="complete",
@@ -162,7 +173,7 @@ def make_result(spec: RunSpec) -> RunResult:
         best_epoch=40.0 if curve else None,
         validation=0.07 if curve else None,
         curve=curve,
-        diagnostics=diagnostics,
+        diagnostics=_found_out(traits),
         environment={
             "commit": "7b24043",
             "device": "cpu",

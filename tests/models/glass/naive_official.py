@@ -158,53 +158,78 @@ class Official:
         return self.state[name].detach().double().numpy()
 
 
-def random_state(
-    seed: int,
-    vocabulary: int,
-    tier_inputs: int | None,
-    dim: int = 8,
-    heads: int = 2,
-    head_dim: int = 3,
-    feed_forward: int = 12,
-    layers: int = 2,
-    search: bool = True,
-    learned_gate: bool = True,
-    deviation: float = 0.5,
-) -> dict[str, Tensor]:
+@dataclass(frozen=True)
+class OfficialSizes:
+    """What the shapes of an official `state_dict` depend on.
+
+    Attributes:
+        vocabulary: Tokens.
+        tier_inputs: Inputs of SID-Tier's network; None without SID-Tier.
+        dim, heads, head_dim, feed_forward, layers: Of encoder and decoder.
+        search: Whether there is a second cross-attention.
+        learned_gate: Whether its gate is learned.
+    """
+
+    vocabulary: int
+    tier_inputs: int | None
+    dim: int = 8
+    heads: int = 2
+    head_dim: int = 3
+    feed_forward: int = 12
+    layers: int = 2
+    search: bool = True
+    learned_gate: bool = True
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every parameter, in the order in which values are drawn."""
+        dim = self.dim
+        shapes: dict[str, tuple[int, ...]] = {"shared.weight": (self.vocabulary, dim)}
+        if self.search:
+            shapes |= {"sim_projector.weight": (dim, dim), "sim_projector.bias": (dim,)}
+        if self.tier_inputs is not None:
+            shapes |= {"sidtier_mlp.0.weight": (dim, self.tier_inputs), "sidtier_mlp.0.bias": (dim,)}
+            shapes |= {"sidtier_mlp.3.weight": (dim, dim), "sidtier_mlp.3.bias": (dim,)}
+        for stack in ("encoder", "decoder"):
+            for number in range(self.layers):
+                shapes |= self._block_shapes(stack, number)
+            shapes[f"{stack}_norm.weight"] = (dim,)
+        return shapes
+
+    def _block_shapes(self, stack: str, number: int) -> dict[str, tuple[int, ...]]:
+        block, dim, inner = f"{stack}_blocks.{number}", self.dim, self.heads * self.head_dim
+        attentions = ["self_attn"]
+        shapes: dict[str, tuple[int, ...]] = {
+            f"{block}.layer_norm1.weight": (dim,),
+            f"{block}.layer_norm3.weight": (dim,),
+        }
+        shapes |= {
+            f"{block}.ff_in.weight": (self.feed_forward, dim),
+            f"{block}.ff_out.weight": (dim, self.feed_forward),
+        }
+        if number == 0:
+            shapes[f"{block}.self_attn.relative_bias.relative_attention_bias.weight"] = (BUCKETS, self.heads)
+        if stack == "decoder":
+            shapes[f"{block}.layer_norm2.weight"] = (dim,)
+            attentions.append("cross_attn_hist")
+            if self.search:
+                attentions.append("cross_attn_sim")
+            if self.search and self.learned_gate:
+                shapes |= {f"{block}.gate_layer.weight": (dim, 2 * dim), f"{block}.gate_layer.bias": (dim,)}
+        for attention in attentions:
+            shapes |= {f"{block}.{attention}.{part}.weight": (inner, dim) for part in "qkv"}
+            shapes[f"{block}.{attention}.o.weight"] = (dim, inner)
+        return shapes
+
+
+def random_state(seed: int, sizes: OfficialSizes, deviation: float = 0.5) -> dict[str, Tensor]:
     """A `state_dict` as `torch.save(model.state_dict())` of the official code would write it, with random values.
 
     Weights have mean 0, those of normalisation 1; `deviation` is the standard deviation of all.
     """
-    inner = heads * head_dim
-    shapes: dict[str, tuple[int, ...]] = {"shared.weight": (vocabulary, dim)}
-    if search:
-        shapes |= {"sim_projector.weight": (dim, dim), "sim_projector.bias": (dim,)}
-    if tier_inputs is not None:
-        shapes |= {"sidtier_mlp.0.weight": (dim, tier_inputs), "sidtier_mlp.0.bias": (dim,)}
-        shapes |= {"sidtier_mlp.3.weight": (dim, dim), "sidtier_mlp.3.bias": (dim,)}
-    for stack in ("encoder", "decoder"):
-        for number in range(layers):
-            block = f"{stack}_blocks.{number}"
-            attentions = ["self_attn"]
-            shapes |= {f"{block}.layer_norm1.weight": (dim,), f"{block}.layer_norm3.weight": (dim,)}
-            shapes |= {f"{block}.ff_in.weight": (feed_forward, dim), f"{block}.ff_out.weight": (dim, feed_forward)}
-            if number == 0:
-                shapes[f"{block}.self_attn.relative_bias.relative_attention_bias.weight"] = (BUCKETS, heads)
-            if stack == "decoder":
-                shapes[f"{block}.layer_norm2.weight"] = (dim,)
-                attentions.append("cross_attn_hist")
-                if search:
-                    attentions.append("cross_attn_sim")
-                if search and learned_gate:
-                    shapes |= {f"{block}.gate_layer.weight": (dim, 2 * dim), f"{block}.gate_layer.bias": (dim,)}
-            for attention in attentions:
-                shapes |= {f"{block}.{attention}.{part}.weight": (inner, dim) for part in "qkv"}
-                shapes[f"{block}.{attention}.o.weight"] = (dim, inner)
-        shapes[f"{stack}_norm.weight"] = (dim,)
     generator = torch.Generator().manual_seed(seed)
-    state = {name: deviation * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    state = {name: deviation * torch.randn(shape, generator=generator) for name, shape in sizes.shapes().items()}
     state = {name: value + (1 if "norm" in name else 0) for name, value in state.items()}
     state["lm_head.weight"] = state["shared.weight"]
-    if search:
+    if sizes.search:
         state["sim_embedding.weight"] = state["shared.weight"]
     return state

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from naive_network import ragged, trie_of
-from naive_official import Codes, Official, random_state
+from naive_official import Codes, Official, OfficialSizes, random_state
 from torch import Tensor
 
 from bench.data.interactions import PAD
@@ -120,15 +120,14 @@ class Case:
         config = GlassOfficialConfig.model_validate(SMALL | VARIANTS[variant])
         network = official_network(trie_of(ids), item_vectors(), config).eval()
         stride = max(ids.codebook_sizes)
-        state = random_state(
-            seed,
+        sizes = OfficialSizes(
             # As many rows as the codes need, where those are more (the disambiguated variant).
-            max(VOCABULARY, 1 + ids.levels * stride),
-            SIZES[0] * (len(told["tiers"]) - 1) if told["sid_tier"] else None,
+            vocabulary=max(VOCABULARY, 1 + ids.levels * stride),
+            tier_inputs=SIZES[0] * (len(told["tiers"]) - 1) if told["sid_tier"] else None,
             search=told["search"],
             learned_gate=told["fixed_gate"] is None,
-            deviation=deviation,
         )
+        state = random_state(seed, sizes, deviation)
         load_official(network, state)
         naive = Official(state, stride, SHORT_TERM, told["tier_last"], told["gate_input"], told["fixed_gate"])
         return cls(network, naive, told, ids.levels * stride)

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_network import trie_of
-from naive_official import random_state
+from naive_official import OfficialSizes, random_state
 from official_cases import N_ITEMS, SIZES, SMALL, Case, double_precision, item_vectors, queries, semantic_ids
 from torch import Tensor
 
@@ -94,7 +94,7 @@ def network() -> GlassOfficialNetwork:
 
 
 def state() -> State:
-    return random_state(1, vocabulary=20, tier_inputs=4 * SIZES[0])
+    return random_state(1, OfficialSizes(vocabulary=20, tier_inputs=4 * SIZES[0]))
 
 
 def test_every_parameter_has_an_official_name_of_its_own() -> None:
