@@ -67,7 +67,7 @@ def test_a_registered_figure_is_in_the_report_with_its_title_data_set_and_basis(
     assert "## ml-100k: sizes\n\n![Parameters of each model](figures/ml-100k-sizes.png)\n" in text
     assert "empty" not in text
     assert is_drawn(page.parent / "figures" / "ml-100k-sizes.png")
-    title, basis = headlines["ml-100k-sizes"]
+    title, *_, basis = headlines["ml-100k-sizes"]
     assert title == "Small models and large ones (ml-100k)"
     assert basis.startswith("n = 943 test queries; mean of 3 seeds")
 
