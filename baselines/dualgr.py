@@ -10,7 +10,7 @@ level 1. All else is our reading, and the fidelity card says what.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -22,20 +22,21 @@ from bench.data.dataset import TrainingData
 from bench.recommender import FitContext, Mechanism
 from bench.search_space import Choice, SearchSpace
 from models.fidelity import features_line, network_line, optimiser_line, quantizer_line
+from models.generation.causal_network import CausalNetwork
+from models.generation.causal_recommender import CausalRecommender
+from models.generation.causal_transformer import Decoder, DecoderLayer, Retrieved
+from models.generation.config import GenerativeConfig
 from models.generation.decoding_trace import Gate
-from models.generation.network import GenerativeConfig, GenerativeNetwork
-from models.generation.recommender import GenerativeRecommender
 from models.generation.retrieved_items import Retrieval, SearchIndexes, prepare_retrieved
-from models.generation.seq2seq import DecoderLayer, Retrieved
-from models.history.long_term import LongTerm
-from models.semantic_ids.semantic_ids import SemanticIds
+from models.history.long_term import LongTerm, count_cells
+from models.semantic_ids.trie import PrefixTrie
 
 FREQUENCIES = 12
 """Buckets of how often a code occurs in a long-term history: 1, 2-3, 4-7, ...; the last is open."""
 
 
 class DualGRConfig(GenerativeConfig):
-    """Configuration of DualGR.
+    """Configures DualGR: the shared network, its router, and how much of a bucket finer codes read.
 
     Attributes:
         router: Whether a token reads one of the branches ("hard") or a mixture ("soft"). With "hard" it takes two
@@ -61,14 +62,14 @@ class BranchRouter(nn.Module):
         self.query = nn.Linear(dim, dim, bias=False)
         self.scale = nn.Parameter(torch.tensor(5.0))
 
-    def forward(self, state: Tensor, short: Tensor, long: Tensor, found: Tensor) -> Tensor:
-        """The long branch's share of what a token reads.
+    def forward(self, state: Tensor, short: Tensor, long: Tensor, present: Tensor) -> Tensor:
+        """Returns the long branch's share of what each token reads.
 
         Args:
             state: Normalised decoder states `[..., dim]`.
             short: Read from the short branch `[..., dim]`.
             long: Read from the long branch `[..., dim]`.
-            found: bool, broadcast to `[..., 1]`, whether the long branch has anything.
+            present: bool, broadcast to `[..., 1]`, whether the long branch has anything.
 
         Returns:
             `[..., 1]` within 0 .. 1, one of both if hard; 0 where the long branch has nothing.
@@ -78,25 +79,11 @@ class BranchRouter(nn.Module):
         share = torch.sigmoid(self.scale * nearer).unsqueeze(-1)
         if self.kind == "hard":
             share = (nearer > 0).unsqueeze(-1) + (share - share.detach())
-        return share * found
-
-
-@dataclass
-class LongBranch(Retrieved):
-    """What the long branch offers one decoder layer.
-
-    The inherited fields are the level-1 codes of the whole long-term history, keys and values
-    `[batch, heads, K0, head_dim]`, bias `[batch, 1, 1, K0]`.
-
-    Attributes:
-        bucket: The events of the current level-1 bucket, for the tokens that know it.
-    """
-
-    bucket: Retrieved | None
+        return share * present
 
 
 class DualGRDecoderLayer(DecoderLayer):
-    """A decoder layer whose one cross-attention reads both branches, and a router that chooses between them.
+    """Reads both branches with one cross-attention, and lets a router choose between them.
 
     Attributes:
         observe: Called with the long branch's share of the tokens after the first, when set; for diagnosis.
@@ -109,78 +96,69 @@ class DualGRDecoderLayer(DecoderLayer):
         self.n_codes = n_codes
         self.router = BranchRouter(config.network.dim, config.router)
 
-    def forward(
-        self,
-        hidden: Tensor,
-        own: tuple[Tensor, Tensor] | None,
-        memory: tuple[Tensor, Tensor],
-        memory_bias: Tensor,
-        retrieved: Retrieved | None,
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """One layer; the memory's first `n_codes` places are the long branch's and are kept from the short one."""
+    def read_history(
+        self, normed: Tensor, memory: tuple[Tensor, Tensor], memory_bias: Tensor, retrieved: Retrieved | None
+    ) -> Tensor:
+        """Routes each token between its short read and its long one: of all level-1 codes first, then of one bucket.
+
+        The memory's first `n_codes` rows are the long branch's and are hidden from the short one; `retrieved` is the
+        bucket of the first code.
+        """
         n = self.n_codes
         (long_key, key), (long_value, value) = (side.tensor_split([n], dim=-2) for side in memory)
+        short = super().read_history(normed, (key, value), memory_bias[..., n:], None)
         # A code that the history lacks is a row of zeros, and so is its key: no projection has a bias.
         absent = (long_key == 0).all(-1).all(1)
-        found = ~absent.all(-1)
-        hides = (absent & found.unsqueeze(-1))[:, None, None, :]
-        bias = torch.zeros(hides.shape, device=hidden.device).masked_fill(hides, -torch.inf)
-        branch = LongBranch((long_key, long_value), bias, found[:, None, None, None], first_token=0, bucket=retrieved)
-        return super().forward(hidden, own, (key, value), memory_bias[..., n:], branch)
-
-    def fuse(self, normed: Tensor, short: Tensor, retrieved: Retrieved | None) -> Tensor:
-        """Routes each token between its short read and its long one: of all level-1 codes first, then of one bucket."""
-        assert isinstance(retrieved, LongBranch)
-        bucket = retrieved.bucket
-        first = normed.shape[2] if bucket is None else bucket.first_token
-        asked = normed[:, :, :first]
-        long = self.cross_attention(asked.flatten(1, 2), retrieved.key_value, retrieved.bias).view_as(asked)
-        found = retrieved.found.expand(*asked.shape[:3], 1)
-        if bucket is not None:
+        present = ~absent.all(-1)
+        hides = (absent & present.unsqueeze(-1))[:, None, None, :]
+        bias = torch.zeros(hides.shape, device=normed.device).masked_fill(hides, -torch.inf)
+        first = normed.shape[2] if retrieved is None else retrieved.first_token
+        earlier = normed[:, :, :first]
+        long = self.cross_attention(earlier.flatten(1, 2), (long_key, long_value), bias).view_as(earlier)
+        present = present[:, None, None, None].expand(*earlier.shape[:3], 1)
+        if retrieved is not None:
             later = normed[:, :, first:]
-            long = torch.cat([long, self.cross_attention(later, bucket.key_value, bucket.bias)], dim=2)
-            found = torch.cat([found, bucket.found.expand(*later.shape[:3], 1)], dim=2)
-        share = self.router(normed, short, long, found)
+            long = torch.cat([long, self.cross_attention(later, retrieved.key_value, retrieved.bias)], dim=2)
+            present = torch.cat([present, retrieved.present.expand(*later.shape[:3], 1)], dim=2)
+        share = self.router(normed, short, long, present)
         if self.observe is not None:
             self.observe(share[:, :, first:])
         return (1 - share) * short + share * long
 
 
-class DualGRNetwork(GenerativeNetwork):
-    """The shared network, whose memory is the long branch followed by the short one.
+class DualGRNetwork(CausalNetwork):
+    """Puts the long branch before the short one in the memory that the decoder of the shared network reads.
 
     Args:
-        ids: Semantic IDs.
+        trie: The catalogue's semantic IDs, on the device where the network will run.
         config: Configuration.
     """
 
-    def __init__(self, ids: SemanticIds, config: DualGRConfig) -> None:
-        self.codebook_size = ids.codebook_sizes[0]
-        super().__init__(ids, config)
-        # Only now: the encoder, which the long branch passes by, needs no room for it.
-        self.n_prefix = self.codebook_size
+    decoder: Decoder[DualGRDecoderLayer]
+
+    def __init__(self, trie: PrefixTrie, config: DualGRConfig) -> None:
+        codebook_size = trie.ids.codebook_sizes[0]
+        super().__init__(trie, config, partial(DualGRDecoderLayer, config, codebook_size), searches=True)
+        # The decoder reads the long branch in front of the encoder's output; the encoder itself needs no room for it.
+        self.n_prefix = self.codebook_size = codebook_size
         dim = config.network.dim
         self.bucket_limit = config.bucket_limit
         self.frequency = nn.Parameter(torch.randn(FREQUENCIES, dim) / dim**0.5)
         self.project = nn.Linear(dim, dim)
         self._indexes = SearchIndexes()
 
-    def searches(self, config: GenerativeConfig) -> bool:
-        return True
-
-    def decoder_layer(self, config: GenerativeConfig) -> DecoderLayer:
-        assert isinstance(config, DualGRConfig)
-        return DualGRDecoderLayer(config, self.codebook_size)
+    def summarise(self, long_term: LongTerm) -> Tensor:
+        return code_counts(self.codes[:, 0], self.codebook_size, long_term)
 
     def encode(self, items: Tensor, long_term: LongTerm) -> Tensor:
         return torch.cat([self.long_term_codes(long_term), super().encode(items, long_term)], dim=1)
 
     def long_term_codes(self, long_term: LongTerm) -> Tensor:
-        """The long-term history as one row per level-1 code, `[batch, K0, dim]`; zeros where the code does not occur.
+        """Condenses the long-term history into a row per level-1 code, `[batch, K0, dim]`; 0 where none occurs.
 
         Events with one level-1 code would be equal keys and values: they are one, which says how many they are.
         """
-        counts = code_counts(self.codes[:, 0], self.codebook_size, long_term)
+        counts = self.summarise(long_term) if long_term.summary is None else long_term.summary
         doubled = 2 ** torch.arange(1, FREQUENCIES, device=counts.device)
         often = torch.bucketize(counts, doubled, right=True)
         rows = self.project(self.embedding.tables[0] + F.embedding(often, self.frequency))
@@ -188,23 +166,22 @@ class DualGRNetwork(GenerativeNetwork):
 
     def retrieve(self, long_term: LongTerm, known: Tensor, first_token: int) -> Retrieval:
         index = self._indexes.of(long_term.events, self.codes[:, 0], self.codebook_size)
-        place = index.search(long_term.rows, long_term.ends, known[..., 0], self.bucket_limit)
-        attentions = [layer.cross_attention for layer in self._layers()]
-        return prepare_retrieved(place, long_term.events, self._embed_retrieved, attentions, first_token)
+        retrieved = index.search(long_term.rows, long_term.ends, known[..., 0], self.bucket_limit)
+        attentions = [layer.cross_attention for layer in self.decoder.layers]
+        return prepare_retrieved(
+            retrieved, long_term.events, self._embed_retrieved, attentions, first_token, len(self.codes)
+        )
 
     def gates(self) -> Sequence[Gate]:
-        return self._layers()
+        return list(self.decoder.layers)
 
     def _embed_retrieved(self, items: Tensor) -> Tensor:
-        """What attention reads of retrieved items int64 `[n]`: `[n, dim]`."""
+        """Projects items int64 `[n]` into what attention reads of them, `[n, dim]`."""
         return self.project(self.embedding.item(self.codes[items]))
-
-    def _layers(self) -> list[DualGRDecoderLayer]:
-        return [layer for layer in self.decoder.layers if isinstance(layer, DualGRDecoderLayer)]
 
 
 def code_counts(first_codes: Tensor, codebook_size: int, long_term: LongTerm) -> Tensor:
-    """How often each level-1 code occurs in each long-term history.
+    """Counts how often each level-1 code occurs in each long-term history.
 
     Args:
         first_codes: int64 `[n_items]`, level-1 code of each item.
@@ -217,18 +194,21 @@ def code_counts(first_codes: Tensor, codebook_size: int, long_term: LongTerm) ->
     batch = len(long_term.rows)
     sequence, items = long_term.flattened()
     cell = sequence * codebook_size + first_codes[items]
-    return torch.bincount(cell, minlength=batch * codebook_size).view(batch, codebook_size)
+    return count_cells(cell, batch * codebook_size).view(batch, codebook_size)
 
 
-class DualGR(GenerativeRecommender):
-    """DualGR, a re-implementation, trained on every position in one pass."""
+class DualGR(CausalRecommender):
+    """Recommends by a re-implementation of DualGR, trained on every position in one pass."""
 
     Config = DualGRConfig
     config: DualGRConfig
-    search_space: ClassVar[SearchSpace] = {**GenerativeRecommender.search_space, "bucket_limit": Choice(10, 20, 50)}
+    search_space: ClassVar[SearchSpace] = {**CausalRecommender.search_space, "bucket_limit": Choice(10, 20, 50)}
     revision = 2
     summary = "re-implementation: TIGER's backbone, a router between short and long history, search in code buckets"
     role = "baseline"
+    group = "semantic ID"
+    paper = "Yi et al., WWW"
+    year = 2026
     fidelity = (
         Mechanism(
             "dual branches: a long and a short segment of the history, read by cross-attention",
@@ -287,5 +267,5 @@ class DualGR(GenerativeRecommender):
         optimiser_line("not at hand", "Its training was not at hand", DualGRConfig().training),
     )
 
-    def build(self, train: TrainingData, ids: SemanticIds, context: FitContext) -> GenerativeNetwork:
-        return DualGRNetwork(ids, self.config)
+    def build(self, train: TrainingData, trie: PrefixTrie, context: FitContext) -> CausalNetwork:
+        return DualGRNetwork(trie, self.config)

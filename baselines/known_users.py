@@ -30,7 +30,7 @@ class KnownUsers:
                 self._by_first_event[_event(interactions, first)].append(user)
 
     def of(self, histories: Histories) -> NDArray[np.int64]:
-        """int64 `[n_queries]`, the user of each history, or `STRANGER`."""
+        """Names the user of each history, int64 `[n_queries]`, or `STRANGER`."""
         return np.array([self._user(histories, query) for query in range(len(histories))], dtype=np.int64)
 
     def _user(self, histories: Histories, query: int) -> int:
@@ -41,15 +41,15 @@ class KnownUsers:
         for user in self._by_first_event.get(_event(histories, start), ()):
             row = train.row(user)
             length = row.stop - row.start
-            asked = slice(start, start + length)
+            beginning = slice(start, start + length)
             if (
                 length <= stop - start
-                and np.array_equal(train.items[row], histories.items[asked])
-                and np.array_equal(train.timestamps[row], histories.timestamps[asked])
+                and np.array_equal(train.items[row], histories.items[beginning])
+                and np.array_equal(train.timestamps[row], histories.timestamps[beginning])
             ):
                 return user
         return STRANGER
 
 
-def _event(events: Interactions | Histories, place: int) -> tuple[int, int]:
-    return int(events.items[place]), int(events.timestamps[place])
+def _event(events: Interactions | Histories, index: int) -> tuple[int, int]:
+    return int(events.items[index]), int(events.timestamps[index])

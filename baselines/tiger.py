@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bench.recommender import Mechanism
 from models.fidelity import features_line, network_line, optimiser_line, quantizer_line
-from models.generation.network import GenerativeConfig
-from models.generation.recommender import GenerativeRecommender
+from models.generation.causal_recommender import CausalRecommender
+from models.generation.config import GenerativeConfig
 
 TEXTS = "Sentence-T5 encodes title, price, brand and categories in 768 dimensions, and nothing else is known of an item"
 """What TIGER knows of items (section 4)."""
@@ -20,11 +20,14 @@ TRAINING = "200,000 steps of 256 targets at rate 0.01, after 10,000 steps along 
 """How TIGER is trained (section 4); the optimiser isn't named."""
 
 
-class Tiger(GenerativeRecommender):
-    """TIGER on the shared encoder-decoder: short-term history only."""
+class Tiger(CausalRecommender):
+    """Recommends by TIGER on the shared encoder-decoder, from the short-term history only."""
 
     summary = "generates semantic IDs from the short-term history: encoder-decoder, beam search through a prefix trie"
     role = "baseline"
+    group = "semantic ID"
+    paper = "Rajput et al., NeurIPS"
+    year = 2023
     fidelity = (
         features_line("section 4", TEXTS, GenerativeConfig().tokenizer),
         quantizer_line("section 3.1; section 4", RQ_VAE, GenerativeConfig().tokenizer),

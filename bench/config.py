@@ -35,7 +35,7 @@ class Config(BaseModel):
 
 
 def merged(under: BaseModel | Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """One configuration over another, key by key, where both are nested; else what `over` says goes.
+    """Lays one configuration over another, key by key, where both are nested; else what `over` says goes.
 
     Args:
         under: A validated configuration, of which nested configurations are merged and nothing else; or JSON values,
@@ -45,6 +45,9 @@ def merged(under: BaseModel | Mapping[str, Any], over: Mapping[str, Any]) -> dic
 
     Returns:
         A mapping that shares no list or mapping with `over`.
+
+    >>> merged({"training": {"epochs": 8, "batch": 64}, "dim": 32}, {"training": {"epochs": 1}})
+    {'training': {'epochs': 1, 'batch': 64}, 'dim': 32}
     """
     if _is_of_another_variant(under, over):
         return deepcopy(dict(over))
@@ -57,17 +60,20 @@ def merged(under: BaseModel | Mapping[str, Any], over: Mapping[str, Any]) -> dic
 
 
 def _is_of_another_variant(under: BaseModel | Mapping[str, Any], over: Mapping[str, Any]) -> bool:
-    """Whether a field of one legal value, the tag of a union's variant, is to have another one."""
+    """Tells whether a field of one legal value, the tag of a union's variant, is to have another one."""
     fields = type(under).model_fields if isinstance(under, BaseModel) else {}
     tags = {name for name in fields if get_origin(of := fields[name].annotation) is Literal and len(get_args(of)) == 1}
     return any(over[name] != getattr(under, name) for name in tags if name in over)
 
 
 def value_at(config: Mapping[str, Any], key: str) -> Any:
-    """The value of a dotted key.
+    """Looks up the value of a dotted key.
 
     Raises:
         KeyError: The configuration has no such key.
+
+    >>> value_at({"training": {"epochs": 8}}, "training.epochs")
+    8
     """
     here: Any = config
     for part in key.split("."):
@@ -76,7 +82,11 @@ def value_at(config: Mapping[str, Any], key: str) -> Any:
 
 
 def with_values(config: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of a configuration with other values at some dotted keys."""
+    """Copies a configuration, with other values at some dotted keys.
+
+    >>> with_values({"training": {"epochs": 8}, "dim": 32}, {"training.epochs": 1})
+    {'training': {'epochs': 1}, 'dim': 32}
+    """
     changed: dict[str, Any] = deepcopy(dict(config))
     for key, value in values.items():
         *parents, last = key.split(".")
@@ -88,14 +98,17 @@ def with_values(config: Mapping[str, Any], values: Mapping[str, Any]) -> dict[st
 
 
 def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """A nested configuration as dotted keys and JSON values, in its own order.
+    """Writes a nested configuration as dotted keys and JSON values, in its own order.
 
     Args:
         config: JSON values; only mappings are taken apart, lists stay whole.
         prefix: In front of every key.
 
     Returns:
-        E.g. `{"training.epochs": "8", "tokenizer.codebooks": "[64, 256]"}`. An empty mapping is the value `{}`.
+        One text a key. An empty mapping is the value `{}`.
+
+    >>> flattened({"training": {"epochs": 8}, "tokenizer": {"codebooks": [64, 256]}})
+    {'training.epochs': '8', 'tokenizer.codebooks': '[64, 256]'}
     """
     flat: dict[str, str] = {}
     for key, value in config.items():
@@ -107,9 +120,12 @@ def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def changes(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
-    """What turns one configuration into another, one key each: `training.epochs: 8 -> 12`.
+    """Tells what turns one configuration into another, one key each.
 
     A key that only one of them has (it came or went with a change of the code) reads `(none)` on the other side.
+
+    >>> changes({"training": {"epochs": 8}}, {"training": {"epochs": 12}, "dim": 32})
+    ['training.epochs: 8 -> 12', 'dim: (none) -> 32']
     """
     left, right = flattened(first), flattened(second)
     keys = dict.fromkeys([*left, *right])

@@ -1,4 +1,4 @@
-"""Validation errors of suites and model configurations, told in one line that names the key and the remedy."""
+"""Validation errors of suites and model configurations, in one line that names the key and the remedy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.plain_text import one_line, quoted
 
 
 def explain(error: ValidationError, schema: type[BaseModel], where: str) -> BenchError:
-    """The first problem of `error` as one line.
+    """Tells the first problem of `error` as one line.
 
     Args:
         error: What pydantic raised.
@@ -24,8 +24,8 @@ def explain(error: ValidationError, schema: type[BaseModel], where: str) -> Benc
     *parents, key = first["loc"] or ("",)
     if first["type"] == "extra_forbidden":
         known = {path for model in schemas_at(schema, parents) for path in key_paths(model)}
-        place = f"{where}, {dotted(parents)}" if parents else where
-        return BenchError(f"{place}: {unknown_name('key', str(key), known)}")
+        nested = f"{where}, {dotted(parents)}" if parents else where
+        return BenchError(f"{nested}: {unknown_name('key', str(key), known)}")
     if first["type"] == "missing":
         return BenchError(f"{where}: key '{dotted(first['loc'])}' is missing")
     message = one_line(first["msg"], 300).removeprefix("Value error, ").replace("Input should", "should")
@@ -35,13 +35,13 @@ def explain(error: ValidationError, schema: type[BaseModel], where: str) -> Benc
 
 
 def key_paths(schema: type[BaseModel]) -> list[str]:
-    """Every key of a configuration class, nested ones as `training.epochs`."""
+    """Lists every key of a configuration class, nested ones as `training.epochs`."""
     nested = {name: _models_in(field.annotation) for name, field in schema.model_fields.items()}
     return list(nested) + [f"{name}.{path}" for name, models in nested.items() for m in models for path in key_paths(m)]
 
 
 def schemas_at(schema: type[BaseModel], path: list[Any] | tuple[Any, ...]) -> list[type[BaseModel]]:
-    """The configuration classes to which a path of keys leads; several where a field is a union.
+    """Finds the configuration classes to which a path of keys leads; several where a field is a union.
 
     Parts of the path that are no field (list indices, union tags) lead nowhere new and are passed over.
     """
@@ -54,7 +54,7 @@ def schemas_at(schema: type[BaseModel], path: list[Any] | tuple[Any, ...]) -> li
 
 
 def dotted(path: tuple[Any, ...] | list[Any]) -> str:
-    """`("models", 2, "config")` as `models[2].config`."""
+    """Writes `("models", 2, "config")` as `models[2].config`."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return text.removeprefix(".")
 

@@ -28,7 +28,7 @@ class Console(rich_console.Console):
 
 
 def table_console() -> Console:
-    """A console as wide as the terminal, or wide enough for a table in a file or a pipe."""
+    """Makes a console as wide as the terminal, or wide enough for a table in a file or a pipe."""
     console = Console()
     return console if console.is_terminal else Console(width=_WIDTH_OF_FILES)
 
@@ -41,5 +41,5 @@ def say(console: rich_console.Console, line: str) -> None:
 
 
 def literal(text: str) -> Text:
-    """Foreign text for a place where markup counts."""
+    """Makes foreign text fit for where markup counts."""
     return Text(printable(text))

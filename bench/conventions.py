@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+_WORDS = ("hit", "recall", "precision")
+"""Names of metrics that are words; others are abbreviations."""
+
 
 def metric_name(metric: str) -> str:
     """A metric as people write it.
@@ -10,7 +13,7 @@ def metric_name(metric: str) -> str:
     ('NDCG@10', 'Recall@5')
     """
     kind, _, cutoff = metric.partition("@")
-    return f"{kind.upper() if kind in ('ndcg', 'mrr') else kind.capitalize()}@{cutoff}"
+    return f"{kind.capitalize() if kind in _WORDS else kind.upper()}@{cutoff}"
 
 
 PRIMARY_METRIC = "ndcg@10"

@@ -1,4 +1,4 @@
-"""Errors that a user can mend, told in one line."""
+"""Errors that a user can mend, in one line each."""
 
 from __future__ import annotations
 
@@ -30,12 +30,34 @@ class SkippedRun(Exception):  # noqa: N818  # not an error: a run that this mach
 
 
 def reason_of(error: BaseException) -> str:
-    """An exception as the reason of a failed run, or as part of an error message: its type and what it says."""
+    """Tells of an exception that nobody foresaw, as the reason of a failed run: its type and its whole message.
+
+    >>> reason_of(KeyError("title"))
+    "KeyError: 'title'"
+    """
+    return one_line(f"{type(error).__name__}: {_text_of(error)}", 300)
+
+
+def message_of(error: BaseException) -> str:
+    r"""Tells within an error message what a library complains of: the first line of its message, as it is.
+
+    The lines after it (a traceback, a dump of a file) are of no use to somebody who can't read the code. A `BenchError`
+    spells out and shortens what it is given.
+
+    >>> message_of(ValueError("row 3 has 2 cells\n  in reader.cc:1054"))
+    'row 3 has 2 cells'
+    >>> message_of(EOFError())
+    'EOFError'
+    """
+    lines = _text_of(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _text_of(error: BaseException) -> str:
     try:
-        text = str(error)
+        return str(error)
     except Exception:  # a stranger's exception may fail at telling what it is
-        text = "its message can't be read"
-    return one_line(f"{type(error).__name__}: {text}", 300)
+        return "its message can't be read"
 
 
 class MissingDataError(BenchError, SkippedRun):
@@ -47,7 +69,7 @@ class MissingDataError(BenchError, SkippedRun):
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> BenchError:
-    """The error for a name that nobody registered, with the nearest known ones.
+    """Makes the error for a name that nobody registered, with the nearest known ones.
 
     Args:
         kind: What was looked up, in the singular ("model", "data set", "suite", "key").

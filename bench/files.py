@@ -10,26 +10,26 @@ from pathlib import Path
 from bench.errors import BenchError
 
 
-def expanded(place: str) -> Path:
-    """A path as a user writes it, with `~` for a home folder.
+def expanded(path: str) -> Path:
+    """Reads a path as a user writes it, with `~` for a home folder.
 
     Raises:
         BenchError: There is no such user.
     """
     try:
-        return Path(place).expanduser()
+        return Path(path).expanduser()
     except RuntimeError as error:
-        raise BenchError(f"'{place}': {error}: give the whole path") from None
+        raise BenchError(f"'{path}': {error}: give the whole path") from None
 
 
 def exists(path: Path) -> bool:
-    """Whether there is something at a path; not where the path is one that nothing can have."""
+    """Tells whether there is something at a path; not where the path is one that nothing can have."""
     return os.path.exists(path)  # noqa: PTH110  # pathlib's raises an error at a name that is too long
 
 
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, with its suffix, that takes its place when the block ends without an error."""
+    """Yields a temporary path beside `path`, with its suffix; it replaces that when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,11 @@ from rich.console import Console
 
 from bench.console import say
 from bench.errors import reason_of
+from bench.execution.checkpoints import DEFAULT_CHECKPOINTING, Checkpointing, remove_checkpoints
 from bench.execution.progress import Progress
-from bench.execution.scheduler import Workers, run_all
+from bench.execution.scheduler import Backend, Workers, run_all
 from bench.execution.store import stored_results
+from bench.execution.worker import execute
 from bench.plan import Plan
 from bench.spec import RunResult, RunSpec
 
@@ -30,10 +33,10 @@ def run_plan(
     results_dir: Path,
     reports_dir: Path,
     console: Console,
-    device: str = "cpu",
-    jobs: int | None = None,
+    backend_for: Callable[[int], Backend] = lambda runs: Workers.for_machine("cpu", None, runs),
     force: bool = False,
     on_broken_report: Callable[[str], None] = lambda flaw: None,
+    checkpointing: Checkpointing = DEFAULT_CHECKPOINTING,
 ) -> list[RunResult]:
     """Makes every planned run that has no complete result yet, refreshing the report as results come in.
 
@@ -42,10 +45,10 @@ def run_plan(
         results_dir: Where results go.
         reports_dir: Where the report goes.
         console: For progress and warnings.
-        device: "cpu" or "cuda".
-        jobs: Runs at a time; None fits them to the machine.
-        force: Make all runs again.
+        backend_for: Where so many runs are made, those that are complete already included.
+        force: Make all runs again, from their beginning.
         on_broken_report: Called where the final report could not be written, with the reason.
+        checkpointing: Runs that were broken off go on from their last checkpoint.
 
     Returns:
         One result per planned run, in order.
@@ -55,18 +58,15 @@ def run_plan(
     """
     plan.write(results_dir)
     results = {result.spec.key: result for result in stored_results(plan.runs, results_dir, console, True)}
-    complete = set() if force else {key for key, result in results.items() if result.status == "complete"}
-    missing: dict[str, RunSpec] = {}
-    for spec in plan.runs:
-        if spec.key not in complete:
-            missing.setdefault(spec.key, spec)  # rows that differ by their label only are one run
-    todo = list(missing.values())
-    workers = Workers.for_machine(device, jobs, len(todo))
+    todo = _missing(plan, results, force)
+    # By all planned runs, so that a run has as many threads when the grid goes on as it would have had: on a CPU, sums
+    # of floats depend on them, and so do checkpoints.
+    backend = backend_for(len({spec.key for spec in plan.runs}))
     say(console, f"{len(todo)} of {len(plan.runs)} runs to do, the others are complete")
     if todo:
-        say(console, str(workers))
+        say(console, str(backend))
     report = _Report(plan, results_dir, reports_dir, console)
-    with Progress(console, results_dir, todo, workers.jobs, list(results.values())) as progress:
+    with Progress(console, results_dir, todo, min(backend.jobs, max(1, len(todo))), list(results.values())) as progress:
 
         def on_result(result: RunResult) -> None:
             results[result.spec.key] = result
@@ -77,11 +77,25 @@ def run_plan(
             progress.tick(running)
             report.refresh(list(results.values()))
 
-        run_all(todo, results_dir, workers, on_result, on_tick)
+        if force:
+            for spec in todo:
+                remove_checkpoints(results_dir, spec)
+        job = partial(execute, checkpointing=checkpointing)
+        run_all(todo, results_dir, backend, on_result, on_tick, lambda spec: job)
     report.write(list(results.values()))
     if report.flaw:
         on_broken_report(report.flaw)
     return [results[spec.key] for spec in plan.runs]
+
+
+def _missing(plan: Plan, results: Mapping[str, RunResult], force: bool) -> list[RunSpec]:
+    """The runs that are to be made, in order; rows that differ by their label only are one run."""
+    complete = set() if force else {key for key, result in results.items() if result.status == "complete"}
+    missing: dict[str, RunSpec] = {}
+    for spec in plan.runs:
+        if (key := spec.key) not in complete:
+            missing.setdefault(key, spec)
+    return list(missing.values())
 
 
 class _Report:

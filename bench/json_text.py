@@ -15,7 +15,7 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def parse_json(text: str, finite: bool = True) -> Any:
-    """The value of a JSON document.
+    """Reads the value of a JSON document.
 
     Args:
         text: The document.

@@ -42,7 +42,7 @@ _LEGAL = (
 
 
 def path_name(name: str) -> str:
-    """A name that is one part of a path on every file system, in its composed form.
+    """Checks a name that is one part of a path on every file system, in its composed form.
 
     Raises:
         ValueError: It is not; the message says what is allowed.
@@ -59,10 +59,10 @@ def path_name(name: str) -> str:
 
 
 def row_label(label: str) -> str:
-    """A name for tables and figures, in its composed form.
+    """Checks a name for tables and figures, in its composed form.
 
     Raises:
-        ValueError: It could not be told from something else there; the message says why.
+        ValueError: It could be mistaken for something else there; the message says why.
     """
     label = unicodedata.normalize("NFC", label)
     shown = f"label {quoted(label)}"
@@ -93,7 +93,7 @@ def label_or_none(label: str) -> str:
 
 
 def one_column(name: str) -> str:
-    """The name of a column of somebody's table, as that has it.
+    """Checks the name of a column of somebody's table, as that has it.
 
     Raises:
         ValueError: It would not stand on one line.
@@ -105,7 +105,7 @@ def one_column(name: str) -> str:
 
 
 def one_title(title: str) -> str:
-    """A title of a section, of which `file_part` makes a part of a file name.
+    """Checks a title of a section, of which `file_part` makes a part of a file name.
 
     Raises:
         ValueError: There is no letter or digit in it, it is longer than a title, or it has more than one line.
@@ -120,9 +120,12 @@ def one_title(title: str) -> str:
 
 
 def file_part(title: str) -> str:
-    """A title as part of a file name: ASCII letters, digits and dashes; at most 60 of them, and never none.
+    """Writes a title as part of a file name: ASCII letters, digits and dashes; at most 60 of them, and never none.
 
     What has other letters or is longer ends in a hash, so that different titles stay different.
+
+    >>> file_part("Is the long history needed?")
+    'is-the-long-history-needed'
     """
     slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
     if slug and len(slug) <= 60 and title.isascii():
@@ -131,13 +134,16 @@ def file_part(title: str) -> str:
 
 
 def legal_path_name(text: str, otherwise: str) -> str:
-    """The nearest legal name to a text of any kind, such as the stem of a file's name.
+    """Finds the nearest legal name to a text of any kind, such as the stem of a file's name.
 
     A text that is a legal name of letters, digits, '.', '_' and '-' stays as it is.
 
     Args:
         text: Anything.
         otherwise: What it is called if nothing of it can stay.
+
+    >>> legal_path_name("my events (2024)", "data"), legal_path_name("..", "data")
+    ('my-events-2024', 'data')
     """
     name = re.sub(r"[^\w.-]+", "-", unicodedata.normalize("NFKC", text.encode("utf-8", "replace").decode()))
     name = re.sub(r"\.\.+", ".", name).strip("-.") or otherwise
@@ -166,7 +172,11 @@ def checked(name: str, where: str) -> str:
 
 
 def alike(names: Iterable[str]) -> tuple[str, str] | None:
-    """The first two names that a file system without upper and lower case, or a reader, can't tell apart."""
+    """Finds the first two names that a file system without upper and lower case, or a reader, can't tell apart.
+
+    >>> alike(["tiger", "glass", "Tiger"])
+    ('tiger', 'Tiger')
+    """
     known: dict[str, str] = {}
     for name in names:
         folded = unicodedata.normalize("NFKC", name).casefold()

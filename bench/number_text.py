@@ -9,11 +9,16 @@ NONE = "-"
 
 
 def number(value: float | None, digits: int = 4) -> str:
+    """Writes a number with a fixed count of decimals, or `NONE` where there is none."""
     return NONE if value is None or not np.isfinite(value) else f"{value:.{digits}f}"
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """A share as a percentage; 100 % only where it is exactly that."""
+    """Writes a share as a percentage; 100 % only where it is exactly that.
+
+    >>> percent(0.1234), percent(0.99996), percent(1.0), percent(None)
+    ('12.3 %', '> 99.9 %', '100 %', '-')
+    """
     if share is None or not np.isfinite(share):
         return NONE
     text = f"{100 * share:.{digits}f}"
@@ -21,20 +26,31 @@ def percent(share: float | None, digits: int = 1) -> str:
 
 
 def plus_minus(mean: float, std: float, digits: int = 4) -> str:
-    """Mean ± standard deviation; the mean alone where one seed leaves no deviation."""
+    """Writes mean ± standard deviation; the mean alone where one seed leaves no deviation.
+
+    >>> plus_minus(0.0967, 0.0025), plus_minus(0.0967, float("nan"))
+    ('0.0967 ± 0.0025', '0.0967')
+    """
     return number(mean, digits) + (f" ± {std:.{digits}f}" if np.isfinite(mean) and np.isfinite(std) else "")
 
 
 def p_value(p: float) -> str:
-    """E.g. "p = 0.012", "p < 0.001"."""
+    """Writes a p-value within a sentence.
+
+    >>> p_value(0.012), p_value(0.0002)
+    ('p = 0.012', 'p < 0.001')
+    """
     cell = p_cell(p)
     return f"p {cell}" if cell.startswith("<") else f"p = {cell}"
 
 
 def p_cell(p: float) -> str:
-    """A p-value without its name, for a column that has it as the heading.
+    """Writes a p-value without its name, for a column that has it as the heading.
 
     Three decimals, and more where these would hide on which side of 0.05 it lies.
+
+    >>> p_cell(0.25), p_cell(0.04996), p_cell(1e-9)
+    ('0.250', '0.04996', '< 0.001')
     """
     if p < 0.001:
         return "< 0.001"

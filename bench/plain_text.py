@@ -9,7 +9,7 @@ _ELLIPSIS = " ... "
 
 
 def printable(text: str) -> str:
-    r"""The text with a blank for every kind of white space, and `\x1b`, `\u202e` and the like for what has no glyph.
+    r"""Writes a blank for every kind of white space, and `\x1b`, `\u202e` and the like for what has no glyph.
 
     Control characters, escape codes of terminals, marks of direction, invisible characters and halves of surrogate
     pairs are all spelled out. Text that holds none of these is returned as it is.
@@ -18,7 +18,7 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str, most: int = MOST_CHARACTERS) -> str:
-    """Any text as one line of at most `most` characters; of a longer one the middle is left out.
+    """Writes any text as one line of at most `most` characters; of a longer one the middle is left out.
 
     The beginning says where something is wrong, and the end what to do about it.
     """
@@ -28,7 +28,7 @@ def one_line(text: str, most: int = MOST_CHARACTERS) -> str:
 
 
 def quoted(value: object, most: int = 60) -> str:
-    """What a user wrote, as an error message repeats it: in quotes where it is text, spelled out, and not too long."""
+    """Repeats what a user wrote, for an error message: in quotes where it is text, spelled out, and not too long."""
     if isinstance(value, str):
         return f"'{shortened(''.join(map(_spelled_out, value[: 2 * most] + value[2 * most :][-most:])), most)}'"
     try:
@@ -38,7 +38,7 @@ def quoted(value: object, most: int = 60) -> str:
 
 
 def shortened(line: str, most: int) -> str:
-    """A line of at most `most` characters; of a longer one the middle is left out."""
+    """Writes a line of at most `most` characters; of a longer one the middle is left out."""
     if len(line) <= most:
         return line
     tail = most // 3

@@ -33,7 +33,7 @@ _MOST_KEYS = 20
 
 
 class Plan(BaseModel):
-    """What was asked for: kept beside the results, so that a report needs neither the suite's file nor any model.
+    """The runs that were chosen, stored beside the results: a report needs neither the suite's file nor any model.
 
     Attributes:
         suite: The suite after the selections of the command line.
@@ -49,7 +49,7 @@ class Plan(BaseModel):
 
     @staticmethod
     def path(results_dir: Path, suite: str) -> Path:
-        """Where the plan of a suite is kept.
+        """Names the file of a suite's plan.
 
         Raises:
             BenchError: No suite can be named so.
@@ -71,7 +71,7 @@ class Plan(BaseModel):
 
     @classmethod
     def read(cls, results_dir: Path, suite: str) -> Plan:
-        """The plan of the latest `bench run` of a suite.
+        """Reads the plan of the latest `bench run` of a suite.
 
         Raises:
             BenchError: There is none, or it is unreadable.
@@ -103,7 +103,7 @@ def select(
     seeds: Sequence[int] | None = None,
     own: Sequence[DatasetSpec] = (),
 ) -> Suite:
-    """The suite, narrowed to what the command line names; None keeps all.
+    """Returns the suite, narrowed to what the command line names; None keeps all.
 
     Args:
         suite: As loaded.
@@ -111,7 +111,7 @@ def select(
             registered model outside the suite runs with its defaults.
         datasets: Labels or names of the suite's data sets; others are taken with their defaults.
         seeds: Replace the suite's.
-        own: Data sets from the command line; with those of `datasets` they take the place of the suite's.
+        own: Data sets from the command line; with those of `datasets` they replace the suite's.
 
     Raises:
         BenchError: A name is unknown, two data sets share one, or nothing is left to run.
@@ -130,7 +130,7 @@ def select(
 
 
 def expand(suite: Suite, overrides: Sequence[str] = (), where: str = "") -> list[RunSpec]:
-    """Every run of a suite with its complete configuration: each row's first seed before any second seed.
+    """Lists every run of a suite with its complete configuration: each row's first seed before any second seed.
 
     Args:
         suite: What to run.
@@ -264,22 +264,22 @@ def _nobody_has(setting: _Setting, suite: Suite) -> BenchError:
 
 def _entries(suite: Suite, name: str) -> list[Entry]:
     rows = [entry for entry in suite.models if entry.row == name]
-    found = rows or [entry for entry in suite.models if entry.model == name]
-    if not found and name not in model_names():
+    entries = rows or [entry for entry in suite.models if entry.model == name]
+    if not entries and name not in model_names():
         raise unknown_name("model", name, {*model_names(), *(entry.row for entry in suite.models)})
-    return found or [Entry(model=name)]
+    return entries or [Entry(model=name)]
 
 
 def _datasets(suite: Suite, name: str) -> list[DatasetSpec]:
-    found = [spec for spec in suite.datasets if name in (spec.label, spec.name)]
-    if not found and name not in catalog.available_datasets():
+    datasets = [spec for spec in suite.datasets if name in (spec.label, spec.name)]
+    if not datasets and name not in catalog.available_datasets():
         raise unknown_name("data set", name, catalog.available_datasets())
-    return found or [DatasetSpec(name=name)]
+    return datasets or [DatasetSpec(name=name)]
 
 
 def _unique(values: Iterable[Any]) -> list[Any]:
-    kept: list[Any] = []
+    unique: list[Any] = []
     for value in values:
-        if value not in kept:
-            kept.append(value)
-    return kept
+        if value not in unique:
+            unique.append(value)
+    return unique

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ they are; to be a mark for all, like a row that counts what is popular; or to te
 process behind generated data. Only contestants and baselines can be under-trained or unfit, and the best of baselines
 and references is what the report measures the others by.
 """
+
+OTHER_GROUP = "other"
+"""Of models that say of no group that they are in it."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +68,15 @@ class DecodingTrace:
     """What happened to the targets of a batch while a model generated semantic IDs, level by level.
 
     Levels are those of the generated ID, a disambiguation token included; a target's path is its codes. All ranks and
-    places are 0-based.
+    positions are 0-based.
 
     Attributes:
-        path_rank: int32 `[n, levels]`, place of the target's first d codes, by total score, among all continuations of
+        path_rank: int32 `[n, levels]`, rank of the target's first d codes, by total score, among all continuations of
             the surviving beams that the search considers at level d; -1 where the first d - 1 codes were no longer in
             the beam.
         in_beam: bool `[n, levels]`, whether the target's first d codes survive level d.
         best_prefix: bool `[n, levels]`, whether the best generated ID begins with the target's first d codes.
-        forced_rank: int32 `[n, levels]`, place of the target's code among the codes that share the probability of
+        forced_rank: int32 `[n, levels]`, rank of the target's code among the codes that share the probability of
             level d (all of its codebook, unless the model says otherwise), given the target's own codes before it
             (teacher forcing).
         after_wrong: int32 `[n, levels - 1]`, the same from level 2 on, but with the most probable other first code in
@@ -107,6 +110,37 @@ class CurvePoint:
     seconds: float
 
 
+class Checkpoint(Protocol):
+    """Where one training of a fit keeps its state, so that a run which is broken off can go on from there.
+
+    A state is nested mappings and lists of tensors, arrays, numbers and texts. Learning curve and diagnostics of
+    the training's context are kept with it, and set back when it is loaded.
+    """
+
+    def load(self) -> dict[str, Any] | None:
+        """The state to go on from, None for a training that begins; ask once, before the first step."""
+
+    def due(self) -> bool:
+        """Whether it is time to save; cheap enough to be asked after every step."""
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Keeps a state in place of the one before."""
+
+
+class NoCheckpoint:
+    """Keeps nothing."""
+
+    def __init__(self, context: FitContext) -> None: ...
+
+    def load(self) -> None:
+        return None
+
+    def due(self) -> bool:
+        return False
+
+    def save(self, state: Mapping[str, Any]) -> None: ...
+
+
 @dataclass
 class FitContext:
     """What a fit gets besides its data.
@@ -123,6 +157,8 @@ class FitContext:
         curve: Filled by the fit, one point per validation.
         diagnostics: Filled by the fit with JSON-serialisable findings that the report shows, e.g.
             `sid_health`: list of one dict per level.
+        new_checkpoint: Called with the context at the beginning of each training of the fit, which are always made in
+            the same order: gives the place for its state.
     """
 
     seed: int
@@ -133,6 +169,7 @@ class FitContext:
     shared_seed: int = 0
     curve: list[CurvePoint] = field(default_factory=list)
     diagnostics: dict[str, Any] = field(default_factory=dict)
+    new_checkpoint: Callable[[FitContext], Checkpoint] = NoCheckpoint
 
 
 class Recommender(ABC):
@@ -143,6 +180,9 @@ class Recommender(ABC):
         revision: Raise it whenever a change of code changes results, so that old results are not re-used.
         summary: One line for `bench list models`.
         role: What its rows are there for: whether others have to beat them, and whether to doubt one that does poorly.
+        group: What kind of system it is, in a word or two ("counting", "semantic ID"); one group stands together there.
+        paper: Who published it, and where: "Kang & McAuley, ICDM". "": nobody.
+        year: Of that publication.
         fidelity: The fidelity card; empty for baselines without a paper of their own to be faithful to.
         search_space: What `bench tune` may try, by dotted key of the configuration; learning rate, weight decay and
             dropout need no mention (`bench.tuning.spaces.USUAL`).
@@ -153,6 +193,9 @@ class Recommender(ABC):
     Config: ClassVar[type[Config]] = Config
     revision: ClassVar[int] = 1
     summary: ClassVar[str] = ""
+    group: ClassVar[str] = OTHER_GROUP
+    paper: ClassVar[str] = ""
+    year: ClassVar[int | None] = None
     role: ClassVar[Role] = "contestant"
     fidelity: ClassVar[tuple[Mechanism, ...]] = ()
     search_space: ClassVar[SearchSpace] = {}
@@ -177,12 +220,12 @@ class Recommender(ABC):
     def trace(self, histories: Histories, targets: NDArray[np.int32], k: int) -> DecodingTrace | None:
         """How the targets fare while the model answers `recommend(histories, k)`, for diagnosis.
 
-        Asked once, after the test: the only call that is told targets, so nothing that it learns may be kept. No
+        Called once, after the test: the only call that gets targets, so nothing that it learns may stay. No
         ranking can depend on it.
 
         Args:
             histories: Of the queries.
-            targets: int32 `[n_queries]`, the items to be found.
+            targets: int32 `[n_queries]`, the items that follow.
             k: As in the test; a beam is as wide as it is for lists of that length.
 
         Returns:

@@ -18,7 +18,7 @@ class Uniform:
     high: float
 
     def including(self, value: float) -> Uniform:
-        """The same range, widened where it must be to hold `value`."""
+        """Returns the same range, widened where it must be to hold `value`."""
         return replace(self, low=min(self.low, value), high=max(self.high, value))
 
 
@@ -34,7 +34,7 @@ class LogUniform:
             raise ValueError(f"a logarithmic range holds positive values only, got {self.low}: use Uniform or Choice")
 
     def including(self, value: float) -> LogUniform:
-        """The same range, widened where it must be to hold `value`.
+        """Returns the same range, widened where it must be to hold `value`.
 
         Raises:
             ValueError: `value` is not positive.
@@ -53,7 +53,7 @@ class Choice:
         object.__setattr__(self, "options", tuple(as_json))
 
     def including(self, value: Any) -> Choice:
-        """The same options, and `value` where it is none of them."""
+        """Returns the same options, and `value` where it is none of them."""
         return self if value in self.options else Choice(*self.options, value)
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-import pandas as pd
 from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, field_validator, model_validator
 
 from bench.data.cache import content_key
@@ -14,12 +13,15 @@ from bench.data.data_files import DataFiles, name_of
 from bench.data.dataset import ColdTargets, SeenItems
 from bench.names import ColumnName, ModelName, PathName, RowLabel, Seed, Title, label_or_none
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 ProtocolName = Literal["leave-one-out", "temporal", "shipped"]
 
 
 T = TypeVar("T")
 Several = Annotated[tuple[T, ...], FailFast()]
-"""Of which the first that is wrong is told, so that a million wrong ones take no more time than one."""
+"""Only the first wrong one is reported, so that a million wrong ones take no more time than one."""
 
 
 class _Strict(BaseModel):
@@ -32,15 +34,20 @@ class DatasetSpec(DataFiles):
     Attributes:
         name: The registered name; with a `path` a name for tables and folders, by default the stem of the file.
         protocol: How interactions become training data and queries.
-        seen_items: Overrides the data set's own rule on candidates. None keeps it.
-        cold_targets: What becomes of queries whose target has no training event: they are asked ("warn"), left out
+        seen_items: Goes before the data set's own rule on candidates. None keeps that.
+        cold_targets: What becomes of queries whose target has no training event: they are made ("warn"), left out
             ("ignore") or not accepted ("raise").
     """
 
     name: PathName
-    protocol: ProtocolName = "leave-one-out"
-    seen_items: SeenItems | None = None
-    cold_targets: ColdTargets = "warn"
+    protocol: ProtocolName = Field(default="leave-one-out", description="leave-one-out, temporal or shipped.")
+    seen_items: SeenItems | None = Field(
+        default=None,
+        description="exclude or keep items of the history as candidates. Default: the data set's rule.",
+    )
+    cold_targets: ColdTargets = Field(
+        default="warn", description="warn, ignore or raise at targets without training events."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -51,9 +58,9 @@ class DatasetSpec(DataFiles):
 
     @model_validator(mode="after")
     def _with_a_path_if_with_files(self) -> DatasetSpec:
-        told = [key for key, field in DataFiles.model_fields.items() if getattr(self, key) != field.default]
-        if self.path is None and told:
-            raise ValueError(f"{', '.join(told)}: for a data set of your own only, and with its path")
+        used = [key for key, field in DataFiles.model_fields.items() if getattr(self, key) != field.default]
+        if self.path is None and used:
+            raise ValueError(f"{', '.join(used)}: for a data set of your own only, and with its path")
         if self.path is not None and not re.fullmatch(r"\w[\w.-]*", self.name):
             raise ValueError(f"name '{self.name}' names a folder: use letters, digits, '.', '_' and '-'")
         return self
@@ -85,7 +92,7 @@ class Published(_Strict):
         value: The published value.
         tolerance: Largest relative difference that still counts as reproduced. None for a trend.
         source: Where it was published.
-        level: Whether items were to be found, or their semantic IDs.
+        level: Whether items were to be predicted, or their semantic IDs.
         why: What differs from the published set-up, so that the figures may differ; printed unless they agree.
         trend: Whether the figure is from other data or another system: the order of rows may agree, but not the values.
     """
@@ -132,7 +139,7 @@ class Entry(_Strict):
         return self.label or self.model
 
     def note_on(self, dataset: DatasetSpec) -> str:
-        """What the suite says of this row on a data set; "" where it says nothing."""
+        """Tells what the suite says of this row on a data set; "" where it says nothing."""
         if isinstance(self.note, str):
             return self.note
         return self.note.get(dataset.label, self.note.get(dataset.name, ""))
@@ -159,7 +166,7 @@ class Comparison(_Strict):
 
 
 class PaperFinding(_Strict):
-    """What a paper found when it looked into decoding, for the report to print beside what is measured here.
+    """A paper's diagnosis of decoding, for the report to print beside what is measured here.
 
     Attributes:
         metric: "acc@D" (training accuracy of level D), "p@D" (prefix precision of the first D codes), "crp@D"
@@ -240,8 +247,8 @@ class RunSpec(_Strict):
 
         Where the data lie and how they were read is left to `data_hash`: the same data elsewhere give the same run.
         """
-        told_by_the_hash = set(DataFiles.model_fields)
-        return content_key(self.model_dump(mode="json", exclude={"label": True, "dataset": told_by_the_hash}))
+        covered_by_the_hash = set(DataFiles.model_fields)
+        return content_key(self.model_dump(mode="json", exclude={"label": True, "dataset": covered_by_the_hash}))
 
 
 Status = Literal["complete", "failed", "skipped"]
@@ -261,7 +268,7 @@ class RunResult:
         best_epoch: Epoch of the best validation, None without validation.
         validation: Best validation NDCG@10, None without validation.
         curve: One dict per validation (`CurvePoint` fields).
-        diagnostics: What the fit found out, e.g. `sid_health`.
+        diagnostics: Findings of the fit, e.g. `sid_health`.
         environment: Versions, commit, device name, threads, started (ISO time), peak memory in MiB.
         left_behind: What the run changed in its process and nobody could set right; no other run is made there.
         queries: One row per test query, see `bench.evaluation.evaluator.QUERY_COLUMNS`; None unless complete.

@@ -39,12 +39,12 @@ _MOST_SEEDS = 1000
 
 
 def suite_names() -> list[str]:
-    """Names of the suites that come with the project."""
+    """Lists the names of the suites that come with the project."""
     return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
 
 
 def suite_path(name_or_path: str) -> Path:
-    """The file of a suite, given its name or a path to any `.yaml` file.
+    """Finds the file of a suite, given its name or a path to any `.yaml` file.
 
     Raises:
         BenchError: There is no such suite or file.
@@ -125,8 +125,8 @@ def check_files(suite: Suite) -> None:
     labels = [dataset.label for dataset in suite.datasets]
     known = {label.casefold(): label for label in labels if suite.comparisons}
     for label in known.values():
-        for found in re.finditer("-comparison-", label.casefold()):
-            other = known.get(label.casefold()[: found.start()])
+        for match in re.finditer("-comparison-", label.casefold()):
+            other = known.get(label.casefold()[: match.start()])
             if other is not None:
                 raise BenchError(f"data sets '{other}' and '{label}' could share a figure: give one another 'name'")
     titles: dict[str, str] = {}
@@ -151,8 +151,8 @@ def _dataset(entry: Any, folder: Path) -> Any:
     """A data set as `DatasetSpec` takes it; paths are relative to the suite's folder."""
     if not isinstance(entry, dict):
         return {"name": entry} if isinstance(entry, str) else entry
-    places = {key: entry[key] for key in ("path", "items", "embeddings") if isinstance(entry.get(key), str)}
-    return {**entry, **{key: str(folder / expanded(place)) for key, place in places.items()}}
+    paths = {key: entry[key] for key in ("path", "items", "embeddings") if isinstance(entry.get(key), str)}
+    return {**entry, **{key: str(folder / expanded(path)) for key, path in paths.items()}}
 
 
 def _check_names(suite: Suite) -> None:
@@ -183,7 +183,7 @@ def _check_names(suite: Suite) -> None:
 
 
 def _check_comparisons(suite: Suite, rows: set[str]) -> None:
-    """Raises BenchError where a comparison names a row that the suite lacks, or could not be told from another."""
+    """Raises BenchError where a comparison names a row that the suite lacks, or could be mistaken for another."""
     titles = set()
     for comparison in suite.comparisons:
         where = f"comparison '{comparison.title}'"

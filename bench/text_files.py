@@ -9,7 +9,7 @@ from bench.errors import BenchError
 
 
 def read_text_file(path: Path, most_bytes: int) -> str:
-    """The text of a UTF-8 file, without a byte order mark.
+    """Reads the text of a UTF-8 file, without a byte order mark.
 
     Args:
         path: A regular file, or a link to one.

@@ -35,7 +35,7 @@ _OTHER_NUMBER = re.compile(r"[-+]?(0[0-9_]+|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """The value of one YAML document.
+    """Reads the value of one YAML document.
 
     Args:
         text: The document, at most `MOST_BYTES` of it.
@@ -194,7 +194,7 @@ def _check_size(root: Node) -> None:
 
 
 def _problem(error: yaml.YAMLError) -> str:
-    """What is wrong, in one sentence."""
+    """Tells what is wrong, in one sentence."""
     if isinstance(error, yaml.reader.ReaderError):
         return (
             f"character {quoted(chr(error.character)) if isinstance(error.character, int) else '?'} can't stand in it"

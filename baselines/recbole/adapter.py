@@ -36,7 +36,7 @@ from bench.data.interactions import Interactions
 from bench.errors import SkippedRun
 
 PADDING = 0
-"""RecBole's item id for an empty place; items are numbered from 1."""
+"""RecBole's item id of padding; items are numbered from 1."""
 
 BY_HAND = "pip install --no-deps recbole==1.2.1 && pip install colorlog colorama texttable tensorboard tqdm 'pandas<3'"
 """How to add what the imports below really need, where RecBole's own list of dependencies can't be installed."""
@@ -156,7 +156,7 @@ def write_atomic_files(
     target.mkdir(parents=True)
     users = np.repeat(np.arange(interactions.n_users), interactions.lengths)
     events = pd.DataFrame(
-        {"user_id:token": users, "item_id:token": interactions.items, "timestamp:float": interactions.places()}
+        {"user_id:token": users, "item_id:token": interactions.items, "timestamp:float": interactions.positions()}
     )
     events.to_csv(target / f"{_DATASET}.inter", sep="\t", index=False)
     words = {f"{field}:token_seq": list(column) for field, column in (features or {}).items()}

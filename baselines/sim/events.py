@@ -1,4 +1,4 @@
-"""What SIM reads: histories up to a moment in time, and the general search unit's answers as places in them."""
+"""What SIM reads: histories up to a moment in time, and what the general search unit retrieves of them, as indices."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ORDER_BUCKETS = 64
 
 @dataclass(frozen=True)
 class Events:
-    """Ragged rows of events.
+    """Holds all histories as ragged rows, indexed by category.
 
     Attributes:
         items, timestamps: int64 `[n_events]`.
@@ -36,13 +36,13 @@ class Events:
 
 
 @dataclass(frozen=True)
-class FoundEvents:
-    """Events to attend to: those that exist, once each, and the padded places that they fill.
+class RetrievedEvents:
+    """Holds the events to attend to: those that exist, once each, and the padded slots that they fill.
 
     Attributes:
-        items: Their items, int64 `[n_found]`.
-        time_gaps, order_gaps: Buckets of their gaps to now in seconds and in events, int64 `[n_found]`.
-        slots: int64 `[batch, ..., n]`, 1 + the number of the event that fills a place; 0 where the place is empty.
+        items: Their items, int64 `[n_retrieved]`.
+        time_gaps, order_gaps: Buckets of their gaps to now in seconds and in events, int64 `[n_retrieved]`.
+        slots: int64 `[batch, ..., n]`, 1 + the number of the event that fills a slot; 0 where the slot is empty.
     """
 
     items: Tensor
@@ -53,7 +53,7 @@ class FoundEvents:
 
 @dataclass(frozen=True)
 class Moments:
-    """Users at moments in time: what SIM sees of a batch.
+    """Names users at moments in time: what SIM sees of a batch.
 
     Attributes:
         events: Where the histories lie.
@@ -66,16 +66,16 @@ class Moments:
     ends: Tensor
 
     def recent(self, length: int, skipped: int = 0) -> Tensor:
-        """Places int64 `[batch, length]` of `length` events, most recent first, after `skipped` more recent ones.
+        """Returns the indices int64 `[batch, length]` of recent events, most recent first, padded with `PAD`.
 
-        Padded with `PAD`.
+        The `skipped` most recent ones are left out.
         """
         back = skipped + torch.arange(length, device=self.ends.device)
-        place = (self.events.offsets[self.rows] + self.ends)[:, None] - 1 - back
-        return torch.where(back < self.ends[:, None], place, PAD)
+        index = (self.events.offsets[self.rows] + self.ends)[:, None] - 1 - back
+        return torch.where(back < self.ends[:, None], index, PAD)
 
     def of_categories(self, categories: Tensor, limit: int, skipped: int) -> Tensor:
-        """Hard search: places of the most recent events of a category that precede the last `skipped` events.
+        """Searches hard: indices of the most recent events of a category that precede the last `skipped` events.
 
         Args:
             categories: int64 `[batch or 1, n]`.
@@ -89,18 +89,18 @@ class Moments:
         return self.events.index.search(self.rows, ends, categories.expand(len(ends), -1), limit)
 
     def now(self) -> Tensor:
-        """Time of the last event, int64 `[batch]`; 0 where there is none."""
+        """Returns the time of the last event, int64 `[batch]`; 0 where there is none."""
         last = self.recent(1)[:, 0]
         return torch.where(last != PAD, look_up(self.events.timestamps, last), 0)
 
-    def found(self, place: Tensor) -> FoundEvents:
-        """The events at places int64 `[batch, ..., n]`, padded with `PAD`."""
-        filled = place != PAD
-        user, at = filled.nonzero()[:, 0], place[filled]
+    def retrieved(self, index: Tensor) -> RetrievedEvents:
+        """Gathers the events at indices int64 `[batch, ..., n]`, padded with `PAD`."""
+        filled = index != PAD
+        user, at = filled.nonzero()[:, 0], index[filled]
         newest = self.events.offsets[self.rows] + self.ends - 1
-        slots = torch.zeros_like(place)
+        slots = torch.zeros_like(index)
         slots[filled] = torch.arange(1, len(at) + 1, device=at.device)
-        return FoundEvents(
+        return RetrievedEvents(
             items=self.events.items[at],
             time_gaps=_log_bucket(self.now()[user] - self.events.timestamps[at], 1, GAP_BUCKETS),
             order_gaps=_log_bucket(newest[user] - at, 4, ORDER_BUCKETS),

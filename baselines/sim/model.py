@@ -33,7 +33,7 @@ TRAINING = "Adam from 0.001 with exponential decay; the general and the exact se
 
 
 class SIM(Recommender):
-    """SIM for next-item retrieval. Candidates are all items of the catalogue, or the best of a first stage.
+    """Recommends the next item by SIM. Candidates are all items of the catalogue, or the best of a first stage.
 
     Attributes:
         first_stage: The fitted model that chooses the candidates; None where all items are.
@@ -51,6 +51,9 @@ class SIM(Recommender):
     first_stage: Recommender | None = None
     summary = "search-based interest model: hard search (the candidate's category) over the long history, full ranking"
     role = "baseline"
+    group = "long sequence"
+    paper = "Pi et al., CIKM"
+    year = 2020
     fidelity = (
         Mechanism(
             "general search unit, hard: events of the candidate's category",
@@ -139,7 +142,7 @@ class SIM(Recommender):
         def epoch(rng: np.random.Generator) -> list[Targets]:
             return list(pool.draw(config.targets_per_epoch, rng, device).split(config.batch_targets))
 
-        fit_network(self, network, epoch, loss, config.training, context)
+        fit_network(self, network, epoch, loss, config.training, context, None, [generator])
 
     def recommend(self, histories: Histories, k: int) -> Recommendations:
         if self.first_stage is None:
@@ -148,7 +151,7 @@ class SIM(Recommender):
         return rank_candidates(self._scores(histories, candidates.clip(min=0)), candidates, k)
 
     def _scores(self, histories: Histories, candidates: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Scores `[n_queries, n]` of candidates int `[n_queries or 1, n]`."""
+        """Computes scores `[n_queries, n]` of candidates int `[n_queries or 1, n]`."""
         network, config = self.network, self.config
         assert network is not None, "recommend before fit"
         scores = np.empty((len(histories), candidates.shape[1]), dtype=np.float32)
@@ -157,10 +160,10 @@ class SIM(Recommender):
         step = max(1, ANSWERED_NUMBERS[self._device] // (widest * max(1, candidates.shape[1])))
         with torch.inference_mode():
             events = self._events(histories)
-            asked = torch.from_numpy(candidates.astype(np.int64)).to(self._device)
+            items = torch.from_numpy(candidates.astype(np.int64)).to(self._device)
             for users in torch.arange(len(histories), device=self._device).split(step):
                 moments = Moments(events, users, events.offsets.diff()[users])
-                own = asked if len(asked) == 1 else asked[users]
+                own = items if len(items) == 1 else items[users]
                 scores[users.cpu().numpy()] = network(moments, own).cpu().numpy()
         return scores
 
@@ -189,7 +192,7 @@ class SIM(Recommender):
         return model
 
     def _events(self, source: Interactions | Histories) -> Events:
-        """The rows on the device, indexed by category."""
+        """Puts the histories on the device, indexed by category."""
         assert self.network is not None
         arrays = (source.items.astype(np.int64), source.timestamps, source.offsets)
         items, timestamps, offsets = (torch.from_numpy(array).to(self._device) for array in arrays)
@@ -199,7 +202,7 @@ class SIM(Recommender):
 
 
 class SIMSoft(SIM):
-    """SIM with soft search: the registered name `sim-soft`."""
+    """Recommends by SIM with soft search: the registered name `sim-soft`."""
 
     Config = SIMSoftConfig
     revision = 1

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from baselines.sim.events import GAP_BUCKETS, ORDER_BUCKETS, FoundEvents, Moments
+from baselines.sim.events import GAP_BUCKETS, ORDER_BUCKETS, Moments, RetrievedEvents
 from bench.config import Config
 from bench.errors import unknown_name
 from bench.registry import model_names
@@ -26,7 +26,7 @@ from models.training.loop import TrainingConfig
 
 
 class SIMConfig(Config):
-    """Configuration of SIM.
+    """Configures SIM: its two ways to search a lifelong history, and the network that ranks by what they retrieve.
 
     Attributes:
         short_term: Most recent events, read by the DIN-like branch; everything before is the long-term history.
@@ -75,13 +75,13 @@ SOFT_GROUPS = 8
 
 
 class SIMSoftConfig(SIMConfig):
-    """Configuration of SIM with soft search."""
+    """Configures SIM with soft search."""
 
     search: Literal["hard", "soft"] = "soft"
 
 
 class TargetAttention(nn.Module):
-    """Multi-head attention of a candidate over events, whose keys and values carry the gap to now.
+    """Lets a candidate attend to events whose keys and values carry the gap to now.
 
     The gap is counted in seconds and in events: where many events share a second, time alone would lose their order.
     """
@@ -96,23 +96,23 @@ class TargetAttention(nn.Module):
         for gap in (self.time_gap, self.order_gap):
             nn.init.normal_(gap.weight, std=0.1)
 
-    def memorise(self, found: FoundEvents, table: Tensor) -> Tensor:
-        """Keys and values float32 `[batch, ..., n, 2 dim]` of events, 0 at empty places; table `[n_items, dim]`."""
+    def memorise(self, retrieved: RetrievedEvents, table: Tensor) -> Tensor:
+        """Keys and values float32 `[batch, ..., n, 2 dim]` of events, 0 in empty slots; table `[n_items, dim]`."""
         # Projecting the table once is cheaper than projecting every event.
-        rows = F.embedding(found.items, self.key_value(table))
-        rows = rows + self._gap_embeddings(found)
-        return F.embedding(found.slots, F.pad(rows, (0, 0, 1, 0)), padding_idx=0)
+        rows = F.embedding(retrieved.items, self.key_value(table))
+        rows = rows + self._gap_embeddings(retrieved)
+        return F.embedding(retrieved.slots, F.pad(rows, (0, 0, 1, 0)), padding_idx=0)
 
-    def _gap_embeddings(self, found: FoundEvents) -> Tensor:
-        """Sum of the embeddings of each event's gaps, float32 `[n_found, 2 dim]`."""
-        if not found.items.is_cuda:
-            return self.time_gap(found.time_gaps) + self.order_gap(found.order_gaps)
+    def _gap_embeddings(self, retrieved: RetrievedEvents) -> Tensor:
+        """Adds up the embeddings of each event's gaps, float32 `[n_retrieved, 2 dim]`."""
+        if not retrieved.items.is_cuda:
+            return self.time_gap(retrieved.time_gaps) + self.order_gap(retrieved.order_gaps)
         # A GPU adds up the gradient of a bucket's many events one after the other: more buckets have fewer each.
         pairs = (self.time_gap.weight.unsqueeze(1) + self.order_gap.weight).flatten(0, 1)
-        return F.embedding(found.time_gaps * ORDER_BUCKETS + found.order_gaps, pairs)
+        return F.embedding(retrieved.time_gaps * ORDER_BUCKETS + retrieved.order_gaps, pairs)
 
     def forward(self, candidates: Tensor, memory: Tensor, hidden: Tensor) -> Tensor:
-        """What each candidate reads.
+        """Attends from each candidate to the events of its user.
 
         Args:
             candidates: float32 `[..., candidates, dim]`.
@@ -133,7 +133,7 @@ class TargetAttention(nn.Module):
 
 @dataclass(frozen=True)
 class LongTerms:
-    """The whole long terms of some users of a batch, for the soft search.
+    """Holds the whole long terms of some users of a batch, for the soft search.
 
     Attributes:
         users: int64 `[n]`, their numbers in the batch.
@@ -150,7 +150,7 @@ class LongTerms:
 
 @dataclass(frozen=True)
 class Memory:
-    """A batch as read, before any candidate is known.
+    """Holds a batch as it was read, before any candidate is known.
 
     Attributes:
         moments: The batch.
@@ -200,9 +200,9 @@ class SIMNetwork(nn.Module):
         return self.score(self.read(moments), candidates)
 
     def read(self, moments: Moments) -> Memory:
-        """What all candidates of a batch have in common."""
+        """Reads what all candidates of a batch have in common."""
         config, table = self.config, self.table()
-        recent = moments.found(moments.recent(config.short_term))
+        recent = moments.retrieved(moments.recent(config.short_term))
         short, short_empty = self.short.memorise(recent, table), (recent.slots == 0).unsqueeze(1)
         long = () if config.search == "hard" else tuple(self._long_terms(moments, table))
         return Memory(moments, table, short, short_empty, long)
@@ -213,9 +213,9 @@ class SIMNetwork(nn.Module):
             if len(users):
                 some = replace(moments, rows=moments.rows[users], ends=moments.ends[users])
                 longest = max(int(some.ends.max()) - skipped, 1)
-                found = some.found(some.recent(longest, skipped))
-                items = F.pad(found.items, (1, 0))[found.slots]
-                yield LongTerms(users, self.long.memorise(found, table), items, (found.slots == 0).unsqueeze(1))
+                retrieved = some.retrieved(some.recent(longest, skipped))
+                items = F.pad(retrieved.items, (1, 0))[retrieved.slots]
+                yield LongTerms(users, self.long.memorise(retrieved, table), items, (retrieved.slots == 0).unsqueeze(1))
 
     def score(self, memory: Memory, candidates: Tensor) -> Tensor:
         """Scores float32 `[batch, candidates]` for candidate items int64 `[batch or 1, candidates]`."""
@@ -227,16 +227,17 @@ class SIMNetwork(nn.Module):
             long = self._long_by_category(memory, candidates[0], categories, embedded[0])
         else:
             config = self.config
-            place = memory.moments.of_categories(self.category[candidates], config.limit, config.short_term)
-            found = memory.moments.found(place)
-            each = embedded.unsqueeze(2).expand(len(place), -1, -1, -1)
-            long = self.long(each, self.long.memorise(found, memory.table), (found.slots == 0).unsqueeze(2)).squeeze(2)
+            index = memory.moments.of_categories(self.category[candidates], config.limit, config.short_term)
+            retrieved = memory.moments.retrieved(index)
+            each = embedded.unsqueeze(2).expand(len(index), -1, -1, -1)
+            own, empty = self.long.memorise(retrieved, memory.table), (retrieved.slots == 0).unsqueeze(2)
+            long = self.long(each, own, empty).squeeze(2)
         embedded = embedded.expand_as(short)
         features = torch.cat([embedded, short, long, embedded * short, embedded * long], dim=-1)
         return (self.rank(features) + self.popularity(candidates)).squeeze(-1)
 
     def soft_search(self, part: LongTerms, embedded: Tensor, table: Tensor) -> Tensor:
-        """Which long-term events each candidate keeps: the `limit` largest inner products.
+        """Searches softly: which long-term events each candidate reads, the `limit` largest inner products.
 
         Args:
             part: Users.
@@ -278,21 +279,21 @@ class SIMNetwork(nn.Module):
             float32 `[batch, candidates, dim]`.
         """
         config, moments = self.config, memory.moments
-        found = moments.found(moments.of_categories(categories.unsqueeze(0), config.limit, config.short_term))
+        retrieved = moments.retrieved(moments.of_categories(categories.unsqueeze(0), config.limit, config.short_term))
         # Most users have no event of most categories: only the pairs that have, one category after the other.
-        number, user = (found.slots[..., 0] > 0).T.nonzero(as_tuple=True)
-        slots = found.slots[user, number]
-        events = self.long.memorise(replace(found, slots=slots), memory.table)
+        number, user = (retrieved.slots[..., 0] > 0).T.nonzero(as_tuple=True)
+        slots = retrieved.slots[user, number]
+        events = self.long.memorise(replace(retrieved, slots=slots), memory.table)
         sizes = torch.bincount(number, minlength=len(categories)).tolist()
         own_number = torch.searchsorted(categories, self.category[candidates])
         groups = own_number.argsort(stable=True).split(torch.bincount(own_number).tolist())
-        answers, places = [], []
+        answers, cells = [], []
         parts = (whole.split(sizes) for whole in (user, events, slots == 0))
         for group, users, memories, empty in zip(groups, *parts, strict=True):
             answers.append(self.long(embedded[group], memories, empty.unsqueeze(1)).flatten(0, 1))
-            places.append((users.unsqueeze(1) * len(candidates) + group).flatten())
-        long = embedded.new_zeros(len(found.slots) * len(candidates), config.dim)
-        return long.index_copy(0, torch.cat(places), torch.cat(answers)).unflatten(0, (-1, len(candidates)))
+            cells.append((users.unsqueeze(1) * len(candidates) + group).flatten())
+        long = embedded.new_zeros(len(retrieved.slots) * len(candidates), config.dim)
+        return long.index_copy(0, torch.cat(cells), torch.cat(answers)).unflatten(0, (-1, len(candidates)))
 
 
 class FeatureDropout(nn.Module):
@@ -313,18 +314,18 @@ class FeatureDropout(nn.Module):
             return F.dropout(features, self.probability)
         words = torch.empty(-(-features.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
         coins = words.view(torch.int16)[: features.numel()].view(features.shape)
-        kept = coins >= round(self.probability * 2**16) - 2**15
-        return features * kept.to(features.dtype).mul_(1 / (1 - self.probability))
+        survives = coins >= round(self.probability * 2**16) - 2**15
+        return features * survives.to(features.dtype).mul_(1 / (1 - self.probability))
 
 
 def newest_of_the_largest(values: Tensor, limit: int) -> Tensor:
     """The `limit` largest finite entries of each row; of equal ones the first, which are the newest events.
 
-    One item has several events with one and the same product; which of them are kept must not depend on the width.
+    One item has several events with one and the same product; which of them are chosen must not depend on the width.
 
     Args:
         values: float32 `[..., n]`, -inf where there is none.
-        limit: Most entries kept.
+        limit: Most entries chosen.
 
     Returns:
         bool `[..., n]`.
@@ -333,8 +334,8 @@ def newest_of_the_largest(values: Tensor, limit: int) -> Tensor:
     if values.shape[-1] <= limit:
         return present
     smallest = values.topk(limit, sorted=False).values.amin(-1, keepdim=True)
-    kept = (values >= smallest) & present
-    if int(kept.sum(-1).max()) > limit:
+    chosen = (values >= smallest) & present
+    if int(chosen.sum(-1).max()) > limit:
         above, tied = values > smallest, (values == smallest) & present
-        kept = above | (tied & (tied.cumsum(-1) <= limit - above.sum(-1, keepdim=True)))
-    return kept
+        chosen = above | (tied & (tied.cumsum(-1) <= limit - above.sum(-1, keepdim=True)))
+    return chosen

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from bench.analysis.declared import Column, FrameColumns, number, text, whole
 from bench.conventions import PRIMARY_METRIC, PRIMARY_NAME, SECONDARY_METRIC
+from bench.evaluation.metrics import REPORTED
 
 SCHEMA = 5
 """Version of the columns of the CSV files and of the names in them; raise it when one changes its meaning or goes.
@@ -105,14 +106,19 @@ METRICS = FrameColumns(
 STATUSES = ("complete", "failed", "skipped", "pending")
 LEVELS = ("item", "sid")
 SLICES = ("overall", "head", "tail")
-RANKING_METRICS = ("hit@1", "recall@5", "recall@10", "recall@20", "ndcg@5", "ndcg@10", "ndcg@20")
+RANKING_METRICS = REPORTED
 PART_METRICS = (PRIMARY_METRIC, SECONDARY_METRIC)
 """Metrics on the parts of the queries that have not all `RANKING_METRICS`."""
 LIST_METRICS = ("popularity@10", "novelty@10")
 COSTS = ("fit_seconds", "milliseconds_per_user", "parameters")
+REPETITION = ("repeat", "explore")
+"""Parts of the family "repetition", with columns of `PART_METRICS` in the leaderboard: targets that their user had
+before, and all others."""
 _EXTRA = (
     *(f"item.overall.{metric}" for metric in (*(f"expected-{name}" for name in PART_METRICS), *LIST_METRICS)),
     "coverage@10",
+    *(f"item.overall.cce-{name}" for name in PART_METRICS),
+    *(f"{level}.{part}.{metric}" for level in LEVELS for part in REPETITION for metric in PART_METRICS),
 )
 
 

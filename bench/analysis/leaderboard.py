@@ -27,6 +27,7 @@ from bench.analysis.runs import Run, SuiteRuns, generates_semantic_ids
 from bench.conventions import PRIMARY_METRIC
 from bench.evaluation.evaluator import K_MAX
 from bench.evaluation.metrics import compute, expected
+from bench.evaluation.shared_ids import shared_credit
 from bench.evaluation.slices import named_slices
 from bench.spec import RunResult
 
@@ -55,9 +56,10 @@ def tidy_metrics(runs: SuiteRuns) -> pd.DataFrame:
       other parts ("cold:unseen", "history:<=50"; `named_slices` lists the families). Which of the parts exist differs
       by data set, so the leaderboard leaves all but the first three out. "queries" is the number of queries in a part
       (item level only).
-    - of the items: "expected-recall@10" and "expected-ndcg@10", with equal scores in random order, and the
-      `LIST_METRICS` (higher is more popular, or more novel), on `overall`, `head` and `tail`; only where a result was
-      stored with them.
+    - of the items: "cce-recall@10" and "cce-ndcg@10", the credit for a semantic ID divided among its items
+      (`bench.evaluation.shared_ids`); "expected-recall@10" and "expected-ndcg@10", with equal scores in random order;
+      and the `LIST_METRICS` (higher is more popular, or more novel), on `overall`, `head` and `tail`; only where a
+      result was stored with them.
 
     `level` is "run" for what belongs to a run as a whole: its costs; "complete", which is 1 or 0 and exists for every
     planned run, so that a failed, skipped or pending run has exactly one row, with its status and reason; "best_epoch",
@@ -167,6 +169,9 @@ def _list_scores(queries: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
     if "tie_first" in queries:
         first, last = queries["tie_first"].to_numpy(), queries["tie_last"].to_numpy()
         scores = {f"expected-{metric}": expected(metric, first, last, K_MAX) for metric in PART_METRICS}
+    if "sid_group" in queries:
+        ranks, sizes = queries["sid_rank"].to_numpy(), queries["sid_group"].to_numpy()
+        scores |= {f"cce-{metric}": shared_credit(metric, ranks, sizes, K_MAX) for metric in PART_METRICS}
     known = {metric: column for metric, column in _OF_LISTS.items() if column in queries}
     return scores | {metric: queries[column].to_numpy(dtype=np.float64) for metric, column in known.items()}
 
@@ -255,6 +260,6 @@ def _over_seeds(measured: pd.DataFrame) -> dict[str, dict[str, float]]:
         deviations = np.sqrt(np.where(counts > 1, squares / (counts - 1), np.nan))
     scores: dict[str, dict[str, float]] = {}
     for (row, level, part, metric), mean, deviation in zip(names, means.tolist(), deviations.tolist(), strict=True):
-        name = metric if level == "run" else f"{level}.{part}.{metric}"
+        name = metric if level == "run" else f"{level}.{part.removeprefix('repetition:')}.{metric}"
         scores.setdefault(str(row), {}).update({f"{name}.mean": mean, f"{name}.std": deviation})
     return scores

@@ -7,18 +7,17 @@ import json
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
-from bench.analysis.data_card import DataCard, make_card, shape_of
 from bench.cli.dataset_options import DATASET_HELP, chosen_dataset, takes_dataset_options
 from bench.console import literal, table_console
-from bench.data import catalog
 from bench.errors import BenchError
 from bench.plain_text import printable
+
+if TYPE_CHECKING:
+    from bench.analysis.data_card import DataCard
 
 app = typer.Typer(no_args_is_help=True, help="Look at data sets.")
 
@@ -49,6 +48,9 @@ def describe(
     """Print the data card of a data set: sizes, lengths, repeats, ties, splits, licence, hash."""
     if plot is not None and plot.suffix not in _PLOT_SUFFIXES:
         raise BenchError(f"--plot {plot}: the file should end in {', '.join(_PLOT_SUFFIXES)}")
+    from bench.analysis.data_card import make_card, shape_of  # bring in what reads data sets
+    from bench.data import catalog
+
     spec = chosen_dataset(dataset, reading, "data describe")
     data = catalog.load_dataset(spec.name, spec.files)
     card = make_card(data, spec.protocol, spec.seen_items, spec.cold_targets)
@@ -61,6 +63,9 @@ def describe(
 
 
 def _print_table(card: DataCard) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
     console = table_console()
     table = Table(card.name, "", show_lines=False)
     for column in table.columns:

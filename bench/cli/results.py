@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.analysis.runs import SuiteRuns
+from bench.cli.options import FOLDER_OF_RESULTS, ResultsOption, SuiteOption
 from bench.console import Console, say, table_console
 from bench.conventions import PRIMARY_METRIC
 from bench.errors import BenchError, unknown_name
-from bench.execution.store import stored_results
-from bench.plan import Plan
-from bench.suite_files import load_suite
+
+if TYPE_CHECKING:
+    from bench.analysis.runs import SuiteRuns
 
 
 class Target(str, Enum):
@@ -25,9 +25,6 @@ class Target(str, Enum):
     mlflow = "mlflow"
     tensorboard = "tensorboard"
     latex = "latex"
-
-
-SuiteOption = Annotated[str, typer.Option(help="Name of a suite, or path to a .yaml file.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -63,26 +60,26 @@ def compare(
     left, right = (_runs_in(folder, suite, console) for folder in (first, second))
     if dataset is not None:
         left, right = _narrowed((left, right), dataset)
-    found = compare_folders(left, right, metric)
+    comparison = compare_folders(left, right, metric)
     wide = table_console()
-    for table in tables(found):
+    for table in tables(comparison):
         wide.print(terminal.table(table), markup=False)
         wide.print()
-    say(console, conclusion(found))
+    say(console, conclusion(comparison))
     if output is not None:
-        _write(output, markdown.page(page(found, str(first), str(second), left.suite.name)))
+        _write(output, markdown.page(page(comparison, str(first), str(second), left.suite.name)))
         say(console, f"written: {output}")
-    if fail_if_worse and not found.tested and not any(pair.worse for pair in found.pairs):
+    if fail_if_worse and not comparison.tested and not any(pair.worse for pair in comparison.pairs):
         raise BenchError(
             "--fail-if-worse: no row of A and B could be tested, so nothing is known; see the reasons above"
         )
-    raise typer.Exit(1 if fail_if_worse and any(pair.worse for pair in found.pairs) else 0)
+    raise typer.Exit(1 if fail_if_worse and any(pair.worse for pair in comparison.pairs) else 0)
 
 
 def export(
     to: Annotated[Target, typer.Option("--to", help="mlflow and tensorboard need the extra `export`.")],
     suite: SuiteOption = "full",
-    results: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
+    results: ResultsOption = FOLDER_OF_RESULTS,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -122,12 +119,15 @@ def export(
 
 def _name_of(suite: str) -> str:
     """The name of a suite that is given by name or by file."""
+    from bench.suite_files import load_suite
+
     return load_suite(suite).name if suite.endswith((".yaml", ".yml")) else suite
 
 
 def _only_files(folder: Path, suite: str) -> bool:
     """Whether the runs of a suite are gone, or were never there, and its CSV files are left."""
     from bench.analysis.csv_folders import holds_files
+    from bench.plan import Plan
 
     return not Plan.path(folder, suite).is_file() and holds_files(folder, suite)
 
@@ -157,6 +157,10 @@ def _runs_in(folder: Path, suite: str, console: Console) -> SuiteRuns:
     Raises:
         BenchError: The folder has no results of the suite.
     """
+    from bench.analysis.runs import SuiteRuns  # bring in what reads results
+    from bench.execution.store import stored_results
+    from bench.plan import Plan
+
     name = _name_of(suite)
     if not folder.is_dir():
         raise BenchError(f"no results folder '{folder}': give the folder that `bench run --results` wrote to")

@@ -1,11 +1,20 @@
-"""Options that the commands which train models have in common."""
+"""The options of the commands that train models, and what the words in them mean."""
 
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import dataclass
 from enum import Enum
+from typing import Annotated
 
+import typer
+
+from bench.cli.dataset_options import DATASET_HELP
+from bench.cli.options import FOLDER_OF_REPORTS, FOLDER_OF_RESULTS, ReportsOption, ResultsOption, SuiteOption
 from bench.errors import BenchError
+
+SECONDS_BETWEEN_CHECKPOINTS = 180.0
+"""A checkpoint costs a second or so; what was done since the last one is lost."""
 
 
 class Device(str, Enum):
@@ -16,11 +25,87 @@ class Device(str, Enum):
     cuda = "cuda"
 
 
+class BackendName(str, Enum):
+    """What makes the runs."""
+
+    local = "local"
+    dask = "dask"
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What is run, and where. The help of each option says what it is for."""
+
+    suite: SuiteOption = "full"
+    models: Annotated[
+        str | None, typer.Option(help="Only these rows, comma-separated; models outside the suite may join.")
+    ] = None
+    datasets: Annotated[str | None, typer.Option(help="Only these data sets, comma-separated.")] = None
+    dataset: Annotated[
+        list[str] | None, typer.Option(help=f"In place of the suite's data sets; may be repeated. {DATASET_HELP}")
+    ] = None
+    seeds: Annotated[str | None, typer.Option(help="A count (3 means 0,1,2) or a list (0,2; one seed: 2,).")] = None
+    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time. Default: what fits the machine.")] = None
+    device: Annotated[Device, typer.Option(help="auto takes a GPU when there is one.")] = Device.auto
+    results: ResultsOption = FOLDER_OF_RESULTS
+    reports: ReportsOption = FOLDER_OF_REPORTS
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Change a configuration: model.key=value, or key=value for all."
+        ),
+    ] = None
+    tuned: Annotated[
+        bool, typer.Option("--tuned", help="With the best configurations that `bench tune` has found.")
+    ] = False
+    force: Annotated[bool, typer.Option("--force", help="Make complete runs again.")] = False
+    run_timeout: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="SECONDS", help="End a run that takes longer: it becomes a failed row."),
+    ] = None
+    run_memory: Annotated[
+        float | None, typer.Option(min=0, metavar="GIB", help="End a run whose processes hold more memory, likewise.")
+    ] = None
+    checkpoint_every: Annotated[
+        float,
+        typer.Option(min=0, metavar="SECONDS", help="Between two checkpoints of a training that may be broken off."),
+    ] = SECONDS_BETWEEN_CHECKPOINTS
+    keep_checkpoints: Annotated[bool, typer.Option("--keep-checkpoints", help="Also of runs that have ended.")] = False
+    backend: Annotated[
+        BackendName, typer.Option(help="Where runs are made: worker processes here, or those of a dask cluster.")
+    ] = BackendName.local
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Of the dask cluster, as tcp://HOST:8786.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """What is tuned, and how. The help of each option says what it is for."""
+
+    models: Annotated[str, typer.Option(help="Rows of the suite or registered models, comma-separated.")]
+    dataset: Annotated[str, typer.Option(help=f"One of the suite's data sets, by label or name, or: {DATASET_HELP}")]
+    trials: Annotated[int, typer.Option(min=1, help="Of each model, earlier ones included.")] = 20
+    seconds_per_trial: Annotated[
+        float | None, typer.Option(min=0, help="End each trial after this time, with its best validation so far.")
+    ] = None
+    suite: Annotated[str, typer.Option(help="Where the rows to start from stand: a name, or a .yaml file.")] = "full"
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Trials at a time. On a CPU, 1 gives the same ones every time.")
+    ] = None
+    device: Annotated[Device, typer.Option(help="auto takes a GPU when there is one.")] = Device.auto
+    results: ResultsOption = FOLDER_OF_RESULTS
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Start elsewhere: model.key=value, or key=value for all."),
+    ] = None
+
+
 def usable(device: Device) -> str:
-    """The name that torch knows it by: "cuda" or "cpu".
+    """Returns the name that torch knows it by: "cuda" or "cpu".
 
     Raises:
-        BenchError: A GPU is asked for that isn't there.
+        BenchError: A GPU was chosen that isn't there.
     """
     import torch  # only here: `report` and `list` do without
 
@@ -30,7 +115,7 @@ def usable(device: Device) -> str:
 
 
 def listed(text: str | None, option: str) -> list[str] | None:
-    """Names from a comma-separated list; None where the option is not used.
+    """Splits a comma-separated list into names; None where the option is not used.
 
     Raises:
         BenchError: There is no name in it.

@@ -22,7 +22,7 @@ _CHUNK = 1 << 22
 
 
 def content_key(*parts: Any) -> str:
-    """A 16-digit hash of JSON-serialisable values, arrays and bytes, equal on every machine.
+    """Makes a 16-digit hash of JSON-serialisable values, arrays and bytes, equal on every machine.
 
     An iterator of bytes counts as the bytes that it gives, one after the other.
     """
@@ -52,7 +52,7 @@ class ArtifactCache:
     """Arrays by content key in a folder, safe for several processes at once.
 
     Args:
-        folder: Where they are kept.
+        folder: Where they are stored.
         undisturbed: A block in which artifacts are made: it keeps away what the asking run has changed of its process,
             and with it of the artifact that other runs are given.
     """
@@ -63,7 +63,7 @@ class ArtifactCache:
     def get(
         self, kind: str, key: Mapping[str, Any], make: Callable[[], Mapping[str, NDArray[Any]]]
     ) -> dict[str, NDArray[Any]]:
-        """The arrays stored under (`kind`, `key`), made by `make` the first time.
+        """Finds the arrays stored under (`kind`, `key`), made by `make` the first time.
 
         A second process that asks for the same artifact meanwhile waits for the first. A file that is unreadable, has
         changed, or was another artifact's is made anew.

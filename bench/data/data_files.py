@@ -3,62 +3,100 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from bench.data.parsing.event_kinds import kinds_as_pairs
-from bench.data.parsing.text_tables import QuoteRule
 from bench.errors import BenchError
 from bench.files import expanded
 from bench.names import legal_path_name
+
+ACCEPTED = (
+    "a .csv, .tsv, .dat or .parquet file with one row an event, a folder of RecBole's atomic files, a MovieLens folder "
+    "or zip, Amazon reviews or other .jsonl, or a .txt file of sequences or pairs"
+)
+"""What a path may lead to."""
+
+QuoteRule = Literal["auto", "cells", "plain"]
 
 
 class DataFiles(BaseModel):
     """Where a data set lies, and how to read it. Only `path` is needed where columns have usual names.
 
-    Attributes:
-        path: A file or a folder, see `sources.own.ACCEPTED`.
-        user, item, time, order: Columns of a table of events, see `sources.tables.read_events`; the first three also
-            fields of atomic files and keys of JSON.
-        then, missing, time_format: See `sources.tables.Reading`.
-        keep, min_rating, rating: See `parsing.event_kinds.Kinds`; `keep` as "column=value,value", or a mapping.
-        separator, no_header, quotes: See `parsing.text_tables.Dialect`.
-        items, text, category, embeddings: Side information on items, see `sources.item_files.read_item_facts`.
-        baskets: Whether events of one user with one timestamp are one basket.
-        duplicates: Whether rows that equal an earlier one in user, item and time are kept.
-        incomplete: Whether a row without user, item or time, or one that can't be read, is an error or is left out.
-        bad_times: Whether a row whose time is none is an error or is left out.
-        min_user_events, min_item_events: Users and items with fewer events are left out, until none is left.
+    Each key but `path` is an option of the command line, too, and its description is that option's help. What becomes
+    of a key is said where it is used: `sources.tables.read_events` and `Reading`, `parsing.event_kinds.Kinds`,
+    `parsing.text_tables.Dialect`, `sources.item_files.read_item_facts`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    path: str | None = None
-    user: str | None = None
-    item: str | None = None
-    time: str | None = None
-    order: str | None = None
-    then: str | None = None
-    keep: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    min_rating: float | None = Field(default=None, allow_inf_nan=False)
-    rating: str | None = None
-    missing: tuple[str, ...] | None = None
-    time_format: str | None = None
-    separator: str | None = None
-    no_header: bool = False
-    quotes: QuoteRule = "auto"
-    items: str | None = None
-    text: tuple[str, ...] | None = None
-    category: str | None = None
-    embeddings: str | None = None
-    baskets: bool = False
-    duplicates: Literal["keep", "drop"] = "keep"
-    incomplete: Literal["raise", "drop"] = "raise"
-    bad_times: Literal["raise", "drop"] = "raise"
-    min_user_events: int = Field(default=1, ge=1)
-    min_item_events: int = Field(default=1, ge=1)
+    path: str | None = Field(default=None, description=f"Where the data lie: {ACCEPTED}.")
+    user: str | None = Field(default=None, description="Column of the users' ids.")
+    item: str | None = Field(default=None, description="Column of the items' ids, in the item table too.")
+    time: str | None = Field(
+        default=None, description="Column of times; `none` where the rows are in order and have no time."
+    )
+    order: str | None = Field(
+        default=None, description="Instead of a time: column of numbers that orders each user's events."
+    )
+    then: str | None = Field(
+        default=None, description="Column that orders events of one time, or of one number in the order column."
+    )
+    keep: tuple[tuple[str, tuple[str, ...]], ...] = Field(
+        default=(), description="Only events of these kinds, COLUMN=VALUE or COLUMN=VALUE,VALUE; may be repeated."
+    )
+    min_rating: float | None = Field(
+        default=None, allow_inf_nan=False, description="Only events with at least this rating."
+    )
+    rating: str | None = Field(default=None, description="Column of ratings, for --min-rating.")
+    missing: tuple[str, ...] | None = Field(
+        default=None,
+        description="Words for an empty cell, comma-separated, such as NA. Default: none; '' where such words are "
+        "users.",
+    )
+    time_format: str | None = Field(
+        default=None,
+        description="How times are written, as in %d.%m.%Y. Default: numbers since 1970, ISO 8601, YYYYMMDD and "
+        "longer.",
+    )
+    separator: str | None = Field(
+        default=None,
+        description="Between two cells of text: one character, `::` or `tab`. Default: as the first rows show.",
+    )
+    no_header: bool = Field(default=False, description="The first row is data; columns are called 1, 2, ...")
+    quotes: QuoteRule = Field(
+        default="auto",
+        description="auto, cells (quotes enclose cells) or plain (they are characters). Default: auto.",
+    )
+    items: str | None = Field(default=None, description="Item table (.csv, .tsv or .parquet), one row an item.")
+    text: tuple[str, ...] | None = Field(
+        default=None,
+        description="Columns of the item table that describe an item, comma-separated. Default: all of words.",
+    )
+    category: str | None = Field(default=None, description="Column of the item table with an item's category.")
+    embeddings: str | None = Field(
+        default=None,
+        description="Item embeddings: .npy with the rows of the item table, or .parquet with ids and lists.",
+    )
+    baskets: bool = Field(
+        default=False,
+        description="Events of a user with one timestamp, or one number in the order column, are one basket.",
+    )
+    duplicates: Literal["keep", "drop"] = Field(
+        default="keep",
+        description="keep or drop rows that equal an earlier one in user, item and time. Default: keep.",
+    )
+    incomplete: Literal["raise", "drop"] = Field(
+        default="raise", description="raise or drop at rows without user, item or time. Default: raise."
+    )
+    bad_times: Literal["raise", "drop"] = Field(
+        default="raise",
+        description="raise or drop at rows whose time is none: negative, in another unit, after 2100. Default: raise.",
+    )
+    min_user_events: int = Field(default=1, ge=1, description="Leave out users with fewer events.")
+    min_item_events: int = Field(default=1, ge=1, description="Leave out items with fewer events.")
 
     @field_validator("user", "item", "time", "order", "then", "rating", mode="before")
     @classmethod
@@ -79,8 +117,40 @@ class DataFiles(BaseModel):
         return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
+def kinds_as_pairs(written: object) -> object:
+    """Brings what a user may write for `keep` into one form, pairs of a column and its values.
+
+    That is a text as in `type=buy,cart`, one or several, or a mapping of columns to values.
+
+    A column that comes twice keeps the values of both. What is none of these is given back as it is.
+
+    Raises:
+        ValueError: A text names no column or no value.
+    """
+    if isinstance(written, str):
+        written = [written]
+    if isinstance(written, Mapping):
+        pairs = [
+            (str(column), values if isinstance(values, list | tuple) else [values])
+            for column, values in written.items()
+        ]
+    elif isinstance(written, list | tuple) and all(isinstance(text, str) for text in written):
+        pairs = []
+        for text in written:
+            column, equals, values = text.partition("=")
+            if not (column.strip() and equals and values.strip()):
+                raise ValueError(f"'{text}' should read COLUMN=VALUE or COLUMN=VALUE,VALUE")
+            pairs.append((column.strip(), [value.strip() for value in values.split(",")]))
+    else:
+        return written
+    kinds: dict[str, tuple[str, ...]] = {}
+    for column, values in pairs:
+        kinds[column] = (*kinds.get(column, ()), *map(str, values))
+    return tuple((column, tuple(dict.fromkeys(values))) for column, values in kinds.items())
+
+
 def name_of(path: str) -> str:
-    """A name for the data set of a path: the stem of its file, with nothing in it that a folder couldn't be named."""
+    """Names the data set of a path by the stem of its file, with nothing in it that a folder couldn't be named."""
     stem = re.sub(r"(?i)\.(csv|tsv|dat|parquet|zip|inter|txt|jsonl?)(\.gz)?$", "", _last_part(path))
     return legal_path_name(stem, "data")
 

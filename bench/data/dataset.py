@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from bench.data.interactions import Histories, Interactions
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SeenItems = Literal["exclude", "keep"]
 ColdTargets = Literal["raise", "warn", "ignore"]
@@ -20,7 +22,7 @@ class World(Protocol):
     """The process behind a generated data set, for the one model that is allowed to know it: the oracle."""
 
     def probabilities(self, histories: Histories) -> NDArray[np.float64]:
-        """The true distribution of the next item, float64 `[n_queries, n_items]`, given each whole history."""
+        """Returns the true distribution of the next item, float64 `[n_queries, n_items]`, given each whole history."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class ItemTable:
     embeddings: NDArray[np.float32] | NDArray[np.int8] | None = None
 
     def copy(self) -> ItemTable:
-        """The same in a table and arrays of its own; embeddings, which may be gigabytes, can be read only."""
+        """Returns the same in a table and arrays of its own; embeddings, which may be gigabytes, can be read only."""
         embeddings = None if self.embeddings is None else self.embeddings.view()
         if embeddings is not None:
             embeddings.flags.writeable = False
@@ -140,12 +142,12 @@ class TrainingData:
         return self.interactions.n_items
 
     def copy(self) -> TrainingData:
-        """The same for somebody who may write into it. The interactions are shared: they belong to one split alone."""
+        """Returns a copy that may be written into. The interactions are shared: they belong to one split alone."""
         targets = None if self.targets is None else (self.targets[0].copy(), self.targets[1].copy())
         return replace(self, item_table=self.item_table.copy(), targets=targets, world=deepcopy(self.world))
 
     def history_ends(self) -> NDArray[np.int32] | None:
-        """How many of its user's events the history of every training event holds, when that event is the target.
+        """Counts the events in the history of every training event, when that event is the target.
 
         The rule is that of the queries: a history ends before its target, or before its target's basket. Whoever learns
         the rest of a basket from its beginning learns another task than the one that the test sets.
@@ -160,7 +162,7 @@ class TrainingData:
         if not self.baskets and self.targets is None:
             return None
         interactions = self.interactions
-        ends = (interactions.basket_starts() if self.baskets else interactions.places()).astype(np.int32)
+        ends = (interactions.basket_starts() if self.baskets else interactions.positions()).astype(np.int32)
         if self.targets is not None:
             wanted = np.zeros(interactions.n_events, dtype=bool)
             wanted[interactions.offsets[self.targets[0]] + self.targets[1]] = True

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.data.dataset import Dataset, ItemTable, SeenItems
 from bench.data.filters import Filter, apply_filters
-from bench.data.fingerprint import dataset_hash
+from bench.data.fingerprint import with_hash
 from bench.data.interactions import Interactions, chronological
 from bench.errors import BenchError
 
@@ -37,7 +37,7 @@ class EventLog:
         user_ids, item_ids: The original ids, as strings.
         ticks: How many units of `times` make a second.
         baskets: int64 `[n_events]`, where there is no time: the number of each event's basket, never less than that of
-            its user's event before. None: there are none, or they are told by time.
+            its user's event before. None: there are none, or equal times make them.
         notes: What was left out or decided while the file was read, in words with counts.
     """
 
@@ -109,43 +109,41 @@ def assemble(
     if not len(log):
         raise BenchError(f"data set '{name}' has no events")
     log, sentences = _filtered(log, filters)
-    item_ids = _catalogue(log, facts)
+    item_ids, used_users = _catalogue(log, facts), _used(log.users, len(log.user_ids))
     if len(item_ids) < 2:
         raise BenchError(f"data set '{name}' has one item only ('{item_ids[0]}'); there is nothing to rank")
-    used_users = _used(log.users, len(log.user_ids))
-    renumbered = np.zeros(len(log.user_ids), dtype=np.int64)
-    renumbered[used_users] = np.arange(len(used_users))
-    user_codes = renumbered[log.users]
-    item_codes = pd.Index(item_ids).get_indexer(log.item_ids)[log.items]
-
-    order, interactions = _sorted(log, user_codes, item_codes, len(item_ids))
+    order, interactions = _sorted(log, used_users, item_ids)
     notes = [*log.notes, *_disorder(order, interactions.lengths), *sentences, *(facts.notes if facts else ())]
     table, unknown = _item_table(item_ids, facts)
     if facts is not None and unknown:
         notes.append(f"{unknown:,} of {len(item_ids):,} items are unknown to the item table; they have no text")
     rule, reason = (seen_items, []) if seen_items else _rule_on_seen_items(interactions)
     notes += reason
-    user_ids = log.user_ids[used_users].astype(np.str_)
-    return Dataset(
+    dataset = Dataset(
         name=name,
         interactions=interactions,
         item_table=table,
         item_ids=item_ids,
-        user_ids=user_ids,
+        user_ids=log.user_ids[used_users].astype(np.str_),
         seen_items=rule,
         baskets=baskets,
         licence=licence,
         source=source,
-        content_hash=dataset_hash(name, interactions, table, item_ids, user_ids, rule, baskets, filters=filters),
+        content_hash="",
         filters=tuple(notes),
         has_time=log.times is not None,
     )
+    return with_hash(dataset, filters)
 
 
 def _sorted(
-    log: EventLog, users: NDArray[np.int64], items: NDArray[np.int64], n_items: int
+    log: EventLog, used_users: NDArray[np.int64], item_ids: NDArray[np.str_]
 ) -> tuple[NDArray[np.int64], Interactions]:
-    """The rows in the order of `Interactions`, and these."""
+    """The rows in the order of `Interactions`, and these, with users and items by their new numbers."""
+    renumbered = np.zeros(len(log.user_ids), dtype=np.int64)
+    renumbered[used_users] = np.arange(len(used_users))
+    users = renumbered[log.users]
+    items, n_items = pd.Index(item_ids).get_indexer(log.item_ids)[log.items], len(item_ids)
     if log.times is not None:
         order = chronological(users, log.times)
         return order, Interactions.from_rows(order, users, items, log.times // log.ticks, n_items)
@@ -153,12 +151,12 @@ def _sorted(
     numbers = np.zeros(len(log), dtype=np.int64) if log.baskets is None else log.baskets
     interactions = Interactions.from_rows(order, users, items, numbers, n_items)
     if log.baskets is None:
-        interactions = replace(interactions, timestamps=interactions.places().astype(np.int64))
+        interactions = replace(interactions, timestamps=interactions.positions().astype(np.int64))
     return order, interactions
 
 
 def _rule_on_seen_items(interactions: Interactions) -> tuple[SeenItems, list[str]]:
-    """Whether seen items stay candidates, by the share of repeats, and why, where there are some."""
+    """Tells whether seen items stay candidates, by the share of repeats, and why, where there are some."""
     again = int(repeats(interactions).sum())
     stay = again >= REPEATS_FROM * interactions.n_events
     if not again:
@@ -171,7 +169,7 @@ def _rule_on_seen_items(interactions: Interactions) -> tuple[SeenItems, list[str
 
 
 def repeats(interactions: Interactions) -> NDArray[np.bool_]:
-    """Bool `[n_events]`, True where the user has met the item before."""
+    """Returns bool `[n_events]`, True where the user has met the item before."""
     offsets, again = interactions.offsets, np.ones(interactions.n_events, dtype=bool)
     # In blocks of whole users, so that sorting needs little memory whatever the number of events.
     blocks = np.unique(np.searchsorted(offsets, np.arange(0, interactions.n_events, _BLOCK), side="right") - 1)
@@ -184,15 +182,15 @@ def repeats(interactions: Interactions) -> NDArray[np.bool_]:
 
 
 def _filtered(log: EventLog, filters: Sequence[Filter]) -> tuple[EventLog, tuple[str, ...]]:
-    """What the filters leave, in file order, and what they say."""
+    """Applies the filters: returns what they leave, in file order, and what they say."""
     if not filters:
         return log, ()
     times = np.arange(len(log)) if log.times is None else log.times
     left = apply_filters(pd.DataFrame({"user": log.users, "item": log.items, "timestamp": times}), filters)
     rows = left.events.index.to_numpy()
-    kept_times, kept_baskets = (None if kept is None else kept[rows] for kept in (log.times, log.baskets))
-    kept_log = replace(log, users=log.users[rows], items=log.items[rows], times=kept_times, baskets=kept_baskets)
-    return kept_log, left.sentences
+    times_left, baskets_left = (None if column is None else column[rows] for column in (log.times, log.baskets))
+    users, items = log.users[rows], log.items[rows]
+    return replace(log, users=users, items=items, times=times_left, baskets=baskets_left), left.sentences
 
 
 def _catalogue(log: EventLog, facts: ItemFacts | None) -> NDArray[np.str_]:

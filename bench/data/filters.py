@@ -26,7 +26,7 @@ class Filter(Protocol):
         """What stays, for the report, e.g. "ratings of at least 4"."""
 
     def keeps(self, events: pd.DataFrame) -> NDArray[np.bool_]:
-        """Bool `[n_events]`, True for the events that stay."""
+        """Returns bool `[n_events]`, True for the events that stay."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,10 @@ class MinimumEvents:
     Attributes:
         per_user: Fewest events of a user.
         per_item: Fewest events of an item.
+
+    >>> events = pd.DataFrame({"user": ["u", "u", "v", "v", "w", "w"], "item": ["a", "b", "a", "b", "b", "c"]})
+    >>> MinimumEvents(per_user=2, per_item=2).keeps(events).tolist()  # c goes, then w, who has one event left
+    [True, True, True, True, False, False]
     """
 
     per_user: int = 1
@@ -115,7 +119,7 @@ class HistoryLength:
 class UserSample:
     """A fixed random sample of the users: those whose ids have the smallest hashes.
 
-    So a user's place in the sample depends on no other user, on no library and on no machine.
+    So whether a user is in the sample depends on no other user, on no library and on no machine.
 
     Attributes:
         users: Size of the sample; all users where there are fewer.

@@ -4,48 +4,47 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.cache import content_key
-from bench.data.dataset import ItemTable, SeenItems, ShippedSplit
+from bench.data.dataset import Dataset, ShippedSplit
 from bench.data.filters import Filter
-from bench.data.interactions import Interactions
 
 
-def dataset_hash(
-    name: str,
-    interactions: Interactions,
-    item_table: ItemTable,
-    item_ids: NDArray[np.str_],
-    user_ids: NDArray[np.str_],
-    seen_items: SeenItems,
-    baskets: bool,
-    filters: Sequence[Filter] = (),
-    shipped_split: ShippedSplit | None = None,
-) -> str:
-    """The `content_hash` of a data set, for loaders. Words meant for the report only (licence, source) don't count.
+def with_hash(dataset: Dataset, filters: Sequence[Filter] = ()) -> Dataset:
+    """Returns the data set with its content hash, for loaders, which know all but that."""
+    return replace(dataset, content_hash=dataset_hash(dataset, filters))
 
-    The parameters of the `filters` count beside the events that these left: a data set is what was asked of it, too.
+
+def dataset_hash(dataset: Dataset, filters: Sequence[Filter] = ()) -> str:
+    """Tells whether two data sets can give different results; what is meant for the report only doesn't count.
+
+    Args:
+        dataset: Its own `content_hash`, licence, source and notes are passed over.
+        filters: What the loader applied. Their parameters count beside the events that they left: a data set is what
+            was wanted of it, too.
     """
-    columns = {str(column): item_table.columns[column].tolist() for column in item_table.columns}
+    table, shipped = dataset.item_table, dataset.shipped_split
+    columns = {str(column): table.columns[column].tolist() for column in table.columns}
     return content_key(
-        [name, interactions.n_items, seen_items, baskets],
-        interactions.items,
-        interactions.timestamps,
-        interactions.offsets,
-        json_of_ids(item_ids, user_ids),
-        [list(columns), columns, list(item_table.text_columns)],
-        "no category" if item_table.category is None else item_table.category,
+        [dataset.name, dataset.interactions.n_items, dataset.seen_items, dataset.baskets],
+        dataset.interactions.items,
+        dataset.interactions.timestamps,
+        dataset.interactions.offsets,
+        json_of_ids(dataset.item_ids, dataset.user_ids),
+        [list(columns), columns, list(table.text_columns)],
+        "no category" if table.category is None else table.category,
         *([[repr(step) for step in filters]] if filters else []),
-        *(["embeddings", item_table.embeddings] if item_table.embeddings is not None else []),
-        *(_parts_of(shipped_split) if shipped_split is not None else []),
+        *(["embeddings", table.embeddings] if table.embeddings is not None else []),
+        *(_parts_of(shipped) if shipped is not None else []),
     )
 
 
 def json_of_ids(*lists: NDArray[np.str_], chunk: int = 1 << 16) -> Iterator[bytes]:
-    """The bytes of `json.dumps` of the lists, without making millions of Python strings at a time."""
+    """Writes the bytes of `json.dumps` of the lists, without making millions of Python strings at a time."""
     yield b"["
     for number, ids in enumerate(lists):
         yield b",[" if number else b"["

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 PAD = -1
-"""Marks an empty place in a padded array of items."""
+"""Marks an empty position in a padded array of items."""
 
 CHUNK_EVENTS = 1 << 24
 """Events of which temporary arrays are made at a time, so that 200 million events fit a small machine."""
@@ -48,7 +48,7 @@ class Interactions:
         times: NDArray[np.int64] | NDArray[np.float64],
         n_items: int,
     ) -> Interactions:
-        """From the rows of a file.
+        """Makes the events of all users from the rows of a file.
 
         Args:
             order: int64 `[n_events]`, from `chronological`.
@@ -77,25 +77,41 @@ class Interactions:
         return np.diff(self.offsets)
 
     def row(self, user: int) -> slice:
-        """Where one user's events lie in `items` and `timestamps`."""
+        """Tells where one user's events lie in `items` and `timestamps`."""
         return slice(int(self.offsets[user]), int(self.offsets[user + 1]))
 
-    def places(self) -> NDArray[np.integer]:
-        """How many of its user's events come before each event: int32 or int64 `[n_events]`."""
+    def positions(self) -> NDArray[np.integer]:
+        """Counts how many of its user's events come before each event.
+
+        Returns:
+            int32 or, from 2^31 events on, int64 `[n_events]`.
+
+        >>> users, items, times = np.array([0, 1, 0, 0]), np.array([5, 6, 7, 8]), np.array([30, 10, 20, 30])
+        >>> log = Interactions.from_rows(chronological(users, times), users, items, times, n_items=9)
+        >>> log.items, log.positions()
+        (array([7, 5, 8, 6], dtype=int32), array([0, 1, 2, 0], dtype=int32))
+        """
         count = np.int32 if self.n_events < 2**31 else np.int64
         return np.arange(self.n_events, dtype=count) - np.repeat(self.offsets[:-1].astype(count), self.lengths)
 
     def basket_starts(self) -> NDArray[np.integer]:
-        """Where the basket of every event begins, counted from its user's first event: int32 or int64 `[n_events]`.
+        """Finds where the basket of every event begins, counted from its user's first event.
 
         A basket is a maximal run of one user's events with one timestamp.
+
+        Returns:
+            int32 or, from 2^31 events on, int64 `[n_events]`.
+
+        >>> log = Interactions(np.arange(5), np.array([10, 10, 20, 20, 20]), np.array([0, 4, 5]), n_items=5)
+        >>> log.basket_starts()
+        array([0, 0, 2, 2, 0], dtype=int32)
         """
-        places = self.places()
-        opens = places == 0
+        positions = self.positions()
+        opens = positions == 0
         opens[1:] |= self.timestamps[1:] != self.timestamps[:-1]
-        event = np.arange(self.n_events, dtype=places.dtype)
+        event = np.arange(self.n_events, dtype=positions.dtype)
         first = np.maximum.accumulate(np.where(opens, event, 0))
-        return places - (event - first)
+        return positions - (event - first)
 
     def item_counts(self) -> NDArray[np.int64]:
         """int64 `[n_items]`, events per item."""
@@ -105,7 +121,7 @@ class Interactions:
         return counts
 
     def truncated(self, ends: NDArray[np.int64]) -> Interactions:
-        """The first `ends[u]` events of every user `u`, as new arrays that hold nothing else."""
+        """Cuts every user's events off after the first `ends[u]`, in new arrays that hold nothing else."""
         lengths = self.lengths
         offsets = np.concatenate([[0], np.cumsum(np.minimum(ends, lengths))]).astype(np.int64)
         items = np.empty(offsets[-1], dtype=self.items.dtype)
@@ -124,7 +140,14 @@ class Interactions:
 
 
 def chronological(users: NDArray[np.integer], times: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.int64]:
-    """The places of the rows of a file user by user and, there, by time; ties keep the order of the file."""
+    """Sorts the rows of a file by user and, there, by time; ties keep the order of the file.
+
+    Returns:
+        int64 `[n_events]`, the row of the file that comes first, second and so on.
+
+    >>> chronological(users=np.array([1, 0, 0, 1]), times=np.array([7, 9, 3, 7]))
+    array([2, 1, 0, 3])
+    """
     if len(users) and np.issubdtype(times.dtype, np.integer):
         first, most = int(times.min()), int(users.max())
         span = int(times.max()) - first + 1
@@ -134,21 +157,26 @@ def chronological(users: NDArray[np.integer], times: NDArray[np.int64] | NDArray
 
 
 def untimed(n_events: int) -> NDArray[np.int64]:
-    """Timestamps for events that have an order but no time: int64 `[n_events]`, all 0, in 8 bytes."""
+    """Makes timestamps for events that have an order but no time: int64 `[n_events]`, all 0, in 8 bytes."""
     return np.broadcast_to(np.zeros(1, dtype=np.int64), (n_events,))
 
 
 def is_untimed(timestamps: NDArray[np.int64]) -> bool:
-    """Whether timestamps were made by `untimed`."""
+    """Tells whether timestamps were made by `untimed`."""
     return timestamps.strides == (0,)
 
 
 def row_chunks(offsets: NDArray[np.int64], events: int) -> Iterator[slice]:
-    """Slices of consecutive rows of a ragged array that hold at most `events` events together, or one longer row.
+    """Yields slices of consecutive rows of a ragged array: at most `events` events together, or one longer row.
+
+    So temporary arrays stay small, however many events there are.
 
     Args:
         offsets: int64 `[n_rows + 1]`.
         events: Largest size of a chunk.
+
+    >>> list(row_chunks(np.array([0, 2, 3, 9, 10]), events=3))
+    [slice(0, 2, None), slice(2, 3, None), slice(3, 4, None)]
     """
     start, n_rows = 0, len(offsets) - 1
     while start < n_rows:
@@ -185,7 +213,7 @@ class Histories:
         return np.diff(self.offsets)
 
     def copy(self) -> Histories:
-        """The same queries in arrays of their own, for somebody who may write into them."""
+        """Returns the same queries in arrays of their own, for somebody who may write into them."""
         return replace(self, items=self.items.copy(), timestamps=self.timestamps.copy(), offsets=self.offsets.copy())
 
     def batch(self, start: int, stop: int) -> Histories:
@@ -195,32 +223,42 @@ class Histories:
         return replace(self, items=self.items[events], timestamps=self.timestamps[events], offsets=offsets - offsets[0])
 
     def last(self, length: int) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
-        """The most recent `length` events of each history.
+        """Returns the most recent `length` events of each history.
 
         Returns:
             items int32 `[n_queries, length]` and timestamps int64 `[n_queries, length]`, left-aligned (oldest
             first) and padded with `PAD` and 0; lengths int64 `[n_queries]`.
+
+        >>> histories = Histories(np.array([4, 2, 7, 1]), np.arange(4), np.array([0, 3, 4]), 9, exclude_seen=True)
+        >>> items, _, lengths = histories.last(2)
+        >>> items.tolist(), lengths.tolist()
+        ([[2, 7], [1, -1]], [2, 1])
         """
-        kept = np.minimum(self.lengths, length)
+        lengths = np.minimum(self.lengths, length)
         column = np.arange(length)
-        filled = column < kept[:, None]
-        source = (self.offsets[1:] - kept)[:, None] + column
+        filled = column < lengths[:, None]
+        source = (self.offsets[1:] - lengths)[:, None] + column
         items = np.full(filled.shape, PAD, dtype=np.int32)
         timestamps = np.zeros(filled.shape, dtype=np.int64)
         items[filled] = self.items[source[filled]]
         timestamps[filled] = self.timestamps[source[filled]]
-        return items, timestamps, kept
+        return items, timestamps, lengths
 
     def before_last(self, length: int) -> Histories:
-        """The same queries without their most recent `length` events: the long-term part of each history."""
-        kept = np.maximum(self.lengths - length, 0)
+        """Leaves out the most recent `length` events of each query: what remains is the long-term history.
+
+        >>> histories = Histories(np.array([4, 2, 7, 1]), np.arange(4), np.array([0, 3, 4]), 9, exclude_seen=True)
+        >>> histories.before_last(2)
+        Histories(items=array([4]), timestamps=array([0]), offsets=array([0, 1, 1]), n_items=9, exclude_seen=True)
+        """
+        lengths = np.maximum(self.lengths - length, 0)
         query = np.repeat(np.arange(len(self)), self.lengths)
-        keep = np.arange(len(self.items)) - self.offsets[query] < kept[query]
-        offsets = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
+        keep = np.arange(len(self.items)) - self.offsets[query] < lengths[query]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         return replace(self, items=self.items[keep], timestamps=self.timestamps[keep], offsets=offsets)
 
     def seen(self) -> NDArray[np.bool_]:
-        """Bool `[n_queries, n_items]`, True where the item occurs in the history."""
+        """Marks the items that occur in each history: bool `[n_queries, n_items]`."""
         mask = np.zeros((len(self), self.n_items), dtype=bool)
         mask[np.repeat(np.arange(len(self)), self.lengths), self.items] = True
         return mask

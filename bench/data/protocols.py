@@ -31,9 +31,9 @@ class Queries:
         interactions: All events of the data set.
         users: int64 `[n]`, whose history.
         ends: int64 `[n]`, the history is the user's first `ends` events.
-        targets: int32 `[n]`, the item to be found.
+        targets: int32 `[n]`, the item that follows.
         target_counts: int64 `[n]`, training interactions of the target.
-        target_quantiles: float64 `[n]`, place of the target among all items ordered by training interactions
+        target_quantiles: float64 `[n]`, rank of the target among all items ordered by training interactions
             (most first, ties by item index), as a fraction of the catalogue in [0, 1).
         exclude_seen: Whether items of the history are no candidates.
     """
@@ -50,7 +50,7 @@ class Queries:
         return len(self.users)
 
     def histories(self, start: int, stop: int) -> Histories:
-        """The histories of queries `start .. stop - 1`, as copies that hold nothing of the target or later."""
+        """Returns the histories of queries `start .. stop - 1`, as copies that hold nothing of the target or later."""
         ends = self.ends[start:stop]
         first = self.interactions.offsets[self.users[start:stop]]
         offsets = np.concatenate([[0], np.cumsum(ends)]).astype(np.int64)
@@ -74,7 +74,7 @@ class Split:
         test: For the result.
         excluded: Reason -> number of users without the query in question. Only reasons that occurred.
         cold_targets: "validation", "test" -> number of queries whose target occurs in no training event, and which are
-            asked all the same. Only parts that have some.
+            evaluated all the same. Only parts that have some.
     """
 
     train: TrainingData
@@ -121,26 +121,28 @@ def split(
     excluded = dict(held_out.excluded)
     cold: dict[str, int] = {}
     queries: dict[str, Queries] = {}
-    for part, asked in (("validation", held_out.validation), ("test", held_out.test)):
-        kept = _queries(dataset.interactions, train.interactions, asked, exclude_seen)
+    for part, chosen in (("validation", held_out.validation), ("test", held_out.test)):
+        selected = _queries(dataset.interactions, train.interactions, chosen, exclude_seen)
         if exclude_seen:
-            kept = _without(kept, _target_in_history(kept), f"{part} target already in the history", excluded)
-        is_cold = kept.target_counts == 0
+            selected = _without(
+                selected, _target_in_history(selected), f"{part} target already in the history", excluded
+            )
+        is_cold = selected.target_counts == 0
         if is_cold.any():
             _report_cold(dataset.name, protocol, part, is_cold, cold_targets)
             if cold_targets == "ignore":
-                kept = _without(kept, is_cold, f"{part} target without training events", excluded)
+                selected = _without(selected, is_cold, f"{part} target without training events", excluded)
             else:
                 cold[part] = int(is_cold.sum())
-        if len(kept) == 0:
+        if len(selected) == 0:
             reasons = "; ".join(f"{reason}: {users} users" for reason, users in excluded.items()) or "no events there"
             raise BenchError(f"{protocol} leaves no {part} query of data set '{dataset.name}' ({reasons})")
-        queries[part] = kept
+        queries[part] = selected
     return Split(train, queries["validation"], queries["test"], excluded, cold)
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Chosen:
     """The queries of one part, before any are left out.
 
     Attributes:
@@ -153,8 +155,8 @@ class _Asked:
     ends: NDArray[np.int64]
     targets: NDArray[np.int32]
 
-    def where(self, keep: NDArray[np.bool_]) -> _Asked:
-        return _Asked(self.users[keep], self.ends[keep], self.targets[keep])
+    def where(self, keep: NDArray[np.bool_]) -> _Chosen:
+        return _Chosen(self.users[keep], self.ends[keep], self.targets[keep])
 
 
 @dataclass(frozen=True)
@@ -169,8 +171,8 @@ class _HeldOut:
     """
 
     train_ends: NDArray[np.int64]
-    validation: _Asked
-    test: _Asked
+    validation: _Chosen
+    test: _Chosen
     excluded: dict[str, int]
     train_targets: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
 
@@ -188,9 +190,9 @@ def _leave_one_out(dataset: Dataset) -> _HeldOut:
     """
     interactions = dataset.interactions
     users = np.flatnonzero(interactions.lengths)
-    test = _ask(dataset, users, interactions.lengths[users] - 1, "test")
+    test = _choose(dataset, users, interactions.lengths[users] - 1, "test")
     test = test.where(test.ends > 0)
-    validation = _ask(dataset, test.users, test.ends - 1, "validation")
+    validation = _choose(dataset, test.users, test.ends - 1, "validation")
     complete = validation.ends > 0
     validation, test = validation.where(complete), test.where(complete)
     train_ends = interactions.lengths.copy()
@@ -201,14 +203,14 @@ def _leave_one_out(dataset: Dataset) -> _HeldOut:
 
 
 def _temporal(dataset: Dataset) -> _HeldOut:
-    """One cut-off in time for everybody: what happened before it is known, what happens from then on is asked.
+    """One cut-off in time for everybody: what happened before it is known, what happens from then on is predicted.
 
-    The validation period begins at the time of the event at place `VALIDATION_FROM` of all events ordered by time, the
-    test period at that of `TEST_FROM`; events of one time are in one period. Every event before the validation period
-    trains, whoever's it is, and no other. The validation target is a user's first event from the beginning of the
-    validation period and before the test period, the test target the first from the beginning of the test period; with
-    baskets it is drawn from the first basket there. The history is all that the user did before that, so a
-    test history includes the validation period, on which nobody has trained.
+    The validation period begins at the time of the event at position `VALIDATION_FROM` of all events ordered by time,
+    the test period at that of `TEST_FROM`; events of one time are in one period. Every event before the validation
+    period trains, whoever's it is, and no other. The validation target is a user's first event from the beginning of
+    the validation period and before the test period, the test target the first from the beginning of the test period;
+    with baskets it is drawn from the first basket there. The history is all that the user did before that, so a test
+    history includes the validation period, on which nobody has trained.
 
     A user without events in a period has no query there, nor has one without any event before the target: a new user
     has no history to go by. Both are counted. Users who only come with the validation period train nothing.
@@ -233,13 +235,13 @@ def _temporal(dataset: Dataset) -> _HeldOut:
         ("test", before_test, interactions.lengths),
     ):
         active, known = end > begin, begin > 0
-        parts[part] = _ask(dataset, np.flatnonzero(active & known), begin[active & known], part)
-        for reason, found in (
+        parts[part] = _choose(dataset, np.flatnonzero(active & known), begin[active & known], part)
+        for reason, lacking in (
             (f"no event in the {part} period", ~active),
             (f"no event before the {part} period", active & ~known),
         ):
-            if found.any():
-                excluded[reason] = int(found.sum())
+            if lacking.any():
+                excluded[reason] = int(lacking.sum())
     return _HeldOut(before_validation, parts["validation"], parts["test"], excluded)
 
 
@@ -252,10 +254,10 @@ def _shipped(dataset: Dataset) -> _HeldOut:
     shipped = dataset.shipped_split
     if shipped is None:
         raise BenchError(f"data set '{dataset.name}' ships no split of its own; use leave-one-out or temporal")
-    validation = _Asked(shipped.validation_rows, shipped.validation_ends, shipped.validation_targets)
-    test = _Asked(shipped.test_rows, shipped.test_ends, shipped.test_targets)
-    for part, asked in (("validation", validation), ("test", test)):
-        leaks = int((shipped.train_ends[asked.users] > asked.ends).sum())
+    validation = _Chosen(shipped.validation_rows, shipped.validation_ends, shipped.validation_targets)
+    test = _Chosen(shipped.test_rows, shipped.test_ends, shipped.test_targets)
+    for part, chosen in (("validation", validation), ("test", test)):
+        leaks = int((shipped.train_ends[chosen.users] > chosen.ends).sum())
         if leaks:
             raise BenchError(
                 f"the shipped split of data set '{dataset.name}' trains on what follows the history of {leaks} {part} "
@@ -273,27 +275,27 @@ PROTOCOLS: dict[str, Callable[[Dataset], _HeldOut]] = {
 }
 
 
-def _ask(dataset: Dataset, users: NDArray[np.int64], places: NDArray[np.int64], part: str) -> _Asked:
-    """One query for each user, about the event at place `places` of the user's events or the basket that holds it.
+def _choose(dataset: Dataset, users: NDArray[np.int64], positions: NDArray[np.int64], part: str) -> _Chosen:
+    """Makes one query for each user, about the event at `positions` of the user's events or the basket that holds it.
 
     The order of events within a basket means nothing (Complete Journey lists them by product id), so a
     basket's target is drawn at random. The draw depends on the user's id and the part alone.
     """
     interactions = dataset.interactions
     if not dataset.baskets:
-        return _Asked(users, places, interactions.items[interactions.offsets[users] + places])
-    start, size = _basket_around(interactions, users, places)
+        return _Chosen(users, positions, interactions.items[interactions.offsets[users] + positions])
+    start, size = _basket_around(interactions, users, positions)
     draws = np.array([seed_for("target", part, dataset.user_ids[user]) for user in users], dtype=np.int64)
-    return _Asked(users, start, interactions.items[interactions.offsets[users] + start + draws % size])
+    return _Chosen(users, start, interactions.items[interactions.offsets[users] + start + draws % size])
 
 
 def _basket_around(
-    interactions: Interactions, users: NDArray[np.int64], places: NDArray[np.int64]
+    interactions: Interactions, users: NDArray[np.int64], positions: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where the basket that holds each user's event begins, counted from the user's first event, and its size."""
+    """Tells where the basket that holds each user's event begins, counted from the user's first event, and its size."""
     row = interactions.offsets[users]
     starts = interactions.basket_starts()
-    begin = starts[row + places].astype(np.int64)
+    begin = starts[row + positions].astype(np.int64)
     # Counted at the event that opens each basket.
     size = np.bincount(np.repeat(interactions.offsets[:-1], interactions.lengths) + starts)
     return begin, size[row + begin]
@@ -314,23 +316,23 @@ def _report_cold(name: str, protocol: str, part: str, is_cold: NDArray[np.bool_]
         _log.warning("%s; they are asked all the same", text)
 
 
-def _queries(interactions: Interactions, train: Interactions, asked: _Asked, exclude_seen: bool) -> Queries:
+def _queries(interactions: Interactions, train: Interactions, chosen: _Chosen, exclude_seen: bool) -> Queries:
     counts = train.item_counts()
-    place = np.empty(train.n_items, dtype=np.int64)
-    place[np.argsort(-counts, kind="stable")] = np.arange(train.n_items)
+    rank = np.empty(train.n_items, dtype=np.int64)
+    rank[np.argsort(-counts, kind="stable")] = np.arange(train.n_items)
     return Queries(
         interactions=interactions,
-        users=asked.users,
-        ends=asked.ends,
-        targets=asked.targets,
-        target_counts=counts[asked.targets],
-        target_quantiles=place[asked.targets] / train.n_items,
+        users=chosen.users,
+        ends=chosen.ends,
+        targets=chosen.targets,
+        target_counts=counts[chosen.targets],
+        target_quantiles=rank[chosen.targets] / train.n_items,
         exclude_seen=exclude_seen,
     )
 
 
 def _target_in_history(queries: Queries) -> NDArray[np.bool_]:
-    """Bool `[n]`."""
+    """Returns bool `[n]`."""
     histories = queries.histories(0, len(queries))
     query = np.repeat(np.arange(len(queries)), histories.lengths)
     hits = histories.items == queries.targets[query]

@@ -1,7 +1,7 @@
 """Data sets that a process has read: every run gets the same bytes, whatever the one before did to them.
 
-The arrays of a kept data set refuse to be written into. That can be circumvented (a tensor that shares an array's
-memory asks nobody), so their content is compared with what was read after every run.
+The arrays of a data set on the shelf refuse to be written into. That can be circumvented (a tensor that shares an
+array's memory asks nobody), so their content is compared with what was read after every run.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class Shelf:
 
     Args:
         read: Reads the data set of a name, from files of the user's own where some are given.
-        most: How many are kept.
+        most: How many stay on the shelf.
     """
 
     def __init__(self, read: Callable[[str, DataFiles | None], Dataset], most: int) -> None:
         self._read, self._most = read, most
-        self._kept: OrderedDict[tuple[str, DataFiles | None], tuple[Dataset, str]] = OrderedDict()
+        self._datasets: OrderedDict[tuple[str, DataFiles | None], tuple[Dataset, str]] = OrderedDict()
 
     def __call__(self, name: str, files: DataFiles | None = None) -> Dataset:
         """The data set of that name, read once per process.
@@ -46,30 +46,30 @@ class Shelf:
         Raises:
             BenchError: Nobody registered the name, or its files are missing or malformed.
         """
-        if (name, files) not in self._kept:
+        if (name, files) not in self._datasets:
             dataset = self._read(name, files)
             for array in _arrays(dataset):
                 _refuse_writes(array)
-            self._kept[name, files] = dataset, digest(dataset)
-        self._kept.move_to_end((name, files))
-        while len(self._kept) > self._most:
-            self._kept.popitem(last=False)
-        return self._kept[name, files][0]
+            self._datasets[name, files] = dataset, digest(dataset)
+        self._datasets.move_to_end((name, files))
+        while len(self._datasets) > self._most:
+            self._datasets.popitem(last=False)
+        return self._datasets[name, files][0]
 
     def cache_clear(self) -> None:
         """Forgets everything that was read."""
-        self._kept.clear()
+        self._datasets.clear()
 
     def changed(self) -> list[str]:
-        """The names of data sets that are not what was read any more; they are read anew when next asked for."""
-        found = [key for key, (dataset, read) in self._kept.items() if digest(dataset) != read]
-        for key in found:
-            del self._kept[key]
-        return [name for name, _ in found]
+        """Names the data sets that are not what was read any more; the next call reads them anew."""
+        changed_keys = [key for key, (dataset, read) in self._datasets.items() if digest(dataset) != read]
+        for key in changed_keys:
+            del self._datasets[key]
+        return [name for name, _ in changed_keys]
 
 
 def digest(value: Any) -> str:
-    """A hash of the arrays and tables in a value, comparable within this process.
+    """Makes a hash of the arrays and tables in a value, comparable within this process.
 
     What is mapped from a file and can't be written into counts by its shape alone: it may be larger than memory.
     """
@@ -110,8 +110,8 @@ def _parts(value: Any, depth: int) -> Iterator[Any]:
     elif isinstance(value, pd.DataFrame):
         yield value.columns.tolist()
         yield repr(value.index) if isinstance(value.index, pd.RangeIndex) else value.index.tolist()
-        for place in range(value.shape[1]):
-            yield _column(value.iloc[:, place])
+        for index in range(value.shape[1]):
+            yield _column(value.iloc[:, index])
     elif isinstance(value, tuple | list):
         for entry in value:
             yield from _parts(entry, depth + 1)

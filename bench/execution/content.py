@@ -116,7 +116,7 @@ def checked_content(content: dict[str, Any]) -> dict[str, Any]:
     try:
         _Content.model_validate(content)
     except ValidationError as error:
-        raise ValueError(_told(error)) from None
+        raise ValueError(_first_flaw(error)) from None
     return content
 
 
@@ -130,7 +130,7 @@ def conform(result: RunResult) -> None:
     try:
         _Content.model_validate(content)
     except ValidationError as error:
-        flaws.append(_told(error))
+        flaws.append(_first_flaw(error))
         content |= {str(part["loc"][0]): getattr(empty, str(part["loc"][0])) for part in error.errors()}
     for name, value in content.items():
         setattr(result, name, value)
@@ -191,8 +191,10 @@ _RANGES = {
     "target_quantile": (0, 1),
     "item_gap": (0, None),
     "category_gap": (0, None),
+    "transition": (0, 3),
     "item_rank": (0, K_MAX),
     "sid_rank": (0, K_MAX),
+    "sid_group": (1, None),
     "tie_first": (0, K_MAX),
     "tie_last": (0, K_MAX),
     "list_popularity": (0, 1),
@@ -275,7 +277,7 @@ def _check_column(kind: str, values: pd.Series, name: str) -> None:
         raise ValueError(f"{where} holds {numbers.min():g} to {numbers.max():g} where {reach} is possible")
 
 
-def _told(error: ValidationError) -> str:
+def _first_flaw(error: ValidationError) -> str:
     """The first flaw: where it is, and what is wrong with it."""
     first = error.errors(include_url=False, include_input=False)[0]
     return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -20,11 +20,16 @@ _PACKAGES = ("torch", "numpy", "pandas", "recbole")
 
 def versions() -> dict[str, str]:
     """Versions of Python, this project and the packages that can change a result, as far as installed."""
-    found = {"python": platform.python_version(), "glass-bench": bench.__version__}
+    return dict(_versions())
+
+
+@lru_cache(maxsize=1)
+def _versions() -> dict[str, str]:
+    installed = {"python": platform.python_version(), "glass-bench": bench.__version__}
     for package in _PACKAGES:
         with suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
+            installed[package] = version(package)
+    return installed
 
 
 @lru_cache(maxsize=1)

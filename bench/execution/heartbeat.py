@@ -32,8 +32,8 @@ class Heartbeat:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the start."""
-        return time.time() - self.started
+        """Seconds since the start; 0 where a clock was set back since."""
+        return max(0.0, time.time() - self.started)
 
     @property
     def remaining(self) -> float | None:
@@ -41,12 +41,11 @@ class Heartbeat:
         return self.elapsed * (1 / self.fraction - 1) if self.fraction >= 0.02 else None
 
 
-class Pulse:
+class HeartbeatWriter:
     """Writes the heartbeat of one run, at most every half second; call it as often as you like."""
 
     def __init__(self, results_dir: Path, spec: RunSpec) -> None:
         self.path = heartbeat_path(results_dir, spec)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         self._started = time.time()
         self._last_write = 0.0
         self(0.0, "starting")
@@ -55,7 +54,8 @@ class Pulse:
         if time.monotonic() - self._last_write >= _SECONDS_BETWEEN_WRITES:
             self._last_write = time.monotonic()
             beat = Heartbeat(fraction=float(fraction), words=words, started=self._started)
-            with replaced(self.path) as temporary:
+            # Nobody needs it but who watches: a disk that is full right now is no reason to give a run up.
+            with suppress(OSError), replaced(self.path) as temporary:
                 temporary.write_text(json.dumps(asdict(beat)), encoding="utf-8")
 
 

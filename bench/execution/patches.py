@@ -45,7 +45,9 @@ class Code:
     def now(cls) -> Code:
         """All modules that have been imported so far and are watched."""
         modules = {name: module for name, module in list(sys.modules.items()) if _is_watched(name, module)}
-        held: list[tuple[str, Any, dict[str, Any]]] = [(name, kept, dict(vars(kept))) for name, kept in modules.items()]
+        held: list[tuple[str, Any, dict[str, Any]]] = [
+            (name, module, dict(vars(module))) for name, module in modules.items()
+        ]
         held += [
             (f"{name}.{owner.__name__}", owner, dict(vars(owner)))
             for name, module in modules.items()
@@ -63,15 +65,15 @@ class Code:
 
     def put_back(self) -> list[str]:
         """Puts back what has been replaced or removed since; returns its names."""
-        found = [*self._modules_put_back()]
+        names = [*self._modules_put_back()]
         for name, owner, before in self.held:
-            found += _put_back(name, owner, before)
-        for name, kept, before in self.contents:
-            if not _same_content(kept, before):
-                kept.clear()
-                (kept.extend if isinstance(kept, list) else kept.update)(before)
-                found.append(name)
-        return found
+            names += _put_back(name, owner, before)
+        for name, container, before in self.contents:
+            if not _same_content(container, before):
+                container.clear()
+                (container.extend if isinstance(container, list) else container.update)(before)
+                names.append(name)
+        return names
 
     def _modules_put_back(self) -> Iterator[str]:
         for name, module in self.modules.items():
@@ -140,5 +142,5 @@ def _same_content(first: Any, second: Any) -> bool:
     if len(first) != len(second):
         return False
     if isinstance(first, dict):
-        return all(key == other and value is kept for (key, value), (other, kept) in pairs)
-    return all(map(lambda value, kept: value is kept, first, second))
+        return all(key == other and value is old for (key, value), (other, old) in pairs)
+    return all(map(lambda value, old: value is old, first, second))

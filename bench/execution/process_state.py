@@ -66,21 +66,21 @@ def attribute(path: str, module: str) -> State:
     owner_path, _, name = path.rpartition(".")
 
     def owner() -> Any:
-        found: Any = sys.modules[module]
+        parent: Any = sys.modules[module]
         for part in owner_path.split(".")[1:]:
-            found = getattr(found, part)
-        return found
+            parent = getattr(parent, part)
+        return parent
 
     return State(path, lambda: getattr(owner(), name), lambda value: setattr(owner(), name, value), module)
 
 
-def refill(kept: Any, value: Any) -> None:
+def refill(container: Any, value: Any) -> None:
     """Gives a shared mapping or list its earlier content, in place: others hold it, too."""
-    if isinstance(kept, Mapping):
-        kept.clear()  # type: ignore[attr-defined]
-        kept.update(value)  # type: ignore[attr-defined]
+    if isinstance(container, Mapping):
+        container.clear()  # type: ignore[attr-defined]
+        container.update(value)  # type: ignore[attr-defined]
     else:
-        kept[:] = value
+        container[:] = value
 
 
 def _refill_environment(value: dict[str, str]) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import TypeAlias
 
 from rich.console import Console
 from rich.live import Live
@@ -22,6 +25,25 @@ from bench.plain_text import one_line
 from bench.spec import RunResult, RunSpec
 
 _SECONDS_BETWEEN_STATUS_LINES = 30.0
+
+
+_Row: TypeAlias = tuple[str, str]
+"""Data set and label: what tells how long a run takes."""
+
+
+@dataclass(frozen=True)
+class _Durations:
+    """How long so many runs took together."""
+
+    runs: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> _Durations:
+        return cls(len(seconds), sum(seconds))
+
+    def __add__(self, other: _Durations) -> _Durations:
+        return _Durations(self.runs + other.runs, self.seconds + other.seconds)
 
 
 class Progress:
@@ -52,9 +74,11 @@ class Progress:
         self._limit = math.inf if seconds_per_run is None else seconds_per_run
         self._name, self._outcome = name or _name, outcome or _outcome
         self._console, self._results_dir, self._jobs = console, results_dir, jobs
-        self._todo = {spec.key: spec for spec in todo}
+        self._todo = {spec.key for spec in todo}
+        self._waiting = Counter(map(_row_of, todo))
         self._total = len(self._todo)
-        self._durations: dict[tuple[str, str], list[float]] = {}
+        self._ended: dict[_Row, _Durations] = {}
+        self._all_ended = _Durations()
         for result in known:
             self._learn(result)
         self._started = self._last_status = time.monotonic()
@@ -73,7 +97,9 @@ class Progress:
 
     def finished(self, result: RunResult) -> None:
         """Prints one line for a run that has ended."""
-        self._todo.pop(result.spec.key, None)
+        if result.spec.key in self._todo:
+            self._todo.remove(result.spec.key)
+            self._waiting[_row_of(result.spec)] -= 1
         self._learn(result)
         done = self._total - len(self._todo)
         ending = f"{done} of {self._total}" + (f", ETA {clock(self.remaining([]))}" if self._todo else "")
@@ -93,41 +119,38 @@ class Progress:
 
     def remaining(self, running: Sequence[RunSpec]) -> float | None:
         """Seconds until all runs have ended, None while nothing is known."""
-        beats = {spec.key: read_heartbeat(self._results_dir, spec) for spec in running}
-        seen = [
-            (spec, beat.elapsed + beat.remaining) for spec in running if (beat := beats[spec.key]) and beat.remaining
-        ]
-        seconds = 0.0
-        for spec in self._todo.values():
-            left = self._left(spec, beats.get(spec.key), seen)
-            if left is None:
-                return None
-            seconds += left
-        return seconds / self._jobs
+        beats = [(spec, read_heartbeat(self._results_dir, spec)) for spec in running]
+        seen = [(_row_of(spec), beat.elapsed + beat.remaining) for spec, beat in beats if beat and beat.remaining]
+        estimates = [self._left(_row_of(spec), beat, seen) for spec, beat in beats]
+        waiting = self._waiting - Counter(map(_row_of, running))
+        for row, runs in waiting.items():  # runs of one row, however many, are expected to take equally long
+            left = self._left(row, None, seen)
+            estimates.append(None if left is None else runs * left)
+        known = [left for left in estimates if left is not None]
+        return sum(known) / self._jobs if len(known) == len(estimates) else None
 
-    def _left(self, spec: RunSpec, beat: Heartbeat | None, seen: Sequence[tuple[RunSpec, float]]) -> float | None:
+    def _left(self, row: _Row, beat: Heartbeat | None, seen: Sequence[tuple[_Row, float]]) -> float | None:
         """Seconds until one run ends: what it still needs, or what its limit leaves it; None while neither is known."""
-        needed = self._needed(spec, beat, seen)
+        needed = self._needed(row, beat, seen)
         most = max(0.0, self._limit - (beat.elapsed if beat else 0.0))
         left = most if needed is None else min(needed, most)
         return None if math.isinf(left) else left
 
-    def _needed(self, spec: RunSpec, beat: Heartbeat | None, seen: Sequence[tuple[RunSpec, float]]) -> float | None:
-        """Seconds that one run still needs: by its own speed, else by that of the model's other runs, else by any."""
+    def _needed(self, row: _Row, beat: Heartbeat | None, seen: Sequence[tuple[_Row, float]]) -> float | None:
+        """Seconds that one run still needs: by its own speed, else by that of the row's other runs, else by any."""
         if beat and beat.remaining is not None:
             return beat.remaining
-        same = self._durations.get((spec.dataset.label, spec.label)) or [
-            seconds for other, seconds in seen if (other.dataset, other.label) == (spec.dataset, spec.label)
-        ]
-        pool = same or [s for ended in self._durations.values() for s in ended] + [seconds for _, seconds in seen]
-        if not pool:
+        same = self._ended.get(row) or _Durations.of([seconds for other, seconds in seen if other == row])
+        pool = same if same.runs else self._all_ended + _Durations.of([seconds for _, seconds in seen])
+        if not pool.runs:
             return None
-        return max(0.0, sum(pool) / len(pool) - (beat.elapsed if beat else 0.0))
+        return max(0.0, pool.seconds / pool.runs - (beat.elapsed if beat else 0.0))
 
     def _learn(self, result: RunResult) -> None:
         if result.status == "complete":
-            place = (result.spec.dataset.label, result.spec.label)
-            self._durations.setdefault(place, []).append(result.fit_seconds + result.recommend_seconds)
+            row, one = _row_of(result.spec), _Durations.of([result.fit_seconds + result.recommend_seconds])
+            self._ended[row] = self._ended.get(row, _Durations()) + one
+            self._all_ended = self._all_ended + one
 
     def _bars(self, running: Sequence[RunSpec]) -> Table:
         table = Table.grid(padding=(0, 2))
@@ -142,7 +165,7 @@ class Progress:
         for spec in running:
             beat = beats[spec.key]
             bar = ProgressBar(total=1.0, completed=beat.fraction if beat else 0.0, width=30)
-            left = self._left(spec, beat, [])
+            left = self._left(_row_of(spec), beat, [])
             table.add_row(self._name(spec), bar, f"ETA {clock(left)}", beat.words if beat else "")
         return table
 
@@ -154,6 +177,10 @@ def clock(seconds: float | None) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
+
+
+def _row_of(spec: RunSpec) -> _Row:
+    return spec.dataset.label, spec.label
 
 
 def _name(spec: RunSpec) -> str:

@@ -1,85 +1,105 @@
-"""Runs in worker processes: a fixed number at a time, in order, and none of them can take the others down."""
+"""A grid of runs: a fixed number at a time, in order, and none of them can take the others down."""
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from queue import Empty, SimpleQueue
+from typing import Protocol
 
-import joblib
-from filelock import FileLock, Timeout
-from joblib.externals.loky import ProcessPoolExecutor
+import loky
+from filelock import Timeout
 
-from bench.errors import reason_of
-from bench.execution import environment, heartbeat
+from bench.errors import BenchError, reason_of
+from bench.execution import environment, heartbeat, interruption, run_log
+from bench.execution.engine import Engine, LocalEngine
+from bench.execution.limits import NO_LIMITS, Limits
 from bench.execution.store import ResultStore
 from bench.execution.worker import execute
+from bench.execution.worker_process import DIED, Job, ProcessDiedError, RunEndedError
 from bench.spec import RunResult, RunSpec
 
-DIED = "worker process died (out of memory?)"
-_SECONDS_BETWEEN_TICKS = 0.5
-_MOST_RUNS_PER_GPU = 8
-_NO_LEAKS_TOLD = "ignore:resource_tracker"
-Job = Callable[[RunSpec, Path, str, int], RunResult]
-"""What a worker process does for a run; gets it with the results folder, the device and its number of threads."""
+__all__ = ["DIED", "Backend", "Job", "Workers", "run_all"]
 
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_SECONDS_BETWEEN_TICKS = 0.5
+_SECONDS_FOR_A_LOCK = 2.0
+"""Until the system has taken it back from a process that was killed."""
+
+_MOST_RUNS_PER_GPU = 8
+
+
+class Backend(Protocol):
+    """Where a grid is run: says so in a few words, and starts the engine that does it.
+
+    Attributes:
+        jobs: Runs at a time.
+    """
+
+    @property
+    def jobs(self) -> int: ...
+
+    def __str__(self) -> str: ...
+
+    def start(self) -> Engine: ...
 
 
 @dataclass(frozen=True)
 class Workers:
-    """How the machine is divided among runs.
+    """How this machine is divided among runs.
 
     Attributes:
         device: "cpu" or "cuda".
         jobs: Runs at a time.
         threads: Of each run; together no more than there are cores, so that runs don't fight for them.
         gpus: As `environment.gpus` names them, where there are several to divide the runs among.
+        limits: Of each run.
     """
 
     device: str
     jobs: int
     threads: int
     gpus: tuple[str, ...] = ()
+    limits: Limits = NO_LIMITS
 
     @classmethod
-    def for_machine(cls, device: str, jobs: int | None, runs: int) -> Workers:
+    def for_machine(cls, device: str, jobs: int | None, runs: int, limits: Limits = NO_LIMITS) -> Workers:
         """The division for `runs` runs; `jobs` None chooses: every core on a CPU, a few runs on each GPU."""
-        cores = joblib.cpu_count()
+        cores = loky.cpu_count()
         gpus = environment.gpus() if device == "cuda" else ()
         if jobs is None:
             jobs = min(_MOST_RUNS_PER_GPU * max(1, len(gpus)), cores // 2) if device == "cuda" else cores
         jobs = max(1, min(jobs, runs))
-        return cls(device, jobs, max(1, cores // jobs), gpus if len(gpus) > 1 else ())
+        return cls(device, jobs, max(1, cores // jobs), gpus if len(gpus) > 1 else (), limits)
 
     def __str__(self) -> str:
         where = f"{len(self.gpus)} GPUs" if self.gpus else self.device
         return f"{self.jobs} at a time on {where}, {self.threads} threads each"
 
+    def start(self) -> LocalEngine:
+        """The worker processes; GPUs are given to them in turn, so that they fill evenly."""
+        gpus = self.gpus
+        environments = [{"CUDA_VISIBLE_DEVICES": gpus[i % len(gpus)]} if gpus else {} for i in range(self.jobs)]
+        return LocalEngine(environments, self.device, self.threads, self.limits)
+
 
 def run_all(
     specs: Sequence[RunSpec],
     results_dir: Path,
-    workers: Workers,
+    workers: Backend,
     on_result: Callable[[RunResult], None],
     on_tick: Callable[[Sequence[RunSpec]], None],
     job_of: Callable[[RunSpec], Job] = lambda spec: execute,
 ) -> None:
     """Makes all runs, starting them in the given order.
 
-    Where a run leaves something behind in its process that can't be undone, the runs after it are made in new ones.
+    Where a run leaves something behind in its process that can't be undone, the runs after it are made in a new one.
 
-    When a worker process dies, the runs that were under way are made again one by one in new processes, since any of
-    them may be the culprit; the one that dies alone becomes a failed result, and the rest goes on.
+    A run whose worker process has died while others were under way is made once more by itself: it need not have been
+    its fault that the machine was out of memory. When it dies alone, it becomes a failed result, and the rest goes on.
 
     Args:
         specs: What to run, no two with the same key.
@@ -89,110 +109,119 @@ def run_all(
         on_tick: Called about twice a second with the runs under way.
         job_of: Called in this process when a run starts, for what its worker process is to do: a job may depend on
             the results of runs that have ended by then.
+
+    Raises:
+        BenchError: Results can't be written any more, as on a full disk.
     """
-    waiting, suspects = deque(specs), deque[RunSpec]()
-    running: dict[Future[RunResult], RunSpec] = {}
-    pool: ProcessPoolExecutor | None = None
-    spent = False  # whether a run has left its process in a state that no other run should find
-    places = TemporaryDirectory(prefix="glass-bench-", ignore_cleanup_errors=True)
+    schedule = _Schedule(specs, results_dir, workers.start(), on_result, job_of)
     try:
-        while waiting or suspects or running:
-            if pool is not None and spent and not running:
-                pool.shutdown(wait=True, kill_workers=True)
-                pool, spent = None, False
-            pool = pool or _new_pool(workers, Path(places.name))
-            while not spent and not _full(running, suspects, workers) and (suspects or waiting):
-                spec = (suspects or waiting).popleft()
-                running[pool.submit(job_of(spec), spec, results_dir, workers.device, workers.threads)] = spec
-            on_tick(list(running.values()))
-            done, _ = wait(running, timeout=_SECONDS_BETWEEN_TICKS, return_when=FIRST_COMPLETED)
-            died = []
-            for future in done:
-                spec = running.pop(future)
-                result = _outcome(future, spec, results_dir)
-                if result is None:
-                    died.append(spec)
-                    continue
-                spent = spent or bool(result.left_behind)
-                on_result(result)
-            if died:
-                died += running.values()
-                running.clear()
-                pool.shutdown(wait=True, kill_workers=True)
-                pool, spent = None, False
-                if len(died) == 1:
-                    on_result(_failed(died[0], DIED, results_dir))
-                else:
-                    suspects.extend(spec for spec in specs if spec in died)
+        while schedule.is_open:
+            schedule.fill()
+            on_tick(schedule.under_way())
+            schedule.settle(_SECONDS_BETWEEN_TICKS)
     finally:
-        if pool is not None:
-            pool.shutdown(wait=True, kill_workers=bool(running))
-        for spec in running.values():
-            heartbeat.clear_unless_running(results_dir, spec)
-        places.cleanup()
+        with interruption.closing():
+            schedule.close()
 
 
-def _outcome(future: Future[RunResult], spec: RunSpec, results_dir: Path) -> RunResult | None:
-    """The result of a run that has ended, None where its process has died."""
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        return None
-    except Exception as error:  # not the model's fault: say, a full disk
-        result = _failed(spec, reason_of(error), results_dir)
-        result.left_behind = ["nobody knows what"]
-        return result
+class _Schedule:
+    """The runs that wait, those that an engine has, and what comes of them; see `run_all`."""
+
+    def __init__(
+        self,
+        specs: Sequence[RunSpec],
+        results_dir: Path,
+        engine: Engine,
+        on_result: Callable[[RunResult], None],
+        job_of: Callable[[RunSpec], Job],
+    ) -> None:
+        self._results_dir, self._engine, self._on_result, self._job_of = results_dir, engine, on_result, job_of
+        self._waiting, self._suspects = deque(specs), deque[RunSpec]()
+        self._submitted: dict[Future[RunResult], RunSpec] = {}
+        self._alone: Future[RunResult] | None = None
+        self._accompanied: set[Future[RunResult]] = set()
+        self._ended: SimpleQueue[Future[RunResult]] = SimpleQueue()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether any run has not ended yet."""
+        return bool(self._waiting or self._suspects or self._submitted)
+
+    def under_way(self) -> Sequence[RunSpec]:
+        return self._engine.under_way(list(self._submitted.values()))
+
+    def fill(self) -> None:
+        """Starts as many runs as there may be at a time; a suspect only when no other is under way."""
+        if self._suspects:
+            if not self._submitted:
+                self._alone = self._start(self._suspects.popleft())
+            return
+        while self._waiting and len(self._submitted) < self._engine.most and self._alone is None:
+            self._start(self._waiting.popleft())
+
+    def settle(self, seconds: float) -> None:
+        """Waits until a run ends, for some seconds at most, and sees to all that have ended."""
+        ended = []
+        with suppress(Empty):
+            ended.append(self._ended.get(timeout=seconds))
+            while True:
+                ended.append(self._ended.get_nowait())
+        for future in ended:
+            self._see_to(future)
+
+    def close(self) -> None:
+        """Breaks off what is under way."""
+        self._engine.close()
+        for spec in self._submitted.values():
+            with suppress(OSError):  # say, a full disk: the next bench clears it away
+                heartbeat.clear_unless_running(self._results_dir, spec)
+
+    def _start(self, spec: RunSpec) -> Future[RunResult]:
+        future = self._engine.submit(self._job_of(spec), spec, self._results_dir)
+        if self._submitted and not self._engine.retries:
+            self._accompanied |= {future, *self._submitted}
+        self._submitted[future] = spec
+        future.add_done_callback(self._ended.put)
+        return future
+
+    def _see_to(self, future: Future[RunResult]) -> None:
+        spec = self._submitted.pop(future)
+        accompanied = future in self._accompanied
+        self._accompanied.discard(future)
+        self._alone = None if future is self._alone else self._alone
+        try:
+            result = future.result()
+        except ProcessDiedError as died:
+            if accompanied:
+                self._suspects.append(spec)
+                return
+            result = _failed(spec, died.reason, died.log, self._results_dir)
+        except RunEndedError as ended:
+            result = _failed(spec, ended.reason, ended.log, self._results_dir)
+        except CancelledError:
+            raise BenchError(f"{spec.label}, seed {spec.seed}: given up by the engine that makes the runs") from None
+        except Exception as error:  # not the model's fault: say, a full disk
+            log = run_log.read(heartbeat.log_path(self._results_dir, spec))
+            result = _failed(spec, reason_of(error), log, self._results_dir)
+        self._on_result(result)
 
 
-def _full(running: dict[Future[RunResult], RunSpec], suspects: deque[RunSpec], workers: Workers) -> bool:
-    return len(running) >= (1 if suspects else workers.jobs)
+def _failed(spec: RunSpec, reason: str, log: str, results_dir: Path) -> RunResult:
+    """Stores and returns the result of a run whose process could not do so itself.
 
-
-def _new_pool(workers: Workers, places: Path) -> ProcessPoolExecutor:
-    # Loky replaces a worker whose memory has grown, between two runs. Nothing is lost, so nobody needs to be warned.
-    warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
-    # Where Ctrl-C strikes between the two steps of giving back a semaphore, Loky's tracker gives it back, and would say
-    # so after our one line. It is a process of its own, started with these options.
-    if _NO_LEAKS_TOLD not in sys.warnoptions:
-        sys.warnoptions.append(_NO_LEAKS_TOLD)
-    # joblib's executor without joblib.Parallel, which with one job makes its runs in this process: each run has to be
-    # in a process that may die.
-    return ProcessPoolExecutor(
-        max_workers=workers.jobs,
-        env={name: str(workers.threads) for name in _THREAD_VARIABLES},
-        initializer=_begin,
-        initargs=(workers, places),
-    )
-
-
-_held: list[FileLock] = []
-"""The place of this worker process on its GPU, until it ends."""
-
-
-def _begin(workers: Workers, places: Path) -> None:
-    """What a worker process does before its first run."""
-    # Ctrl-C is for the parent, which then ends its workers without their tracebacks.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if not workers.gpus:
-        return
-    # Places are taken round by round, so that the GPUs fill evenly. A place falls free when its process ends, however
-    # that comes, and the process that replaces it gets the same GPU. CUDA has not been asked for anything yet.
-    chosen = os.getpid()  # where all places are taken: the process that is replaced has not quite ended
-    for place in range(workers.jobs):
-        lock = FileLock(places / f"{place}.lock")
-        with suppress(Timeout):
-            lock.acquire(timeout=0)
-            _held.append(lock)
-            chosen = place
-            break
-    os.environ["CUDA_VISIBLE_DEVICES"] = workers.gpus[chosen % len(workers.gpus)]
-
-
-def _failed(spec: RunSpec, reason: str, results_dir: Path) -> RunResult:
-    """Stores and returns the result of a run whose process could not do so itself."""
-    log = heartbeat.log_path(results_dir, spec)
-    said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    Raises:
+        BenchError: Nothing can be written.
+    """
     result = RunResult(spec=spec, status="failed", reason=reason)
-    ResultStore(results_dir).save(result, f"{said}\n{reason}\n")
-    heartbeat.clear_unless_running(results_dir, spec)
+    try:
+        with heartbeat.lock(results_dir, spec).acquire(timeout=_SECONDS_FOR_A_LOCK):
+            ResultStore(results_dir).save(result, f"{log}\n{reason}\n")
+            heartbeat.clear(results_dir, spec)
+    except Timeout:
+        pass  # another bench is making the same run, and its result is the one to keep
+    except OSError as error:
+        raise BenchError(
+            f"can't write results to '{results_dir}': {error.strerror or error}: make room, or choose --results; "
+            "complete results are kept, and the same command goes on from there"
+        ) from None
     return result

@@ -11,7 +11,6 @@ printed, and the traceback of a failure).
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import shutil
@@ -73,9 +72,9 @@ class ResultStore:
                 raise ValueError("names no table of queries")
             for name, digest in digests.items():
                 file = folder / name
-                held = _held(file, digest)
+                table = _verified_bytes(file, digest)
                 if name in _FILES and result.status == "complete":
-                    setattr(result, _FILES[name], pq.read_table(io.BytesIO(held)).to_pandas())
+                    setattr(result, _FILES[name], _read_table(table))
             file = folder / "result.json"
             check_tables(result, for_report)
         except (
@@ -97,10 +96,11 @@ class ResultStore:
 
         The folder is written beside its place and moved there when complete, so that no reader ever meets half of it.
         """
-        place = self.folder(result.spec)
-        written = place.with_name(f".{place.name}.{os.getpid()}.new")
-        retired = place.with_name(f".{place.name}.{os.getpid()}.old")
-        shutil.rmtree(written, ignore_errors=True)
+        target = self.folder(result.spec)
+        written = target.with_name(f".{target.name}.{os.getpid()}.new")
+        retired = target.with_name(f".{target.name}.{os.getpid()}.old")
+        for abandoned in target.parent.glob(f".{target.name}.*"):  # by a process that was killed; a run has one writer
+            shutil.rmtree(abandoned, ignore_errors=True)
         written.mkdir(parents=True)
         try:
             (written / "log.txt").write_text(plain_text(log), encoding="utf-8")
@@ -110,9 +110,9 @@ class ResultStore:
                     _write_table(frame, written / _file_of(table))
             digests = {path.name: _sha256(path.read_bytes()) for path in sorted(written.iterdir())}
             (written / "result.json").write_text(_as_json(result, digests), encoding="utf-8")
-            if place.exists():  # a folder with content can't be replaced in one step
-                place.replace(retired)
-            written.replace(place)
+            if target.exists():  # a folder with content can't be replaced in one step
+                target.replace(retired)
+            written.replace(target)
         finally:
             shutil.rmtree(written, ignore_errors=True)
             shutil.rmtree(retired, ignore_errors=True)
@@ -130,7 +130,7 @@ def stored_results(
         for_report: Whether a result counts as unreadable, too, that lacks something which a report needs.
     """
     store = ResultStore(results_dir)
-    found = []
+    results = []
     for spec in specs:
         try:
             result = store.load(spec, for_report)
@@ -138,8 +138,8 @@ def stored_results(
             say(console, f"warning: {error}: `bench run` makes it anew")
             result = RunResult(spec=spec, status="failed", reason=str(error))
         if result is not None:
-            found.append(result)
-    return found
+            results.append(result)
+    return results
 
 
 def _file_of(table: str) -> str:
@@ -180,7 +180,7 @@ def _unpacked(written: bytes, spec: RunSpec) -> dict[str, Any]:
     return {name: value for name, value in content.items() if name not in ("schema", "spec")}
 
 
-def _held(file: Path, digest: str) -> bytes:
+def _verified_bytes(file: Path, digest: str) -> bytes:
     """What a file holds.
 
     Raises:
@@ -200,6 +200,11 @@ def _digest(content: dict[str, Any]) -> str:
 
 def _sha256(held: bytes) -> str:
     return hashlib.sha256(held).hexdigest()
+
+
+def _read_table(held: bytes) -> pd.DataFrame:
+    # In this thread: handing a small table to Arrow's own takes longer than reading it.
+    return pq.ParquetFile(pa.BufferReader(held)).read(use_threads=False).to_pandas(use_threads=False)
 
 
 def _write_table(table: pd.DataFrame, path: Path) -> None:

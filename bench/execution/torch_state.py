@@ -94,17 +94,19 @@ def _restore_print_options(value: dict[str, Any]) -> None:
 
 def _registries() -> list[dict[Any, Any]]:
     """The hooks that every module of torch calls."""
-    kept = [value for name, value in sorted(vars(_torch().nn.modules.module).items()) if name.startswith("_global_")]
-    return [hooks for hooks in kept if isinstance(hooks, dict)]
+    registries = [
+        value for name, value in sorted(vars(_torch().nn.modules.module).items()) if name.startswith("_global_")
+    ]
+    return [hooks for hooks in registries if isinstance(hooks, dict)]
 
 
 def _global_hooks() -> list[dict[Any, Any]]:
-    return [dict(kept) for kept in _registries()]
+    return [dict(hooks) for hooks in _registries()]
 
 
 def _restore_global_hooks(value: list[dict[Any, Any]]) -> None:
-    for kept, held in zip(_registries(), value, strict=True):
-        refill(kept, held)
+    for hooks, before in zip(_registries(), value, strict=True):
+        refill(hooks, before)
 
 
 _ATTRIBUTES = (

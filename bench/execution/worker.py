@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
-import os
 import random
-import sys
 import time
 import traceback
-import warnings
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +26,25 @@ from bench.errors import BenchError, SkippedRun, reason_of
 from bench.evaluation.contract import ContractError
 from bench.evaluation.decoding import trace_queries
 from bench.evaluation.evaluator import Catalogue, judge, validation_ndcg
-from bench.execution import environment, heartbeat
+from bench.evaluation.transitions import known_transitions
+from bench.execution import environment, heartbeat, run_log
+from bench.execution.checkpoints import (
+    DEFAULT_CHECKPOINTING,
+    Checkpointing,
+    NoCheckpoints,
+    RunCheckpoints,
+    checkpoint_folder,
+    remove_checkpoints,
+)
 from bench.execution.content import conform
+from bench.execution.heartbeat import HeartbeatWriter
 from bench.execution.isolation import ProcessState, as_at, isolated
 from bench.execution.store import ResultStore, UnreadableResultError
 from bench.plain_text import one_line
 from bench.recommender import CurvePoint, FitContext, Recommender
 from bench.registry import how_to_install, missing_package, model_class
 from bench.seeds import seed_for
-from bench.spec import RunResult, RunSpec
+from bench.spec import RunResult, RunSpec, Status
 
 _CHANGED = "the model wrote into data set '{}', which belongs to all runs"
 
@@ -45,7 +52,9 @@ _FIT_SHARE = 0.95
 """How much of a run's progress is the fit; the rest is the test."""
 
 
-def execute(spec: RunSpec, results_dir: Path, device: str, threads: int) -> RunResult:
+def execute(
+    spec: RunSpec, results_dir: Path, device: str, threads: int, checkpointing: Checkpointing = DEFAULT_CHECKPOINTING
+) -> RunResult:
     """Trains and judges one model, and stores what comes of it.
 
     Where another process is at the same run of the same results folder, waits for it and takes its result.
@@ -58,6 +67,7 @@ def execute(spec: RunSpec, results_dir: Path, device: str, threads: int) -> RunR
         results_dir: Where results and the cache of shared artifacts live.
         device: "cpu" or "cuda".
         threads: For this process.
+        checkpointing: A run that was broken off goes on from its last checkpoint.
 
     Returns:
         The stored result. A model that raises gives a failed one with its reason, and one that this machine
@@ -69,10 +79,13 @@ def execute(spec: RunSpec, results_dir: Path, device: str, threads: int) -> RunR
             return made
         result = RunResult(spec=spec, status="complete")
         cache = ArtifactCache(results_dir / "cache")
-        log = supervised(result, results_dir, lambda pulse: _run(result, pulse, cache, device, threads))
+        checkpoints = partial(RunCheckpoints, checkpoint_folder(results_dir, spec), checkpointing.seconds)
+        log = supervised(result, results_dir, lambda writer: _run(result, writer, cache, device, threads, checkpoints))
         conform(result)
         ResultStore(results_dir).save(result, log)
         heartbeat.clear(results_dir, spec)
+        if not checkpointing.keep:
+            remove_checkpoints(results_dir, spec)
         return result
 
 
@@ -98,7 +111,7 @@ def _stored(results_dir: Path, spec: RunSpec) -> RunResult | None:
     return None
 
 
-def supervised(result: RunResult, results_dir: Path, work: Callable[[heartbeat.Pulse], None]) -> str:
+def supervised(result: RunResult, results_dir: Path, work: Callable[[HeartbeatWriter], None]) -> str:
     """Does the work of a run: what it prints is kept, how it ends is noted, and no exception gets out.
 
     Args:
@@ -108,27 +121,32 @@ def supervised(result: RunResult, results_dir: Path, work: Callable[[heartbeat.P
 
     Returns:
         The log.
+
+    Raises:
+        OSError: The log can't be written, as on a full disk.
     """
-    pulse = heartbeat.Pulse(results_dir, result.spec)
+    writer = HeartbeatWriter(results_dir, result.spec)
     log = heartbeat.log_path(results_dir, result.spec)
-    with _captured(log), isolated(result.left_behind):
+    with run_log.captured(log), isolated(result.left_behind):
         try:
-            work(pulse)
+            work(writer)
         except SkippedRun as skipped:
             result.status, result.reason = "skipped", one_line(str(skipped))
-        except (Exception, SystemExit) as error:
+        except BaseException as error:  # none of them can be meant for this process: it is the model's own
             traceback.print_exc()
-            package = missing_package(error) if isinstance(error, ModuleNotFoundError) else None
-            if package is not None:
-                result.status, result.reason = "skipped", how_to_install(package)
-            else:
-                result.status, result.reason = "failed", reason_of(error)
+            result.status, result.reason = _ending(error)
     if result.left_behind:  # what replaced functions have left inside a table, say, is not seen from outside
         catalog.load_dataset.cache_clear()
     changed = catalog.load_dataset.changed()  # whatever ended the run: the next one gets the data as they are
     if changed and result.status != "failed":
         result.status, result.reason = "failed", f"ContractError: {_CHANGED.format(changed[0])}"
-    return log.read_text(encoding="utf-8", errors="replace")
+    return run_log.read(log)
+
+
+def _ending(error: BaseException) -> tuple[Status, str]:
+    """Status and reason of a run that has raised something."""
+    package = missing_package(error) if isinstance(error, ModuleNotFoundError) else None
+    return ("failed", reason_of(error)) if package is None else ("skipped", how_to_install(package))
 
 
 @dataclass(frozen=True)
@@ -147,6 +165,7 @@ def fit(
     threads: int,
     report_progress: Callable[[float, str], None],
     validate: Callable[[Recommender, Queries], float] = validation_ndcg,
+    checkpoints: Callable[[dict[str, Any]], RunCheckpoints] | None = None,
 ) -> Fitted:
     """Trains the model of a run in this process, and notes in `result` all that the training tells.
 
@@ -157,33 +176,18 @@ def fit(
         threads: For this process.
         report_progress: See `FitContext`.
         validate: Scores a recommender on the validation queries.
+        checkpoints: Gives a fit its checkpoints, made with so and so. None for a fit that keeps none.
     """
     spec = result.spec
     seed = seed_for(spec.model, spec.dataset.label, spec.seed)
     _prepare_process(seed, device, threads)
-    result.environment = {
-        **environment.versions(),
-        "commit": environment.commit(),
-        "device": device,
-        "device_name": environment.device_name(device),
-        "threads": threads,
-        "precision": "tf32" if device == "cuda" else "float32",
-        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-    }
+    result.environment = made_on = _environment(device, threads)
     model = model_class(spec.model)
     result.diagnostics["role"] = model.role
     result.diagnostics["fidelity"] = [asdict(mechanism) for mechanism in model.fidelity]
-    dataset = catalog.load_dataset(spec.dataset.name, spec.dataset.files)
-    if dataset.content_hash != spec.data_hash:
-        raise BenchError(f"the files of '{dataset.name}' have changed since this run was planned: start again")
-    parts = split(dataset, spec.dataset.protocol, spec.dataset.seen_items, spec.dataset.cold_targets)
-    result.environment["dataset"] = _described(dataset, spec)
-    result.environment["excluded"] = parts.excluded
-    result.environment["cold_targets"] = parts.cold_targets
-
-    catalogue = Catalogue(
-        parts.train.interactions.item_counts(), dataset.item_table.category, dataset.item_table.columns
-    )
+    dataset, parts = _data_of(result)
+    table = dataset.item_table
+    catalogue = Catalogue(parts.train.interactions.item_counts(), table.category, table.columns)
     # Copies, here and of the data: what a model writes into them is its own affair.
     recommender = model(model.Config.model_validate(deepcopy(spec.config)))
     prepared = ProcessState.now()
@@ -196,33 +200,86 @@ def fit(
         shared_seed=seed_for("shared", spec.dataset.label, spec.seed),
         diagnostics=result.diagnostics,
     )
+    made_with = {"key": spec.key, **{name: value for name, value in made_on.items() if name != "started"}}
+    run_checkpoints = (checkpoints or NoCheckpoints)(made_with)
     try:
-        started = time.perf_counter()
+        context.new_checkpoint = run_checkpoints
         recommender.fit(parts.train.copy(), context)
-        result.fit_seconds = time.perf_counter() - started
+        result.fit_seconds = run_checkpoints.elapsed()
     finally:  # a diverged fit is explained by its curve
         result.curve = [asdict(point) for point in context.curve if isinstance(point, CurvePoint)]
         if context.diagnostics is not result.diagnostics:
             result.diagnostics = context.diagnostics
     result.parameters = recommender.parameter_count()
+    _note_best(result, context)
+    return Fitted(recommender, parts, catalogue)
+
+
+def _environment(device: str, threads: int) -> dict[str, Any]:
+    """What a run is measured on."""
+    return {
+        **environment.versions(),
+        "commit": environment.commit(),
+        "device": device,
+        "device_name": environment.device_name(device),
+        "threads": threads,
+        "precision": "tf32" if device == "cuda" else "float32",
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def _data_of(result: RunResult) -> tuple[Dataset, Split]:
+    """The data set of a run and its parts, noted in the result.
+
+    Raises:
+        BenchError: It is no longer the one that the run was planned with.
+    """
+    spec = result.spec
+    dataset = catalog.load_dataset(spec.dataset.name, spec.dataset.files)
+    if dataset.content_hash != spec.data_hash:
+        raise BenchError(f"the files of '{dataset.name}' have changed since this run was planned: start again")
+    parts = split(dataset, spec.dataset.protocol, spec.dataset.seen_items, spec.dataset.cold_targets)
+    result.environment["dataset"] = _described(dataset, spec)
+    result.environment["excluded"] = parts.excluded
+    result.environment["cold_targets"] = parts.cold_targets
+    return dataset, parts
+
+
+def _note_best(result: RunResult, context: FitContext) -> None:
+    """Notes the best validation of a fit.
+
+    Raises:
+        ContractError: The curve holds something else than points.
+    """
     if len(result.curve) < len(context.curve):
         raise ContractError("fit left something else than a CurvePoint in context.curve")
     judged = [point for point in context.curve if not math.isnan(point.validation)]
     if judged:
         best = max(judged, key=lambda point: point.validation)
         result.best_epoch, result.validation = best.epoch, best.validation
-    return Fitted(recommender, parts, catalogue)
 
 
-def _run(result: RunResult, pulse: heartbeat.Pulse, cache: ArtifactCache, device: str, threads: int) -> None:
-    fitted = fit(result, cache, device, threads, lambda fraction, words: pulse(_FIT_SHARE * fraction, words))
+def _run(
+    result: RunResult,
+    writer: HeartbeatWriter,
+    cache: ArtifactCache,
+    device: str,
+    threads: int,
+    checkpoints: Callable[[dict[str, Any]], RunCheckpoints],
+) -> None:
+    def report_progress(fraction: float, words: str) -> None:
+        writer(_FIT_SHARE * fraction, words)
+
+    fitted = fit(result, cache, device, threads, report_progress, checkpoints=checkpoints)
     recommender, parts = fitted.recommender, fitted.parts
+    train = parts.train
+    steps = known_transitions(train.interactions, train.history_ends())
     started = time.perf_counter()
     result.queries = judge(
         recommender,
         parts.test,
-        report_progress=lambda done: pulse(_FIT_SHARE + (1 - _FIT_SHARE) * done, "answering test queries"),
-        catalogue=fitted.catalogue,
+        report_progress=lambda done: writer(_FIT_SHARE + (1 - _FIT_SHARE) * done, "answering test queries"),
+        catalogue=replace(fitted.catalogue, transitions=steps),
     )
     result.recommend_seconds = time.perf_counter() - started
     result.milliseconds_per_user = 1000 * result.recommend_seconds / len(parts.test)
@@ -257,45 +314,3 @@ def _described(dataset: Dataset, spec: RunSpec) -> dict[str, Any]:
         "licence": dataset.licence,
         "source": dataset.source,
     }
-
-
-@contextlib.contextmanager
-def _captured(path: Path) -> Iterator[None]:
-    """Sends everything that this process prints, logs or warns to a file, also what C++ code writes."""
-    root = logging.getLogger()
-    level = root.level
-    with (
-        path.open("w", encoding="utf-8", errors="replace", buffering=1) as log,
-        contextlib.redirect_stdout(log),
-        contextlib.redirect_stderr(log),
-        _descriptors_to(log.fileno()),
-    ):
-        handler = logging.StreamHandler(log)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        root.addHandler(handler)
-        root.setLevel(logging.INFO)
-        with warnings.catch_warnings():
-            warnings.simplefilter("default")  # what an earlier run in this process warned of is news in this log
-            logging.captureWarnings(True)
-            try:
-                yield
-            finally:
-                logging.captureWarnings(False)
-                root.removeHandler(handler)
-                root.setLevel(level)
-
-
-@contextlib.contextmanager
-def _descriptors_to(target: int) -> Iterator[None]:
-    """Points the process's standard output and error at the descriptor `target`."""
-    if sys.__stdout__:
-        sys.__stdout__.flush()
-    saved = [os.dup(1), os.dup(2)]
-    try:
-        os.dup2(target, 1)
-        os.dup2(target, 2)
-        yield
-    finally:
-        for standard, original in zip((1, 2), saved, strict=True):
-            os.dup2(original, standard)
-            os.close(original)

@@ -1,7 +1,7 @@
 """What to try next and what to give up: Optuna's TPE sampler and median pruner over the trials of a study.
 
 Optuna's own study is rebuilt from ours for each question, and its sampler is seeded by the number of the trial. So a
-search that was interrupted goes on just as it would have gone on, and nothing but `study.json` has to be kept.
+search that was interrupted goes on just as it would have gone on, and nothing but `study.json` has to be stored.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def require_optuna() -> None:
 
 
 def next_values(study: Study, space: SearchSpace, number: int, under_way: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What trial `number` tries.
+    """Tells what trial `number` tries.
 
     Equal studies give equal values, in whatever process, with one version of Optuna. What was tried before is not tried
     again, unless the space seems to hold nothing else.
@@ -65,9 +65,9 @@ def hopeless(study: Study) -> Callable[[Sequence[float]], bool]:
 
 
 def _hopeless(complete: Sequence[Sequence[float]], validations: Sequence[float]) -> bool:
-    """Whether the best validation so far is below the median of the complete trials' validations at the same place.
+    """Compares the best validation so far with the median of the complete trials' validations at the same step.
 
-    That is Optuna's median pruner (after Golovin et al., KDD 2017), asked within the worker process.
+    That is Optuna's median pruner (after Golovin et al., KDD 2017), evaluated within the worker process.
     """
     import optuna
 
@@ -87,12 +87,12 @@ def _sampled(study: Study, space: SearchSpace, seed: int) -> dict[str, Any]:
     import optuna
 
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=RANDOM_TRIALS)
-    asked = optuna.create_study(direction="maximize", sampler=sampler)
+    optuna_study = optuna.create_study(direction="maximize", sampler=sampler)
     distributions = {key: _distribution(dimension) for key, dimension in space.items()}
     for trial in study.trials:
-        asked.add_trial(_as_optuna(trial, space, distributions))
-    found = asked.ask(distributions).params
-    return {key: _value(dimension, found[key]) for key, dimension in space.items()}
+        optuna_study.add_trial(_as_optuna(trial, space, distributions))
+    sampled = optuna_study.ask(distributions).params
+    return {key: _value(dimension, sampled[key]) for key, dimension in space.items()}
 
 
 def _as_optuna(
@@ -126,8 +126,8 @@ def _distribution(dimension: Any) -> BaseDistribution:
     return FloatDistribution(dimension.low, dimension.high, log=isinstance(dimension, LogUniform))
 
 
-def _value(dimension: Any, found: Any) -> Any:
+def _value(dimension: Any, sampled: Any) -> Any:
     """A sampled value as it is tried: floats with three digits, since more of them only look exact."""
     if isinstance(dimension, Choice):
-        return dimension.options[found]
-    return min(max(float(f"{found:.{_DIGITS}g}"), dimension.low), dimension.high)
+        return dimension.options[sampled]
+    return min(max(float(f"{sampled:.{_DIGITS}g}"), dimension.low), dimension.high)

@@ -1,4 +1,4 @@
-"""The trials of one row on one data set, as kept in `RESULTS/tuning/DATASET/MODEL/KEY/study.json`.
+"""The trials of one row on one data set, as stored in `RESULTS/tuning/DATASET/MODEL/KEY/study.json`.
 
 The key is that of the row's own run with seed 0, so that a changed default, a new revision or other data start a new
 study. Reading one needs neither Optuna nor any model.
@@ -70,13 +70,13 @@ class Study(BaseModel):
 
     @staticmethod
     def folder(results_dir: Path, run: RunSpec) -> Path:
-        """Where the study of a run's row is kept; whatever the run's seed."""
+        """Names the folder of the study of a run's row; the run's seed does not matter."""
         base = run.model_copy(update={"seed": 0})
         return results_dir / "tuning" / base.dataset.label / base.model / base.key
 
     @classmethod
     def read(cls, results_dir: Path, run: RunSpec) -> Study | None:
-        """The study of a run's row, None before its first trial.
+        """Reads the study of a run's row, None before its first trial.
 
         Raises:
             BenchError: The file is unreadable.
@@ -86,7 +86,7 @@ class Study(BaseModel):
 
     @classmethod
     def all_of(cls, results_dir: Path, run: RunSpec) -> list[Study]:
-        """The studies of a run's model on its data set, whatever configuration they started from.
+        """Lists the studies of a run's model on its data set, whatever configuration they started from.
 
         Raises:
             BenchError: A file is unreadable.
@@ -108,7 +108,7 @@ class Study(BaseModel):
             raise BenchError(f"can't write to '{path.parent}': {error.strerror}: choose --results") from None
 
     def with_trial(self, trial: Trial) -> Study:
-        """The study with one more trial, or with another outcome of a trial that it has."""
+        """Returns the study with one more trial, or with another outcome of a trial that it has."""
         others = [known for known in self.trials if known.number != trial.number]
         return self.model_copy(update={"trials": tuple(sorted([*others, trial], key=lambda known: known.number))})
 
@@ -142,12 +142,12 @@ class Study(BaseModel):
         return Counter(trial.state for trial in self.trials)
 
     def as_settings(self) -> list[str]:
-        """The changes as values of `--set`, e.g. `tiger.training.learning_rate=0.002`."""
+        """Writes the changes as values of `--set`, e.g. `tiger.training.learning_rate=0.002`."""
         return [f"{self.base.label}.{key}={_yaml(value)}" for key, value in self.changes.items()]
 
 
 def tuned_runs(runs: Sequence[RunSpec], results_dir: Path) -> tuple[list[RunSpec], list[str]]:
-    """Runs with the best configurations that were found for their rows on their data sets.
+    """Gives runs the best configurations that a search had for their rows on their data sets.
 
     Returns:
         The runs, unchanged where no search has found anything, and a line on each row.
@@ -155,18 +155,18 @@ def tuned_runs(runs: Sequence[RunSpec], results_dir: Path) -> tuple[list[RunSpec
     Raises:
         BenchError: There was no search for any of them, or the file of one is unreadable.
     """
-    found, told = [], {}
+    tuned, lines = [], {}
     for run in runs:
         study, row = Study.read(results_dir, run), f"{run.label} on {run.dataset.label}"
         if study is None or study.best is None:
-            found.append(run)
-            told[row] = f"not tuned: {row}"
+            tuned.append(run)
+            lines[row] = f"not tuned: {row}"
         else:
-            found.append(run.model_copy(update={"config": study.best_config}))
-            told[row] = f"tuned: {row}, trial {study.best.number} of {len(study.trials)}"
-    if not any(line.startswith("tuned") for line in told.values()):
+            tuned.append(run.model_copy(update={"config": study.best_config}))
+            lines[row] = f"tuned: {row}, trial {study.best.number} of {len(study.trials)}"
+    if not any(line.startswith("tuned") for line in lines.values()):
         raise BenchError(f"--tuned: no search for any of these runs in '{results_dir}': first run python -m bench tune")
-    return found, list(told.values())
+    return tuned, list(lines.values())
 
 
 def _read(path: Path) -> Study:

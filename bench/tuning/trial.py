@@ -20,7 +20,7 @@ from bench.spec import RunResult, RunSpec
 
 
 @dataclass(frozen=True)
-class Order:
+class TrialTask:
     """What a worker process is to try.
 
     Attributes:
@@ -42,8 +42,8 @@ class _GivenUpError(Exception):
     """Ends a fit from within `validate` or `report_progress`; the message says why."""
 
 
-def run_trial(order: Order, planned: RunSpec, folder: Path, device: str, threads: int) -> RunResult:
-    """Fits and validates; the test queries are made with the others, and nobody is asked any.
+def run_trial(task: TrialTask, planned: RunSpec, folder: Path, device: str, threads: int) -> RunResult:
+    """Fits and validates; the test queries are made with the others, and no model sees any.
 
     Args:
         order: What to try.
@@ -57,24 +57,24 @@ def run_trial(order: Order, planned: RunSpec, folder: Path, device: str, threads
         "pruned", "time limit" or "".
     """
     result = RunResult(spec=planned, status="complete")
-    fitted = RunResult(spec=order.run, status="complete")
+    fitted = RunResult(spec=task.run, status="complete")
     result.diagnostics = {"validations": [], "given_up": ""}
 
-    def work(pulse: heartbeat.Pulse) -> None:
-        watch = _Watch(order, pulse, result.diagnostics["validations"])
+    def work(pulse: heartbeat.HeartbeatWriter) -> None:
+        watch = _Watch(task, pulse, result.diagnostics["validations"])
         started = time.perf_counter()
         try:
-            found = fit(fitted, ArtifactCache(order.cache), device, threads, watch.report_progress, watch.validate)
+            outcome = fit(fitted, ArtifactCache(task.cache), device, threads, watch.report_progress, watch.validate)
             if not watch.validations:  # a model without epochs, which needs no early stopping
-                watch.validate(found.recommender, found.parts.validation)
+                watch.validate(outcome.recommender, outcome.parts.validation)
         except _GivenUpError as given_up:
             result.diagnostics["given_up"] = str(given_up)
         finally:
             result.fit_seconds = time.perf_counter() - started
 
     log = supervised(result, folder, work)
-    order.log.parent.mkdir(parents=True, exist_ok=True)
-    order.log.write_text(log, encoding="utf-8")
+    task.log.parent.mkdir(parents=True, exist_ok=True)
+    task.log.write_text(log, encoding="utf-8")
     heartbeat.clear(folder, planned)
     return result
 
@@ -86,9 +86,9 @@ class _Watch:
     the cache. However short it is, a trial gets its first validation.
     """
 
-    def __init__(self, order: Order, pulse: heartbeat.Pulse, validations: list[float]) -> None:
-        self._order, self._pulse, self.validations = order, pulse, validations
-        self._model = model_class(order.run.model)
+    def __init__(self, task: TrialTask, pulse: heartbeat.HeartbeatWriter, validations: list[float]) -> None:
+        self._order, self._pulse, self.validations = task, pulse, validations
+        self._model = model_class(task.run.model)
         self._started: float | None = None
 
     def validate(self, recommender: Recommender, queries: Queries) -> float:

@@ -22,7 +22,7 @@ from bench.spec import RunResult, RunSpec
 from bench.tuning.sampler import hopeless, next_values, require_optuna
 from bench.tuning.spaces import space_of
 from bench.tuning.study import Study, Trial
-from bench.tuning.trial import Order, run_trial
+from bench.tuning.trial import TrialTask, run_trial
 
 
 def tune(
@@ -55,42 +55,57 @@ def tune(
         BenchError: Optuna is absent, a row has nothing to tune, or its earlier trials were made otherwise.
     """
     require_optuna()
-    keys = [base.key for base in bases]
-    bases = [
-        base for place, base in enumerate(bases) if base.key not in keys[:place]
-    ]  # labels aside, rows may be equal
-    searches = {base.key: _Search.of(base, results_dir, seconds_per_trial) for base in bases}
+    searches: dict[str, _Search] = {}
+    for base in bases:
+        if base.key not in searches:  # labels aside, rows may be equal
+            searches[base.key] = _Search.of(base, results_dir, seconds_per_trial)
     # In the scheduler's eyes a trial is a run of its row, and the trial's number is the number of the replicate.
-    todo = [
-        base.model_copy(update={"seed": number})
+    planned = [
+        (search.study.base.model_copy(update={"seed": number}), search)
         for number in range(trials)
-        for base in bases
-        if number not in searches[base.key].ended
+        for search in searches.values()
+        if number not in search.ended
     ]
-    search_of = {planned.key: searches[planned.model_copy(update={"seed": 0}).key] for planned in todo}
-    workers = Workers.for_machine(device, jobs, len(todo))
-    say(console, f"{len(todo)} of {trials * len(bases)} trials to do, the others have ended")
-    if todo:
+    workers = Workers.for_machine(device, jobs, len(planned))
+    say(console, f"{len(planned)} of {trials * len(searches)} trials to do, the others have ended")
+    if planned:
         say(console, str(workers))
-    folder = results_dir / "tuning"
-    known = [result for search in searches.values() for result in search.as_results()]
-    with Progress(
-        console,
-        folder,
-        todo,
-        workers.jobs,
-        known,
-        name=_name,
-        outcome=lambda result: f"{_name(result.spec)}: {search_of[result.spec.key].told(result.spec.seed)}",
-        seconds_per_run=seconds_per_trial,
-    ) as progress:
+    _run_trials(planned, [*searches.values()], results_dir / "tuning", workers, console)
+    return [search.study for search in searches.values()]
+
+
+def _run_trials(
+    planned: Sequence[tuple[RunSpec, _Search]],
+    searches: Sequence[_Search],
+    folder: Path,
+    workers: Workers,
+    console: Console,
+) -> None:
+    """Makes the planned trials in worker processes, and keeps what comes of each in its search.
+
+    Args:
+        planned: Trials in the order in which they start, each with the search that it belongs to.
+        searches: All of them, for an estimate of the time that a trial takes.
+        folder: Where the heartbeats go.
+        workers: How the machine is divided.
+        console: For progress.
+    """
+    search_of = {trial.key: search for trial, search in planned}
+    todo = [trial for trial, _ in planned]
+    ended = [result for search in searches for result in search.as_results()]
+    limit = searches[0].study.seconds_per_trial if searches else None
+
+    def outcome(result: RunResult) -> str:
+        return f"{_name(result.spec)}: {search_of[result.spec.key].outcome(result.spec.seed)}"
+
+    progress = Progress(console, folder, todo, workers.jobs, ended, name=_name, outcome=outcome, seconds_per_run=limit)
+    with progress:
 
         def on_result(result: RunResult) -> None:
             search_of[result.spec.key].record(result)
             progress.finished(result)
 
-        run_all(todo, folder, workers, on_result, progress.tick, lambda planned: search_of[planned.key].job(planned))
-    return [searches[base.key].study for base in bases]
+        run_all(todo, folder, workers, on_result, progress.tick, lambda trial: search_of[trial.key].job(trial))
 
 
 class _Search:
@@ -106,7 +121,7 @@ class _Search:
 
     @classmethod
     def of(cls, base: RunSpec, results_dir: Path, seconds_per_trial: float | None) -> _Search:
-        """A row's search, with the trials of earlier calls.
+        """Returns a row's search, with the trials of earlier calls.
 
         Raises:
             BenchError: There is nothing to tune, or the earlier trials can't be compared with new ones.
@@ -132,7 +147,7 @@ class _Search:
         return {trial.number for trial in self.study.trials}
 
     def job(self, planned: RunSpec) -> Job:
-        """What a worker process is to do for a trial that starts now."""
+        """Tells what a worker process is to do for a trial that starts now."""
         number, base = planned.seed, self.study.base
         if number not in self._started:  # else its process has died for another's fault, and it is made again
             under_way = [values for other, values in self._started.items() if other not in self.ended]
@@ -141,14 +156,14 @@ class _Search:
                 if number
                 else {key: value_at(base.config, key) for key in self._space}
             )
-        order = Order(
+        task = TrialTask(
             run=base.model_copy(update={"config": with_values(base.config, self._started[number])}),
             hopeless=hopeless(self.study) if number else _never,
             seconds=self.study.seconds_per_trial,
             cache=self._results_dir / "cache",
             log=Study.folder(self._results_dir, base) / f"trial-{number}.log",
         )
-        return partial(run_trial, order)
+        return partial(run_trial, task)
 
     def record(self, result: RunResult) -> None:
         """Keeps what came of a trial."""
@@ -168,8 +183,8 @@ class _Search:
         self.study = self.study.with_trial(trial)
         self.study.write(self._results_dir)
 
-    def told(self, number: int) -> str:
-        """What came of a trial that has ended, in a few words."""
+    def outcome(self, number: int) -> str:
+        """Tells in a few words what came of a trial that has ended."""
         trial = next(trial for trial in self.study.trials if trial.number == number)
         if trial.state == "failed":
             return f"failed: {one_line(trial.reason)}"
@@ -178,7 +193,7 @@ class _Search:
         return f"{'pruned at' if trial.state == 'pruned' else ''} {reached} ({best}), {trial.seconds:.1f} s".strip()
 
     def as_results(self) -> list[RunResult]:
-        """The trials that have ended, for an estimate of the time that the others take."""
+        """Returns the trials that have ended, for an estimate of the time that the others take."""
         return [
             RunResult(spec=self.study.base, status="complete", fit_seconds=trial.seconds)
             for trial in self.study.trials

@@ -63,8 +63,8 @@ class BeamStep:
         level: The level, from 0.
         totals: float32 `[n, beams, family]`, score of each continuation of each beam; -inf where it may not be entered.
         codes: int64 `[n, beams, family]`, the code that each continuation adds.
-        chosen: int64 `[n, kept]`, the continuations that become the beams of the next level, best first, as places in
-            `totals[query].flatten()`.
+        chosen: int64 `[n, next beams]`, the continuations that become beams of the next level, best first, as indices
+            of `totals[query].flatten()`.
     """
 
     level: int
@@ -93,9 +93,25 @@ def beam_search(
         width: Beams per query.
         open_nodes: Per level `1 .. levels` a bool tensor `[n_queries, n_nodes]`; closed nodes are not entered
             (`PrefixTrie.open_nodes`).
-        observe: Told of every level once its beams are chosen; can't change them.
+        observe: Is called with every level once its beams are chosen; can't change them.
         renormalise: Whether the children of a beam, closed ones too, share all of its probability, for a decoder that
             was trained so.
+
+    Three items over two levels, and a decoder whose probabilities depend on the level alone. The most probable pair of
+    codes, (0, 0), belongs to no item; the two best of the three that do:
+
+    >>> import numpy as np
+    >>> from models.semantic_ids.semantic_ids import SemanticIds
+    >>> from models.semantic_ids.trie import PrefixTrie
+    >>> ids = SemanticIds(np.array([[0, 1], [1, 0], [1, 1]]), codebook_sizes=(2, 2), semantic_levels=2)
+    >>> trie = PrefixTrie(ids, popularity=np.zeros(3, dtype=np.int64), device="cpu")
+    >>> def decoder(level, codes, parents):
+    ...     return torch.tensor([[0.7, 0.3], [0.6, 0.4]][level]).log().expand(*parents.shape, 2)
+    >>> beams = beam_search(decoder, trie, n_queries=1, width=2)
+    >>> beams.codes.tolist()
+    [[[0, 1], [1, 0]]]
+    >>> beams.scores.exp()
+    tensor([[0.2800, 0.1800]])
     """
     device = tree.device
     nodes = torch.zeros((n_queries, 1), dtype=torch.long, device=device)
@@ -120,6 +136,6 @@ def beam_search(
         parents = chosen // children.nodes.shape[-1]
         nodes = children.nodes.flatten(1).gather(1, chosen)
         code = children.codes.flatten(1).gather(1, chosen)
-        kept = codes.gather(1, parents.unsqueeze(-1).expand(-1, -1, level))
-        codes = torch.cat([kept, code.unsqueeze(-1)], dim=-1)
+        prefix = codes.gather(1, parents.unsqueeze(-1).expand(-1, -1, level))
+        codes = torch.cat([prefix, code.unsqueeze(-1)], dim=-1)
     return Beams(nodes, codes, scores)

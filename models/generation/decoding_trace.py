@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from models.generation.beam_search import BeamStep
-from models.generation.seq2seq import Retrieved
+from models.generation.causal_transformer import Retrieved
 
 
 class TargetTracker:
@@ -30,14 +30,14 @@ class TargetTracker:
         beam = torch.arange(step.totals.shape[1], device=step.totals.device)
         own = (beam == self._beam[:, None]).unsqueeze(-1) & (step.codes == self._codes[:, step.level, None, None])
         own = (own & (step.totals > -torch.inf)).flatten(1)
-        place, considered = own.int().argmax(1, keepdim=True), own.any(1)
+        index, considered = own.int().argmax(1, keepdim=True), own.any(1)
         totals = step.totals.flatten(1)
-        rank = (totals > totals.gather(1, place)).sum(1)
-        kept = (step.chosen == place) & considered.unsqueeze(1)
-        survived = kept.any(1)
+        rank = (totals > totals.gather(1, index)).sum(1)
+        goes_on = (step.chosen == index) & considered.unsqueeze(1)
+        survived = goes_on.any(1)
         self._ranks.append(rank.masked_fill(~considered, -1))
         self._survived.append(survived)
-        self._beam = kept.int().argmax(1).masked_fill(~survived, -1)
+        self._beam = goes_on.int().argmax(1).masked_fill(~survived, -1)
 
     @property
     def path_rank(self) -> Tensor:
@@ -77,7 +77,7 @@ def mean_gate(values: Sequence[Tensor]) -> Tensor | None:
 
 
 def code_ranks(logits: Sequence[Tensor], codes: Tensor) -> Tensor:
-    """Place of each code among all codes of its level, 0 is best; of equal logits each takes the best place.
+    """Rank of each code among all codes of its level, 0 is best; of equal logits each has the best rank.
 
     Args:
         logits: Per level float32 `[n, codebook_size]`.
@@ -111,5 +111,5 @@ def events_read(retrieved: Sequence[Retrieved] | None) -> Tensor | None:
     if not retrieved:
         return None
     one_row = retrieved[0].bias[:, :, :1, :1]
-    visible = (one_row > -torch.inf) & retrieved[0].found.unsqueeze(-1)
+    visible = (one_row > -torch.inf) & retrieved[0].present.unsqueeze(-1)
     return visible.flatten(1).sum(1)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from bench.data.interactions import PAD
 from bench.recommender import FitContext, Recommender
 
 
@@ -20,11 +21,12 @@ class LevelAccuracy(nn.Module):
     """
 
     hits: Tensor
+    targets: Tensor
 
     def __init__(self, levels: int) -> None:
         super().__init__()
         self.register_buffer("hits", torch.zeros(levels, dtype=torch.long), persistent=False)
-        self.targets = 0
+        self.register_buffer("targets", torch.zeros((), dtype=torch.long), persistent=False)
 
     @torch.no_grad()
     def count(self, level: int, logits: Tensor, codes: Tensor) -> None:
@@ -33,17 +35,18 @@ class LevelAccuracy(nn.Module):
         Args:
             level: From 0; targets are counted with the first.
             logits: float32 `[n, codebook_size]`.
-            codes: int64 `[n]`, the targets' codes.
+            codes: int64 `[n]`, the targets' codes; `PAD` for a row that has no target.
         """
         if self.training:
             self.hits[level] += (logits.argmax(-1) == codes).sum()
-            self.targets += len(codes) if level == 0 else 0
+            if level == 0:
+                self.targets += (codes != PAD).sum()
 
     def read(self) -> list[float]:
         """The share of hits per level since the last reading."""
-        shares: list[float] = (self.hits / max(1, self.targets)).tolist()
+        shares: list[float] = (self.hits / self.targets.clamp(min=1)).tolist()
         self.hits.zero_()
-        self.targets = 0
+        self.targets.zero_()
         return shares
 
 

@@ -1,9 +1,10 @@
-"""Recommenders that generate semantic IDs: what TIGER and GLASS have in common, from training to ranked items."""
+"""Recommenders that generate semantic IDs: what all have in common, from tokenising the catalogue to ranked items."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -17,22 +18,23 @@ from bench.data.interactions import PAD, Histories
 from bench.recommender import DecodingTrace, FitContext, Recommendations, Recommender
 from bench.search_space import Choice, SearchSpace
 from models.generation.beam_search import Beams
-from models.generation.decoding_trace import TargetTracker, best_other_code, code_ranks, mean_gate, watched
+from models.generation.config import GenerativeConfig
+from models.generation.decoding_trace import TargetTracker, code_ranks, mean_gate, watched
 from models.generation.level_accuracy import recording
-from models.generation.network import GenerativeConfig, GenerativeNetwork
+from models.generation.query_batch import QueryBatch
 from models.generation.sid_generator import SIDGenerator
-from models.history.long_term import LongTerm, RaggedItems
-from models.semantic_ids.semantic_ids import SemanticIds
+from models.history.long_term import RaggedItems
 from models.semantic_ids.tokenizer import record_health, tokenize
 from models.semantic_ids.trie import PrefixTrie
 from models.training.loop import Batches, fit_network, parameter_count
-from models.training.windows import TrainingWindows, WindowBatch, recent_window
+
+Network = TypeVar("Network", bound=SIDGenerator)
 
 
-class GenerativeRecommender(Recommender):
-    """Tokenises the catalogue, trains a `GenerativeNetwork` on every position, answers by beam search.
+class GenerativeRecommender(Recommender, Generic[Network]):
+    """Tokenises the catalogue, trains a network over semantic IDs, and answers by beam search.
 
-    Subclasses with another kind of network override `build` and `training_task`.
+    Subclasses say which network (`build`) and what it learns from (`training_task`).
     """
 
     Config: ClassVar[type[Config]] = GenerativeConfig
@@ -43,14 +45,15 @@ class GenerativeRecommender(Recommender):
         "normalise": Choice("codebook", "catalogue"),
         "copying": Choice(False, True),
     }
-    network: SIDGenerator | None = None
+    network: Network | None = None
 
-    def build(self, train: TrainingData, ids: SemanticIds, context: FitContext) -> SIDGenerator:
-        """The untrained network."""
-        return GenerativeNetwork(ids, self.config)
+    @abstractmethod
+    def build(self, train: TrainingData, trie: PrefixTrie, context: FitContext) -> Network:
+        """The untrained network over the semantic IDs of `trie`, which lies on the device of `context`."""
 
+    @abstractmethod
     def training_task(
-        self, network: SIDGenerator, train: TrainingData, events: RaggedItems
+        self, network: Network, train: TrainingData, events: RaggedItems
     ) -> tuple[Callable[[np.random.Generator], Batches[Any]], Callable[[Any], Tensor]]:
         """What `fit_network` trains on: the batches of an epoch, and the loss of a batch.
 
@@ -59,17 +62,6 @@ class GenerativeRecommender(Recommender):
             train: Training data.
             events: The items of its events on the device.
         """
-        assert isinstance(network, GenerativeNetwork)
-        training = self.config.training
-        ends = train.history_ends()
-        windows = TrainingWindows(train.interactions, self.config.short_term, training.batch_events, self._device, ends)
-        trie = self._trie if self.config.normalise == "catalogue" else None
-
-        def loss(batch: WindowBatch) -> Tensor:
-            kept = None if ends is None else batch.kept
-            return network.loss(batch.items, batch.targets, LongTerm(events, batch.users, batch.starts), kept, trie)
-
-        return windows.epoch, loss
 
     def fit(self, train: TrainingData, context: FitContext) -> None:
         config = self.config
@@ -78,45 +70,36 @@ class GenerativeRecommender(Recommender):
         record_health(ids, config.tokenizer, context)
         self._decoding = context.diagnostics.setdefault("decoding", {"generated": 0, "valid": 0, "valid_share": 1.0})
         self.sid_of_item = ids.sid_of_item
-        self._trie = PrefixTrie(ids, train.interactions.item_counts(), context.device)
-        self._sid = torch.from_numpy(ids.sid_of_item.astype(np.int64)).to(context.device)
+        trie = PrefixTrie(ids, train.interactions.item_counts(), context.device)
+        self._sid = torch.from_numpy(self.sid_of_item.astype(np.int64)).to(context.device)
         torch.manual_seed(context.seed)
-        network = self.network = self.build(train, ids, context).to(context.device)
+        network = self.network = self.build(train, trie, context).to(context.device)
         events = RaggedItems.from_arrays(train.interactions.items, train.interactions.offsets, context.device)
         epoch, loss = self.training_task(network, train, events)
-        fit_network(self, network, epoch, loss, config.training, recording(network.accuracy, context))
+        fit_network(self, network, epoch, loss, config.training, recording(network.accuracy, context), generators=())
 
     def recommend(self, histories: Histories, k: int) -> Recommendations:
         network = self.network
         assert network is not None, "recommend before fit"
-        items, kept, long_term, seen = self._read(histories)
+        queries = QueryBatch.of(histories, self.config.short_term, self._device)
         with torch.inference_mode():
-            beams = network.generate(items, kept, long_term, self._trie, max(k, self.config.beam), seen)
+            beams = network.generate(queries, max(k, self.config.beam))
             self._count_valid(beams)
-            return self._items_of(beams, seen, k)
+            return self._items_of(beams, queries.seen, k)
 
     def trace(self, histories: Histories, targets: NDArray[np.int32], k: int) -> DecodingTrace:
         network = self.network
         assert network is not None, "trace before fit"
-        items, kept, long_term, seen = self._read(histories)
-        wanted = torch.from_numpy(targets.astype(np.int64)).to(self._device)
-        codes = network.codes[wanted]
+        queries = QueryBatch.of(histories, self.config.short_term, self._device)
+        items = torch.from_numpy(targets.astype(np.int64)).to(self._device)
+        codes = network.codes[items]
         tracker = TargetTracker(codes)
         with torch.inference_mode():
-            beams = network.generate(items, kept, long_term, self._trie, max(k, self.config.beam), seen, tracker)
+            beams = network.generate(queries, max(k, self.config.beam), tracker)
             with watched(network.gates()) as gates:
-                logits = network.forced_logits(items, kept, codes, long_term)
-            if self.config.normalise == "catalogue":
-                prefixes = enumerate(self._trie.prefixes(wanted))
-                logits = [self._trie.only_children(level, nodes, logits[level]) for level, nodes in prefixes]
-                # A wrong first code with the target's other ones is no prefix of the catalogue: nothing shares there.
-                after_wrong = torch.full_like(codes[:, 1:], -1)
-            else:
-                other, exists = best_other_code(logits[0], codes[:, 0], network.codes[:, 0])
-                misled = torch.cat([other.unsqueeze(1), codes[:, 1:]], dim=1)
-                after_wrong = code_ranks(network.forced_logits(items, kept, misled, long_term), codes)[:, 1:]
-                after_wrong = after_wrong.masked_fill(~exists.unsqueeze(1), -1)
-            read = network.events_read(kept, long_term, codes[:, 0])
+                logits = network.sharing(network.forced_logits(queries, codes), items)
+            after_wrong = network.ranks_after_wrong(queries, codes, logits[0])
+            read = network.events_read(queries, codes[:, 0])
             gate = mean_gate(gates)
         reached = beams.scores[:, :1] > -torch.inf
         agrees = (beams.codes[:, 0] == codes) & reached
@@ -130,15 +113,6 @@ class GenerativeRecommender(Recommender):
             gate=None if gate is None else gate.float().cpu().numpy(),
         )
 
-    def _read(self, histories: Histories) -> tuple[Tensor, Tensor, LongTerm, Tensor | None]:
-        """What `SIDGenerator.generate` gets of some queries: items, kept, long-term history, seen items."""
-        items, _, kept = recent_window(histories, self.config.short_term, self._device)
-        events = RaggedItems.from_arrays(histories.items, histories.offsets, self._device)
-        rows = torch.arange(len(histories), device=self._device)
-        long_term = LongTerm(events, rows, events.offsets.diff() - kept)
-        seen = torch.from_numpy(histories.seen()).to(self._device) if histories.exclude_seen else None
-        return items, kept, long_term, seen
-
     def parameter_count(self) -> int:
         return parameter_count(self.network)
 
@@ -146,7 +120,8 @@ class GenerativeRecommender(Recommender):
         """Compares generated codes with the catalogue's, rather than trusting the trie."""
         assert self.network is not None
         reached = beams.scores > -torch.inf
-        item = self._trie.items[self._trie.first_item[beams.leaves.clamp(min=0)]]
+        trie = self.network.trie
+        item = trie.items[trie.first_item[beams.leaves.clamp(min=0)]]
         valid = (beams.codes == self.network.codes[item]).all(-1) & reached
         self._decoding["generated"] += int(reached.sum())
         self._decoding["valid"] += int(valid.sum())
@@ -157,12 +132,13 @@ class GenerativeRecommender(Recommender):
 
         Semantic IDs that no item has are left out (TIGER, section 4.5).
         """
-        trie = self._trie
+        assert self.network is not None
+        trie = self.network.trie
         leaves, answered = beams.leaves.clamp(min=0), (beams.scores > -torch.inf) & (beams.leaves >= 0)
         first, last = trie.first_item[leaves], trie.first_item[leaves + 1]
-        place = first.unsqueeze(-1) + torch.arange(int((last - first).max()), device=first.device)
-        offered = (place < last.unsqueeze(-1)) & answered.unsqueeze(-1)
-        items = trie.items[place.clamp(max=len(trie.items) - 1)]
+        index = first.unsqueeze(-1) + torch.arange(trie.largest_leaf, device=first.device)
+        offered = (index < last.unsqueeze(-1)) & answered.unsqueeze(-1)
+        items = trie.items[index.clamp(max=len(trie.items) - 1)]
         if seen is not None:
             offered = offered & ~seen.gather(1, items.flatten(1)).view_as(offered)
         scores = beams.scores.unsqueeze(-1).expand_as(items)

@@ -1,25 +1,30 @@
-"""Long-term items found by first-level code, made ready for the decoder's attention: what GLASS and DualGR share."""
+"""Long-term items retrieved by first-level code, made ready for attention: what GLASS and DualGR share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from bench.data.interactions import PAD
-from models.generation.seq2seq import Attention, Retrieved
+from models.generation.causal_transformer import Attention, Retrieved
 from models.history.long_term import RaggedItems, look_up
 from models.history.semantic_search import SemanticSearchIndex
 
 
 class SearchIndexes:
-    """Builds the search index of a ragged array; the last one is kept, so that a training builds its index once."""
+    """Builds the search index of a ragged array once, and keeps it for as long as the array is in use.
+
+    A training validates between its epochs: the index of the queries must not push out that of the training events,
+    which a recorded step goes on reading where it lay when it was recorded.
+    """
 
     def __init__(self) -> None:
-        self._kept: tuple[RaggedItems, SemanticSearchIndex] | None = None
+        self._indexes: WeakKeyDictionary[RaggedItems, SemanticSearchIndex] = WeakKeyDictionary()
 
     def of(self, events: RaggedItems, first_codes: Tensor, codebook_size: int) -> SemanticSearchIndex:
         """The index of `events`.
@@ -29,25 +34,27 @@ class SearchIndexes:
             first_codes: int64 `[n_items]`, first-level code of each item; the same at every call.
             codebook_size: K0.
         """
-        if self._kept is None or self._kept[0] is not events:
-            self._kept = (events, SemanticSearchIndex(events.items, events.offsets, first_codes, codebook_size))
-        return self._kept[1]
+        index = self._indexes.get(events)
+        if index is None:
+            index = SemanticSearchIndex(events.items, events.offsets, first_codes, codebook_size, events.longest)
+            self._indexes[events] = index
+        return index
 
 
 @dataclass(frozen=True)
 class Retrieval:
-    """What a search found.
+    """What a search of the history retrieved.
 
     Attributes:
         layers: Keys and values for each decoder layer.
-        place: int64 `[batch, positions, r]`, places of the events in the ragged array, padded with `PAD`.
+        index: int64 `[batch, positions, r]`, where the events lie in the ragged array, padded with `PAD`.
         items: int64 `[batch, positions, r]`, what lies there; anything at padding.
-        embedded: float32 `[n, dim]`, the distinct items as attention reads them.
+        embedded: float32 `[n, dim]`, the items as attention reads them: at least those that occur.
         row: int64 `[batch, positions, r]`, the row of `embedded` of each event; anything at padding.
     """
 
     layers: list[Retrieved]
-    place: Tensor
+    index: Tensor
     items: Tensor
     embedded: Tensor
     row: Tensor
@@ -59,41 +66,65 @@ class Retrieval:
 
 
 def prepare_retrieved(
-    place: Tensor,
+    index: Tensor,
     events: RaggedItems,
     embed: Callable[[Tensor], Tensor],
     attentions: Sequence[Attention],
     first_token: int,
+    n_items: int,
 ) -> Retrieval:
     """Keys and values of retrieved events.
 
     Args:
-        place: int64 `[batch, positions, r]`, places in `events`, padded with `PAD`.
+        index: int64 `[batch, positions, r]`, into `events`, padded with `PAD`.
         events: What was searched.
         embed: From items int64 `[n]` to what attention reads, `[n, dim]`.
         attentions: The attention of each layer that will read them.
         first_token: The first of the decoder's tokens that knows the first code.
+        n_items: Size of the catalogue.
     """
-    missing = place == PAD
-    # An item is often retrieved many times in a batch: embed and project each once.
-    items = look_up(events.items, place)
-    distinct, row = items.unique(return_inverse=True)
-    embedded = embed(distinct)
+    missing = index == PAD
+    items = look_up(events.items, index)
+    embedded_items, row = _to_embed(items, n_items)
+    embedded = embed(embedded_items)
     # Padding is spread over all rows: one row with half of all look-ups has a gradient that a GPU adds up one by one.
-    row = torch.where(missing, torch.arange(row.numel(), device=row.device).view_as(row) % len(distinct), row)
-    found = ~missing.all(-1)
-    # Where nothing was found, attention sees the padding, whatever that gives: what it reads there is not used.
-    hidden = (missing & found.unsqueeze(-1))[:, :, None, None, :]
-    bias = torch.zeros(hidden.shape, device=place.device).masked_fill(hidden, -torch.inf)
-    layers = []
-    for attention in attentions:
-        key, value = attention.prepare(embedded)
-        layers.append(Retrieved((_gather(key, row), _gather(value, row)), bias, found[:, :, None, None], first_token))
-    return Retrieval(layers, place, items, embedded, row)
+    row = torch.where(missing, torch.arange(row.numel(), device=row.device).view_as(row) % len(embedded), row)
+    present = ~missing.all(-1)
+    # Where nothing was retrieved, attention sees the padding, whatever that gives: what it reads there is not used.
+    hidden = (missing & present.unsqueeze(-1))[:, :, None, None, :]
+    bias = torch.zeros(hidden.shape, device=index.device).masked_fill(hidden, -torch.inf)
+    prepared = _gather([attention.prepare(embedded) for attention in attentions], row)
+    layers = [Retrieved(key_value, bias, present[:, :, None, None], first_token) for key_value in prepared]
+    return Retrieval(layers, index, items, embedded, row)
 
 
-def _gather(heads: Tensor, rows: Tensor) -> Tensor:
-    """`[batch, positions, heads, r, head_dim]` from `[heads, n, head_dim]` and row numbers `[batch, positions, r]`."""
-    table = heads.transpose(0, 1).flatten(1)
-    # An embedding look-up: its gradient is several times faster than that of fancy indexing.
-    return F.embedding(rows, table).unflatten(-1, (heads.shape[0], -1)).transpose(2, 3)
+def _to_embed(items: Tensor, n_items: int) -> tuple[Tensor, Tensor]:
+    """Which items to embed for retrieved `items` int64 `[...]`, int64 `[n]`, and the row of each among them, `[...]`.
+
+    An item is often retrieved many times in a batch and should be embedded once. A GPU would have to be asked which are
+    distinct, and waited for: there it is the whole catalogue or, where that is larger, each occurrence.
+    """
+    if not items.is_cuda:
+        distinct, row = items.unique(return_inverse=True)
+        return distinct, row
+    if n_items <= items.numel():
+        return torch.arange(n_items, device=items.device), items
+    return items.flatten(), torch.arange(items.numel(), device=items.device).view_as(items)
+
+
+def _gather(prepared: Sequence[tuple[Tensor, Tensor]], rows: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Keys and values of each layer for row numbers int64 `[batch, positions, r]`.
+
+    Args:
+        prepared: Of each layer, keys and values `[heads, n, head_dim]`.
+        rows: Which of the `n` to take.
+
+    Returns:
+        Of each layer, keys and values `[batch, positions, heads, r, head_dim]`.
+    """
+    sides = [side.transpose(0, 1) for key_value in prepared for side in key_value]
+    # One look-up for all layers, since its gradient has to sort the rows. That of an embedding is several times faster
+    # than that of fancy indexing.
+    gathered = F.embedding(rows, torch.stack(sides, 1).flatten(1))
+    keys_and_values = gathered.unflatten(-1, (len(prepared), 2, *sides[0].shape[1:])).movedim(2, -2)
+    return [(key_value[:, :, 0], key_value[:, :, 1]) for key_value in keys_and_values.unbind(2)]

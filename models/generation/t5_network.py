@@ -4,35 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from functools import partial
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from bench.data.dataset import TrainingData
 from bench.data.interactions import PAD
-from bench.recommender import FitContext
-from bench.search_space import Choice, SearchSpace
 from models.generation.beam_search import Beams, BeamStep, beam_search
-from models.generation.level_accuracy import LevelAccuracy
-from models.generation.network import GenerativeConfig
-from models.generation.recommender import GenerativeRecommender
-from models.generation.seq2seq import DecoderCache, Memory
+from models.generation.config import GenerativeConfig
+from models.generation.query_batch import QueryBatch
 from models.generation.sid_generator import SIDGenerator
-from models.generation.t5 import RetrievedTokens, T5Config, T5Decoder, T5DecoderLayer, T5Encoder, hide
-from models.history.long_term import LongTerm, RaggedItems
+from models.generation.t5_transformer import RetrievedTokens, T5Config, T5Decoder, T5DecoderLayer, T5Encoder, hide
+from models.generation.transformer import DecoderCache, Memory
+from models.history.long_term import LongTerm
 from models.semantic_ids.every_code import EveryCode, leaf_numbers
-from models.semantic_ids.semantic_ids import SemanticIds
 from models.semantic_ids.tokenizer import TokenizerConfig
 from models.semantic_ids.trie import PrefixTrie
-from models.training.loop import Batches, TrainingConfig
-from models.training.sampled_targets import SampledTargets, TargetBatch, TargetPool
+from models.training.loop import TrainingConfig
 
 PAD_TOKEN = 0
-"""The token of an empty place in the history."""
+"""The token of padding, where a history has no event."""
 
 
 class T5GenerativeConfig(GenerativeConfig):
@@ -127,25 +120,30 @@ class T5Network(SIDGenerator):
     arithmetic also the token of the last code of a third level with 128 codes.
 
     Args:
-        ids: Semantic IDs.
+        trie: The catalogue's semantic IDs, on the device where the network will run.
         config: Configuration.
+        decoder_layer: Makes one decoder layer; called once for each, after the encoder was made. None makes plain ones.
+        n_prefix: Tokens that join the events in the encoder (`join`).
     """
 
     tokens: Tensor
     leaves: Tensor
-    n_prefix = 0
-    """Tokens that join the events in the encoder."""
+    decoder: T5Decoder[T5DecoderLayer]
 
-    def __init__(self, ids: SemanticIds, config: T5GenerativeConfig) -> None:
-        super().__init__()
-        self.levels = ids.levels
+    def __init__(
+        self,
+        trie: PrefixTrie,
+        config: T5GenerativeConfig,
+        decoder_layer: Callable[[], T5DecoderLayer] | None = None,
+        n_prefix: int = 0,
+    ) -> None:
+        super().__init__(trie, over_catalogue=False)
+        ids = trie.ids
         self.codebook_sizes = ids.codebook_sizes
         self.confined = config.trie
         self.vocabulary = TokenVocabulary.over(ids.codebook_sizes, config.vocabulary)
-        codes = torch.from_numpy(ids.codes)
-        self.register_buffer("codes", codes, persistent=False)
         # The last row stands for `PAD`, which as an index is -1.
-        tokens = torch.cat([self.vocabulary.tokens(codes), torch.full((1, ids.levels), PAD_TOKEN)])
+        tokens = torch.cat([self.vocabulary.tokens(self.codes), torch.full((1, ids.levels), PAD_TOKEN)])
         self.register_buffer("tokens", tokens, persistent=False)
         self.register_buffer("leaves", torch.from_numpy(leaf_numbers(ids)), persistent=False)
         network = config.network
@@ -153,14 +151,9 @@ class T5Network(SIDGenerator):
         self.begin = nn.Parameter(torch.empty(network.dim))
         for vectors in (self.embedding.weight, self.begin):
             nn.init.normal_(vectors, std=config.initial_std)
-        self.encoder = T5Encoder(network, self.n_prefix + config.short_term * ids.levels)
-        layers = [self.decoder_layer(config) for _ in range(network.decoder_layers)]
-        self.decoder = T5Decoder(network, ids.levels, layers)
-        self.accuracy = LevelAccuracy(ids.levels)
-
-    def decoder_layer(self, config: T5GenerativeConfig) -> T5DecoderLayer:
-        """One decoder layer."""
-        return T5DecoderLayer(config.network)
+        self.encoder = T5Encoder(network, n_prefix + config.short_term * ids.levels)
+        make_layer = decoder_layer or partial(T5DecoderLayer, network)
+        self.decoder = T5Decoder(network, ids.levels, [make_layer() for _ in range(network.decoder_layers)])
 
     def join(self, events: Tensor, visible: Tensor, long_term: LongTerm) -> tuple[Tensor, Tensor]:
         """Lets what summarises the long-term history join the embedded events; here nothing does.
@@ -188,9 +181,9 @@ class T5Network(SIDGenerator):
     def encode(self, items: Tensor, long_term: LongTerm) -> Memory:
         """Encodes recent items int64 `[batch, short_term]`, left-aligned and padded with `PAD`, for the decoder."""
         length = items.shape[1]
-        # Padding goes in front, so that the newest event always stands at the same place.
-        place = torch.arange(length, device=items.device) - (items == PAD).sum(1, keepdim=True)
-        items = torch.where(place >= 0, items.gather(1, place.clamp(min=0)), PAD)
+        # Padding goes in front, so that the newest event always stands at the same position.
+        position = torch.arange(length, device=items.device) - (items == PAD).sum(1, keepdim=True)
+        items = torch.where(position >= 0, items.gather(1, position.clamp(min=0)), PAD)
         tokens = self.tokens[items].flatten(1)
         embedded, visible = self.join(self.embedding(tokens), tokens != PAD_TOKEN, long_term)
         hidden_keys = hide(visible)
@@ -233,68 +226,32 @@ class T5Network(SIDGenerator):
             total = total + F.cross_entropy(logits[:, level], tokens[:, level])
         return total
 
-    def forced_logits(self, items: Tensor, kept: Tensor, codes: Tensor, long_term: LongTerm) -> list[Tensor]:
-        logits = self.forced(items, codes, long_term)
+    def forced_logits(self, queries: QueryBatch, codes: Tensor) -> list[Tensor]:
+        logits = self.forced(queries.items, codes, queries.long_term)
         return [logits[:, level, self.vocabulary.span(level)] for level in range(self.levels)]
 
-    def generate(
-        self,
-        items: Tensor,
-        kept: Tensor,
-        long_term: LongTerm,
-        trie: PrefixTrie,
-        width: int,
-        seen: Tensor | None,
-        observe: Callable[[BeamStep], None] | None = None,
-    ) -> Beams:
+    def generate(self, queries: QueryBatch, width: int, observe: Callable[[BeamStep], None] | None = None) -> Beams:
         """See `SIDGenerator.generate`.
 
         Log-probabilities are those of the whole vocabulary, but only codes of the level that is being generated
-        compete: the official code lets tokens of other levels take places in the beam, where they match nothing.
+        compete: the official code lets tokens of other levels take up the beam, where they match nothing.
         """
-        memory = self.encode(items, long_term)
+        memory = self.encode(queries.items, queries.long_term)
         cache = DecoderCache()
 
         def step(level: int, codes: Tensor, parents: Tensor) -> Tensor:
             if level == 0:
-                inputs, retrieved = self.begin.expand(len(items), 1, 1, -1), None
+                inputs, retrieved = self.begin.expand(len(queries), 1, 1, -1), None
             else:
                 cache.reorder(parents)
                 inputs = self.embedding(self.vocabulary.token(level - 1, codes[..., -1:]))
-                retrieved = self.retrieve(long_term, codes[..., 0], first_token=0)
+                retrieved = self.retrieve(queries.long_term, codes[..., 0], first_token=0)
             hidden = self.decoder(inputs, memory, retrieved, cache)
             return self.logits(hidden[:, :, -1]).log_softmax(-1)[..., self.vocabulary.span(level)]
 
-        open_nodes = None if seen is None else trie.open_nodes(seen)
+        open_nodes = None if queries.seen is None else self.trie.open_nodes(queries.seen)
         if self.confined:
-            return beam_search(step, trie, len(items), width, open_nodes, observe)
+            return beam_search(step, self.trie, len(queries), width, open_nodes, observe)
         tree = EveryCode(self.codebook_sizes, self.leaves, None if open_nodes is None else open_nodes[-1])
-        beams = beam_search(step, tree, len(items), width, observe=observe)
+        beams = beam_search(step, tree, len(queries), width, observe=observe)
         return replace(beams, leaves=tree.leaf_of(beams.leaves))
-
-
-class T5Recommender(GenerativeRecommender):
-    """Tokenises the catalogue, trains a `T5Network` target by target, answers by beam search."""
-
-    Config = T5GenerativeConfig
-    config: T5GenerativeConfig
-    search_space: ClassVar[SearchSpace] = {
-        "network.dim": Choice(48, 96, 192),  # multiples of its six heads
-        "training.average": GenerativeRecommender.search_space["training.average"],
-    }
-
-    def build(self, train: TrainingData, ids: SemanticIds, context: FitContext) -> T5Network:
-        return T5Network(ids, self.config)
-
-    def training_task(
-        self, network: SIDGenerator, train: TrainingData, events: RaggedItems
-    ) -> tuple[Callable[[np.random.Generator], Batches[Any]], Callable[[Any], Tensor]]:
-        assert isinstance(network, T5Network)
-        config = self.config
-        pool = TargetPool(train.interactions.lengths, train.history_ends())
-        samples = SampledTargets(events, pool, config.short_term, config.targets_per_epoch, config.batch_targets)
-
-        def loss(batch: TargetBatch) -> Tensor:
-            return network.loss(batch.items, batch.targets, batch.long_term)
-
-        return samples.epoch, loss

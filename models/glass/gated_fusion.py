@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 
 class AdaptiveGatedFusion(nn.Module):
-    """Z = (1 - g) * Z_short + g * Z_ret with the vector gate g = sigmoid([x ; Z_ret] W_g).
+    """Decides, number by number, how much a token takes from retrieved items and how much from the recent history.
 
-    g is 0 where nothing was retrieved, so that Z = Z_short there.
+    Z = (1 - g) * Z_short + g * Z_ret with the vector gate g = sigmoid([x ; Z_ret] W_g) (section 3.4). g is 0 where
+    nothing was retrieved, so that Z = Z_short there.
 
     Args:
         dim: Width.
@@ -31,14 +32,14 @@ class AdaptiveGatedFusion(nn.Module):
         self.fixed_gate = fixed_gate
         self.gate = nn.Linear(2 * dim, dim) if fixed_gate is None else None
 
-    def forward(self, hidden: Tensor, short: Tensor, retrieved: Tensor, found: Tensor) -> Tensor:
-        """Fuses.
+    def forward(self, hidden: Tensor, short: Tensor, retrieved: Tensor, present: Tensor) -> Tensor:
+        """Mixes what was read of the two histories.
 
         Args:
             hidden: Normalised decoder states `[..., dim]`.
             short: Z_short `[..., dim]`.
             retrieved: Z_ret `[..., dim]`.
-            found: bool, broadcast to `[..., 1]`, whether anything was retrieved.
+            present: bool, broadcast to `[..., 1]`, whether anything was retrieved.
 
         Returns:
             Z `[..., dim]`.
@@ -46,9 +47,9 @@ class AdaptiveGatedFusion(nn.Module):
         if self.gate is None:
             gate = torch.full_like(short, self.fixed_gate or 0.0)
         else:
-            asked = hidden if self.gate_input == "hidden" else short
-            gate = torch.sigmoid(self.gate(torch.cat([asked, retrieved], dim=-1)))
-        gate = gate * found
+            state = hidden if self.gate_input == "hidden" else short
+            gate = torch.sigmoid(self.gate(torch.cat([state, retrieved], dim=-1)))
+        gate = gate * present
         if self.observe is not None:
             self.observe(gate)
         return (1 - gate) * short + gate * retrieved

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -16,10 +17,11 @@ from bench.data.dataset import TrainingData
 from bench.recommender import FitContext, Mechanism
 from bench.search_space import Choice, SearchSpace
 from models.fidelity import features_line, network_line, optimiser_line, quantizer_line
-from models.generation.network import GenerativeConfig, GenerativeNetwork
-from models.generation.recommender import GenerativeRecommender
+from models.generation.causal_network import CausalNetwork
+from models.generation.causal_recommender import CausalRecommender
+from models.generation.causal_transformer import Attention, Decoder, DecoderLayer, Retrieved
+from models.generation.config import GenerativeConfig
 from models.generation.retrieved_items import Retrieval, SearchIndexes, prepare_retrieved
-from models.generation.seq2seq import Attention, DecoderLayer, Retrieved
 from models.glass.gated_fusion import AdaptiveGatedFusion
 from models.glass.sid_tier import MOST_TIERS, SIDTier, code_prototypes, similarity_tiers, tier_edges
 from models.history.age_bias import AgeBias
@@ -28,6 +30,7 @@ from models.history.prefix_bias import PrefixBias, agreement
 from models.history.semantic_search import SemanticSearchIndex, nearest_codes
 from models.semantic_ids.item_features import item_features
 from models.semantic_ids.semantic_ids import SemanticIds
+from models.semantic_ids.trie import PrefixTrie
 
 
 def _ascending(edges: tuple[float, ...]) -> tuple[float, ...]:
@@ -37,7 +40,7 @@ def _ascending(edges: tuple[float, ...]) -> tuple[float, ...]:
 
 
 class SIDTierConfig(Config):
-    """Configuration of SID-Tier.
+    """Says whether the long-term history joins the encoder as one SID-Tier token, and into which tiers it is cut.
 
     Attributes:
         enabled: Whether the encoder gets the token.
@@ -55,13 +58,13 @@ class SIDTierConfig(Config):
 
 
 class SearchConfig(Config):
-    """Configuration of semantic hard search.
+    """Says what the decoder retrieves of the long-term history once the first code is known.
 
     Attributes:
         enabled: Whether the decoder searches.
-        limit: Most recent items kept of a search.
+        limit: Most recent items that a search retrieves.
         neighbours: Codes that may join a search (semantic neighbour augmentation). 0: never.
-        threshold: tau, they join where fewer own items were found.
+        threshold: tau, they join where fewer own items were retrieved.
         stop_gradient: Whether retrieved items leave the code embeddings untouched in training (official code).
     """
 
@@ -73,14 +76,14 @@ class SearchConfig(Config):
 
 
 class GlassSearchConfig(SearchConfig):
-    """Semantic hard search, with what goes beyond the paper and the official code.
+    """Adds to semantic hard search what goes beyond the paper and the official code.
 
     Attributes:
         recent: Whether a search finds the short-term events, too, instead of the long-term history alone. For histories
             in which a recent event predicts its own return: attention over events of one first code copies them more
             easily than the encoder's output does.
         age_bias: Whether attention to retrieved events learns a bias for how many events ago each lies. Without one,
-            what a search found yesterday and a year ago look alike.
+            an event of yesterday and one of a year ago look alike.
         prefix_bias: Whether attention to retrieved events learns a bias for how many of the codes generated so far each
             one's item has: the search by the first code goes on, softly, with the later ones.
     """
@@ -95,7 +98,7 @@ SEARCHED: SearchSpace = {"search.limit": Choice(10, 20, 50), "search.neighbours"
 
 
 class GlassConfig(GenerativeConfig):
-    """Configuration of GLASS.
+    """Configures GLASS: the shared network, its two ways to the long-term history, and the gate between them.
 
     Attributes:
         sid_tier: Before generation: the long-term history as one encoder token.
@@ -131,24 +134,27 @@ OFFICIAL_TRAINING = (
 """How the official code trains (`glass/main_glass.py`, `data/prepare_glass.py`)."""
 
 
-def neighbours_of(
-    first_codes: NDArray[np.int64], prototypes: NDArray[np.float32], search: SearchConfig
-) -> Tensor | None:
-    """The codes that may join a search for each code, int64 `[codebook_size, n_neighbours]`; None where none may.
+def prototypes_of(ids: SemanticIds, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Returns the mean features of each first code's items, float32 `[codebook_size, dims]`."""
+    return code_prototypes(features, ids.codes[:, 0], ids.codebook_sizes[0])
+
+
+def neighbours_of(ids: SemanticIds, features: NDArray[np.float32], search: SearchConfig) -> Tensor | None:
+    """Returns the codes that may join a search for each, int64 `[codebook_size, n_neighbours]`; None where none may.
 
     Args:
-        first_codes: int64 `[n_items]`.
-        prototypes: float32 `[codebook_size, dims]`.
+        trie: The catalogue's semantic IDs, on the device where the network will run.
+        features: Item features float32 `[n_items, dims]`.
         search: How many.
     """
     if not search.neighbours:
         return None
-    used = np.bincount(first_codes, minlength=len(prototypes)) > 0
-    return torch.from_numpy(nearest_codes(prototypes, search.neighbours, used))
+    used = np.bincount(ids.codes[:, 0], minlength=ids.codebook_sizes[0]) > 0
+    return torch.from_numpy(nearest_codes(prototypes_of(ids, features), search.neighbours, used))
 
 
 class GlassDecoderLayer(DecoderLayer):
-    """A decoder layer with a second cross-attention, to retrieved items, fused through a gate."""
+    """Reads retrieved items through a second cross-attention, and fuses them with the recent history through a gate."""
 
     def __init__(self, config: GlassConfig, levels: int) -> None:
         super().__init__(config.network)
@@ -158,83 +164,98 @@ class GlassDecoderLayer(DecoderLayer):
         self.prefix_bias = PrefixBias(heads, levels) if config.search.prefix_bias else None
         self.fusion = AdaptiveGatedFusion(config.network.dim, config.gate_input, config.fixed_gate)
 
-    def fuse(self, normed: Tensor, short: Tensor, retrieved: Retrieved | None) -> Tensor:
+    def read_history(
+        self, normed: Tensor, memory: tuple[Tensor, Tensor], memory_bias: Tensor, retrieved: Retrieved | None
+    ) -> Tensor:
         """Fuses the tokens after the first code; the begin token knows no code yet and reads the short term only."""
+        short = super().read_history(normed, memory, memory_bias, None)
         if retrieved is None:
             return short
         first = retrieved.first_token
-        asked = normed[:, :, first:]
-        bias = retrieved.bias[..., -asked.shape[2] :, :]
-        read = self.retrieved_attention(asked, retrieved.key_value, bias)
-        fused = self.fusion(asked, short[:, :, first:], read, retrieved.found)
+        later = normed[:, :, first:]
+        bias = retrieved.bias[..., -later.shape[2] :, :]
+        read = self.retrieved_attention(later, retrieved.key_value, bias)
+        fused = self.fusion(later, short[:, :, first:], read, retrieved.present)
         return torch.cat([short[:, :, :first], fused], dim=2)
 
 
-class GlassNetwork(GenerativeNetwork):
-    """The shared network plus what GLASS reads from the long-term history.
+class SIDTierNetwork(CausalNetwork):
+    """Lets the shared network read the long-term history as one token: GLASS without its search, for the ablation.
 
     Args:
-        ids: Semantic IDs.
+        trie: The catalogue's semantic IDs, on the device where the network will run.
         features: Item features float32 `[n_items, dims]` for prototypes and tiers.
         config: Configuration.
+        decoder_layer, searches: See `CausalNetwork`.
     """
 
-    def __init__(self, ids: SemanticIds, features: NDArray[np.float32], config: GlassConfig) -> None:
-        self.n_prefix = int(config.sid_tier.enabled)
-        super().__init__(ids, config)
-        self.search = config.search
-        self.codebook_size = ids.codebook_sizes[0]
-        self._indexes = SearchIndexes()
-        first_codes = ids.codes[:, 0]
-        prototypes = code_prototypes(features, first_codes, self.codebook_size)
+    def __init__(
+        self,
+        trie: PrefixTrie,
+        features: NDArray[np.float32],
+        config: GlassConfig,
+        decoder_layer: Callable[[], DecoderLayer] | None = None,
+        searches: bool = False,
+    ) -> None:
+        super().__init__(trie, config, decoder_layer, int(config.sid_tier.enabled), searches)
         self.sid_tier = None
         if config.sid_tier.enabled:
             edges = config.sid_tier.edges
-            tiers = similarity_tiers(features, prototypes, edges)
+            tiers = similarity_tiers(features, prototypes_of(trie.ids, features), edges)
             self.sid_tier = SIDTier(tiers, len(edges) + 1, config.network.dim, config.network.dropout)
-        self.neighbours: Tensor | None
-        self.register_buffer("neighbours", None, persistent=False)
-        if config.search.enabled:
-            self.project = torch.nn.Linear(config.network.dim, config.network.dim)
-            self.neighbours = neighbours_of(first_codes, prototypes, config.search)
 
-    def searches(self, config: GenerativeConfig) -> bool:
-        assert isinstance(config, GlassConfig)
-        return config.search.enabled
-
-    def decoder_layer(self, config: GenerativeConfig) -> DecoderLayer:
-        assert isinstance(config, GlassConfig)
-        return GlassDecoderLayer(config, self.levels) if config.search.enabled else DecoderLayer(config.network)
+    def summarise(self, long_term: LongTerm) -> Tensor | None:
+        return None if self.sid_tier is None else self.sid_tier.shares(long_term)
 
     def prefix(self, long_term: LongTerm) -> Tensor | None:
         return None if self.sid_tier is None else self.sid_tier(long_term)
 
-    @property
-    def unsearched(self) -> int:
-        return 0 if self.search.recent else super().unsearched
 
-    def retrieve(self, long_term: LongTerm, known: Tensor, first_token: int) -> Retrieval | None:
-        if not self.search.enabled:
-            return None
-        place = self._index_of(long_term.events).search(
+class GlassNetwork(SIDTierNetwork):
+    """Lets the shared network read the long-term history twice, as one token before it generates and by searching it.
+
+    Args:
+        trie: The catalogue's semantic IDs, on the device where the network will run.
+        features: Item features float32 `[n_items, dims]` for prototypes and tiers.
+        config: Configuration, with the search enabled.
+    """
+
+    decoder: Decoder[GlassDecoderLayer]
+    neighbours: Tensor | None
+
+    def __init__(self, trie: PrefixTrie, features: NDArray[np.float32], config: GlassConfig) -> None:
+        super().__init__(trie, features, config, partial(GlassDecoderLayer, config, trie.levels), searches=True)
+        self.search = config.search
+        self.unsearched = 0 if config.search.recent else config.short_term
+        self.codebook_size = trie.ids.codebook_sizes[0]
+        self.project = torch.nn.Linear(config.network.dim, config.network.dim)
+        self.register_buffer("neighbours", neighbours_of(trie.ids, features, config.search), persistent=False)
+        self._indexes = SearchIndexes()
+
+    def retrieve(self, long_term: LongTerm, known: Tensor, first_token: int) -> Retrieval:
+        index = self._index_of(long_term.events).search(
             long_term.rows, long_term.ends, known[..., 0], self.search.limit, self.neighbours, self.search.threshold
         )
-        layers = [layer for layer in self.decoder.layers if isinstance(layer, GlassDecoderLayer)]
+        layers = self.decoder.layers
         attentions = [layer.retrieved_attention for layer in layers]
-        found = prepare_retrieved(place, long_term.events, self._embed_retrieved, attentions, first_token)
+        retrieval = prepare_retrieved(
+            index, long_term.events, self._embed_retrieved, attentions, first_token, len(self.codes)
+        )
         if self.search.age_bias:
-            age = self.ages(long_term, place)
-            found = found.with_biases([layer.age_bias(age) for layer in layers if layer.age_bias is not None])
+            age = self.ages(long_term, index)
+            retrieval = retrieval.with_biases([layer.age_bias(age) for layer in layers if layer.age_bias is not None])
         if self.search.prefix_bias:
-            agree = agreement(known, self.codes[found.items])
-            found = found.with_biases([layer.prefix_bias(agree) for layer in layers if layer.prefix_bias is not None])
-        return found
+            agree = agreement(known, self.codes[retrieval.items])
+            retrieval = retrieval.with_biases(
+                [layer.prefix_bias(agree) for layer in layers if layer.prefix_bias is not None]
+            )
+        return retrieval
 
     def gates(self) -> Sequence[AdaptiveGatedFusion]:
-        return [layer.fusion for layer in self.decoder.layers if isinstance(layer, GlassDecoderLayer)]
+        return [layer.fusion for layer in self.decoder.layers]
 
     def _embed_retrieved(self, items: Tensor) -> Tensor:
-        """What attention reads of retrieved items int64 `[n]`: `[n, dim]`."""
+        """Projects items int64 `[n]` into what attention reads of them, `[n, dim]`."""
         embedded = self.embedding.item(self.codes[items])
         return self.project(embedded.detach() if self.search.stop_gradient else embedded)
 
@@ -242,13 +263,18 @@ class GlassNetwork(GenerativeNetwork):
         return self._indexes.of(events, self.codes[:, 0], self.codebook_size)
 
 
-class Glass(GenerativeRecommender):
-    """GLASS, trained on every position in one pass."""
+def glass_network(trie: PrefixTrie, features: NDArray[np.float32], config: GlassConfig) -> SIDTierNetwork:
+    """Builds the network of a configuration: with the search, or the ablation without it."""
+    return (GlassNetwork if config.search.enabled else SIDTierNetwork)(trie, features, config)
+
+
+class Glass(CausalRecommender):
+    """Recommends by GLASS, trained on every position of a window in one pass."""
 
     Config = GlassConfig
     config: GlassConfig
     search_space: ClassVar[SearchSpace] = {
-        **GenerativeRecommender.search_space,
+        **CausalRecommender.search_space,
         **SEARCHED,
         "search.recent": Choice(False, True),
         "search.age_bias": Choice(False, True),
@@ -256,6 +282,9 @@ class Glass(GenerativeRecommender):
     }
     revision = 2
     summary = "TIGER's backbone plus the long history: SID-Tier token, semantic hard search per beam, gated fusion"
+    group = "GLASS family"
+    paper = "GLASS, arXiv 2602.05663"
+    year = 2026
     fidelity = (
         Mechanism(
             "SID-Tier: tier counts of the long-term history as one token",
@@ -334,6 +363,6 @@ class Glass(GenerativeRecommender):
         optimiser_line("official code, glass/main_glass.py", OFFICIAL_TRAINING, GlassConfig().training),
     )
 
-    def build(self, train: TrainingData, ids: SemanticIds, context: FitContext) -> GenerativeNetwork:
+    def build(self, train: TrainingData, trie: PrefixTrie, context: FitContext) -> CausalNetwork:
         features = item_features(train, self.config.tokenizer.features, context.cache)
-        return GlassNetwork(ids, features, self.config)
+        return glass_network(trie, features, self.config)

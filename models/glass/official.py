@@ -12,7 +12,8 @@ long-term histories of all rows of a user are poured together, the test rows int
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -26,9 +27,11 @@ from bench.data.interactions import PAD
 from bench.recommender import FitContext, Mechanism
 from bench.search_space import SearchSpace
 from models.fidelity import features_line, optimiser_line, quantizer_line
+from models.generation.query_batch import QueryBatch
 from models.generation.retrieved_items import SearchIndexes
-from models.generation.t5 import RetrievedTokens, T5Attention, T5DecoderLayer
-from models.generation.t5_network import PAD_TOKEN, T5GenerativeConfig, T5Network, T5Recommender
+from models.generation.t5_network import PAD_TOKEN, T5GenerativeConfig, T5Network
+from models.generation.t5_recommender import T5Recommender
+from models.generation.t5_transformer import RetrievedTokens, T5Attention, T5Decoder, T5DecoderLayer
 from models.glass.gated_fusion import AdaptiveGatedFusion
 from models.glass.glass import (
     OFFICIAL_RQ_VAE,
@@ -38,15 +41,16 @@ from models.glass.glass import (
     SearchConfig,
     SIDTierConfig,
     neighbours_of,
+    prototypes_of,
 )
-from models.glass.sid_tier import CHUNK_ITEMS, SIDTier, code_prototypes, similarity_tiers, tier_counts
+from models.glass.sid_tier import CHUNK_ITEMS, SIDTier, similarity_tiers, tier_counts
 from models.history.long_term import LongTerm, look_up
 from models.semantic_ids.item_features import item_features
-from models.semantic_ids.semantic_ids import SemanticIds
+from models.semantic_ids.trie import PrefixTrie
 
 
 class OfficialSIDTierConfig(SIDTierConfig):
-    """Configuration of SID-Tier.
+    """Says how the official code cuts the tiers of SID-Tier, and where it puts the token.
 
     Attributes:
         place: Where the token joins the history: in front ("first", official code) or behind ("last", paper).
@@ -59,7 +63,7 @@ class OfficialSIDTierConfig(SIDTierConfig):
 
 
 class GlassOfficialConfig(T5GenerativeConfig):
-    """Configuration of GLASS as in the official code.
+    """Configures GLASS as its official code has it: a T5, a search of 30 events, four tiers.
 
     Attributes:
         sid_tier: Before generation: the long-term history as one encoder token.
@@ -77,7 +81,7 @@ class GlassOfficialConfig(T5GenerativeConfig):
 def dot_tiers(
     features: NDArray[np.float32], prototypes: NDArray[np.float32], edges: NDArray[np.float64]
 ) -> NDArray[np.uint8]:
-    """The tier of the inner product of every item and every prototype.
+    """Cuts the inner products of all items and prototypes into tiers, as the official code does.
 
     Args:
         features: float32 `[n_items, dims]`.
@@ -97,15 +101,14 @@ def dot_tiers(
 
 
 class OfficialSIDTier(SIDTier):
-    """`SIDTier` for tiers with a last one, `n_tiers`, that counts nowhere."""
+    """Counts tiers as `SIDTier` does, but leaves out a last one, `n_tiers`, in which no similarity counts."""
 
-    def forward(self, long_term: LongTerm) -> Tensor:
-        counts = tier_counts(self.tiers, self.n_tiers + 1, long_term)[..., : self.n_tiers]
-        return self.mlp(counts.flatten(1)).unsqueeze(1)
+    def shares(self, long_term: LongTerm) -> Tensor:
+        return tier_counts(self.tiers, self.n_tiers + 1, long_term)[..., : self.n_tiers]
 
 
 class GlassOfficialDecoderLayer(T5DecoderLayer):
-    """A decoder layer with a second cross-attention, to retrieved tokens, fused through a gate.
+    """Reads retrieved tokens through a second cross-attention, and fuses them with the recent history by a gate.
 
     Unlike in `models.glass.glass` the gate stays open where nothing was retrieved: Z_ret is then what padding gives,
     and training teaches the gate what to make of it (official code).
@@ -116,86 +119,101 @@ class GlassOfficialDecoderLayer(T5DecoderLayer):
         self.retrieved_attention = T5Attention(config.network)
         self.fusion = AdaptiveGatedFusion(config.network.dim, config.gate_input, config.fixed_gate)
 
-    def fuse(self, normed: Tensor, short: Tensor, retrieved: RetrievedTokens | None) -> Tensor:
+    def read_history(
+        self, normed: Tensor, memory: tuple[Tensor, Tensor], memory_bias: Tensor, retrieved: RetrievedTokens | None
+    ) -> Tensor:
         """Fuses the tokens after the first code; the begin token knows no code yet and reads the short term only."""
+        short = super().read_history(normed, memory, memory_bias, None)
         if retrieved is None:
             return short
         first = retrieved.first_token
-        asked = normed[:, :, first:]
-        bias = retrieved.bias.unsqueeze(2).expand(-1, -1, asked.shape[2], -1).flatten(0, 2)
-        read = self.retrieved_attention(asked.flatten(0, 2), retrieved.key_value, bias).view_as(asked)
-        always = torch.ones((), dtype=torch.bool, device=asked.device)
-        fused = self.fusion(asked, short[:, :, first:], read, always)
+        later = normed[:, :, first:]
+        bias = retrieved.bias.unsqueeze(2).expand(-1, -1, later.shape[2], -1).flatten(0, 2)
+        read = self.retrieved_attention(later.flatten(0, 2), retrieved.key_value, bias).view_as(later)
+        always = torch.ones((), dtype=torch.bool, device=later.device)
+        fused = self.fusion(later, short[:, :, first:], read, always)
         return torch.cat([short[:, :, :first], fused], dim=2)
 
 
-class GlassOfficialNetwork(T5Network):
-    """The T5 plus what GLASS reads from the long-term history.
+class SIDTierT5Network(T5Network):
+    """Lets the T5 read the long-term history as one token: the official GLASS without its search, for the ablation.
 
     Args:
-        ids: Semantic IDs.
+        trie: The catalogue's semantic IDs, on the device where the network will run.
         features: Item features float32 `[n_items, dims]` for prototypes and tiers.
         config: Configuration.
+        decoder_layer: See `T5Network`.
     """
 
-    def __init__(self, ids: SemanticIds, features: NDArray[np.float32], config: GlassOfficialConfig) -> None:
-        self.n_prefix = int(config.sid_tier.enabled)
-        super().__init__(ids, config)
-        self.search = config.search
-        self.place = config.sid_tier.place
-        self._indexes = SearchIndexes()
-        dim, first_codes = config.network.dim, ids.codes[:, 0]
-        prototypes = code_prototypes(features, first_codes, ids.codebook_sizes[0])
+    def __init__(
+        self,
+        trie: PrefixTrie,
+        features: NDArray[np.float32],
+        config: GlassOfficialConfig,
+        decoder_layer: Callable[[], T5DecoderLayer] | None = None,
+    ) -> None:
+        super().__init__(trie, config, decoder_layer, int(config.sid_tier.enabled))
+        self.token_place = config.sid_tier.place
         self.sid_tier = None
         if config.sid_tier.enabled:
             edges = config.sid_tier.edges
             tiers_of = dot_tiers if config.sid_tier.similarity == "dot" else similarity_tiers
-            tiers = tiers_of(features, prototypes, edges)
-            self.sid_tier = OfficialSIDTier(tiers, len(edges) + 1, dim, config.network.dropout)
-        self.neighbours: Tensor | None
-        self.register_buffer("neighbours", None, persistent=False)
-        if config.search.enabled:
-            self.project = nn.Linear(dim, dim)
-            self.neighbours = neighbours_of(first_codes, prototypes, config.search)
+            tiers = tiers_of(features, prototypes_of(trie.ids, features), edges)
+            self.sid_tier = OfficialSIDTier(tiers, len(edges) + 1, config.network.dim, config.network.dropout)
 
-    def decoder_layer(self, config: T5GenerativeConfig) -> T5DecoderLayer:
-        assert isinstance(config, GlassOfficialConfig)
-        return GlassOfficialDecoderLayer(config) if config.search.enabled else T5DecoderLayer(config.network)
+    def summarise(self, long_term: LongTerm) -> Tensor | None:
+        return None if self.sid_tier is None else self.sid_tier.shares(long_term)
 
     def join(self, events: Tensor, visible: Tensor, long_term: LongTerm) -> tuple[Tensor, Tensor]:
         if self.sid_tier is None:
             return events, visible
         token, always = self.sid_tier(long_term), torch.ones_like(visible[:, :1])
-        if self.place == "first":
+        if self.token_place == "first":
             return torch.cat([token, events], dim=1), torch.cat([always, visible], dim=1)
         return torch.cat([events, token], dim=1), torch.cat([visible, always], dim=1)
 
-    def retrieve(self, long_term: LongTerm, first_codes: Tensor, first_token: int) -> list[RetrievedTokens] | None:
-        if not self.search.enabled:
-            return None
-        events, place = long_term.events, self._find(long_term, first_codes)
-        items = look_up(events.items, place).masked_fill(place == PAD, PAD)
+
+class GlassOfficialNetwork(SIDTierT5Network):
+    """Lets the T5 read the long-term history twice, as one token before it generates and by searching it.
+
+    Args:
+        trie: The catalogue's semantic IDs, on the device where the network will run.
+        features: Item features float32 `[n_items, dims]` for prototypes and tiers.
+        config: Configuration, with the search enabled.
+    """
+
+    decoder: T5Decoder[GlassOfficialDecoderLayer]
+    neighbours: Tensor | None
+
+    def __init__(self, trie: PrefixTrie, features: NDArray[np.float32], config: GlassOfficialConfig) -> None:
+        super().__init__(trie, features, config, partial(GlassOfficialDecoderLayer, config))
+        self.search = config.search
+        self.project = nn.Linear(config.network.dim, config.network.dim)
+        self.register_buffer("neighbours", neighbours_of(trie.ids, features, config.search), persistent=False)
+        self._indexes = SearchIndexes()
+
+    def retrieve(self, long_term: LongTerm, first_codes: Tensor, first_token: int) -> list[RetrievedTokens]:
+        events, index = long_term.events, self._find(long_term, first_codes)
+        items = look_up(events.items, index).masked_fill(index == PAD, PAD)
         tokens = self.tokens[items].flatten(2)
         counts = torch.zeros((*first_codes.shape, self.vocabulary.used), device=tokens.device)
         counts.scatter_add_(2, tokens, torch.ones_like(tokens, dtype=counts.dtype))
-        found = (tokens != PAD_TOKEN).any(-1)
-        counts[..., PAD_TOKEN] *= ~found  # padding is read where there is nothing else
+        present = (tokens != PAD_TOKEN).any(-1)
+        counts[..., PAD_TOKEN] *= ~present  # padding is read where there is nothing else
         table = self.embedding.weight[: self.vocabulary.used]
         table = self.project(table.detach() if self.search.stop_gradient else table)
-        layers = [layer for layer in self.decoder.layers if isinstance(layer, GlassOfficialDecoderLayer)]
         bias = counts.log()
-        return [RetrievedTokens(layer.retrieved_attention.prepare(table), bias, first_token) for layer in layers]
+        attentions = [layer.retrieved_attention for layer in self.decoder.layers]
+        return [RetrievedTokens(attention.prepare(table), bias, first_token) for attention in attentions]
 
-    def events_read(self, kept: Tensor, long_term: LongTerm, first_codes: Tensor) -> Tensor | None:
-        if not self.search.enabled:
-            return None
-        return (self._find(long_term, first_codes.unsqueeze(1)) != PAD).sum((1, 2))
+    def events_read(self, queries: QueryBatch, first_codes: Tensor) -> Tensor | None:
+        return (self._find(queries.long_term, first_codes.unsqueeze(1)) != PAD).sum((1, 2))
 
     def gates(self) -> Sequence[AdaptiveGatedFusion]:
-        return [layer.fusion for layer in self.decoder.layers if isinstance(layer, GlassOfficialDecoderLayer)]
+        return [layer.fusion for layer in self.decoder.layers]
 
     def _find(self, long_term: LongTerm, first_codes: Tensor) -> Tensor:
-        """Places of retrieved events int64 `[batch, beams, limit]`, padded with `PAD`."""
+        """Searches for each beam's first code: indices of events int64 `[batch, beams, limit]`, padded with `PAD`."""
         index = self._indexes.of(long_term.events, self.codes[:, 0], self.codebook_sizes[0])
         search = self.search
         return index.search(
@@ -203,13 +221,21 @@ class GlassOfficialNetwork(T5Network):
         )
 
 
+def official_network(trie: PrefixTrie, features: NDArray[np.float32], config: GlassOfficialConfig) -> SIDTierT5Network:
+    """Builds the network of a configuration: with the search, or the ablation without it."""
+    return (GlassOfficialNetwork if config.search.enabled else SIDTierT5Network)(trie, features, config)
+
+
 class GlassOfficial(T5Recommender):
-    """GLASS with the network, the retrieval and the training examples of the official code."""
+    """Recommends by GLASS with the network, the retrieval and the training examples of the official code."""
 
     Config = GlassOfficialConfig
     config: GlassOfficialConfig
     search_space: ClassVar[SearchSpace] = {**T5Recommender.search_space, **SEARCHED}
     summary = "GLASS as in its official code: bidirectional T5 over code tokens, no trie, one target per example"
+    group = "GLASS family"
+    paper = "GLASS, arXiv 2602.05663"
+    year = 2026
     fidelity = (
         Mechanism(
             "network: T5 encoder-decoder, SID-Tier token, retrieved attention, gate",
@@ -284,6 +310,6 @@ class GlassOfficial(T5Recommender):
         ),
     )
 
-    def build(self, train: TrainingData, ids: SemanticIds, context: FitContext) -> T5Network:
+    def build(self, train: TrainingData, trie: PrefixTrie, context: FitContext) -> T5Network:
         features = item_features(train, self.config.tokenizer.features, context.cache)
-        return GlassOfficialNetwork(ids, features, self.config)
+        return official_network(trie, features, self.config)

@@ -1,4 +1,4 @@
-"""Weights of the official GLASS code for `GlassOfficialNetwork`, parameter by parameter.
+"""Weights of the official GLASS code for the networks of `models.glass.official`, parameter by parameter.
 
 The names are those of the class `GLASS` in the authors' `main_glass.py`, read in their repository; its checkpoints
 (`torch.save(model.state_dict())`) load with `torch.load(path, weights_only=True)`. No checkpoint was at hand: what is
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from bench.errors import BenchError
-from models.glass.official import GlassOfficialNetwork
+from models.glass.official import SIDTierT5Network
 
 _TIED = ("lm_head.weight", "sim_embedding.weight")
 """Other names of `shared.weight`."""
@@ -46,7 +46,7 @@ _PROJECTIONS = {"query": "q", "key": "k", "value": "v", "out": "o"}
 
 
 def official_name(ours: str) -> str:
-    """The official name of one of our parameters but `begin`, which has none.
+    """Translates the name of a parameter into that of the official code; `begin` alone has none there.
 
     >>> official_name("decoder.layers.2.retrieved_attention.key.weight")
     'decoder_blocks.2.cross_attn_sim.k.weight'
@@ -62,7 +62,7 @@ def official_name(ours: str) -> str:
     return f"{_BLOCKS[f'{stack}.{layers}']}.{number}.{_PARTS[part]}.{leaf}"
 
 
-def load_official(network: GlassOfficialNetwork, state: Mapping[str, Tensor], begin_token: int | None = None) -> None:
+def load_official(network: SIDTierT5Network, state: Mapping[str, Tensor], begin_token: int | None = None) -> None:
     """Copies official weights into a network of the same size.
 
     The network is the official function then, up to rounding. In float64 no logit differs from it by more than 1e-8. In

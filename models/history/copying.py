@@ -6,6 +6,7 @@ TIGER nor GLASS has it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -20,7 +21,7 @@ KEY_DIM = 32
 
 @dataclass(frozen=True)
 class CopyableEvents:
-    """Events whose codes may be copied.
+    """Holds the events of a batch whose codes may be copied, and what a `CopyHead` scores them by.
 
     Attributes:
         key: float32 `[batch, positions or 1, r, KEY_DIM]`, from `CopyHead.key`.
@@ -37,7 +38,7 @@ class CopyableEvents:
 
 @dataclass(frozen=True)
 class Copies:
-    """What copying adds to the scores of consecutive levels.
+    """Holds what copying adds to the scores of consecutive levels.
 
     Attributes:
         scores: float32 `[..., n_levels, r]`, of copying each event; -inf where it may not be copied.
@@ -49,9 +50,9 @@ class Copies:
     codes: Tensor
     first_level: int
 
-    def at(self, targets: Tensor) -> Copies:
-        """Those of the targets that a mask bool `[batch, positions]` selects."""
-        return replace(self, scores=self.scores[targets], codes=self.codes[targets])
+    def at(self, chosen: Callable[[Tensor], Tensor]) -> Copies:
+        """Selects some targets: `chosen` makes `[n, ...]` of `[batch, positions, ...]`."""
+        return replace(self, scores=chosen(self.scores), codes=chosen(self.codes))
 
     def added_to(self, logits: Tensor, level: int) -> Tensor:
         """Scores `[..., codebook_size]` of a level's codes, for a softmax that generating and copying share.

@@ -12,43 +12,67 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class RaggedItems:
-    """Items row after row on the model's device, chronological: int64 `[n_events]`, offsets int64 `[n_rows + 1]`."""
+    """Holds all histories on the model's device, so that none is ever copied for a batch.
+
+    Attributes:
+        items: int64 `[n_events]`, row after row, chronological.
+        offsets: int64 `[n_rows + 1]`, where each row begins; the last is `n_events`.
+        longest: Events of the longest row, known without asking the device.
+    """
 
     items: Tensor
     offsets: Tensor
+    longest: int
 
     @classmethod
     def from_arrays(cls, items: NDArray[np.int32], offsets: NDArray[np.int64], device: str) -> RaggedItems:
-        return cls(torch.from_numpy(items.astype(np.int64)).to(device), torch.from_numpy(offsets).to(device))
+        longest = int(np.diff(offsets).max(initial=0))
+        return cls(torch.from_numpy(items.astype(np.int64)).to(device), torch.from_numpy(offsets).to(device), longest)
 
 
 @dataclass(frozen=True)
 class LongTerm:
-    """The long-term histories of a batch: rows of a ragged array, each up to a position.
+    """Names the long-term histories of a batch by rows of a ragged array, each up to a position.
 
     Attributes:
-        events: The ragged array; equal for all batches of a training, so that an index of it may be kept.
+        events: The ragged array; equal for all batches of a training, so that an index of it can be made once.
         rows: int64 `[batch]`, the row of each sequence.
         ends: int64 `[batch]`; the long-term history is the first `ends` events of the row. For a search, it may end
             elsewhere for every position, `[batch, positions]`.
+        n_events: Sum of `ends`, for a caller who knows it without asking the device; else None.
+        summary: What a network makes of these histories before it is trained or asked, if that was done beforehand
+            (`SIDGenerator.summarise`).
     """
 
     events: RaggedItems
     rows: Tensor
     ends: Tensor
+    n_events: int | None = None
+    summary: Tensor | None = None
 
     def flattened(self) -> tuple[Tensor, Tensor]:
-        """All events of the batch's histories, one history after the other: of which sequence, and of which item.
+        """Lists all events of the batch's histories, one history after the other: of which sequence, of which item.
 
         Returns:
             Two int64 `[sum(ends)]`, the number of the sequence in the batch and the item.
         """
-        sequence = torch.repeat_interleave(torch.arange(len(self.rows), device=self.ends.device), self.ends)
+        sequence = torch.repeat_interleave(
+            torch.arange(len(self.rows), device=self.ends.device), self.ends, output_size=self.n_events
+        )
         skipped = self.events.offsets[self.rows] - (self.ends.cumsum(0) - self.ends)
-        place = torch.arange(len(sequence), device=self.ends.device) + skipped[sequence]
-        return sequence, self.events.items[place]
+        index = torch.arange(len(sequence), device=self.ends.device) + skipped[sequence]
+        return sequence, self.events.items[index]
 
 
-def look_up(values: Tensor, place: Tensor) -> Tensor:
-    """`values` (int64 `[n]`) at places int64 `[...]`; anything where the place is `PAD`."""
-    return values[place.clamp(min=0)] if len(values) else torch.zeros_like(place)
+def count_cells(cells: Tensor, n_cells: int) -> Tensor:
+    """How often each of the numbers `0 .. n_cells - 1` occurs among `cells` (int64 `[n]`): int64 `[n_cells]`."""
+    if not cells.is_cuda:
+        return torch.bincount(cells, minlength=n_cells)
+    # `bincount` asks a GPU for the largest number, and waits for the answer.
+    one = torch.ones((), dtype=torch.long, device=cells.device)
+    return torch.zeros(n_cells, dtype=torch.long, device=cells.device).scatter_add_(0, cells, one.expand_as(cells))
+
+
+def look_up(values: Tensor, index: Tensor) -> Tensor:
+    """Returns `values` (int64 `[n]`) at indices int64 `[...]`; anything where the index is `PAD`."""
+    return values[index.clamp(min=0)] if len(values) else torch.zeros_like(index)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,9 +16,9 @@ _CHUNK_EVENTS = 1 << 22
 
 
 class SemanticSearchIndex:
-    """Events of every row, sorted by first-level code and then by time.
+    """Finds a code's most recent events before any position: every row sorted by first-level code, then by time.
 
-    One integer an event, `code * span + position`, sorted within its row, is all that is kept: bisecting a row finds
+    One integer an event, `code * span + position`, sorted within its row, is all that is stored: bisecting a row finds
     a code's events before any position, and the remainder by `span` says where an event lies. 32 bits suffice where
     codes times the longest row do, so 200 million events take 0.8 GB, whatever the codebook size.
 
@@ -25,27 +27,43 @@ class SemanticSearchIndex:
         offsets: int64 `[n_rows + 1]`.
         first_codes: int64 `[n_items]`, first-level code of each item.
         codebook_size: K0.
+        longest: Events of the longest row. None: it is looked up, for which a GPU has to be waited for.
+
+    A history of items 0, 1, 2, 1, 0, of which 0 and 2 have the first-level code 0; event 4 lies after the long-term
+    history, which ends before position 4:
+
+    >>> index = SemanticSearchIndex(
+    ...     items=torch.tensor([0, 1, 2, 1, 0]),
+    ...     offsets=torch.tensor([0, 5]),
+    ...     first_codes=torch.tensor([0, 1, 0]),
+    ...     codebook_size=2,
+    ... )
+    >>> index.search(rows=torch.tensor([0]), ends=torch.tensor([4]), codes=torch.tensor([[0, 1]]), limit=3).tolist()
+    [[[2, 0, -1], [3, 1, -1]]]
     """
 
-    def __init__(self, items: Tensor, offsets: Tensor, first_codes: Tensor, codebook_size: int) -> None:
+    def __init__(
+        self, items: Tensor, offsets: Tensor, first_codes: Tensor, codebook_size: int, longest: int | None = None
+    ) -> None:
         lengths = offsets.diff()
-        longest = int(lengths.max()) if len(lengths) else 0
+        if longest is None:
+            longest = int(lengths.max()) if len(lengths) else 0
         self._offsets = offsets
         self._span = longest + 1
         self._halvings = longest.bit_length()
         keys = codebook_size * self._span
         dtype = torch.int32 if keys <= torch.iinfo(torch.int32).max else torch.int64
         self._key = torch.empty(len(items), dtype=dtype, device=items.device)
-        for rows in row_chunks(offsets.cpu().numpy(), _CHUNK_EVENTS):
-            events = slice(int(offsets[rows.start]), int(offsets[rows.stop]))
-            row = torch.repeat_interleave(torch.arange(rows.stop - rows.start, device=items.device), lengths[rows])
+        for rows, events in _chunks(offsets, len(items)):
+            numbers = torch.arange(rows.stop - rows.start, device=items.device)
+            row = torch.repeat_interleave(numbers, lengths[rows], output_size=events.stop - events.start)
             position = torch.arange(events.start, events.stop, device=items.device) - offsets[rows.start + row]
             key = row * keys + first_codes[items[events]] * self._span + position
             self._key[events] = key.sort().values % keys
 
     @property
     def nbytes(self) -> int:
-        """Size of the index in bytes."""
+        """How many bytes of memory the index takes."""
         return self._key.nbytes
 
     def search(
@@ -57,7 +75,7 @@ class SemanticSearchIndex:
         neighbours: Tensor | None = None,
         threshold: int = 0,
     ) -> Tensor:
-        """The most recent long-term events of a code and, where these are few, of its neighbours.
+        """Retrieves the most recent long-term events of a code and, where these are few, of its neighbours.
 
         Args:
             rows: int64 `[batch]`.
@@ -68,38 +86,38 @@ class SemanticSearchIndex:
             threshold: tau; with fewer own events than this, the neighbours' events are appended.
 
         Returns:
-            int64 `[batch, positions, limit]`, places in `items`: the code's own events, most recent first, then those
+            int64 `[batch, positions, limit]`, indices of `items`: the code's own events, most recent first, then those
             of the nearest neighbour, most recent first, and so on; padded with `PAD`.
         """
         if len(self._key) == 0:
             return torch.full((*codes.shape, limit), PAD, device=codes.device)
-        asked = codes.unsqueeze(-1)
+        wanted = codes.unsqueeze(-1)
         if neighbours is not None:
-            asked = torch.cat([asked, neighbours[codes]], dim=-1)
-        bucket = asked * self._span
+            wanted = torch.cat([wanted, neighbours[codes]], dim=-1)
+        bucket = wanted * self._span
         before = (ends.unsqueeze(1) if ends.ndim == 1 else ends).unsqueeze(-1)
         low, high = self._bisect(rows, torch.stack([bucket, bucket + before])).unbind()
         count = high - low
         count[..., 1:] *= count[..., :1] < threshold
-        # Place p of the answer lies in the first bucket whose running total exceeds p.
+        # Entry number p of the answer lies in the first bucket whose running total exceeds p.
         total = count.cumsum(-1)
-        place = torch.arange(limit, device=codes.device).expand(*codes.shape, limit).contiguous()
-        chosen = torch.searchsorted(total, place, right=True)
-        found = chosen < total.shape[-1]
+        number = torch.arange(limit, device=codes.device).expand(*codes.shape, limit).contiguous()
+        chosen = torch.searchsorted(total, number, right=True)
+        exists = chosen < total.shape[-1]
         chosen = chosen.clamp(max=total.shape[-1] - 1)
-        within = place - (total - count).gather(-1, chosen)
+        within = number - (total - count).gather(-1, chosen)
         source = (high.gather(-1, chosen) - 1 - within).clamp(min=0, max=len(self._key) - 1)
-        return torch.where(found, self._offsets[rows][:, None, None] + self._key[source] % self._span, PAD)
+        return torch.where(exists, self._offsets[rows][:, None, None] + self._key[source] % self._span, PAD)
 
     def _bisect(self, rows: Tensor, keys: Tensor) -> Tensor:
-        """The first place of each row whose key is not below the one asked for.
+        """The first entry of each row whose key is not below a given one.
 
         Args:
             rows: int64 `[batch]`.
             keys: int64 `[..., batch, positions, n]`.
 
         Returns:
-            int64 like `keys`, places in the sorted keys; the end of the row where all its keys are below.
+            int64 like `keys`, indices of the sorted keys; the end of the row where all its keys are below.
         """
         low = self._offsets[rows][:, None, None].expand_as(keys)
         high = self._offsets[rows + 1][:, None, None].expand_as(keys)
@@ -111,10 +129,19 @@ class SemanticSearchIndex:
         return low
 
 
+def _chunks(offsets: Tensor, n_events: int) -> Iterator[tuple[slice, slice]]:
+    """Rows, and their events, that are sorted at a time."""
+    if n_events <= _CHUNK_EVENTS:  # known without asking the device
+        yield slice(0, len(offsets) - 1), slice(0, n_events)
+        return
+    for rows in row_chunks(offsets.cpu().numpy(), _CHUNK_EVENTS):
+        yield rows, slice(int(offsets[rows.start]), int(offsets[rows.stop]))
+
+
 def nearest_codes(
     prototypes: NDArray[np.float32], n_neighbours: int, used: NDArray[np.bool_] | None = None
 ) -> NDArray[np.int64]:
-    """The codes with the most similar prototypes (cosine), nearest first, a code itself left out.
+    """Returns for each code the others with the most similar prototypes (cosine), nearest first.
 
     Args:
         prototypes: float32 `[codebook_size, dims]`.

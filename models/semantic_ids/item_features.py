@@ -19,7 +19,7 @@ from bench.config import Config
 from bench.data.cache import ArtifactCache, content_key
 from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import Interactions
-from bench.errors import BenchError, unknown_name
+from bench.errors import BenchError, message_of, unknown_name
 
 FEATURES_VERSION = 1
 """Raise it whenever a change of code changes features; it is part of the key of every cached artifact."""
@@ -291,6 +291,5 @@ def _sentence_embeddings(texts: list[str], model_name: str) -> NDArray[np.float6
     try:
         model = SentenceTransformer(model_name, device="cpu")
     except (OSError, ValueError) as error:
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BenchError(f"sentence_transformer '{model_name}' can't be loaded: {first_line}") from None
+        raise BenchError(f"sentence_transformer '{model_name}' can't be loaded: {message_of(error)}") from None
     return np.asarray(model.encode(texts, normalize_embeddings=True, show_progress_bar=False), dtype=np.float64)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +16,10 @@ from torch import Tensor, nn
 
 from bench.config import Config
 from bench.recommender import CurvePoint, FitContext, Recommender
+from models.training.average import WeightAverage
+from models.training.divergence import DivergenceWatch
+from models.training.state import ChangingParts
+from models.training.step import OptimiserStep, RecordedStep
 
 Batch = TypeVar("Batch")
 Batch_co = TypeVar("Batch_co", covariant=True)
@@ -63,6 +68,8 @@ def fit_network(
     loss: Callable[[Batch], Tensor],
     config: TrainingConfig,
     context: FitContext,
+    generators: Sequence[torch.Generator] | None = None,
+    draws: Sequence[torch.Generator] = (),
 ) -> None:
     """Trains `module` and leaves it in evaluation mode with the weights of the best validation.
 
@@ -74,90 +81,176 @@ def fit_network(
             is seeded from `context.seed` here.
         config: Schedule and stopping.
         context: Seed, progress, validation, learning curve.
+        generators: The generators that `loss` draws from, of a loss that a GPU may record and replay (see
+            `RecordedStep`); None for a loss that has to be stepped through in Python.
+        draws: The generators that `loss` draws from wherever it is made: a checkpoint keeps their states.
 
     Raises:
         FloatingPointError: The loss is not finite.
         ValueError: There is no training target.
     """
     torch.manual_seed(context.seed)
-    rng = np.random.default_rng(context.seed)
-    decayed = [p for p in module.parameters() if p.ndim > 1]
-    plain = [p for p in module.parameters() if p.ndim <= 1]
-    optimiser = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
-        lr=config.learning_rate,
-        betas=(0.9, config.beta2),
-        fused=context.device == "cuda",
-    )
-    averaged = _Average(module, config.average) if config.average else None
-    started = time.perf_counter()
-    best, best_state, waited, step = -math.inf, None, 0, 0
-    running: list[Tensor] = []
-    for number in range(1, config.epochs + 1):
-        module.train()
-        batches = epoch(rng)
+    if context.device != "cuda":
+        Trainer(recommender, module, epoch, loss, config, context, None, draws).run()
+        return
+    # Steps are recorded on a stream that is not the default one.
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        Trainer(recommender, module, epoch, loss, config, context, generators, draws).run()
+    torch.cuda.current_stream().wait_stream(stream)
+
+
+class Trainer(Generic[Batch]):
+    """A training in progress; arguments as for `fit_network`."""
+
+    def __init__(
+        self,
+        recommender: Recommender,
+        module: nn.Module,
+        epoch: Callable[[np.random.Generator], Batches[Batch]],
+        loss: Callable[[Batch], Tensor],
+        config: TrainingConfig,
+        context: FitContext,
+        generators: Sequence[torch.Generator] | None = None,
+        draws: Sequence[torch.Generator] = (),
+    ) -> None:
+        self.recommender = recommender
+        self.module = module
+        self.config = config
+        self.context = context
+        self._batches_of = epoch
+        self._rng = np.random.default_rng(context.seed)
+        optimiser = adamw(module, config, context.device)
+        self._take_step: OptimiserStep[Batch]
+        if context.device == "cuda" and generators is not None:
+            self._take_step = RecordedStep(module, loss, optimiser, config.gradient_norm, generators)
+        else:
+            self._take_step = OptimiserStep(module, loss, optimiser, config.gradient_norm)
+        self._average = WeightAverage(module, config.average)
+        self._parts = ChangingParts(module, optimiser, self._average, draws or generators or (), context.device)
+        self._divergence = DivergenceWatch()
+        self._started = time.perf_counter()
+        self._step = 0
+        self._losses: list[Tensor] = []
+        self._best, self._waited = -math.inf, 0
+        self._best_state: dict[str, Tensor] | None = None
+        self._checkpoint = context.new_checkpoint(context)
+        self._resumed: dict[str, Any] | None = None
+
+    def run(self) -> None:
+        """Trains until the last epoch, or until validations no longer improve; then puts the best weights in place."""
+        for number in range(self._first_epoch(), self.config.epochs + 1):
+            self._run_epoch(number)
+            if number % self.config.validate_every and number != self.config.epochs:
+                continue
+            self._validate(number)
+            if self._waited >= self.config.patience:
+                break
+        if self._best_state is not None:
+            self.module.load_state_dict(self._best_state)
+        self.module.eval()
+
+    def _run_epoch(self, number: int) -> None:
+        self.module.train()
+        self._rng_of_epoch = self._rng.bit_generator.state
+        batches = self._batches_of(self._rng)
         if not len(batches):
             raise ValueError("nothing to train on: no user has two training events")
-        for index, batch in enumerate(batches):
+        for index, batch in self._still_to_do(batches):
             epochs_done = number - 1 + index / len(batches)
-            rate = _schedule(step, epochs_done, config)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            value = loss(batch)
-            optimiser.zero_grad(set_to_none=True)
-            value.backward()
-            nn.utils.clip_grad_norm_(module.parameters(), config.gradient_norm)
-            optimiser.step()
-            if averaged:
-                averaged.update(module, step)
-            running.append(value.detach())
-            step += 1
-            if step % 10 == 0:
-                context.report_progress(epochs_done / config.epochs, f"epoch {number}/{config.epochs}")
-        if number % config.validate_every and number != config.epochs:
-            continue
-        mean_loss = torch.stack(running).mean().item()
-        running.clear()
-        if not math.isfinite(mean_loss):
-            raise FloatingPointError(f"training loss is {mean_loss} in epoch {number}; try a smaller learning_rate")
-        trained = averaged.swap_in(module) if averaged else None
-        module.eval()
-        with torch.inference_mode():
-            validation = context.validate(recommender)
-        seconds = time.perf_counter() - started
-        context.curve.append(CurvePoint(number, step, mean_loss, validation, seconds))
-        waited += 1
-        if validation > best:
-            best, best_state, waited = validation, copy.deepcopy(module.state_dict()), 0
-        if trained is not None:
-            module.load_state_dict(trained)
-        context.report_progress(number / config.epochs, f"epoch {number}/{config.epochs} NDCG@10 {validation:.4f}")
-        if waited >= config.patience:
-            break
-    if best_state is not None:
-        module.load_state_dict(best_state)
-    module.eval()
+            loss = self._take_step(batch, _schedule(self._step, epochs_done, self.config))
+            self._divergence.see(self._step, number, loss)
+            self._average.update(self._step)
+            self._losses.append(loss)
+            self._step += 1
+            if self._step % 10 == 0:
+                self._report(epochs_done, number)
+            if self._checkpoint.due():
+                self._divergence.finish()
+                self._checkpoint.save(self._state(number, index + 1))
+
+    def _validate(self, number: int) -> None:
+        """Judges the weights, or their average, and keeps them if they are the best so far."""
+        self._divergence.finish()
+        mean_loss = torch.stack(self._losses).mean().item()
+        self._losses.clear()
+        with self._average.in_place():
+            self.module.eval()
+            with torch.inference_mode():
+                validation = self.context.validate(self.recommender)
+            self._waited += 1
+            if validation > self._best:
+                self._best, self._waited = validation, 0
+                self._best_state = copy.deepcopy(self.module.state_dict())
+        seconds = time.perf_counter() - self._started
+        self.context.curve.append(CurvePoint(number, self._step, mean_loss, validation, seconds))
+        self._report(number, number, f" NDCG@10 {validation:.4f}")
+
+    def _state(self, number: int, n_batches: int) -> dict[str, Any]:
+        """All that a training goes on from, after so many batches of an epoch."""
+        return {
+            "epoch": number,
+            "n_batches": n_batches,
+            "rng": self._rng_of_epoch,
+            "parts": self._parts.state(),
+            "seconds": time.perf_counter() - self._started,
+            "step": self._step,
+            "losses": torch.stack(self._losses),
+            "best": self._best,
+            "waited": self._waited,
+            "best_state": self._best_state,
+        }
+
+    def _first_epoch(self) -> int:
+        """The epoch to begin with: the first, or that of the checkpoint, whose state is taken over."""
+        state = self._resumed = self._checkpoint.load()
+        if state is None:
+            return 1
+        self._rng.bit_generator.state = state["rng"]
+        self._parts.restore(state["parts"])
+        self._started = time.perf_counter() - state["seconds"]
+        self._step = state["step"]
+        self._losses = list(state["losses"].to(self.context.device))
+        self._best, self._waited, self._best_state = state["best"], state["waited"], state["best_state"]
+        return int(state["epoch"])
+
+    def _still_to_do(self, batches: Batches[Batch]) -> Iterator[tuple[int, Batch]]:
+        """The batches of an epoch, numbered; without those before the checkpoint that the training goes on from."""
+        todo = enumerate(batches)
+        if self._resumed is not None:
+            for _ in itertools.islice(todo, self._resumed["n_batches"]):
+                pass
+            self._parts.restore_random(self._resumed["parts"])
+            self._resumed = None
+        return todo
+
+    def _report(self, epochs_done: float, number: int, outcome: str = "") -> None:
+        epochs = self.config.epochs
+        self.context.report_progress(epochs_done / epochs, f"epoch {number}/{epochs}{outcome}")
 
 
-class _Average:
-    """Exponential moving average of a module's parameters; short memory at first, so that it needs no warm-up."""
+def adamw(module: nn.Module, config: TrainingConfig, device: str) -> torch.optim.AdamW:
+    """AdamW over a module's parameters, with weight decay on matrices only.
 
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.values = [p.detach().clone() for p in module.parameters()]
+    On a GPU the learning rate lies in the GPU's memory, where a recorded step can read it.
+    """
+    on_gpu = device == "cuda"
+    decayed = [p for p in module.parameters() if p.ndim > 1]
+    plain = [p for p in module.parameters() if p.ndim <= 1]
 
-    @torch.no_grad()
-    def update(self, module: nn.Module, step: int) -> None:
-        decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self.values, [p.detach() for p in module.parameters()], 1 - decay)
+    def rate() -> float | Tensor:
+        return torch.tensor(config.learning_rate, device=device) if on_gpu else config.learning_rate
 
-    @torch.no_grad()
-    def swap_in(self, module: nn.Module) -> dict[str, Tensor]:
-        """Puts the averages into the module; returns its own state for putting back."""
-        own = copy.deepcopy(module.state_dict())
-        for parameter, value in zip(module.parameters(), self.values, strict=True):
-            parameter.copy_(value)
-        return own
+    return torch.optim.AdamW(
+        [
+            {"params": decayed, "weight_decay": config.weight_decay, "lr": rate()},
+            {"params": plain, "weight_decay": 0.0, "lr": rate()},
+        ],
+        betas=(0.9, config.beta2),
+        fused=on_gpu,
+        capturable=on_gpu,
+    )
 
 
 def _schedule(step: int, epoch: float, config: TrainingConfig) -> float:

@@ -116,15 +116,15 @@ class SampledTargets:
         """Some of the targets, in random order."""
         return TargetEpoch(self, self.pool.draw(self.share, rng, str(self.events.items.device)))
 
-    def gather(self, chosen: Targets) -> TargetBatch:
-        """The batch of some targets."""
+    def gather(self, chosen: Targets, n_before: int | None = None) -> TargetBatch:
+        """The batch of some targets; `n_before` is how many events lie before its items, if that is known."""
         offsets, items = self.events.offsets, self.events.items
         row = offsets[chosen.users]
         starts = (chosen.ends - self.short_term).clamp(min=0)
         place = starts.unsqueeze(1) + torch.arange(self.short_term, device=items.device)
         source = (row.unsqueeze(1) + place).clamp(max=len(items) - 1)
         window = torch.where(place < chosen.ends.unsqueeze(1), items[source], PAD)
-        return TargetBatch(window, items[row + chosen.positions], LongTerm(self.events, chosen.users, starts))
+        return TargetBatch(window, items[row + chosen.positions], LongTerm(self.events, chosen.users, starts, n_before))
 
 
 class TargetEpoch:
@@ -143,4 +143,8 @@ class TargetEpoch:
         return math.ceil(len(self._targets.users) / self._source.batch_targets)
 
     def __iter__(self) -> Iterator[TargetBatch]:
-        return map(self._source.gather, self._targets.split(self._source.batch_targets))
+        size = self._source.batch_targets
+        starts = (self._targets.ends - self._source.short_term).clamp(min=0)
+        # Asked for once an epoch, so that no batch has to wait for the answer.
+        n_before = torch.stack([part.sum() for part in starts.split(size)]).tolist() if len(starts) else []
+        return map(self._source.gather, self._targets.split(size), n_before)

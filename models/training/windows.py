@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.data.interactions import PAD, Histories, Interactions
+from bench.data.interactions import PAD, Histories, Interactions, is_untimed
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class WindowBatch:
             is no target.
         kept: int64 `[batch, length]`, how many of the window's events each target's history holds, at least 1. All up
             to the target's position, unless the target is in a basket: then those before the basket.
+        n_before: Sum of `starts`, the events of all long-term histories together, known without asking the device.
     """
 
     users: Tensor
@@ -35,6 +36,44 @@ class WindowBatch:
     timestamps: Tensor
     targets: Tensor
     kept: Tensor
+    n_before: int | None = None
+
+
+@dataclass(frozen=True)
+class _EventsOnDevice:
+    """Training events where batches are gathered: integers `[n_events]` each, offsets int64 `[n_users + 1]`.
+
+    On a CPU these are views of the interactions.
+    """
+
+    items: Tensor
+    timestamps: Tensor
+    offsets: Tensor
+    history_ends: Tensor | None
+
+    @classmethod
+    def of(cls, interactions: Interactions, history_ends: NDArray[np.int32] | None, device: str) -> _EventsOnDevice:
+        def moved(array: NDArray[np.integer]) -> Tensor:
+            return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+
+        if is_untimed(interactions.timestamps):
+            timestamps = torch.zeros(1, dtype=torch.long, device=device).expand(interactions.n_events)
+        else:
+            timestamps = moved(interactions.timestamps)
+        ends = None if history_ends is None else moved(history_ends)
+        return cls(moved(interactions.items), timestamps, moved(interactions.offsets), ends)
+
+
+def padded_shape(n_windows: int, width: int, longest: int, batch_events: int) -> tuple[int, int]:
+    """One of few shapes that a batch of `n_windows` windows of at most `width` events fits into.
+
+    Widths go in eighths of the longest window, numbers of windows in sixteenths of what fits into a batch at that
+    width; the largest batches of the longest windows, by far the most of long histories, are not padded at all.
+    """
+    width = min(longest, -(-width // max(1, longest // 8)) * max(1, longest // 8))
+    most = max(1, batch_events // width)
+    step = max(1, most // 16)
+    return (most if n_windows <= most and n_windows > most - step else -(-n_windows // step) * step), width
 
 
 class TrainingWindows:
@@ -51,6 +90,8 @@ class TrainingWindows:
         batch_events: Padded input events of a batch; windows of similar length share a batch.
         device: Where the batches go.
         history_ends: See `TrainingData.history_ends`.
+        padded: Whether batches are filled up with windows without events to one of few shapes, so that a recorded step
+            can be replayed for them.
     """
 
     def __init__(
@@ -60,12 +101,15 @@ class TrainingWindows:
         batch_events: int,
         device: str,
         history_ends: NDArray[np.int32] | None = None,
+        padded: bool = False,
     ) -> None:
+        self.padded = padded
         self.interactions = interactions
         self.length = length
         self.batch_events = batch_events
         self.device = device
         self.history_ends = history_ends
+        self._events = _EventsOnDevice.of(interactions, history_ends, device)
 
     def epoch(self, rng: np.random.Generator) -> WindowEpoch:
         """One pass over all targets, in random order."""
@@ -103,22 +147,29 @@ class TrainingWindows:
 
     def gather(self, users: NDArray[np.int64], starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> WindowBatch:
         """The batch of the windows that begin at event `starts` of `users` and have `lengths` targets."""
-        column = np.arange(lengths.max())
-        filled = column < lengths[:, None]
-        source = np.where(filled, (self.interactions.offsets[users] + starts)[:, None] + column, 0)
-        items = np.where(filled, self.interactions.items[source], PAD)
-        timestamps = np.where(filled, self.interactions.timestamps[source], 0)
-        kept = np.broadcast_to(column + 1, filled.shape)
-        is_target = filled
-        if self.history_ends is not None:
-            kept = self.history_ends[source + filled] - starts[:, None]
-            is_target = filled & (kept > 0)
-        targets = np.where(is_target, self.interactions.items[source + filled], PAD)
+        n_windows, width = len(users), int(lengths.max())
+        if self.padded:
+            n_windows, width = padded_shape(n_windows, width, self.length, self.batch_events)
+        triples = np.zeros((3, n_windows), dtype=np.int64)
+        triples[:, : len(users)] = users, starts, lengths
+        first, begin, n_targets = self._on_device(triples)
+        column = torch.arange(width, device=self.device)
+        filled = column < n_targets[:, None]
+        source = torch.where(filled, (self._events.offsets[first] + begin)[:, None] + column, 0)
+        following = source + filled
+        items = torch.where(filled, self._events.items[source].long(), PAD)
+        timestamps = torch.where(filled, self._events.timestamps[source], 0)
+        targets = torch.where(filled, self._events.items[following].long(), PAD)
+        if self._events.history_ends is None:
+            kept = (column + 1).expand_as(filled)
+        else:
+            kept = self._events.history_ends[following].long() - begin[:, None]
+            targets = targets.masked_fill(kept <= 0, PAD)
+        return WindowBatch(first, begin, items, timestamps, targets, kept.clamp(min=1), int(starts.sum()))
 
-        def on_device(array: NDArray[np.int64]) -> Tensor:
-            return torch.from_numpy(array.astype(np.int64)).to(self.device)
-
-        return WindowBatch(*map(on_device, (users, starts, items, timestamps, targets, kept.clip(min=1))))
+    def _on_device(self, array: NDArray[np.int64]) -> Tensor:
+        tensor = torch.from_numpy(array)
+        return tensor.pin_memory().to(self.device, non_blocking=True) if self.device == "cuda" else tensor
 
 
 class WindowEpoch:

@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from naive_network import ragged, randomise
+from naive_network import ragged, randomise, trie_of
 from torch import Tensor
 
 from baselines.dualgr import DualGRConfig, DualGRNetwork
 from bench.data.interactions import PAD
 from models.history.long_term import LongTerm
 from models.semantic_ids.semantic_ids import SemanticIds, with_disambiguation
-from models.semantic_ids.trie import PrefixTrie
 
 N_ITEMS, SHORT_TERM, CODEBOOK = 12, 5, 4
 SMALL: dict[str, Any] = {
@@ -44,13 +43,9 @@ def semantic_ids(world: str = "a first code without items") -> SemanticIds:
 
 def network_of(ids: SemanticIds | None = None, **config: Any) -> DualGRNetwork:
     torch.manual_seed(0)
-    network = DualGRNetwork(ids or semantic_ids(), DualGRConfig.model_validate(SMALL | config))
+    network = DualGRNetwork(trie_of(ids or semantic_ids()), DualGRConfig.model_validate(SMALL | config))
     randomise(network)
     return network.eval()
-
-
-def trie_of(ids: SemanticIds) -> PrefixTrie:
-    return PrefixTrie(ids, np.zeros(N_ITEMS, dtype=np.int64), "cpu")
 
 
 def padded(rows: list[list[int]], width: int = SHORT_TERM) -> Tensor:

@@ -23,12 +23,11 @@ from dualgr_world import (
     padded,
     semantic_ids,
     training_long_term,
-    trie_of,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_dualgr import FREQUENCIES, bucket, log_likelihood, long_codes
-from naive_network import long_term_of, ragged
+from naive_network import long_term_of, ragged, trie_of
 from pydantic import ValidationError
 from torch import Tensor
 
@@ -39,7 +38,8 @@ from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import Histories, Interactions
 from bench.recommender import FitContext
 from models.generation import recommender as generative
-from models.generation.network import GenerativeNetwork
+from models.generation.causal_network import CausalNetwork
+from models.generation.query_batch import QueryBatch
 from models.generation.recommender import GenerativeRecommender
 from models.history.long_term import LongTerm, RaggedItems
 from models.semantic_ids.semantic_ids import with_disambiguation
@@ -72,33 +72,31 @@ def test_one_pass_equals_each_target_computed_alone(config: dict[str, Any], worl
 @pytest.mark.parametrize("copying", [False, True])
 @torch.no_grad()
 def test_step_by_step_generation_equals_teacher_forcing(config: dict[str, Any], world: str, copying: bool) -> None:
-    ids = semantic_ids(world)
-    network, trie = network_of(ids, **config, copying=copying), trie_of(ids)
+    network = network_of(semantic_ids(world), **config, copying=copying)
     items, long_term = padded(RECENT), training_long_term()
     for kept in range(1, SHORT_TERM + 1):
         columns = [min(kept, len(row)) - 1 for row in RECENT]
         recent = [row[: column + 1] for row, column in zip(RECENT, columns, strict=True)]
         n_events = torch.tensor([len(row) for row in recent])
-        generated = network.generate(padded(recent), n_events, long_term, trie, N_ITEMS, None)
+        generated = network.generate(QueryBatch(padded(recent), n_events, long_term), N_ITEMS)
         for row, column in enumerate(columns):
             scores = dict(zip(generated.leaves[row].tolist(), generated.scores[row].tolist(), strict=True))
             for item in range(N_ITEMS):
                 forced = -network.loss(items, one_target((row, column), item), long_term).item()
-                assert scores[int(trie.leaf_of_item[item])] == pytest.approx(forced, abs=1e-4)
+                assert scores[int(network.trie.leaf_of_item[item])] == pytest.approx(forced, abs=1e-4)
 
 
 @each_config
 @torch.no_grad()
 def test_each_beam_of_a_narrow_search_has_its_own_bucket(config: dict[str, Any]) -> None:
-    ids = semantic_ids()
-    network, trie = network_of(ids, **config), trie_of(ids)
+    network = network_of(**config)
     recent, long_terms = [*RECENT, []], [*LONG_TERM, []]
-    kept = torch.tensor([len(row) for row in recent])
-    beams = network.generate(padded(recent), kept, long_term_of(long_terms), trie, 7, None)
+    n_events = torch.tensor([len(row) for row in recent])
+    beams = network.generate(QueryBatch(padded(recent), n_events, long_term_of(long_terms)), 7)
     for row in range(3):
         assert len(set(beams.codes[row, :, 0].tolist())) > 1, "beams of several buckets"
         for codes, leaf, score in zip(beams.codes[row], beams.leaves[row], beams.scores[row], strict=True):
-            item = int(trie.items[trie.first_item[leaf]])
+            item = int(network.trie.items[network.trie.first_item[leaf]])
             assert network.codes[item].tolist() == codes.tolist()
             expected, _ = log_likelihood(network, recent[row], long_terms[row], item)
             assert score.item() == pytest.approx(sum(expected), abs=1e-4), "an empty history, too, has its answer"
@@ -115,7 +113,9 @@ def test_nothing_inside_or_after_the_window_is_long_term(config: dict[str, Any],
         events = long_term.events.items.clone()
         start = int(long_term.events.offsets[1])
         events[start + first : start + last] = (events[start + first : start + last] + 5) % N_ITEMS
-        changed = LongTerm(RaggedItems(events, long_term.events.offsets), long_term.rows, long_term.ends)
+        changed = LongTerm(
+            RaggedItems(events, long_term.events.offsets, long_term.events.longest), long_term.rows, long_term.ends
+        )
         return network.loss(padded(RECENT), padded(TARGETS), changed).item()
 
     n = len(LONG_TERM[0])
@@ -141,7 +141,7 @@ def test_later_events_of_the_window_change_nothing_and_earlier_ones_do(config: d
 @torch.no_grad()
 def test_without_a_long_term_history_dualgr_is_tiger(config: dict[str, Any]) -> None:
     network = network_of(**config)
-    tiger = GenerativeNetwork(semantic_ids(), DualGRConfig.model_validate(SMALL)).eval()
+    tiger = CausalNetwork(trie_of(semantic_ids()), DualGRConfig.model_validate(SMALL)).eval()
     tiger.load_state_dict({name: value for name, value in network.state_dict().items() if name in tiger.state_dict()})
     items, targets, nothing = padded(RECENT), padded(TARGETS), long_term_of([[], []])
     assert network.loss(items, targets, nothing).item() == tiger.loss(items, targets, nothing).item()
@@ -153,7 +153,7 @@ def test_dualgr_adds_few_parameters_to_tiger() -> None:
         return sum(parameter.numel() for parameter in network.parameters())
 
     # dim 8: a projector d^2 + d, the frequencies, and per decoder layer a query d^2 and a scale.
-    tiger = GenerativeNetwork(semantic_ids(), DualGRConfig.model_validate(SMALL))
+    tiger = CausalNetwork(trie_of(semantic_ids()), DualGRConfig.model_validate(SMALL))
     assert size(network_of()) - size(tiger) == 64 + 8 + FREQUENCIES * 8 + 2 * (64 + 1)
 
 
@@ -227,7 +227,7 @@ def test_the_bucket_is_limited_to_its_most_recent_events() -> None:
         for code in range(CODEBOOK):
             expected = bucket(network, long_term, code)
             assert (prepared.bias[0, code] == 0).sum().item() == len(expected) or not expected
-            assert bool(prepared.found[0, code]) == bool(expected)
+            assert bool(prepared.present[0, code]) == bool(expected)
             if expected:
                 vectors = torch.from_numpy(np.stack(expected)).float()
                 key, _ = layer.cross_attention.prepare(vectors)

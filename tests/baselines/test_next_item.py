@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines import next_item
@@ -118,9 +119,9 @@ def test_binary_cross_entropy_has_one_drawn_negative_per_target(loss_of: Callabl
 
 
 def test_a_negative_that_is_the_target_counts_for_nothing() -> None:
-    value = next_item._bce(torch.tensor([[2.0, 2.0]]), torch.tensor([[True]]))
+    value = next_item._bce(torch.tensor([[2.0, 2.0]]), torch.tensor([[True]]), "mean")
     assert value.item() == pytest.approx(np.log1p(np.exp(-2.0)) / 2)
-    value = next_item._sampled_softmax(torch.tensor([[2.0, 2.0, 1.0]]), torch.tensor([[True, False]]))
+    value = next_item._sampled_softmax(torch.tensor([[2.0, 2.0, 1.0]]), torch.tensor([[True, False]]), "mean")
     assert value.item() == pytest.approx(np.log1p(np.exp(-1.0)))
 
 
@@ -275,3 +276,27 @@ def test_hstu_large_is_the_official_size() -> None:
     config = HSTULarge({}).config
     assert (config.blocks, config.heads, config.dim, config.head_dim, config.length) == (8, 2, 50, 25, 200)
     assert (config.negatives, config.temperature, config.dropout, config.bias) == (128, 0.05, 0.2, "both")
+
+
+@pytest.mark.parametrize("loss", ["ce", "bce", "sampled"])
+@pytest.mark.parametrize("kept", [[[1, 2, 3], [1, 2, 3]], [[1, 1, 3], [1, 1, 1]]])
+def test_a_loss_at_all_positions_of_a_padded_batch_is_that_at_the_targets(loss: str, kept: list[list[int]]) -> None:
+    """What a GPU records has the shape of the batch, whatever is in it."""
+    model = EchoModel({"loss": loss, "negatives": 400})
+    model._n_items, network = N_ITEMS, Echo(N_ITEMS)
+    wider = {
+        name: F.pad(getattr(BATCH, name), (0, 1, 0, 2), value=value)
+        for name, value in {"items": PAD, "timestamps": 0, "targets": PAD}.items()
+    }
+    rows = {name: F.pad(getattr(BATCH, name), (0, 2)) for name in ("users", "starts")}
+    batch = replace(BATCH, kept=torch.tensor(kept))
+    padded = replace(batch, **wider, **rows, kept=F.pad(batch.kept, (0, 1, 0, 2), value=1))
+    draws = torch.Generator().manual_seed(0)
+
+    def mean_loss(recorded: bool, windows: WindowBatch) -> float:
+        model._recorded = recorded
+        hidden = network(windows.items, windows.timestamps)
+        return float(np.mean([model.window_loss(network, windows, hidden, draws).item() for _ in range(800)]))
+
+    # Negatives are drawn anew for every loss, so that only their means agree.
+    assert mean_loss(False, batch) == pytest.approx(mean_loss(True, padded), rel=1e-6 if loss == "ce" else 0.02)

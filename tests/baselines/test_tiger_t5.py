@@ -12,7 +12,7 @@ from bench.data.cache import ArtifactCache
 from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import Histories, Interactions
 from bench.recommender import FitContext
-from models.generation.t5_network import T5Recommender
+from models.generation.t5_recommender import T5Recommender
 from models.glass.official import GlassOfficial
 
 N_ITEMS = 9

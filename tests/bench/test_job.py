@@ -12,7 +12,7 @@ from rich.console import Console
 
 from bench import job, report
 from bench.execution.store import ResultStore, stored_results
-from bench.execution.worker import execute
+from bench.execution.worker_process import Job
 from bench.plan import Plan, expand
 from bench.spec import DatasetSpec, Entry, RunResult, RunSpec, Suite
 
@@ -47,11 +47,12 @@ class Bench:
         workers: object,
         on_result: Callable[[RunResult], None],
         on_tick: Callable[[Sequence[RunSpec]], None],
+        job_of: Callable[[RunSpec], Job],
     ) -> None:
         for spec in specs:
             on_tick([spec])
             self.made.append(spec.label)
-            on_result(execute(spec, results_dir, "cpu", 1))
+            on_result(job_of(spec)(spec, results_dir, "cpu", 1))
 
     def _write_report(self, suite: Suite, planned: object, results: Sequence[RunResult], *_: Any, **__: Any) -> None:
         self.reported.append([f"{result.spec.label} {result.status}" for result in results])
@@ -75,6 +76,15 @@ def test_a_second_call_makes_only_what_is_missing(bench: Bench) -> None:
     assert bench.run("popularity", "outside") == ["complete", "complete"]
     assert bench.made == []
     assert bench.reported == [["popularity complete", "outside complete"]]
+
+
+def test_a_run_has_as_many_threads_when_the_grid_goes_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loky.cpu_count", lambda: 2)
+    bench.run("outside", "popularity", "item-knn")
+    assert "2 at a time on cpu, 1 threads each" in bench.said
+    bench.run("outside", "popularity", "item-knn", "outside-raising")
+    assert "1 of 4 runs to do" in bench.said
+    assert "2 at a time on cpu, 1 threads each" in bench.said, "though a single run has the machine to itself"
 
 
 def test_force_makes_everything_again(bench: Bench) -> None:

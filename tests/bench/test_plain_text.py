@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from rich.table import Table
 from bench.analysis.runs import Run
 from bench.cli.main import main
 from bench.console import Console, literal, say
-from bench.errors import BenchError, MissingDataError, SkippedRun, reason_of, unknown_name
+from bench.errors import BenchError, MissingDataError, SkippedRun, message_of, reason_of, unknown_name
 from bench.execution.heartbeat import Heartbeat, heartbeat_path, read_heartbeat
 from bench.execution.progress import Progress
 from bench.execution.worker import supervised
@@ -182,3 +183,25 @@ def test_any_argument_gives_one_bounded_line(word: str) -> None:
         assert complaint.count("\n") == 1
         assert complaint.rstrip("\n").isprintable()
         assert len(complaint) <= MOST_CHARACTERS + len("error: \n")
+
+
+def test_a_library_complains_in_its_first_line() -> None:
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    assert message_of(ValueError("\nno magic bytes in footer\n  at reader.cc:12")) == "no magic bytes in footer"
+    assert message_of(EOFError()) == "EOFError"
+    assert message_of(MuteError()) == "its message can't be read"
+
+
+def test_no_other_place_makes_a_line_of_an_exception() -> None:
+    root = Path(__file__).parents[2]
+    own_way = re.compile(r"str\(\w*error\w*\)(\.strip\(\))?\.splitlines|\{type\(\w*error\w*\)\.__name__\}: \{")
+    ways = {
+        path.relative_to(root).as_posix()
+        for package in ("bench", "models", "baselines")
+        for path in (root / package).rglob("*.py")
+        if own_way.search(path.read_text(encoding="utf-8"))
+    }
+    assert ways <= {"bench/errors.py"}

@@ -13,12 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.generation.network import GenerativeNetwork
-from models.generation.seq2seq import Attention
-from models.glass.glass import GlassNetwork
+from models.generation.causal_network import CausalNetwork
+from models.generation.causal_transformer import Attention
+from models.glass.glass import GlassNetwork, SIDTierNetwork
 from models.history.age_bias import AgeBias
 from models.history.copying import CopyHead
 from models.history.long_term import LongTerm, RaggedItems
+from models.semantic_ids.semantic_ids import SemanticIds
+from models.semantic_ids.trie import PrefixTrie
 
 Vector = np.ndarray
 
@@ -53,21 +55,24 @@ def long_term_of(rows: Sequence[Sequence[int]]) -> LongTerm:
     return LongTerm(ragged(rows), torch.arange(len(rows)), torch.tensor([len(row) for row in rows]))
 
 
-def log_likelihood(
-    network: GenerativeNetwork, recent: Sequence[int], long_term: Sequence[int], target: int
-) -> list[float]:
+def trie_of(ids: SemanticIds) -> PrefixTrie:
+    """The trie of a catalogue whose items are all as popular."""
+    return PrefixTrie(ids, np.zeros(ids.n_items, dtype=np.int64), "cpu")
+
+
+def log_likelihood(network: CausalNetwork, recent: Sequence[int], long_term: Sequence[int], target: int) -> list[float]:
     """Log-probability of each code of `target` after `recent` events and the `long_term` events before them."""
     codes = [int(code) for code in network.codes[target]]
     answer = []
     for level, logits in enumerate(code_logits(network, recent, long_term, codes)):
         code = codes[level]
-        if network.renormalise:
+        if network.over_catalogue:
             logits = logits + only_continuing(network, codes[:level], len(logits))
         answer.append(float(logits[code] - np.log(np.exp(logits - logits.max()).sum()) - logits.max()))
     return answer
 
 
-def only_continuing(network: GenerativeNetwork, prefix: Sequence[int], size: int) -> Vector:
+def only_continuing(network: CausalNetwork, prefix: Sequence[int], size: int) -> Vector:
     """0 for codes with which some item goes on after `prefix`, -inf for the others."""
     level = len(prefix)
     continuing = {codes[level] for codes in network.codes.tolist() if codes[:level] == list(prefix)}
@@ -75,7 +80,7 @@ def only_continuing(network: GenerativeNetwork, prefix: Sequence[int], size: int
 
 
 def code_logits(
-    network: GenerativeNetwork, recent: Sequence[int], long_term: Sequence[int], codes: Sequence[int]
+    network: CausalNetwork, recent: Sequence[int], long_term: Sequence[int], codes: Sequence[int]
 ) -> list[Vector]:
     """Scores of all codes of each level, given those of `codes` before it."""
     encoded = _encode(network, recent, long_term)
@@ -90,17 +95,17 @@ def code_logits(
         if network.copy_short is not None:
             short = zip(recent, encoded[len(encoded) - len(recent) :], range(len(recent), 0, -1), strict=True)
             logits = _with_copies(network.copy_short, network, logits, state, codes[:level], list(short))
-        if network.copy_found is not None and level > 0:
+        if network.copy_retrieved is not None and level > 0:
             places = naive_search(network, findable, codes[0])
             found = [(findable[place], _retrieved(network, findable[place]), length - place) for place in places]
-            logits = _with_copies(network.copy_found, network, logits, state, codes[:level], found)
+            logits = _with_copies(network.copy_retrieved, network, logits, state, codes[:level], found)
         answer.append(logits)
     return answer
 
 
 def _with_copies(
     head: CopyHead,
-    network: GenerativeNetwork,
+    network: CausalNetwork,
     logits: Vector,
     state: Vector,
     known: Sequence[int],
@@ -121,7 +126,7 @@ def _with_copies(
     return np.log(weight)
 
 
-def searchable(network: GenerativeNetwork, recent: Sequence[int], long_term: Sequence[int]) -> list[int]:
+def searchable(network: CausalNetwork, recent: Sequence[int], long_term: Sequence[int]) -> list[int]:
     """All events but the last `short_term` ones, most of which may stand in `long_term`; these, too, if GLASS may."""
     everything = [*long_term, *recent]
     hidden = 0 if isinstance(network, GlassNetwork) and network.search.recent else network.short_term
@@ -139,10 +144,10 @@ def naive_search(network: GlassNetwork, findable: Sequence[int], code: int) -> l
     return own[: network.search.limit]
 
 
-def _encode(network: GenerativeNetwork, recent: Sequence[int], long_term: Sequence[int]) -> list[Vector]:
+def _encode(network: CausalNetwork, recent: Sequence[int], long_term: Sequence[int]) -> list[Vector]:
     encoder = network.encoder
     hidden = [_array(encoder.start)]
-    if isinstance(network, GlassNetwork) and network.sid_tier is not None:
+    if isinstance(network, SIDTierNetwork) and network.sid_tier is not None:
         tiers, n_tiers = network.sid_tier.tiers.tolist(), network.sid_tier.n_tiers
         counts = np.zeros((len(tiers[0]), n_tiers))
         for item in long_term:
@@ -166,7 +171,7 @@ def _encode(network: GenerativeNetwork, recent: Sequence[int], long_term: Sequen
 
 
 def _decode(
-    network: GenerativeNetwork,
+    network: CausalNetwork,
     tokens: list[Vector],
     encoded: list[Vector],
     findable: Sequence[int],
@@ -182,7 +187,7 @@ def _decode(
             state = state + _attend(layer.self_attention, normed[i], normed[: i + 1], None)
             asked = _rms(layer.cross_norm, state)
             fused = short = _attend(layer.cross_attention, asked, encoded, distance)
-            if isinstance(network, GlassNetwork) and network.search.enabled and i > 0:
+            if isinstance(network, GlassNetwork) and i > 0:
                 found = naive_search(network, findable, codes[0])
                 if found:
                     memory = [_retrieved(network, findable[place]) for place in found]
@@ -210,7 +215,7 @@ def _retrieved(network: GlassNetwork, item: int) -> Vector:
     return _linear(network.project, _embedded(network, item))
 
 
-def _embedded(network: GenerativeNetwork, item: int) -> Vector:
+def _embedded(network: CausalNetwork, item: int) -> Vector:
     return sum(_array(table)[code] for table, code in zip(network.embedding.tables, network.codes[item], strict=True))
 
 

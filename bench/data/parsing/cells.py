@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bench.data.parsing import ids
 from bench.data.parsing.columns import is_plainly, is_value, likely_time, look_alikes, usual
 from bench.data.parsing.text_tables import Dialect, line_of, read_text_table
-from bench.errors import BenchError
+from bench.errors import BenchError, message_of
 
 TABLE_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".dat", ".dat.gz", ".parquet")
 
@@ -66,7 +66,7 @@ class Table:
             self._refuse_dialect()
             self.cells = _read_parquet(path)
         names = self.cells.column_names
-        again = next((name for place, name in enumerate(names) if name in names[:place]), None)
+        again = next((name for index, name in enumerate(names) if name in names[:index]), None)
         if again is not None:
             raise self._no_header() or BenchError(f"{path}: column '{again}' is there twice; rename one")
         if self.cells.num_rows == 0:
@@ -77,7 +77,7 @@ class Table:
         return self.cells.column_names
 
     def find(self, role: str, given: str | None, option: str) -> str:
-        """The column for a role: the one that is given, else the only one with a usual name.
+        """Finds the column for a role: the one that is given, else the only one with a usual name.
 
         Raises:
             BenchError: There is no such column, more than one has a usual name, or the first row is no row of names.
@@ -91,13 +91,13 @@ class Table:
             if error is not None:
                 raise error
             return given
-        found = usual(role, self.names)
-        if len(found) == 1 or (found and is_plainly(role, found[0])):
-            return found[0]
+        candidates = usual(role, self.names)
+        if len(candidates) == 1 or (candidates and is_plainly(role, candidates[0])):
+            return candidates[0]
         error = self._no_header()
         if error is not None:
             raise error
-        problem = f"several columns that may be the {role}" if found else f"no column that is plainly the {role}"
+        problem = f"several columns that may be the {role}" if candidates else f"no column that is plainly the {role}"
         hint = f", or {option} {NO_TIME} where the order of the rows is that of the events" if role == "time" else ""
         if len(self.names) == 1:
             hint += ", and what separates cells with --separator, if there are several"
@@ -113,7 +113,7 @@ class Table:
         self.cells = self.cells.filter(pa.array(rows))
 
     def missing(self, column: str, words: frozenset[str] = frozenset()) -> NDArray[np.bool_]:
-        """Bool `[n_rows]`, True for null, NaN, and text that is blank or one of some words."""
+        """Returns bool `[n_rows]`, True for null, NaN, and text that is blank or one of some words."""
         cells = self.cells[column]
         missing = cells.is_null(nan_is_null=True)
         if is_text(cells.type):
@@ -129,14 +129,14 @@ class Table:
         text = pc.utf8_trim_whitespace(self.cells[column])
         for kind in (pa.int64(), pa.float64()):
             try:
-                place = self.names.index(column)
-                self.cells = self.cells.set_column(place, column, text.cast(kind))
+                index = self.names.index(column)
+                self.cells = self.cells.set_column(index, column, text.cast(kind))
                 return
             except pa.ArrowInvalid:
                 continue
 
     def row_number(self, row: int) -> int:
-        """The number under which the file's reader finds a row: that of its line, if every row is one."""
+        """Returns the number under which the file's reader finds a row: that of its line, if every row is one."""
         number = (row if self._rows is None else int(self._rows[row])) + self.first_row
         return line_of(self.path, number) if self._lines_are_rows else number
 
@@ -145,15 +145,15 @@ class Table:
         if bad.any():
             row = int(bad.argmax())
             raise BenchError(
-                f"{self.path}, row {self.row_number(row)}, column '{column}': {self.said(row, column, problem)}"
+                f"{self.path}, row {self.row_number(row)}, column '{column}': {self.message(row, column, problem)}"
             )
 
-    def said(self, row: int, column: str, problem: str) -> str:
-        """`problem` with the cell of a row in the place of `{}`."""
+    def message(self, row: int, column: str, problem: str) -> str:
+        """Puts the cell of a row into a message: `problem`, in which `{}` stands for it."""
         return problem.replace("{}", str(self.cells[column][row].as_py()))
 
     def encode(self, column: str) -> Ids:
-        """A column of ids by the rule of `bench.data.parsing.ids`.
+        """Reads a column of ids by the rule of `bench.data.parsing.ids`.
 
         Integers and whole floats become text without a decimal point, so that 7, 7.0 and "7" are one id in any file.
 
@@ -178,10 +178,10 @@ class Table:
             self.fail_at(lost[codes], column, "holds '{}', a number that lost digits on its way; write ids as text")
         names = ids.canonical(texts)
         self._tell_changes(column, texts, names, codes)
-        place, names = ids.merged(names)
+        merged_codes, names = ids.merged(names)
         for one, other in ids.alike(names):
             self.notes.append(f"column '{column}': '{one}' and '{other}' are two ids, though equal as numbers")
-        return Ids(place.astype(np.int32)[codes], names)
+        return Ids(merged_codes.astype(np.int32)[codes], names)
 
     def ids(self, column: str) -> tuple[NDArray[np.int32], NDArray[np.str_]]:
         """As `encode`, with the ids as an array of numpy's."""
@@ -189,13 +189,13 @@ class Table:
         return encoded.codes, encoded.texts()
 
     def listed(self, names: list[str] | None = None) -> str:
-        """Names of columns for a message, not too many."""
+        """Lists columns for a message, not too many."""
         names = self.names if names is None else names
         shown = ", ".join(f"'{name}'" for name in names[:_SHOWN])
         return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
     def headless(self, why: str) -> BenchError:
-        """The error that the first row is data, not names."""
+        """Makes the error that the first row is data, not names."""
         way = "add a row of names"
         if self._takes_options:
             count = len(self.names)
@@ -216,14 +216,14 @@ class Table:
         """The error that the first row is data, if it looks like that: a number or a date over others of its kind."""
         if self.first_row != 2 or self.names[-1] == str(len(self.names) - 1):  # pandas counts nameless columns from 0
             return None
-        values = [place for place, name in enumerate(self.names) if is_value(name)]
-        if not any(self._values_at(place) for place in values):
+        values = [index for index, name in enumerate(self.names) if is_value(name)]
+        if not any(self._values_at(index) for index in values):
             return None
         return self.headless(", ".join(self.names[:6]) + (", ..." if len(self.names) > 6 else ""))
 
-    def _values_at(self, place: int) -> bool:
-        """Whether the first cells of a column are numbers or dates; so it is taken where there are none."""
-        head = self.cells.column(place).slice(0, 20).drop_null().to_pylist()
+    def _values_at(self, index: int) -> bool:
+        """Tells whether the first cells of a column are numbers or dates; so it is taken where there are none."""
+        head = self.cells.column(index).slice(0, 20).drop_null().to_pylist()
         return all(is_value(str(cell)) for cell in head)
 
     def _refuse_dialect(self) -> None:
@@ -239,8 +239,7 @@ def _read_parquet(path: Path) -> pa.Table:
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BenchError(f"{path} is no readable parquet file ({reason})") from None
+        raise BenchError(f"{path} is no readable parquet file ({message_of(error)})") from None
     decoded = [
         column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
         for column in table.columns

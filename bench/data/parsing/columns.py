@@ -11,7 +11,7 @@ USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
     "time": ("time", "timestamp", "datetime", "date", "unixtime", "ts"),
     "rating": ("rating", "ratings", "stars", "score", "overall"),
 }
-"""Names by which a column is found where none is given, in small letters, without blanks and punctuation."""
+"""Names by which a column is recognised where none is given, in small letters, without blanks and punctuation."""
 
 _IDS = r"(id|ids|idx|index|no|num|number|nr|key|code|hash|uuid)?"
 _LOOKS: Mapping[str, str] = {
@@ -38,50 +38,50 @@ _KIND_WORDS = frozenset(
 
 
 def plain(name: str) -> str:
-    """A column's name in small letters, without blanks and punctuation."""
+    """Returns a column's name in small letters, without blanks and punctuation."""
     return re.sub(r"[\W_]", "", name.lower())
 
 
 def usual(role: str, names: Sequence[str]) -> list[str]:
-    """The columns that have a usual name for a role, the most usual one first."""
+    """Lists the columns that have a usual name for a role, the most usual one first."""
     known = USUAL_NAMES[role]
     return sorted((name for name in names if plain(name) in known), key=lambda name: known.index(plain(name)))
 
 
 def is_plainly(role: str, name: str) -> bool:
-    """Whether a usual name goes before all others."""
+    """Tells whether a usual name goes before all others."""
     return plain(name) in (role, f"{role}id")
 
 
 def look_alikes(role: str, names: Sequence[str]) -> list[str]:
-    """The columns whose names might as well be those of a role."""
+    """Lists the columns whose names might as well be those of a role."""
     return [name for name in names if plain(name) in USUAL_NAMES[role] or re.fullmatch(_LOOKS[role], plain(name))]
 
 
 def tells_kinds(name: str) -> bool:
-    """Whether a column's name says that it tells kinds of events apart: views from purchases, likes from dislikes."""
+    """Tells whether a column's name says that it separates kinds: views from purchases, likes from dislikes."""
     return re.fullmatch(_KINDS, plain(name)) is not None
 
 
 def tells_ratings(name: str) -> bool:
-    """Whether a column's name says that it holds how much a user liked an item."""
+    """Tells whether a column's name says that it holds how much a user liked an item."""
     return re.fullmatch(_LOOKS["rating"], plain(name)) is not None
 
 
 def tells_kinds_by(values: Iterable[str]) -> bool:
-    """Whether the values of a column, whatever it is called, say so."""
+    """Tells whether the values of a column, whatever it is called, say so."""
     return not _KIND_WORDS.isdisjoint(plain(value) for value in values)
 
 
 def likely_time(row: Sequence[str]) -> int:
-    """Where in a row of data the time probably stands: a date, else the longest number of ten digits or more."""
-    dates = [place for place, cell in enumerate(row) if re.match(r"\s*[0-9]{4}[-/][0-9]{2}[-/]", cell)]
-    numbers = [place for place, cell in enumerate(row) if re.fullmatch(r"\s*[0-9]{10,}(\.[0-9]*)?\s*", cell)]
-    return dates[0] if dates else max(numbers, key=lambda place: len(row[place])) if numbers else len(row) - 1
+    """Tells where in a row of data the time probably stands: a date, else the longest number of ten digits or more."""
+    dates = [index for index, cell in enumerate(row) if re.match(r"\s*[0-9]{4}[-/][0-9]{2}[-/]", cell)]
+    numbers = [index for index, cell in enumerate(row) if re.fullmatch(r"\s*[0-9]{10,}(\.[0-9]*)?\s*", cell)]
+    return dates[0] if dates else max(numbers, key=lambda index: len(row[index])) if numbers else len(row) - 1
 
 
 def is_value(text: str) -> bool:
-    """Whether a text is a number or a date, as cells are and names of columns hardly ever."""
+    """Tells whether a text is a number or a date, as cells are and names of columns hardly ever."""
     return (
         re.fullmatch(r"\s*([+-]?[0-9]+([.,][0-9]*)?([eE][+-]?[0-9]+)?|[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}.*)\s*", text)
         is not None

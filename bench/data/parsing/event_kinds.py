@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,36 +36,6 @@ class Kinds:
     rating: str | None = None
 
 
-def kinds_as_pairs(written: object) -> object:
-    """`type=buy,cart`, one such text or several, or a mapping of columns to values, as `Kinds.keep`.
-
-    A column that comes twice keeps the values of both. What is none of these is given back as it is.
-
-    Raises:
-        ValueError: A text names no column or no value.
-    """
-    if isinstance(written, str):
-        written = [written]
-    if isinstance(written, Mapping):
-        pairs = [
-            (str(column), values if isinstance(values, list | tuple) else [values])
-            for column, values in written.items()
-        ]
-    elif isinstance(written, list | tuple) and all(isinstance(text, str) for text in written):
-        pairs = []
-        for text in written:
-            column, equals, values = text.partition("=")
-            if not (column.strip() and equals and values.strip()):
-                raise ValueError(f"'{text}' should read COLUMN=VALUE or COLUMN=VALUE,VALUE")
-            pairs.append((column.strip(), [value.strip() for value in values.split(",")]))
-    else:
-        return written
-    kinds: dict[str, tuple[str, ...]] = {}
-    for column, values in pairs:
-        kinds[column] = (*kinds.get(column, ()), *map(str, values))
-    return tuple((column, tuple(dict.fromkeys(values))) for column, values in kinds.items())
-
-
 def keep_kinds(table: Table, kinds: Kinds) -> list[str]:
     """Leaves out the rows of other kinds, and says how many stay.
 
@@ -83,7 +53,7 @@ def keep_kinds(table: Table, kinds: Kinds) -> list[str]:
 
 
 def tell_kinds(table: Table, kinds: Kinds, needed: Sequence[str]) -> list[str]:
-    """A sentence for each column that tells kinds of events apart and had no say."""
+    """Writes a sentence for each column that tells kinds of events apart and had no say."""
     done = {column for column, _ in kinds.keep}
     if kinds.min_rating is not None:
         done |= {kinds.rating} if kinds.rating else set(usual("rating", table.names))
@@ -95,7 +65,7 @@ def tell_kinds(table: Table, kinds: Kinds, needed: Sequence[str]) -> list[str]:
 
 
 def _has_a_say(table: Table, column: str) -> bool:
-    """Whether a column's name, or the words in its first cells, say that it tells kinds apart."""
+    """Tells whether a column's name, or the words in its first cells, say that it tells kinds apart."""
     if tells_kinds(column) or tells_ratings(column):
         return True
     head = table.cells[column].slice(0, _HEAD).drop_null()
@@ -123,15 +93,15 @@ def _in_words(table: Table, column: str) -> list[str]:
 
 def _keep(table: Table, column: str, wanted: tuple[str, ...]) -> str:
     values, counts = _counted(table, column)
-    known, asked = set(values), canonical(pa.array(wanted, pa.string())).to_pylist()
-    for value in asked:
+    known, chosen_values = set(values), canonical(pa.array(wanted, pa.string())).to_pylist()
+    for value in chosen_values:
         if value not in known:
             shown = _listed(values, counts)
             raise BenchError(
                 f"{table.path}: column '{column}' holds no '{value}' (--keep); it holds {shown or 'nothing'}"
             )
-    chosen = pc.is_in(_texts(table, column), pa.array(asked, pa.string()))
-    return _leave(table, chosen.to_numpy(zero_copy_only=False), f"'{column}' is {' or '.join(asked)}")
+    chosen = pc.is_in(_texts(table, column), pa.array(chosen_values, pa.string()))
+    return _leave(table, chosen.to_numpy(zero_copy_only=False), f"'{column}' is {' or '.join(chosen_values)}")
 
 
 def _keep_ratings(table: Table, column: str, least: float) -> str:
@@ -166,8 +136,8 @@ def _counted(table: Table, column: str) -> tuple[list[str], list[int]]:
     """The values of a column, the commonest first; empty cells aside."""
     encoded, values = _encoded(table, column)
     codes = encoded.indices.drop_null().to_numpy(zero_copy_only=False)
-    place, names = merged(values)
-    counts = np.bincount(place[codes], minlength=len(names))
+    merged_codes, names = merged(values)
+    counts = np.bincount(merged_codes[codes], minlength=len(names))
     order = [int(code) for code in np.argsort(-counts, kind="stable") if counts[code]]
     texts = names.take(pa.array(order, pa.int64())).to_pylist()
     return [text for text in texts if text], [

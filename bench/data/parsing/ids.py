@@ -2,7 +2,7 @@
 
 An id is the text of its cell, with four exceptions: blanks around it don't count, nor does the Unicode form in which
 its letters are written (NFC stands for all), a whole number that was written as a fraction (`7.0`) is that number, and
-`-0` is `0`. All else is told apart: `007`, `+7` and `7e0` are texts of their own beside `7`, which is said where both
+`-0` is `0`. All else stays apart: `007`, `+7` and `7e0` are texts of their own beside `7`, which is said where both
 occur.
 """
 
@@ -32,7 +32,7 @@ _EXAMPLES = 3
 
 
 def canonical(values: pa.Array) -> pa.Array:
-    """Each text as the id that it is. Two cells are one id where this gives the same."""
+    """Turns each text into the id that it is. Two cells are one id where this gives the same."""
     values = pc.utf8_trim_whitespace(values)
     if not pc.all(pc.string_is_ascii(values), min_count=0).as_py():
         values = pc.utf8_normalize(values, form="NFC")
@@ -42,7 +42,7 @@ def canonical(values: pa.Array) -> pa.Array:
 
 
 def merged(values: pa.Array) -> tuple[NDArray[np.int64], pa.Array]:
-    """For each value, of which some may be equal, its place among the distinct ones; and these, sorted.
+    """Numbers values, of which some may be equal: the index of each among the distinct ones; and these, sorted.
 
     Whole numbers are sorted as such, else text by code point: so numbering depends on the ids alone, and not on the
     order of a file's rows.
@@ -59,12 +59,12 @@ def merged(values: pa.Array) -> tuple[NDArray[np.int64], pa.Array]:
 
 
 def rounded(values: pa.Array) -> NDArray[np.bool_]:
-    """Where a long number lost digits on its way into the file (`1.2345678901234568e+19`): it names nobody any more."""
+    """Marks long numbers that lost digits on their way into the file (`1.2345678901234568e+19`): they name nobody."""
     return pc.match_substring_regex(values, _ROUNDED).to_numpy(zero_copy_only=False)
 
 
 def missing_words(names: pa.Array) -> list[int]:
-    """The places of ids that are words for a missing value."""
+    """Finds the indices of ids that are words for a missing value."""
     words = pa.array(sorted(MISSING_WORDS))
     return np.flatnonzero(pc.is_in(pc.ascii_lower(names), words).to_numpy(zero_copy_only=False)).tolist()
 

@@ -43,24 +43,24 @@ def look_at_quotes(content: bytes | mmap.mmap, separator: str) -> Quotes:
     """Looks at every quote of a file, in time that hardly counts where there are none."""
     if content.find(b'"') < 0:
         return Quotes(any=False)
-    found = Quotes(any=True)
+    outcome = Quotes(any=True)
     rows: _Rows | None = None
     for opens, closes in _pairs(content):
         stray = _stray(content, opens, closes, separator)
         if stray is not None:
-            return Quotes(any=True, pair_up=False, spans_lines=found.spans_lines, line=_line(content, stray))
-        for begin, end in [] if found.hides_rows else _over_lines(content, *_whole_cells(opens, closes)):
+            return Quotes(any=True, pair_up=False, spans_lines=outcome.spans_lines, line=_line(content, stray))
+        for begin, end in [] if outcome.hides_rows else _over_lines(content, *_whole_cells(opens, closes)):
             rows = rows or _Rows.of(content, separator)
-            found = replace(found, spans_lines=True)
+            outcome = replace(outcome, spans_lines=True)
             if rows.lie_in(content, begin, end):
                 on = len(_END_OF_LINE.findall(content[begin:end]))
-                found = Quotes(True, True, True, True, _line(content, begin), on)
+                outcome = Quotes(True, True, True, True, _line(content, begin), on)
                 break
-    return found
+    return outcome
 
 
 def _pairs(content: bytes | mmap.mmap) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Where quotes open and close, piece by piece; with a quote that nothing closes comes the end of the file."""
+    """Yields where quotes open and close, piece by piece; a quote that nothing closes ends with the file."""
     start, size = 0, _CHUNK
     while start < len(content):
         end = start + size
@@ -85,7 +85,7 @@ def _pairs(content: bytes | mmap.mmap) -> Iterator[tuple[NDArray[np.int64], NDAr
 def _stray(
     content: bytes | mmap.mmap, opens: NDArray[np.int64], closes: NDArray[np.int64], separator: str
 ) -> int | None:
-    """Where the first quote is that opens or closes within a cell, or is never closed."""
+    """Tells where the first quote is that opens or closes within a cell, or is never closed."""
     if not len(opens):
         return None
     begin, end = max(int(opens[0]) - 1, 0), min(int(closes[-1]) + 2, len(content))
@@ -134,14 +134,14 @@ class _Rows:
         rows = [line.split(separator.encode()) for line in lines]
         usual = [row for row in rows[1:] if len(row) == len(rows[0])][:50]
         values = [
-            place
-            for place in range(len(rows[0]))
-            if usual and sum(_is_value(r[place]) for r in usual) > 0.9 * len(usual)
+            column
+            for column in range(len(rows[0]))
+            if usual and sum(_is_value(r[column]) for r in usual) > 0.9 * len(usual)
         ]
         return cls(separator.encode(), len(rows[0]), tuple(values))
 
     def lie_in(self, content: bytes | mmap.mmap, begin: int, end: int) -> bool:
-        """Whether every line that a cell touches is a row by itself."""
+        """Tells whether every line that a cell touches is a row by itself."""
         breaks = len(_END_OF_LINE.findall(content[begin:end]))
         if self.cells < 2 or content[begin:end].count(self.separator) != breaks * (self.cells - 1):
             return False
@@ -149,12 +149,12 @@ class _Rows:
         tail = _END_OF_LINE.search(content[end : end + _LONGEST_LINE])
         last = end + (tail.start() if tail else _LONGEST_LINE)
         rows = [line.split(self.separator) for line in _END_OF_LINE.split(content[first:last]) if line]
-        return all(len(row) == self.cells and all(_is_value(row[place]) for place in self.values) for row in rows)
+        return all(len(row) == self.cells and all(_is_value(row[column]) for column in self.values) for row in rows)
 
 
 def _is_value(cell: bytes) -> bool:
     return is_value(cell.decode("utf-8", errors="replace").strip('"'))
 
 
-def _line(content: bytes | mmap.mmap, place: int) -> int:
-    return len(_END_OF_LINE.findall(content[:place])) + 1
+def _line(content: bytes | mmap.mmap, offset: int) -> int:
+    return len(_END_OF_LINE.findall(content[:offset])) + 1

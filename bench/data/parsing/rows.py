@@ -82,7 +82,7 @@ class RowCheck:
             self.refuse(int(numbers[row]), problem.replace("{}", str(cells.iloc[row])[:60]), int(bad.sum()))
 
     def notes(self, total: int) -> tuple[str, ...]:
-        """A sentence on what was left out of `total` rows; none where nothing was.
+        """Writes a sentence on what was left out of `total` rows; none where nothing was.
 
         Raises:
             BenchError: Nothing is left.
@@ -99,7 +99,7 @@ class RowCheck:
 
 
 def with_duplicates_judged(log: EventLog, where: str | Path, rules: RowRules) -> EventLog:
-    """The log with a note on rows that equal an earlier one in user, item and time, or without these.
+    """Returns the log with a note on rows that equal an earlier one in user, item and time, or without these.
 
     Raises:
         BenchError: They are to be left out, and there is no time to know them by.
@@ -123,7 +123,7 @@ def with_duplicates_judged(log: EventLog, where: str | Path, rules: RowRules) ->
 
 
 def _again(log: EventLog) -> NDArray[np.bool_]:
-    """Bool `[n_events]`, True where user, item and time are those of an earlier row."""
+    """Returns bool `[n_events]`, True where user, item and time are those of an earlier row."""
     again = np.zeros(len(log), dtype=bool)
     pairs = pd.Series(log.users.astype(np.int64) * len(log.item_ids) + log.items)
     if (
@@ -141,7 +141,7 @@ def _again(log: EventLog) -> NDArray[np.bool_]:
 
 
 def one_spelling(ids: pd.Index, what: str) -> tuple[pd.Index, tuple[str, ...]]:
-    """Each id in the one form that it has in every file of a data set.
+    """Writes each id in the one form that it has in every file of a data set.
 
     Blanks around an id don't count, nor does the Unicode form of its letters, and a whole number that was written as a
     fraction (`7.0`) is that number. All else is text, words for a missing value included, which are suspect.
@@ -151,7 +151,7 @@ def one_spelling(ids: pd.Index, what: str) -> tuple[pd.Index, tuple[str, ...]]:
         what: What they name, in the plural, for the notes.
 
     Returns:
-        The ids at the same places, of which some may now be alike, and a note on each kind of change.
+        The ids at the same indices, of which some may now be alike, and a note on each kind of change.
     """
     written = ids.to_numpy(dtype=object)
     for name in written.tolist():
@@ -192,6 +192,6 @@ def respelled(
 def coded(
     cells: pd.Series | NDArray[np.object_], what: str
 ) -> tuple[NDArray[np.integer], NDArray[np.str_], tuple[str, ...]]:
-    """A column of ids as codes `[n]` and ids by code, in the order of their first appearance; see `one_spelling`."""
+    """Encodes a column of ids: codes `[n]`, and ids by code in the order of first appearance; see `one_spelling`."""
     codes, written = pd.factorize(cells)
     return respelled(codes, written, what)

@@ -9,19 +9,18 @@ import mmap
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
+from bench.data.data_files import QuoteRule
 from bench.data.parsing.quotes import Quotes, look_at_quotes
-from bench.errors import BenchError
+from bench.errors import BenchError, message_of
 
 SEPARATORS = (",", "\t", ";", "|", "::", " ")
 """Those that are recognised, the likelier ones first."""
 
-QuoteRule = Literal["auto", "cells", "plain"]
 Content = bytes | mmap.mmap
 
 _SAMPLE_BYTES = 1 << 16
@@ -83,21 +82,21 @@ def read_text_table(path: Path, dialect: Dialect) -> TextTable:
         content = _with_one_byte(path, content, separator)
         separator = _ONE_BYTE
     reader = _Reader(path, content, separator, dialect.no_header)
-    found = Quotes(any=False) if dialect.quotes == "plain" else look_at_quotes(content, separator)
-    if dialect.quotes == "cells" or (found.any and found.pair_up and not found.hides_rows):
-        return TextTable(reader.quoted(found.spans_lines), notes, not found.spans_lines)
-    if found.hides_rows and not path.name.lower().endswith((".tsv", ".tsv.gz")):
+    quotes = Quotes(any=False) if dialect.quotes == "plain" else look_at_quotes(content, separator)
+    if dialect.quotes == "cells" or (quotes.any and quotes.pair_up and not quotes.hides_rows):
+        return TextTable(reader.quoted(quotes.spans_lines), notes, not quotes.spans_lines)
+    if quotes.hides_rows and not path.name.lower().endswith((".tsv", ".tsv.gz")):
         raise BenchError(
-            f"{path}, line {found.line}: a quote opens here and closes only {found.lines_on} lines on, and what lies "
+            f"{path}, line {quotes.line}: a quote opens here and closes only {quotes.lines_on} lines on, and what lies "
             "between looks like rows of the table; say --quotes plain where they are characters, or --quotes cells"
         )
-    if not found.any:
+    if not quotes.any:
         return TextTable(reader.plain(), notes, True)
-    return _with_stray_quotes(reader, found, notes)
+    return _with_stray_quotes(reader, quotes, notes)
 
 
 def line_of(path: Path, row: int) -> int:
-    """The number of the line that holds a row, both counted from 1; blank lines are no rows."""
+    """Finds the number of the line that holds a row, both counted from 1; blank lines are no rows."""
     filled = 0
     for number, line in enumerate(re.split(rb"\r\n|\n|\r", _content(path)[:]), start=1):
         filled += bool(line)
@@ -106,19 +105,19 @@ def line_of(path: Path, row: int) -> int:
     return row
 
 
-def _with_stray_quotes(reader: _Reader, found: Quotes, notes: tuple[str, ...]) -> TextTable:
+def _with_stray_quotes(reader: _Reader, quotes: Quotes, notes: tuple[str, ...]) -> TextTable:
     """A table whose quotes don't pair up: one row a line, if need be with separators in cells that are in quotes."""
-    where = f"quotes don't pair up around cells (line {found.line})"
+    where = f"quotes don't pair up around cells (line {quotes.line})"
     try:
         cells = _without_quotes_around(reader.plain())
-        said = f"{where}: those around a whole cell are taken off, others are characters of the names"
-        return TextTable(cells, (*notes, said), True)
+        note = f"{where}: those around a whole cell are taken off, others are characters of the names"
+        return TextTable(cells, (*notes, note), True)
     except BenchError:
         cells = reader.quoted(spans_lines=True)
         if cells.num_rows != reader.lines():
             raise BenchError(
-                f"{reader.path}, line {found.line}: this quote doesn't enclose a cell, and lines would be lost; double "
-                "quotes within a cell, or say --quotes plain, or --quotes cells"
+                f"{reader.path}, line {quotes.line}: this quote doesn't enclose a cell, and lines would be lost; "
+                "double quotes within a cell, or say --quotes plain, or --quotes cells"
             ) from None
         return TextTable(cells, (*notes, f"{where}; every line was one row all the same"), True)
 
@@ -175,7 +174,7 @@ def _content(path: Path) -> Content:
             with path.open("rb") as file:
                 content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b""
     except (OSError, EOFError) as error:
-        raise BenchError(f"{path} can't be read ({_first_line(error)})") from None
+        raise BenchError(f"{path} can't be read ({message_of(error)})") from None
     head = content[:_SAMPLE_BYTES]
     if not head.strip():
         raise BenchError(f"{path} is empty; its first row must name the columns")
@@ -269,13 +268,13 @@ def _without_quotes_around(cells: pa.Table) -> pa.Table:
 
 
 def _unreadable(path: Path, error: Exception, separator: str) -> BenchError:
-    reason = _first_line(error)
+    reason = message_of(error)
     row = re.search(r"Row #(\d+)", reason)
     if "Empty CSV" in reason:
         return BenchError(f"{path} is empty; its first row must name the columns")
     if isinstance(error, UnicodeDecodeError) or "UTF8" in reason:
-        place = f", row {line_of(path, int(row[1]))}" if row else ""
-        return BenchError(f"{path}{place} is not UTF-8; {_conversion(path, 'ENCODING')}")
+        where = f", row {line_of(path, int(row[1]))}" if row else ""
+        return BenchError(f"{path}{where} is not UTF-8; {_conversion(path, 'ENCODING')}")
     if row:
         reason = reason.replace(row[0], f"row {line_of(path, int(row[1]))}")
     reason = reason.removeprefix("CSV parse error: ").replace(_ONE_BYTE, "::")
@@ -283,7 +282,3 @@ def _unreadable(path: Path, error: Exception, separator: str) -> BenchError:
     return BenchError(
         f"{path} is no readable table ({reason}); cells were separated by {shown} (--separator, --quotes)"
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

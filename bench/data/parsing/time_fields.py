@@ -6,22 +6,28 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.data.events import Times
+from bench.data.parsing.time_units import (
+    LATEST_SECOND,
+    NANOSECONDS,
+    UNIT_NAMES,
+    YEAR_1980,
+    YEAR_2100,
+    calendar_dates,
+    iso_dates,
+    nanoseconds,
+    unit_of_most,
+    units_by_size,
+)
 
-UNITS = {1: "seconds", 1_000: "milliseconds", 1_000_000: "microseconds", 1_000_000_000: "nanoseconds"}
-"""By how many of them make a second."""
-_LATEST = 1e11
-"""In seconds, the year 5138: a number above it has a smaller unit."""
-_PLAUSIBLE = (315_532_800, 4_102_444_800)
-"""Seconds of 1980 and 2100: where the times of a file lie between them, one outside is no time."""
-_BULK = 0.8
-"""Share of a column that must be compact dates for the others to be wrong ones."""
+_SHORTEST_DATE = 8
+"""Digits of a number that may be a date: a field with numbers of four digits is rather one of something else."""
+
 _EXACT = 2**53
 """Above it float64 no longer tells neighbouring integers apart, and ties would be made up."""
-_COMPACT = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
-_NOTATION = {8: "YYYYMMDD", 10: "YYYYMMDDHH", 12: "YYYYMMDDHHMM", 14: "YYYYMMDDHHMMSS"}
 
 
 @dataclass(frozen=True)
@@ -46,17 +52,16 @@ class ParsedTimes:
         return ~np.logical_or.reduce([np.zeros(len(self.values), dtype=bool), *(rows for rows, _ in self.bad)])
 
     def looks_like_times(self) -> bool:
-        """Whether most values are times between 1980 and 2100, whatever the column is called."""
+        """Tells whether most values are times between 1980 and 2100, whatever the column is called."""
         seconds = self.values[self.usable] / self.ticks
-        inside = (seconds >= _PLAUSIBLE[0]) & (seconds <= _PLAUSIBLE[1])
+        inside = (seconds >= YEAR_1980) & (seconds <= YEAR_2100)
         return 2 * int(inside.sum()) > len(self.values)
 
 
 def parse_times(cells: pd.Series) -> ParsedTimes:
     """Reads a column of text as numbers where most of its filled cells are, else as dates.
 
-    The unit of numbers is that of their median: one cell out of all proportion is a mistake, not a unit. Whole numbers
-    of 8, 10, 12 or 14 digits that nearly all are calendar dates are these dates. Dates without a zone are UTC.
+    Units and dates follow `time_units`; whole numbers with fewer than 8 digits are no dates.
     """
     text = cells.astype(str).str.strip()
     empty = (text == "").to_numpy()
@@ -66,11 +71,12 @@ def parse_times(cells: pd.Series) -> ParsedTimes:
     if 2 * int(finite.sum()) < int((~empty).sum()):
         return _dates(text, blank)
     no_number = (~finite & ~empty, "holds '{}', not a finite number")
-    compact = _compact(numbers, finite)
-    if compact is not None:
-        seconds, wrong, notation = compact
-        no_date = (wrong, f"holds {{}}, which is no date as in {notation}")
-        return ParsedTimes(seconds, 1, f"dates as in {notation}", (blank, no_number, no_date))
+    dates = calendar_dates(numbers, finite, _SHORTEST_DATE)
+    if dates is not None:
+        seconds, valid, layout = dates
+        no_date = (finite & ~valid, f"holds {{}}, which is no date as in {layout}")
+        early = (valid & (seconds < 0), "holds {}, a date before 1970")
+        return ParsedTimes(seconds, 1, f"dates as in {layout}", (blank, no_number, no_date, early))
     values = _exact(text, numbers, finite)
     ticks, far = _unit(values, finite)
     negative = (finite & (numbers < 0), "holds {}, a negative time; a time since 1970 is expected")
@@ -84,23 +90,28 @@ def parse_times(cells: pd.Series) -> ParsedTimes:
         (inexact, "holds {}, which is too large for a time"),
         (far & ~negative[0] & ~inexact, "holds {}, far away from all other times of the file"),
     )
-    return ParsedTimes(values, ticks, UNITS[ticks], bad)
+    return ParsedTimes(values, ticks, UNIT_NAMES[ticks], bad)
 
 
 def unit_of(values: Times) -> tuple[int, NDArray[np.bool_]]:
-    """How many units of finite numbers make a second, and bool `[n]`, which of them are out of all proportion."""
+    """Tells the unit of a file's times, and which of them are out of all proportion.
+
+    Args:
+        values: `[n]`, finite numbers.
+
+    Returns:
+        How many units make a second; and bool `[n]`.
+    """
     return _unit(values, np.ones(len(values), dtype=bool))
 
 
 def _unit(values: Times, known: NDArray[np.bool_]) -> tuple[int, NDArray[np.bool_]]:
-    none = np.zeros(len(values), dtype=bool)
     if not known.any():
-        return 1, none
-    median = float(np.median(values[known]))
-    ticks = next((ticks for ticks in UNITS if median < _LATEST * ticks), max(UNITS))
-    low, high = (bound * ticks for bound in _PLAUSIBLE)
-    if not low <= median <= high:
-        return ticks, none | (known & (values >= _LATEST * ticks))
+        return 1, np.zeros(len(values), dtype=bool)
+    ticks = list(UNIT_NAMES)[unit_of_most(units_by_size(values, known)[1])]
+    low, high = YEAR_1980 * ticks, YEAR_2100 * ticks
+    if not low <= float(np.median(values[known])) <= high:
+        return ticks, known & (values >= LATEST_SECOND * ticks)
     return ticks, known & ((values < low) | (values > high))
 
 
@@ -117,39 +128,12 @@ def _exact(text: pd.Series, numbers: NDArray[np.float64], finite: NDArray[np.boo
     return values
 
 
-def _compact(
-    numbers: NDArray[np.float64], finite: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], NDArray[np.bool_], str] | None:
-    """Seconds, bool `[n]` where a number is no date, and the notation; None where not nearly all numbers are dates."""
-    known = numbers[finite]
-    if not len(known):
-        return None
-    digits = len(f"{abs(float(np.median(known))):.0f}")
-    if digits not in _COMPACT:
-        return None
-    low, high = (century * 10 ** (digits - 2) for century in (19, 21))
-    possible = finite & (numbers == np.floor(numbers)) & (numbers >= low) & (numbers < high)
-    if possible.sum() < _BULK * len(known):
-        return None
-    text = pd.Series(numbers[possible].astype(np.int64)).astype(str)
-    dates = pd.to_datetime(text, format=_COMPACT[digits], errors="coerce")
-    dates = dates.mask(dates < pd.Timestamp(1970, 1, 1))
-    if dates.notna().sum() < _BULK * len(known):
-        return None
-    seconds = np.zeros(len(numbers), dtype=np.int64)
-    seconds[possible] = dates.fillna(pd.Timestamp(0)).to_numpy(dtype="datetime64[s]").astype(np.int64)
-    no_date = finite.copy()
-    no_date[possible] = dates.isna().to_numpy()
-    return seconds, no_date, _NOTATION[digits]
-
-
 def _dates(text: pd.Series, blank: tuple[NDArray[np.bool_], str]) -> ParsedTimes:
-    times = pd.to_datetime(text, errors="coerce", utc=True, format="ISO8601").dt.tz_localize(None)
-    unknown = times.isna().to_numpy()
-    values = times.fillna(pd.Timestamp(0)).to_numpy(dtype="datetime64[ns]").astype(np.int64)
+    stamps, _ = iso_dates(pa.chunked_array([pa.array(text, pa.string())]), text)
+    values, unknown = nanoseconds(stamps)
     return ParsedTimes(
         values,
-        1_000_000_000,
+        NANOSECONDS,
         "dates",
         (
             blank,

@@ -7,12 +7,14 @@ import html
 import json
 import re
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bench.data.catalog_entry import CatalogEntry
 from bench.data.dataset import Dataset, SeenItems
 from bench.data.events import ItemFacts, assemble
 from bench.data.filters import Filter, MinimumEvents
@@ -91,7 +93,7 @@ _META_SUFFIXES = (".json.gz", ".json", ".jsonl.gz", ".jsonl")
 
 
 def load_release(name: str) -> Dataset:
-    """One of `RELEASES`, from the user's data folder.
+    """Reads one of `RELEASES`, from the user's data folder.
 
     Raises:
         MissingDataError: Its files are absent.
@@ -110,7 +112,7 @@ def load_release(name: str) -> Dataset:
 
 
 def event_keys(objects: list[set[str]]) -> EventKeys | None:
-    """The keys of a release's reviews, if these objects are some.
+    """Finds the keys of a release's reviews, if these objects are some.
 
     Args:
         objects: The keys of each of the first objects of a file; one of an event's keys may be missing in all of them.
@@ -123,7 +125,7 @@ def event_keys(objects: list[set[str]]) -> EventKeys | None:
 
 
 def metadata_file(reviews: Path) -> Path:
-    """Where the items' text lies: `meta_CATEGORY` beside the reviews, zipped where these are, if both forms exist."""
+    """Finds the file of the items' text: `meta_CATEGORY` beside the reviews, zipped as they are if both forms exist."""
     category, suffix = _category(reviews) or ("", "")
     names = [f"meta_{category}{ending}" for ending in (suffix, *_META_SUFFIXES)]
     return next((path for name in names if (path := reviews.with_name(name)).is_file()), reviews.with_name(names[0]))
@@ -134,7 +136,7 @@ def read_amazon(reviews: Path, name: str, filters: tuple[Filter, ...] = (), rule
 
     Every review is an event, whatever its stars. The files of 2014 and 2018 know the day only; those of 2014 list
     reviews by item, so that within a user's day the order, which is that of the file, is that of the items' ids. In
-    2023 items are told apart by `parent_asin`. An item's text is title, brand (2023: store), categories and price, as
+    2023 items are identified by `parent_asin`. An item's text is title, brand (2023: store), categories and price, as
     in TIGER; its category is the second of its categories (the first is the same for all), or the only one.
 
     Args:
@@ -159,14 +161,14 @@ def read_amazon(reviews: Path, name: str, filters: tuple[Filter, ...] = (), rule
     if metadata.is_file():
         check = RowCheck(metadata, rules)
         facts = read_metadata(metadata, year, set(log.item_ids.tolist()), check)
-        notes = (*notes, *(f"{metadata.name}: {said}" for said in check.notes(check.left_out + len(facts.ids))))
+        notes = (*notes, *(f"{metadata.name}: {note}" for note in check.notes(check.left_out + len(facts.ids))))
     else:
         notes = (*notes, f"{metadata.name} does not lie beside {reviews.name}: items have no text")
     return assemble(name, replace(log, notes=notes), facts, LICENCE, _SOURCES[year], _SEEN_ITEMS, filters=filters)
 
 
 def read_metadata(path: Path, year: int, wanted: set[str], check: RowCheck | None = None) -> ItemFacts:
-    """Title, brand, categories and price of the wanted items, in file order; of an item's lines the first counts.
+    """Reads title, brand, categories and price of the wanted items, in file order; of an item's lines the first counts.
 
     A line of 2014 is a Python literal, and is read as such and never executed; those of later years are JSON. Either
     may stand in a file that is called as of another year.
@@ -188,7 +190,7 @@ def read_metadata(path: Path, year: int, wanted: set[str], check: RowCheck | Non
         try:
             line = content.decode("utf-8")
             # The catalogue of a category is many times larger than its 5-core, and parsing is slow.
-            if year != 2023 and (found := _ASIN.findall(line)) and wanted.isdisjoint(found):
+            if year != 2023 and (asins := _ASIN.findall(line)) and wanted.isdisjoint(asins):
                 continue
             product = _parsed(line, year)
         except UnicodeDecodeError:
@@ -252,7 +254,17 @@ def _parsed(line: str, year: int) -> dict[str, Any]:
 
 def _category_path(product: dict[str, Any]) -> list[str]:
     """From the general to the special: the first path of 2014's list of paths, the one path of 2018 and 2023."""
-    found = product.get("categories") or product.get("category") or []
-    if isinstance(found, list) and found and isinstance(found[0], list):
-        found = found[0]
-    return [html.unescape(str(name)) for name in found] if isinstance(found, list) else [html.unescape(str(found))]
+    categories = product.get("categories") or product.get("category") or []
+    if isinstance(categories, list) and categories and isinstance(categories[0], list):
+        categories = categories[0]
+    return (
+        [html.unescape(str(name)) for name in categories]
+        if isinstance(categories, list)
+        else [html.unescape(str(categories))]
+    )
+
+
+DATASETS = {
+    name: CatalogEntry(release.summary, LICENCE, release.source, partial(load_release, name))
+    for name, release in RELEASES.items()
+}

@@ -19,7 +19,7 @@ _UNREAD = (".user", ".kg", ".link", ".net")
 
 
 def events_at(path: Path) -> Path | SplitFiles | None:
-    """The file of events, or the parts of a split, given a file or its folder. None: there are no atomic files.
+    """Finds the file of events, or the parts of a split, given a file or its folder. None: there are no atomic files.
 
     Raises:
         BenchError: There are several data sets, or the file is one part of a split.
@@ -30,13 +30,13 @@ def events_at(path: Path) -> Path | SplitFiles | None:
     names = {file.stem for file in whole}
     splits = [split for stem, split in split_files(path).items() if stem not in names]
     lonely = [part for split in splits if len(split.parts) == 1 for part in split.parts.values()]
-    found: list[Path | SplitFiles] = [*whole, *lonely, *(split for split in splits if len(split.parts) > 1)]
-    if len(found) > 1:
-        found = [events for events in found if events.stem == path.resolve().name] or found
-    if len(found) > 1:
-        shown = ", ".join(_listed(events) for events in found)
-        raise BenchError(f"{path} holds {len(found)} data sets ({shown}); give one file")
-    return found[0] if found else None
+    candidates: list[Path | SplitFiles] = [*whole, *lonely, *(split for split in splits if len(split.parts) > 1)]
+    if len(candidates) > 1:
+        candidates = [events for events in candidates if events.stem == path.resolve().name] or candidates
+    if len(candidates) > 1:
+        shown = ", ".join(_listed(events) for events in candidates)
+        raise BenchError(f"{path} holds {len(candidates)} data sets ({shown}); give one file")
+    return candidates[0] if candidates else None
 
 
 def load_atomic(
@@ -62,7 +62,10 @@ def load_atomic(
         BenchError: A file is malformed, or an option doesn't fit.
     """
     if isinstance(events, SplitFiles):
-        return _load_split(name, events, licence, choice, rules, baskets, filters)
+        if baskets or filters:
+            option = "--baskets" if baskets else "--min-user-events and --min-item-events"
+            raise BenchError(f"{events.listed} are a split, which {option} would change; leave it out")
+        return _load_split(name, events, licence, choice, rules)
     read = read_atomic_log(events, choice, rules)
     histories = f"{read.choice.item}{HISTORY_SUFFIX}"
     if histories in read.cells:
@@ -78,18 +81,7 @@ def load_atomic(
     return assemble(name, log, facts, licence, source, baskets=baskets, filters=filters)
 
 
-def _load_split(
-    name: str,
-    files: SplitFiles,
-    licence: str,
-    choice: FieldChoice,
-    rules: RowRules,
-    baskets: bool,
-    filters: Sequence[Filter],
-) -> Dataset:
-    if baskets or filters:
-        option = "--baskets" if baskets else "--min-user-events and --min-item-events"
-        raise BenchError(f"{files.listed} are a split, which {option} would change; leave it out")
+def _load_split(name: str, files: SplitFiles, licence: str, choice: FieldChoice, rules: RowRules) -> Dataset:
     split, item_field = read_split(files, choice, rules)
     log, facts = _with_items(split.log, files, item_field, rules)
     dataset = assemble(name, log, facts, licence, f"{files.listed}, RecBole's atomic files")
@@ -109,8 +101,8 @@ def _with_items(
     items = folder / f"{stem}.item"
     facts = None
     if items.is_file():
-        facts, said = read_atomic_items(items, item_field, rules)
-        notes += said
+        facts, notes_on_items = read_atomic_items(items, item_field, rules)
+        notes += notes_on_items
     unread = [file.name for file in sorted(folder.glob(f"{stem}.*")) if file.suffix in _UNREAD]
     if isinstance(events, Path):
         unread += [file.name for file in sorted(folder.glob(f"{stem}.*.inter")) if file != events]

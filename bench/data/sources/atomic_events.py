@@ -36,7 +36,7 @@ _MOSTLY = 0.9
 
 @dataclass(frozen=True)
 class FieldChoice:
-    """The fields that the user names; None: to be found. `time` may be `NO_TIME`."""
+    """The fields that the user names; None: to be recognised. `time` may be `NO_TIME`."""
 
     user: str | None = None
     item: str | None = None
@@ -45,7 +45,7 @@ class FieldChoice:
 
 @dataclass(frozen=True)
 class AtomicEvents:
-    """A file of events, and what was found out about it.
+    """A file of events, and how it was read.
 
     Attributes:
         log: The events, in file order.
@@ -134,8 +134,8 @@ def read_atomic_items(path: Path, item_field: str, rules: RowRules) -> tuple[Ite
     words = f"text is {', '.join(text) or 'none'}" + (
         f", category is the first word of '{category}'" if category else ""
     )
-    said = (f"{path.name}: {note}" for note in (words, *check.notes(table.n_lines)))
-    return ItemFacts(ids.to_numpy(dtype=np.str_), frame, text, first), (*said, *notes)
+    notes_of_file = (f"{path.name}: {note}" for note in (words, *check.notes(table.n_lines)))
+    return ItemFacts(ids.to_numpy(dtype=np.str_), frame, text, first), (*notes_of_file, *notes)
 
 
 def _id_field(path: Path, table: AtomicCells, role: str, given: str | None, standard: str) -> str:
@@ -219,7 +219,7 @@ def _could_hold_times(table: AtomicCells, field: str) -> bool:
 
 
 def _orders(table: AtomicCells, user: str, field: str) -> bool:
-    """Whether a field differs between nearly all neighbouring rows of a user, as a place in an order does."""
+    """Tells whether a field differs between nearly all neighbouring rows of a user, as a position in an order does."""
     users = pd.factorize(table.cells[user])[0]
     rows = np.argsort(users, kind="stable")
     same_user = np.diff(users[rows]) == 0
@@ -231,7 +231,7 @@ def _orders(table: AtomicCells, user: str, field: str) -> bool:
 def _usable_rows(
     check: RowCheck, table: AtomicCells, user: str, item: str, time: str | None, parsed: ParsedTimes | None
 ) -> NDArray[np.bool_]:
-    """Bool `[n_rows]`, after `check` has learned of the others."""
+    """Returns bool `[n_rows]`, after `check` has learned of the others."""
     good = _filled(check, table, (user, item))
     if time is not None and parsed is not None:
         if 2 * int(parsed.usable.sum()) < int((table.cells[time].str.strip() != "").sum()):

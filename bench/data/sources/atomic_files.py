@@ -48,7 +48,7 @@ def read_atomic_dataset(folder: Path, name: str) -> AtomicDataset:
     """Reads `folder/name.inter` and, where it exists, `folder/name.item`.
 
     The catalogue is the set of items that occur in events: an item nobody ever interacted with can be neither learned
-    nor asked for, and would only pad the ranking. Items are numbered in the order of `name.item`; those that it doesn't
+    nor queried, and would only pad the ranking. Items are numbered in the order of `name.item`; those that it doesn't
     know follow in the order of their first event. Two equal rows are two events. Without a `timestamp` the
     order of the file is the order of time, and the row number stands for the timestamp.
 

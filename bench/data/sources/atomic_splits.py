@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bench.data.dataset import Dataset, ShippedSplit
 from bench.data.events import EventLog
-from bench.data.fingerprint import dataset_hash
+from bench.data.fingerprint import with_hash
 from bench.data.parsing.rows import RowRules, with_duplicates_judged
 from bench.data.sources.atomic_events import HISTORY_SUFFIX, AtomicEvents, FieldChoice, read_atomic_log
 from bench.errors import BenchError
@@ -74,7 +74,7 @@ class SplitLog:
 
 
 def part_of(path: Path) -> tuple[str, str] | None:
-    """The data set's name and the part (one of `PARTS`) of a file that is called like one."""
+    """Returns the data set's name and the part (one of `PARTS`) of a file that is called like one."""
     match = _PART.fullmatch(path.name)
     if match is None:
         return None
@@ -82,7 +82,7 @@ def part_of(path: Path) -> tuple[str, str] | None:
 
 
 def split_files(folder: Path) -> dict[str, SplitFiles]:
-    """The files of a folder that are parts of a split, by the name of their data set.
+    """Lists the files of a folder that are parts of a split, by the name of their data set.
 
     Raises:
         BenchError: Two files are the same part.
@@ -128,43 +128,29 @@ def read_split(files: SplitFiles, choice: FieldChoice, rules: RowRules) -> tuple
 
 
 def with_shipped_split(dataset: Dataset, split: SplitLog) -> Dataset:
-    """The data set that was assembled from the log of a split, with that split.
+    """Returns the data set that was assembled from the log of a split, with that split.
 
     A query whose history is empty is left out and counted.
     """
     interactions = dataset.interactions
     users = np.repeat(np.arange(interactions.n_users), interactions.lengths)
-    places = interactions.places().astype(np.int64)
+    positions = interactions.positions().astype(np.int64)
     counts = [np.bincount(users[split.parts == part], minlength=interactions.n_users) for part in range(3)]
     begins = [interactions.lengths - counts[1] - counts[2], interactions.lengths - counts[2]]
     queries: list[NDArray[np.integer]] = []
     notes: list[str] = []
     for part, begin in zip((1, 2), begins, strict=True):
         events = np.flatnonzero(split.parts == part)
-        ends = places[events].astype(np.int64) if split.sampled else begin[users[events]]
+        ends = positions[events].astype(np.int64) if split.sampled else begin[users[events]]
         if lonely := int((ends == 0).sum()):
             notes.append(f"{lonely:,} {PARTS[part]} targets of users without any event before them are no queries")
         events, ends = events[ends > 0], ends[ends > 0]
         queries += [users[events], ends, interactions.items[events]]
-    learned = np.flatnonzero((split.parts == 0) & (places > 0))
+    learned = np.flatnonzero((split.parts == 0) & (positions > 0))
     default = int((begins[0] - 1).clip(0).sum())
-    targets = (users[learned], places[learned]) if len(learned) != default else (None, None)
+    targets = (users[learned], positions[learned]) if len(learned) != default else (None, None)
     shipped = ShippedSplit(begins[0], *queries, *targets)  # type: ignore[arg-type]  # three arrays a part
-    return replace(
-        dataset,
-        shipped_split=shipped,
-        filters=(*dataset.filters, *notes),
-        content_hash=dataset_hash(
-            dataset.name,
-            interactions,
-            dataset.item_table,
-            dataset.item_ids,
-            dataset.user_ids,
-            dataset.seen_items,
-            dataset.baskets,
-            shipped_split=shipped,
-        ),
-    )
+    return with_hash(replace(dataset, shipped_split=shipped, filters=(*dataset.filters, *notes)))
 
 
 @dataclass(frozen=True)
@@ -174,13 +160,13 @@ class _Joined:
     Attributes:
         log: One log, with the ids of all parts.
         parts: int8 `[n]`, index into `PARTS`.
-        places: Of each row, its place in the files.
+        file_rows: Of each row, its index among the rows of all files.
         lines: `[n]`, the line in its file.
     """
 
     log: EventLog
     parts: NDArray[np.int8]
-    places: NDArray[np.int64]
+    file_rows: NDArray[np.int64]
     lines: NDArray[np.integer]
 
     def where(self, row: int, files: SplitFiles) -> str:
@@ -251,7 +237,7 @@ def _samples(joined: _Joined, lists: NDArray[np.object_], files: SplitFiles, rul
     marks: list[list[int]] = []
     previous = -1
     for row, user in enumerate(log.users.tolist()):
-        words = [word for word in lists[joined.places[row]].split() if word not in padding]
+        words = [word for word in lists[joined.file_rows[row]].split() if word not in padding]
         history = [code_of.setdefault(word, len(code_of)) for word in words]
         if user != previous:
             sequences.append(history)

@@ -11,12 +11,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bench.data.catalog_entry import CatalogEntry
 from bench.data.dataset import Dataset, ItemTable, SeenItems
 from bench.data.filters import Filter, HistoryLength, MinimumEvents, UserSample, apply_filters
-from bench.data.fingerprint import dataset_hash
+from bench.data.fingerprint import with_hash
 from bench.data.interactions import Interactions, chronological
 from bench.data.sources.recbole_wheel import DATA_FOLDER_VARIABLE, data_folder
-from bench.errors import BenchError, MissingDataError
+from bench.errors import BenchError, MissingDataError, message_of
 
 SUMMARY = "Complete Journey: 2,134 households, 28,165 products, 1,390,858 purchases, long histories, baskets, repeats"
 COMPACT_SUMMARY = (
@@ -65,13 +66,13 @@ def load_complete_journey() -> Dataset:
     """
     purchases = _read("transactions", list(_PURCHASES)).rename(columns=_PURCHASES)
     frequent = apply_filters(purchases, _ITEM_FILTERS)
-    kept = apply_filters(frequent.events, _HOUSEHOLD_FILTERS)
+    filtered = apply_filters(frequent.events, _HOUSEHOLD_FILTERS)
     return _dataset(
         "complete-journey",
-        kept.events,
+        filtered.events,
         np.unique(frequent.events["item"]),
         (*_ITEM_FILTERS, *_HOUSEHOLD_FILTERS),
-        (*frequent.sentences, *kept.sentences),
+        (*frequent.sentences, *filtered.sentences),
     )
 
 
@@ -83,9 +84,13 @@ def load_complete_journey_compact() -> Dataset:
     products that remain: so few that a softmax over all of them stays cheap.
     """
     purchases = _read("transactions", list(_PURCHASES)).rename(columns=_PURCHASES)
-    kept = apply_filters(purchases, _COMPACT_FILTERS)
+    filtered = apply_filters(purchases, _COMPACT_FILTERS)
     return _dataset(
-        "complete-journey-compact", kept.events, np.unique(kept.events["item"]), _COMPACT_FILTERS, kept.sentences
+        "complete-journey-compact",
+        filtered.events,
+        np.unique(filtered.events["item"]),
+        _COMPACT_FILTERS,
+        filtered.sentences,
     )
 
 
@@ -102,20 +107,21 @@ def _dataset(
     category, _ = pd.factorize(columns["product_category"].replace("", None), sort=True)
     item_table = ItemTable(columns, _TEXT_COLUMNS, category.astype(np.int32))
     item_ids, user_names = catalogue.astype(np.str_), user_ids.to_numpy().astype(np.str_)
-    return Dataset(
-        name=name,
-        interactions=interactions,
-        item_table=item_table,
-        item_ids=item_ids,
-        user_ids=user_names,
-        seen_items=_SEEN_ITEMS,
-        baskets=_BASKETS,
-        licence=LICENCE,
-        source=SOURCE,
-        content_hash=dataset_hash(
-            name, interactions, item_table, item_ids, user_names, _SEEN_ITEMS, _BASKETS, filters=filters
+    return with_hash(
+        Dataset(
+            name=name,
+            interactions=interactions,
+            item_table=item_table,
+            item_ids=item_ids,
+            user_ids=user_names,
+            seen_items=_SEEN_ITEMS,
+            baskets=_BASKETS,
+            licence=LICENCE,
+            source=SOURCE,
+            content_hash="",
+            filters=sentences,
         ),
-        filters=sentences,
+        filters,
     )
 
 
@@ -125,17 +131,17 @@ def _read(table: str, columns: list[str]) -> pd.DataFrame:
     try:
         return pq.read_table(path, columns=columns).to_pandas()
     except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0]
-        raise BenchError(f"{path} is no table with {', '.join(columns)} ({reason}); reinstall {PACKAGE}") from error
+        wanted = f"no table with {', '.join(columns)} ({message_of(error)})"
+        raise BenchError(f"{path} is {wanted}; reinstall {PACKAGE}") from error
 
 
 def _folder() -> Path:
-    """Where `transactions.parquet` and `products.parquet` lie: the user's data folder, or the installed package.
+    """Tells where `transactions.parquet` and `products.parquet` lie: the user's data folder, or the installed package.
 
     The package itself is never imported.
 
     Raises:
-        MissingDataError: They are at neither place.
+        MissingDataError: They are in neither folder.
     """
     own = data_folder() / "complete-journey"
     if (own / "transactions.parquet").is_file():
@@ -147,3 +153,9 @@ def _folder() -> Path:
             f"folder with complete-journey/transactions.parquet and complete-journey/products.parquet"
         )
     return Path(spec.origin).parent / "data"
+
+
+DATASETS = {
+    "complete-journey": CatalogEntry(SUMMARY, LICENCE, SOURCE, load_complete_journey),
+    "complete-journey-compact": CatalogEntry(COMPACT_SUMMARY, LICENCE, SOURCE, load_complete_journey_compact),
+}

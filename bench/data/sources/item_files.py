@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bench.data.events import ItemFacts
 from bench.data.parsing.cells import Table
 from bench.data.parsing.ids import NO_NUMBER
-from bench.errors import BenchError
+from bench.errors import BenchError, message_of
 
 CATEGORY_NAMES = ("category", "categories", "genre", "genres")
 """Columns that hold an item's category where none is named, in small letters, the best first."""
@@ -99,7 +99,7 @@ def _with_ids(path: Path, item_column: str | None) -> tuple[Table, NDArray[np.st
 
 
 def _notes(table: Table) -> tuple[str, ...]:
-    """What reading a table of items decided, said of its file."""
+    """Tells what reading a table of items decided, said of its file."""
     return tuple(f"{table.path.name}: {note}" for note in table.notes)
 
 
@@ -128,7 +128,7 @@ def _read_npy(path: Path) -> NDArray[np.float32] | NDArray[np.int8]:
     try:
         vectors = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise BenchError(f"{path} is no readable array ({str(error).splitlines()[0]})") from None
+        raise BenchError(f"{path} is no readable array ({message_of(error)})") from None
     if vectors.ndim != 2 or vectors.shape[1] == 0:
         raise BenchError(f"{path} holds an array of shape {vectors.shape}; embeddings are [n_items, dims]")
     return _checked(path, vectors)

@@ -20,8 +20,9 @@ from bench.data.events import EventLog, Times
 from bench.data.parsing.cells import NO_TIME
 from bench.data.parsing.columns import USUAL_NAMES
 from bench.data.parsing.rows import RowCheck, RowRules, respelled
-from bench.data.parsing.time_fields import UNITS, unit_of
-from bench.errors import BenchError
+from bench.data.parsing.time_fields import unit_of
+from bench.data.parsing.time_units import UNIT_NAMES
+from bench.errors import BenchError, reason_of
 
 JSON_SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
 _LINES_LOOKED_AT = 100
@@ -43,7 +44,7 @@ class EventKeys:
         return (self.user, self.item, *([self.time] if self.time is not None else []))
 
     def in_words(self, objects: list[set[str]]) -> str:
-        """Which keys are read, and which of those of the first objects are not."""
+        """Tells which keys are read, and which of those of the first objects are not."""
         unused = sorted(set().union(*objects) - set(self.needed))
         clock = f"time is '{self.time}'" if self.time else "no time: the order of the lines is that of the events"
         rest = f"; not used: {_listed(unused)}" if unused else ""
@@ -55,25 +56,25 @@ def is_json_lines(path: Path) -> bool:
 
 
 def keys_at_the_beginning(path: Path) -> list[set[str]]:
-    """The keys of each object among the first lines of a file; lines that hold no object are passed over."""
-    found = []
+    """Reads the keys of each object among the first lines of a file; lines that hold no object are passed over."""
+    key_sets = []
     for _, line in islice(json_lines(path), _LINES_LOOKED_AT):
         try:
             content = json.loads(line)
         except (ValueError, RecursionError):
             continue
         if isinstance(content, dict):
-            found.append(set(content))
-    return found
+            key_sets.append(set(content))
+    return key_sets
 
 
 def usual_keys(
     path: Path, objects: list[set[str]], user: str | None, item: str | None, time: str | None, known: EventKeys | None
 ) -> EventKeys:
-    """The keys that are given, then those of a known combination, then the only ones with usual names.
+    """Finds the keys that are given, then those of a known combination, then the only ones with usual names.
 
     Raises:
-        BenchError: A key is missing or can't be told.
+        BenchError: A key is missing or ambiguous.
     """
     present = sorted(set().union(*objects))
     if not present:
@@ -101,7 +102,7 @@ def usual_keys(
 def read_json_log(path: Path, keys: EventKeys, rules: RowRules) -> EventLog:
     """Reads all events, in file order. Duplicates are left to `with_duplicates_judged`.
 
-    Times are whole numbers since 1970, whose unit is that of their median.
+    Times are whole numbers since 1970, whose unit is that of most.
 
     Raises:
         BenchError: A line can't be used; the message names it.
@@ -136,12 +137,12 @@ def read_json_log(path: Path, keys: EventKeys, rules: RowRules) -> EventLog:
         raise BenchError(f"{path} is empty; fetch it anew")
     numbers, ticks, usable = _judged_times(check, keys, times, lines)
     left_out = check.notes(total)
-    user_places, user_ids, user_notes = respelled(np.array(users, dtype=np.int32)[usable], list(user_codes), "users")
-    item_places, item_ids, item_notes = respelled(np.array(items, dtype=np.int32)[usable], list(item_codes), "items")
-    unit: tuple[str, ...] = () if ticks == 1 else (f"times are read as {UNITS[ticks]}",)
+    user_of_event, user_ids, user_notes = respelled(np.array(users, dtype=np.int32)[usable], list(user_codes), "users")
+    item_of_event, item_ids, item_notes = respelled(np.array(items, dtype=np.int32)[usable], list(item_codes), "items")
+    unit: tuple[str, ...] = () if ticks == 1 else (f"times are read as {UNIT_NAMES[ticks]}",)
     return EventLog(
-        users=user_places,
-        items=item_places,
+        users=user_of_event,
+        items=item_of_event,
         times=numbers,
         user_ids=user_ids,
         item_ids=item_ids,
@@ -151,7 +152,7 @@ def read_json_log(path: Path, keys: EventKeys, rules: RowRules) -> EventLog:
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines that aren't blank, with their numbers, without a byte order mark.
+    """Yields the lines that aren't blank, with their numbers, without a byte order mark.
 
     Raises:
         BenchError: The file can't be read to its end.
@@ -188,7 +189,7 @@ def _problem(keys: EventKeys, error: Exception) -> str:
     needed = f"{', '.join(keys.needed[:-1])} and {keys.needed[-1]}"
     if isinstance(error, UnicodeDecodeError):
         return f"it is not UTF-8 (byte 0x{error.object[error.start]:02x})"
-    return f"no {keys.noun} with {needed} ({type(error).__name__}: {error})"
+    return f"no {keys.noun} with {needed} ({reason_of(error)})"
 
 
 def _decoder(keys: EventKeys) -> json.JSONDecoder:

@@ -14,11 +14,12 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 
+from bench.data.catalog_entry import CatalogEntry
 from bench.data.dataset import Dataset, ItemTable, SeenItems, ShippedSplit
-from bench.data.fingerprint import dataset_hash
+from bench.data.fingerprint import with_hash
 from bench.data.interactions import Interactions, chronological
 from bench.data.sources.recbole_wheel import DATA_FOLDER_VARIABLE, data_folder
-from bench.errors import BenchError, MissingDataError
+from bench.errors import BenchError, MissingDataError, message_of
 
 BIG_SUMMARY = (
     "KuaiRec 2.0, big matrix: 7,176 users, 10,728 short videos, 12.5 million views, events are views of more than the "
@@ -76,7 +77,7 @@ def load_kuairec_small() -> Dataset:
 def load_kuairec(name: str, matrix: str) -> Dataset:
     """Loads one of the two matrices.
 
-    An event is a view with a watch ratio above 1. Views without a timestamp have no place in an order, and rows
+    An event is a view with a watch ratio above 1. Views without a timestamp have no position in an order, and rows
     that repeat user, video, timestamp and watch ratio are one view logged twice; both are left out and counted. Users
     are numbered by id; a user without any event is left out. The catalogue are all videos of the matrix, also those
     that nobody watched to the end, since GLASS counts all 10,728. A video's category is the first of its `feat`
@@ -102,26 +103,26 @@ def load_kuairec(name: str, matrix: str) -> Dataset:
     item_table = ItemTable(_read_captions(folder / _CAPTIONS, views.catalogue), _TEXT_COLUMNS, category)
     shipped = glass_split(interactions)
     item_ids, user_names = views.catalogue.astype(np.str_), user_ids.astype(np.str_)
-    return Dataset(
-        name=name,
-        interactions=interactions,
-        item_table=item_table,
-        item_ids=item_ids,
-        user_ids=user_names,
-        seen_items=_SEEN_ITEMS,
-        baskets=_BASKETS,
-        licence=LICENCE,
-        source=SOURCE,
-        content_hash=dataset_hash(
-            name, interactions, item_table, item_ids, user_names, _SEEN_ITEMS, _BASKETS, shipped_split=shipped
-        ),
-        filters=views.filters,
-        shipped_split=shipped,
+    return with_hash(
+        Dataset(
+            name=name,
+            interactions=interactions,
+            item_table=item_table,
+            item_ids=item_ids,
+            user_ids=user_names,
+            seen_items=_SEEN_ITEMS,
+            baskets=_BASKETS,
+            licence=LICENCE,
+            source=SOURCE,
+            content_hash="",
+            filters=views.filters,
+            shipped_split=shipped,
+        )
     )
 
 
 def glass_split(interactions: Interactions) -> ShippedSplit:
-    """The split described in `load_kuairec`."""
+    """Makes the split described in `load_kuairec`."""
     lengths = interactions.lengths
     users = np.flatnonzero(lengths >= SHORTEST_HISTORY + TRAINING_TARGETS + 2)
     train_ends = lengths.copy()
@@ -159,7 +160,7 @@ class _Views:
 
 
 def is_matrix(path: Path) -> bool:
-    """Whether a CSV file has the columns of a matrix, whatever it is called."""
+    """Tells whether a CSV file has the columns of a matrix, whatever it is called."""
     if path.suffix != ".csv":
         return False
     with path.open("rb") as file:
@@ -168,24 +169,24 @@ def is_matrix(path: Path) -> bool:
 
 
 def clock_note(path: Path, taken: str = "timestamp") -> str:
-    """Which of a matrix's two times is the time of the events, and by how much they differ in its first rows."""
+    """Tells which of a matrix's two times is the time of the events, and by how much they differ in its first rows."""
     kinds = {"timestamp": pa.float64(), "time": pa.string()}
     options = pacsv.ConvertOptions(include_columns=list(kinds), column_types=kinds, strings_can_be_null=True)
     other = next(clock for clock in CLOCKS if clock != taken)
-    told = f"time is '{taken}'; '{other}' is not used"
+    note = f"time is '{taken}'; '{other}' is not used"
     try:
         with pacsv.open_csv(path, convert_options=options) as reader:
             block = reader.read_next_batch().to_pandas()
     except (OSError, KeyError, StopIteration, pa.ArrowException):
-        return told
+        return note
     local = pd.to_datetime(block["time"], errors="coerce", format="ISO8601")
     hours = ((local - pd.Timestamp(0)).dt.total_seconds() - block["timestamp"]) / 3600
     if not hours.notna().any():
-        return told
+        return note
     ahead = float(hours.median())
     if abs(ahead) < 1 / 60:
-        return f"{told}; both are the same times"
-    return f"{told}; 'time' is {ahead:+.3g} h from 'timestamp' (seconds, UTC): the local time of China is 8 h ahead"
+        return f"{note}; both are the same times"
+    return f"{note}; 'time' is {ahead:+.3g} h from 'timestamp' (seconds, UTC): the local time of China is 8 h ahead"
 
 
 def _read_matrix(path: Path) -> _Views:
@@ -203,13 +204,13 @@ def _read_matrix(path: Path) -> _Views:
                 above = pc.fill_null(pc.greater(block["watch_ratio"], POSITIVE_ABOVE), False)
                 positive.append(block.filter(above).to_pandas())
     except (OSError, KeyError, pa.ArrowException) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BenchError(f"{path} is no matrix of KuaiRec ({reason}); download it again from kuairec.com") from None
+        flaw = f"no matrix of KuaiRec ({message_of(error)})"
+        raise BenchError(f"{path} is {flaw}; download it again from kuairec.com") from None
     views = pd.concat(positive, ignore_index=True)
     if views.empty:
         raise BenchError(f"{path}: none of {rows:,} rows has a watch ratio above {POSITIVE_ABOVE:g}")
     timed = views.dropna(subset=["timestamp"])
-    kept = timed.drop_duplicates()
+    different = timed.drop_duplicates()
     sentences = [
         f"watch ratio above {POSITIVE_ABOVE:g}: {len(views):,} of {rows:,} views, "
         f"of {views['user_id'].nunique():,} users, are events",
@@ -217,12 +218,12 @@ def _read_matrix(path: Path) -> _Views:
     ]
     if len(timed) < len(views):
         sentences.append(f"{len(views) - len(timed):,} events without a timestamp are left out")
-    if len(kept) < len(timed):
-        sentences.append(f"{len(timed) - len(kept):,} events that repeat another one in everything are left out")
+    if len(different) < len(timed):
+        sentences.append(f"{len(timed) - len(different):,} events that repeat another one in everything are left out")
     return _Views(
-        users=kept["user_id"].to_numpy(),
-        videos=kept["video_id"].to_numpy(),
-        timestamps=kept["timestamp"].to_numpy(),
+        users=different["user_id"].to_numpy(),
+        videos=different["video_id"].to_numpy(),
+        timestamps=different["timestamp"].to_numpy(),
         catalogue=catalogue,
         filters=tuple(sentences),
     )
@@ -243,8 +244,8 @@ def _reject_rows(path: Path, block: pa.RecordBatch, first_row: int) -> None:
 def _read_categories(path: Path, catalogue: NDArray[np.int64]) -> NDArray[np.int32]:
     """The first entry of each video's `feat` list, int32 `[n_items]`, -1 where the list is empty or missing."""
     first = {video: re.search(r"\d+", feat) for video, (feat,) in _read_rows(path, ("feat",))}
-    found = (first.get(video) for video in catalogue.tolist())
-    return np.array([int(match.group()) if match else -1 for match in found], dtype=np.int32)
+    numbers = (first.get(video) for video in catalogue.tolist())
+    return np.array([int(match.group()) if match else -1 for match in numbers], dtype=np.int32)
 
 
 def _read_captions(path: Path, catalogue: NDArray[np.int64]) -> pd.DataFrame:
@@ -271,10 +272,10 @@ def _read_rows(path: Path, columns: tuple[str, ...]) -> list[tuple[int, list[str
                 raise BenchError(
                     f"{path}, line 1: column '{missing[0]}' is missing; download it again from kuairec.com"
                 )
-            places = [header.index(column) for column in columns]
+            indices = [header.index(column) for column in columns]
             video = header.index("video_id")
             return [
-                (int(line[video]), [line[place] if place < len(line) else "" for place in places])
+                (int(line[video]), [line[index] if index < len(line) else "" for index in indices])
                 for line in lines
                 if len(line) > video and line[video].isdecimal()
             ]
@@ -298,3 +299,9 @@ def _folder(matrix: str) -> Path:
             f"https://kuairec.com and unpack it into {top}, or set {DATA_FOLDER_VARIABLE} to a folder with kuairec/"
         )
     return folder
+
+
+DATASETS = {
+    "kuairec-big": CatalogEntry(BIG_SUMMARY, LICENCE, SOURCE, load_kuairec_big),
+    "kuairec-small": CatalogEntry(SMALL_SUMMARY, LICENCE, SOURCE, load_kuairec_small),
+}

@@ -6,16 +6,18 @@ import io
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.data.catalog_entry import CatalogEntry
 from bench.data.dataset import Dataset, ItemTable, SeenItems
 from bench.data.events import EventLog, ItemFacts, assemble
 from bench.data.filters import Filter
-from bench.data.fingerprint import dataset_hash
+from bench.data.fingerprint import with_hash
 from bench.data.parsing.rows import BUILT_IN, RowRules, with_duplicates_judged
 from bench.data.sources.atomic_files import read_atomic_dataset
 from bench.data.sources.movielens_ratings import read_ratings
@@ -70,32 +72,32 @@ def load_ml_100k() -> Dataset:
     item_table = ItemTable(
         columns=columns, text_columns=("title", "genres", "year"), category=_first_genre(columns["genres"])
     )
-    return Dataset(
-        name="ml-100k",
-        interactions=raw.interactions,
-        item_table=item_table,
-        item_ids=raw.item_ids,
-        user_ids=raw.user_ids,
-        seen_items=_SEEN_ITEMS,
-        baskets=_BASKETS,
-        licence=LICENCE,
-        source=SOURCE,
-        content_hash=dataset_hash(
-            "ml-100k", raw.interactions, item_table, raw.item_ids, raw.user_ids, _SEEN_ITEMS, _BASKETS
-        ),
+    return with_hash(
+        Dataset(
+            name="ml-100k",
+            interactions=raw.interactions,
+            item_table=item_table,
+            item_ids=raw.item_ids,
+            user_ids=raw.user_ids,
+            seen_items=_SEEN_ITEMS,
+            baskets=_BASKETS,
+            licence=LICENCE,
+            source=SOURCE,
+            content_hash="",
+        )
     )
 
 
 def load_release(name: str) -> Dataset:
-    """One of `RELEASES`, from the user's data folder: its files in `NAME/`, or its zip there or beside it.
+    """Reads one of `RELEASES`, from the user's data folder: its files in `NAME/`, or its zip there or beside it.
 
     Raises:
         MissingDataError: There is neither.
     """
     folder = data_folder() / name
-    for place in (folder, folder / f"{name}.zip", folder.with_name(f"{name}.zip")):
-        if is_movielens(place):
-            return read_movielens(place, name, rules=BUILT_IN)
+    for path in (folder, folder / f"{name}.zip", folder.with_name(f"{name}.zip")):
+        if is_movielens(path):
+            return read_movielens(path, name, rules=BUILT_IN)
     raise MissingDataError(
         f"{name} is not on this machine: fetch https://files.grouplens.org/datasets/movielens/{name}.zip (terms: "
         f"https://grouplens.org/datasets/movielens/) and put it, zipped or not, into {folder} (the data folder is "
@@ -103,20 +105,20 @@ def load_release(name: str) -> Dataset:
     )
 
 
-def is_movielens(place: Path) -> bool:
-    """Whether a folder or a zip holds the ratings of a release, or a file is called like these."""
+def is_movielens(path: Path) -> bool:
+    """Tells whether a folder or a zip holds the ratings of a release, or a file is called like these."""
     try:
-        return _layout(_Files(place)) is not None
+        return _layout(_Files(path)) is not None
     except (OSError, zipfile.BadZipFile):
         return False
 
 
 def is_ratings_file(path: Path) -> bool:
-    """Whether a file is called as ratings of a release are that have no names of columns."""
+    """Tells whether a file is called as ratings of a release are that have no names of columns."""
     return path.is_file() and path.name in _FILES_BY_PATH
 
 
-def read_movielens(place: Path, name: str, filters: tuple[Filter, ...] = (), rules: RowRules | None = None) -> Dataset:
+def read_movielens(path: Path, name: str, filters: tuple[Filter, ...] = (), rules: RowRules | None = None) -> Dataset:
     """Reads a release of any size; every rating is an event, whatever its value.
 
     Films are numbered in the order of the films' file, users in that of the ratings' file. A title is divided into
@@ -124,7 +126,7 @@ def read_movielens(place: Path, name: str, filters: tuple[Filter, ...] = (), rul
     a films' file there is no text, which a note says.
 
     Args:
-        place: A folder or a zip with `u.data` and `u.item` (100K), `ratings.dat` and `movies.dat` (1M, 10M), or
+        path: A folder or a zip with `u.data` and `u.item` (100K), `ratings.dat` and `movies.dat` (1M, 10M), or
             `ratings.csv` and `movies.csv` (20M and later), or the path of `u.data` or `ratings.dat`. A zip is read
             where it lies, without unpacking it to disk.
         name: For the data set.
@@ -135,10 +137,10 @@ def read_movielens(place: Path, name: str, filters: tuple[Filter, ...] = (), rul
         BenchError: A file is missing or malformed.
     """
     rules = rules or RowRules()
-    files = _Files(place)
+    files = _Files(path)
     layout = _layout(files)
     if layout is None:
-        raise BenchError(f"{place} holds no MovieLens release: there are no ratings.csv, ratings.dat or u.data in it")
+        raise BenchError(f"{path} holds no MovieLens release: there are no ratings.csv, ratings.dat or u.data in it")
     where = files.where(layout.ratings_file)
     ratings = read_ratings(files.read(layout.ratings_file), where, layout.delimiter, layout.header, rules)
     users, user_ids = pd.factorize(ratings.users)
@@ -168,26 +170,26 @@ class _Layout:
 class _Files:
     """The files of a folder or of a zip, by name, wherever in the zip they lie."""
 
-    def __init__(self, place: Path) -> None:
-        self.chosen = place.name if is_ratings_file(place) else None
-        self.place = place if self.chosen is None else place.parent
+    def __init__(self, path: Path) -> None:
+        self.chosen = path.name if is_ratings_file(path) else None
+        self.path = path if self.chosen is None else path.parent
         self._members: dict[str, str] = {}
-        if place.suffix == ".zip":
-            with zipfile.ZipFile(place) as archive:
+        if path.suffix == ".zip":
+            with zipfile.ZipFile(path) as archive:
                 self._members = {PurePosixPath(member).name: member for member in archive.namelist()}
 
     def __contains__(self, name: str) -> bool:
-        return name in self._members or (self.place.is_dir() and (self.place / name).is_file())
+        return name in self._members or (self.path.is_dir() and (self.path / name).is_file())
 
     def where(self, name: str) -> str:
         """For error messages."""
-        return str(self.place / self._members.get(name, name))
+        return str(self.path / self._members.get(name, name))
 
     def read(self, name: str) -> bytes:
         try:
             if not self._members:
-                return (self.place / name).read_bytes()
-            with zipfile.ZipFile(self.place) as archive:
+                return (self.path / name).read_bytes()
+            with zipfile.ZipFile(self.path) as archive:
                 return archive.read(self._members[name])
         except (OSError, KeyError, zipfile.BadZipFile) as error:
             raise BenchError(f"{self.where(name)} can't be read ({error}); fetch the release anew") from None
@@ -271,3 +273,12 @@ def _first_genre(genres: pd.Series) -> NDArray[np.int32]:
     first = genres.str.split().str[0]
     codes, _ = pd.factorize(first, sort=True)
     return codes.astype(np.int32)
+
+
+DATASETS = {
+    "ml-100k": CatalogEntry(SUMMARY, LICENCE, SOURCE, load_ml_100k),
+    **{
+        name: CatalogEntry(summary, LICENCE, GROUPLENS_SOURCE, partial(load_release, name))
+        for name, summary in RELEASES.items()
+    },
+}

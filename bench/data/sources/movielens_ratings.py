@@ -69,7 +69,7 @@ def read_ratings(content: bytes, where: str, delimiter: bytes, header: bool, rul
 
 
 def _names(content: bytes, where: str) -> list[str]:
-    """What each column holds, by the names in the first line; "" for a column that isn't read."""
+    """Tells what each column holds, by the names in the first line; "" for a column that isn't read."""
     line = content.split(b"\n", 1)[0].decode("utf-8", "replace").strip()
     names = [_HEADER.get(name.strip().strip('"'), "") for name in line.split(",")]
     missing = [column for column, name in _HEADER.items() if name in _NUMBERS and name not in names]
@@ -86,7 +86,7 @@ def _names(content: bytes, where: str) -> list[str]:
 
 def _parsed_at_once(fields: bytes, names: list[str], separator: str, header: bool) -> dict[str, NDArray[np.int64]]:
     """The columns of numbers. Raises `pyarrow.ArrowInvalid` at whatever isn't plain."""
-    unique = [name or f"unread {place}" for place, name in enumerate(names)]
+    unique = [name or f"unread {index}" for index, name in enumerate(names)]
     kinds = {name: pa.int64() if name in _NUMBERS else pa.string() for name in unique}
     table = pacsv.read_csv(
         io.BytesIO(fields),
@@ -105,30 +105,30 @@ def _parsed_by_line(
     """The columns of numbers, the line of each rating, and how many lines there are, however malformed some are."""
     rows: list[list[int]] = []
     lines: list[int] = []
-    places = {name: names.index(name) for name in _NUMBERS}
+    indices = {name: names.index(name) for name in _NUMBERS}
     total = 0
     for number, line in enumerate(fields.decode("utf-8", "replace").split("\n"), start=1):
         cells = line.rstrip("\r").split(separator)
         if (header and number == 1) or cells == [""]:
             continue
         total += 1
-        problem = _problem(cells, len(names), places)
+        problem = _problem(cells, len(names), indices)
         if problem is None:
-            rows.append([int(cells[place]) for place in places.values()])
+            rows.append([int(cells[index]) for index in indices.values()])
             lines.append(number)
         else:
             check.refuse(number, f"damaged: {problem}")
     if not total:
         raise BenchError(f"{check.where} holds no ratings; fetch the release anew")
-    numbers = np.array(rows, dtype=np.int64).reshape(-1, len(places)).T
-    return dict(zip(places, numbers, strict=True)), np.array(lines, dtype=np.int64), total
+    numbers = np.array(rows, dtype=np.int64).reshape(-1, len(indices)).T
+    return dict(zip(indices, numbers, strict=True)), np.array(lines, dtype=np.int64), total
 
 
-def _problem(cells: list[str], width: int, places: dict[str, int]) -> str | None:
+def _problem(cells: list[str], width: int, indices: dict[str, int]) -> str | None:
     if len(cells) != width:
         return f"expected {width} columns, got {len(cells)}"
-    for name, place in places.items():
-        cell = cells[place].strip()
+    for name, index in indices.items():
+        cell = cells[index].strip()
         if not cell:
             return f"the {name} is empty"
         if not (cell.isascii() and cell.removeprefix("-").isdigit() and len(cell) < 19):
@@ -137,7 +137,7 @@ def _problem(cells: list[str], width: int, places: dict[str, int]) -> str | None
 
 
 def _wrong_times(times: NDArray[np.int64], where: str) -> list[tuple[NDArray[np.bool_], str]]:
-    """Bool `[n_ratings]` and what is wrong there, for each way in which a time can be wrong."""
+    """Returns bool `[n_ratings]` and what is wrong there, for each way in which a time can be wrong."""
     if not len(times):
         return []
     ticks, far = unit_of(times)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
+from bench.data.catalog_entry import CatalogEntry
 from bench.data.dataset import Dataset, SeenItems
 from bench.data.events import ItemFacts, assemble
 from bench.data.sources import amazon, movielens
@@ -28,7 +30,7 @@ def _products(path: Path) -> ItemFacts:
     """Titles, and attributes as words: a bare number would mean the same as one in a title ("SPF 30").
 
     The attributes of an item are its brand, where known, and its categories from the general to the special. A brand
-    stands nowhere but in the first place, so the first attribute that stands elsewhere too is the general category.
+    stands nowhere but in the first position, so the first attribute that stands elsewhere too is the general category.
     """
     facts = read_item_facts(path, None, "item_id", ("title", "category_attr_ids"))
     assert facts is not None  # a path was given
@@ -42,7 +44,7 @@ def _products(path: Path) -> ItemFacts:
 
 @dataclass(frozen=True)
 class Release:
-    """Two tables: the events, with a user, a place in the user's order and an item, and what is known of the items.
+    """Two tables: events, with a user, a position in the user's history and an item; and what is known of the items.
 
     Attributes:
         stem: The files are `NAME/events.parquet` and so on in the user's data folder, or `STEM_events.parquet` and so
@@ -51,7 +53,7 @@ class Release:
         items: The item table's suffix.
         item_columns: Of the item table, for whoever has to make one.
         facts: Reads the item table.
-        summary, licence, source: See `bench.data.catalog.CatalogEntry`.
+        summary, licence, source: See `bench.data.catalog_entry.CatalogEntry`.
     """
 
     stem: str
@@ -90,7 +92,7 @@ _SEEN_ITEMS: SeenItems = "exclude"
 
 
 def load_release(name: str) -> Dataset:
-    """One of `RELEASES`, from the user's data folder. Every row is an event, in the order of `pos` within a user.
+    """Reads one of `RELEASES`, from the user's data folder. Every row is an event, in the order of `pos` within a user.
 
     Raises:
         MissingDataError: Its files are absent.
@@ -108,3 +110,9 @@ def load_release(name: str) -> Dataset:
         f"({', '.join(release.item_columns)}) into {folder / name} (the data folder is ${DATA_FOLDER_VARIABLE}, else "
         "~/.cache/glass-bench)"
     )
+
+
+DATASETS = {
+    name: CatalogEntry(release.summary, release.licence, release.source, partial(load_release, name))
+    for name, release in RELEASES.items()
+}

@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from bench.data.data_files import DataFiles
+from bench.data.data_files import ACCEPTED, DataFiles
 from bench.data.dataset import Dataset
 from bench.data.events import assemble
 from bench.data.filters import Filter, MinimumEvents
@@ -30,11 +30,6 @@ from bench.errors import BenchError
 from bench.files import exists, expanded
 
 LICENCE = "Unknown to this program; whoever brings the data knows its terms."
-ACCEPTED = (
-    "a .csv, .tsv, .dat or .parquet file with one row an event, a folder of RecBole's atomic files, a MovieLens folder "
-    "or zip, Amazon reviews or other .jsonl, or a .txt file of sequences or pairs"
-)
-
 _FOR_EVERY_FORMAT = ("path", "baskets", "min_user_events", "min_item_events")
 TABLE_OPTIONS = tuple(key for key in DataFiles.model_fields if key not in _FOR_EVERY_FORMAT)
 """What a table of events can be read with; other formats have columns of their own and take a part of these."""
@@ -136,10 +131,10 @@ def _reading(files: DataFiles) -> Reading:
 
 
 def _existing(path: str) -> Path:
-    found = expanded(path)
-    if not os.path.isfile(found):  # noqa: PTH113  # False, too, where no file can be named so
-        raise BenchError(f"no file '{found}': give the path of an item table or of embeddings")
-    return found
+    file = expanded(path)
+    if not os.path.isfile(file):  # noqa: PTH113  # False, too, where no file can be named so
+        raise BenchError(f"no file '{file}': give the path of an item table or of embeddings")
+    return file
 
 
 def _refuse_baskets(path: Path, files: DataFiles) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from bench.errors import BenchError
+from bench.errors import BenchError, message_of
 
 DATA_FOLDER_VARIABLE = "GLASS_BENCH_DATA"
 _WHEEL = "recbole==1.2.1"
@@ -23,13 +23,13 @@ _log = logging.getLogger(__name__)
 
 
 def data_folder() -> Path:
-    """The user's folder of data sets: `$GLASS_BENCH_DATA`, or `~/.cache/glass-bench`."""
+    """Finds the user's folder of data sets: `$GLASS_BENCH_DATA`, or `~/.cache/glass-bench`."""
     chosen = os.environ.get(DATA_FOLDER_VARIABLE)
     return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "glass-bench"
 
 
 def ml_100k_folder() -> Path:
-    """A folder with `ml-100k.inter` and `ml-100k.item`.
+    """Finds a folder with `ml-100k.inter` and `ml-100k.item`.
 
     The first of: `ml-100k` in the user's data folder; the installed RecBole; RecBole's wheel, downloaded once into the
     user's data folder (on Python 3.12 and newer RecBole can't be installed, but its wheel can be opened).
@@ -86,5 +86,5 @@ def _download_ml_100k(target: Path) -> None:
 
 def _reason(error: Exception) -> str:
     """The last line of pip's complaint, or of the error itself."""
-    text = error.stderr if isinstance(error, subprocess.CalledProcessError) and error.stderr else str(error)
-    return (text.strip().splitlines() or [type(error).__name__])[-1]
+    complaint = str(getattr(error, "stderr", None) or "").strip()
+    return complaint.splitlines()[-1] if complaint else message_of(error)

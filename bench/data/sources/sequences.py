@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.data.catalog_entry import CatalogEntry
 from bench.data.dataset import Dataset, SeenItems
 from bench.data.events import EventLog, ItemFacts, assemble
 from bench.data.filters import Filter
@@ -40,7 +42,7 @@ _PAIRS_FOR_A_WARNING = 8
 
 
 def load_release(name: str) -> Dataset:
-    """One of `RELEASES`, from `p5/beauty`, `p5/sports` or `p5/toys` in the user's data folder.
+    """Reads one of `RELEASES`, from `p5/beauty`, `p5/sports` or `p5/toys` in the user's data folder.
 
     Raises:
         MissingDataError: Its files are absent.
@@ -116,10 +118,10 @@ class _Words:
         words: list[str] = []
         widths, numbers = [], []
         for number, line in enumerate(text.split("\n"), start=1):
-            found = line.split()
-            if found:
-                words += found
-                widths.append(len(found))
+            cells = line.split()
+            if cells:
+                words += cells
+                widths.append(len(cells))
                 numbers.append(number)
         lengths = np.array(widths, dtype=np.int64)
         starts = np.cumsum(lengths) - lengths
@@ -262,3 +264,9 @@ def _json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise BenchError(f"{path} should hold a JSON object; fetch it anew, or move it away to do without")
     return content
+
+
+DATASETS = {
+    name: CatalogEntry(summary, amazon.LICENCE, SOURCE, partial(load_release, name))
+    for name, summary in RELEASES.items()
+}

@@ -34,8 +34,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.data.catalog_entry import CatalogEntry
 from bench.data.dataset import Dataset, ItemTable, SeenItems
-from bench.data.fingerprint import dataset_hash
+from bench.data.fingerprint import with_hash
 from bench.data.interactions import Histories, Interactions
 
 LONG_SUMMARY = (
@@ -163,7 +164,7 @@ class PlantedWorld:
         self.popularity_near = near / near.sum(axis=2, keepdims=True)
 
     def probabilities(self, histories: Histories) -> NDArray[np.float64]:
-        """The exact distribution of the next item given each whole history.
+        """Returns the exact distribution of the next item given each whole history.
 
         Returns:
             float64 `[n_queries, n_items]`, T times I; every row sums to 1.
@@ -173,7 +174,7 @@ class PlantedWorld:
         return (self._topics(moment)[:, :, None] * items).reshape(len(histories), self.config.n_items)
 
     def generate(self) -> Interactions:
-        """Draws every user's events. The world has an order and no clock: timestamps are places in the row."""
+        """Draws every user's events. The world has an order and no clock: timestamps are positions in the row."""
         config = self.config
         rng = np.random.default_rng([config.seed, 1])
         users = np.arange(config.users)
@@ -242,22 +243,22 @@ class PlantedWorld:
 
 
 def load_planted_long() -> Dataset:
-    """The data set `planted-long`."""
+    """Generates the data set `planted-long`."""
     return planted_dataset("planted-long", PLANTED_LONG)
 
 
 def load_planted_mixed() -> Dataset:
-    """The data set `planted-mixed`."""
+    """Generates the data set `planted-mixed`."""
     return planted_dataset("planted-mixed", PLANTED_MIXED)
 
 
 def load_planted_recent() -> Dataset:
-    """The data set `planted-recent`."""
+    """Generates the data set `planted-recent`."""
     return planted_dataset("planted-recent", PLANTED_RECENT)
 
 
 def planted_dataset(name: str, config: WorldConfig) -> Dataset:
-    """The data set of a world.
+    """Makes the data set of a world.
 
     Text features follow the hierarchy: a topic has most words, so that it outweighs the rest, and the words of two
     levels never stand side by side, since their pair would tell one topic's subtopics from another's. An item's
@@ -266,29 +267,31 @@ def planted_dataset(name: str, config: WorldConfig) -> Dataset:
     world = PlantedWorld(config)
     interactions = world.generate()
     topic, within = np.divmod(np.arange(config.n_items), config.items_per_topic)
-    places = list(zip(topic, *np.divmod(within, config.items), strict=True))
+    names = list(zip(topic, *np.divmod(within, config.items), strict=True))
     columns = pd.DataFrame(
         {
-            "title": [f"item{item} of subtopic{subtopic} in topic{topic}" for topic, subtopic, item in places],
-            "topic": [f"topic{topic} field{topic}" for topic, _, _ in places],
+            "title": [f"item{item} of subtopic{subtopic} in topic{topic}" for topic, subtopic, item in names],
+            "topic": [f"topic{topic} field{topic}" for topic, _, _ in names],
         }
     )
     item_table = ItemTable(columns=columns, text_columns=("title", "topic"), category=topic.astype(np.int32))
-    item_ids = np.array([f"{topic}-{subtopic}-{item}" for topic, subtopic, item in places])
+    item_ids = np.array([f"{topic}-{subtopic}-{item}" for topic, subtopic, item in names])
     user_ids = np.arange(config.users).astype(str)
-    return Dataset(
-        name=name,
-        interactions=interactions,
-        item_table=item_table,
-        item_ids=item_ids,
-        user_ids=user_ids,
-        seen_items=_SEEN_ITEMS,
-        baskets=False,
-        licence=LICENCE,
-        source=SOURCE,
-        content_hash=dataset_hash(name, interactions, item_table, item_ids, user_ids, _SEEN_ITEMS, False),
-        has_time=False,
-        world=world,
+    return with_hash(
+        Dataset(
+            name=name,
+            interactions=interactions,
+            item_table=item_table,
+            item_ids=item_ids,
+            user_ids=user_ids,
+            seen_items=_SEEN_ITEMS,
+            baskets=False,
+            licence=LICENCE,
+            source=SOURCE,
+            content_hash="",
+            has_time=False,
+            world=world,
+        )
     )
 
 
@@ -313,3 +316,10 @@ def _draw(shares: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.i
     """One column of each row, int64 `[n]`, with probabilities in proportion to `shares` `[n, columns]`."""
     totals = shares.cumsum(axis=1)
     return (totals[:, :-1] <= rng.random((len(shares), 1)) * totals[:, -1:]).sum(axis=1)
+
+
+DATASETS = {
+    "planted-long": CatalogEntry(LONG_SUMMARY, LICENCE, SOURCE, load_planted_long),
+    "planted-mixed": CatalogEntry(MIXED_SUMMARY, LICENCE, SOURCE, load_planted_mixed),
+    "planted-recent": CatalogEntry(RECENT_SUMMARY, LICENCE, SOURCE, load_planted_recent),
+}

@@ -95,9 +95,9 @@ def read_events(
     notes += keep_kinds(table, how.kinds)
     notes += tell_kinds(table, how.kinds, roles.needed)
     notes += _complete(table, roles, how, drop_incomplete)
-    clock, then, said = _clock(table, roles, how)
+    clock, then, notes_of_clock = _clock(table, roles, how)
     users, items = table.encode(roles.user), table.encode(roles.item)
-    notes += [*_suspects(table, roles, users, items, how), *table.notes, *said]
+    notes += [*_suspects(table, roles, users, items, how), *table.notes, *notes_of_clock]
     log = EventLog(
         users=users.codes,
         items=items.codes,
@@ -154,7 +154,7 @@ def _roles(
 
 
 def _roles_in_words(table: Table, roles: _Roles, kinds: Kinds) -> str:
-    """Which column was taken for what, which others look like it, and which are left."""
+    """Tells which column was taken for what, which others look like it, and which are left."""
     taken = [f"user is '{roles.user}'{_or_else(table, 'user', roles.user)}"]
     taken.append(f"item is '{roles.item}'{_or_else(table, 'item', roles.item)}")
     if roles.clock is None:
@@ -210,7 +210,7 @@ def _clock(table: Table, roles: _Roles, how: Reading) -> tuple[Column | None, Co
         column = _column(table, name, is_order, how)
         bad = column.is_bad()
         if bad.all():
-            first = table.said(0, name, "the first holds '{}'")
+            first = table.message(0, name, "the first holds '{}'")
             raise BenchError(f"{table.path}: no row has a time in column '{name}'; {first}")
         if bad.any():
             notes.append(_left_out(table, name, column, bad))
@@ -220,7 +220,7 @@ def _clock(table: Table, roles: _Roles, how: Reading) -> tuple[Column | None, Co
         columns.append(column)
         notes += column.notes
         notes += [
-            f"{int(odd.rows.sum()):,} rows {table.said(int(odd.rows.argmax()), name, odd.text)} "
+            f"{int(odd.rows.sum()):,} rows {table.message(int(odd.rows.argmax()), name, odd.text)} "
             f"(row {table.row_number(int(odd.rows.argmax()))})"
             for odd in column.odd
         ]
@@ -247,12 +247,12 @@ def _left_out(table: Table, name: str, column: Column, bad: NDArray[np.bool_]) -
     first = next(some for some in column.bad if some.rows[row])
     return (
         f"{int(bad.sum()):,} of {len(bad):,} rows whose '{name}' is none are left out; the first, row "
-        f"{table.row_number(row)}, {table.said(row, name, first.text)}"
+        f"{table.row_number(row)}, {table.message(row, name, first.text)}"
     )
 
 
 def _suspects(table: Table, roles: _Roles, users: Ids, items: Ids, how: Reading) -> list[str]:
-    """What there is to say of ids that are names of columns, or words for a missing value.
+    """Tells what there is to say of ids that are names of columns, or words for a missing value.
 
     Raises:
         BenchError: The first row is data, or a word for a missing value has more events than any other user.
@@ -309,7 +309,7 @@ def _duplicates(log: EventLog, drop: bool, then: Column | None) -> tuple[EventLo
 
 
 def _equal_an_earlier_one(log: EventLog) -> NDArray[np.bool_]:
-    """Bool `[n_events]`, True where user, item and time are those of an earlier row."""
+    """Returns bool `[n_events]`, True where user, item and time are those of an earlier row."""
     assert log.times is not None
     first, span = log.times.min(), int(log.times.max()) - int(log.times.min()) + 1
     if log.times.dtype == np.int64 and len(log.user_ids) * len(log.item_ids) * span < 2**63:
@@ -340,10 +340,10 @@ def _in_order(log: EventLog, then: Column | None, baskets: bool, column: str) ->
         return replace(log, times=None, baskets=number), [f"events of a user with one '{column}' are one basket"]
     notes = []
     if ties:
-        said = (
+        remedy = (
             ""
             if then is not None
             else "; they keep the order of the file (--then COLUMN orders them, --baskets makes one)"
         )
-        notes.append(f"{ties:,} events share their '{column}' with the user's event before{said}")
+        notes.append(f"{ties:,} events share their '{column}' with the user's event before{remedy}")
     return replace(log, times=None), notes

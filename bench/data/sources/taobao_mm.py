@@ -18,6 +18,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from bench.data.cache import content_key
+from bench.data.catalog_entry import CatalogEntry
 from bench.data.dataset import Dataset, ItemTable, SeenItems, ShippedSplit
 from bench.data.fingerprint import dataset_hash
 from bench.data.interactions import Interactions, row_chunks, untimed
@@ -92,7 +93,7 @@ def load_taobao_mm(selection: Selection | None = None) -> Dataset:
 
     The shipped split asks every test sample after the history of its row, a random half of them for validation, the
     other half for the test. Under leave-one-out the two rows of a user of both parts count as two users, and one row's
-    history may hold what the other row is asked; only the shipped split is free of that.
+    history may hold what the other row's query asks for; only the shipped split is free of that.
 
     An item's category is `206` of `item_features`, and for the many items that this table lacks the category that
     `151_2_180` gives them in a history.
@@ -165,9 +166,11 @@ def _prepare(tables: dict[str, Table], selection: Selection, folder: Path) -> No
         train = _append_rows(file, parts["train"], True, catalogue, category)
         test = _append_rows(file, parts["test"], False, catalogue, category)
     shipped = sum(len(part.sequences.items) for part in parts.values())
-    kept = int(train.lengths.sum() + test.lengths.sum()) - len(train.target_rows)
-    if kept < shipped:
-        notes.append(f"{shipped - kept:,} of {shipped:,} history events are left out, of items without an embedding")
+    n_events = int(train.lengths.sum() + test.lengths.sum()) - len(train.target_rows)
+    if n_events < shipped:
+        notes.append(
+            f"{shipped - n_events:,} of {shipped:,} history events are left out, of items without an embedding"
+        )
 
     np.save(folder / "offsets", np.concatenate([[0], np.cumsum(np.concatenate([train.lengths, test.lengths]))]))
     for name, array in vars(_split(train, test, parts["test"], catalogue, notes)).items():
@@ -183,22 +186,12 @@ def _prepare(tables: dict[str, Table], selection: Selection, folder: Path) -> No
 
     for name in parts:
         shutil.rmtree(folder / f"{name}_sequences")
-    data = _open(folder, "", tuple(notes))
-    content_hash = dataset_hash(
-        _NAME,
-        data.interactions,
-        data.item_table,
-        data.item_ids,
-        data.user_ids,
-        _SEEN_ITEMS,
-        _BASKETS,
-        shipped_split=data.shipped_split,
-    )
+    content_hash = dataset_hash(_open(folder, "", tuple(notes)))
     (folder / "meta.json").write_text(json.dumps({"content_hash": content_hash, "filters": notes}), encoding="utf-8")
 
 
 def _open(folder: Path, content_hash: str, notes: tuple[str, ...]) -> Dataset:
-    """The data set whose arrays lie in `folder`; events and embeddings stay on disk until they are asked for."""
+    """The data set whose arrays lie in `folder`; events and embeddings stay on disk until they are read."""
     offsets = np.load(folder / "offsets.npy")
     embeddings = np.load(folder / "embeddings.npy", mmap_mode="r")
     items = np.memmap(folder / "items", dtype=np.int32, mode="r")
@@ -229,7 +222,7 @@ def _open(folder: Path, content_hash: str, notes: tuple[str, ...]) -> Dataset:
 def choose_targets(
     train: Clicks, test: Clicks, embedded: NDArray[np.int64] | None, selection: Selection
 ) -> NDArray[np.int64]:
-    """The target items, ascending ids."""
+    """Returns the target items, ascending ids."""
     items, counts = np.unique(train.items, return_counts=True)
     eligible = np.intersect1d(items[counts >= selection.clicks_per_item], test.items)
     if embedded is not None:
@@ -253,10 +246,10 @@ def _part(
     notes.append(f"{len(samples):,} of {len(clicks):,} clicked {name} samples are of target items")
     sequences = read_sequences(features, np.unique(samples.users), folder / f"{name}_sequences")
     order = np.argsort(sequences.users)
-    place, known = find(sequences.users[order], samples.users)
+    index, known = find(sequences.users[order], samples.users)
     if not known.all():
         notes.append(f"{(~known).sum():,} {name} samples of users without features are left out")
-    return _Part(samples.where(known), order[place[known]] if len(order) else place[known], sequences)
+    return _Part(samples.where(known), order[index[known]] if len(order) else index[known], sequences)
 
 
 def _catalogue(
@@ -288,15 +281,15 @@ def _append_rows(
         n_events = events.stop - events.start
         in_chunk = np.arange(rows.start, rows.stop)
         row = np.concatenate([np.repeat(in_chunk, np.diff(sequences.offsets)[rows]), sample_rows[samples]])
-        place, known = find(catalogue, np.concatenate([sequences.items[events], sample_items[samples]]))
+        index, known = find(catalogue, np.concatenate([sequences.items[events], sample_items[samples]]))
 
-        told = sequences.categories[events]
-        news = known[:n_events] & (told != UNKNOWN) & (category[place[:n_events]] == UNKNOWN)
-        category[place[:n_events][news]] = told[news]
+        of_event = sequences.categories[events]
+        news = known[:n_events] & (of_event != UNKNOWN) & (category[index[:n_events]] == UNKNOWN)
+        category[index[:n_events][news]] = of_event[news]
 
         order = np.argsort(row, kind="stable")  # targets stand behind all events, hence behind those of their row
         order = order[known[order]]
-        place[order].astype(np.int32).tofile(file)
+        index[order].astype(np.int32).tofile(file)
         row = row[order] - rows.start
         length = np.bincount(row, minlength=len(in_chunk))
         is_target = order >= n_events
@@ -306,23 +299,23 @@ def _append_rows(
     return _Rows(np.concatenate(lengths), np.concatenate(rows_of_targets), np.concatenate(positions))
 
 
-def _split(train: _Rows, test: _Rows, asked: _Part, catalogue: NDArray[np.int64], notes: list[str]) -> ShippedSplit:
+def _split(train: _Rows, test: _Rows, part: _Part, catalogue: NDArray[np.int64], notes: list[str]) -> ShippedSplit:
     """Random halves of the test samples as validation and test queries; the rows of the test part come last."""
-    answerable = np.flatnonzero(test.lengths[asked.rows] > 0)
-    if len(answerable) < len(asked.rows):
-        notes.append(f"{len(asked.rows) - len(answerable):,} test samples with an empty history are left out")
+    answerable = np.flatnonzero(test.lengths[part.rows] > 0)
+    if len(answerable) < len(part.rows):
+        notes.append(f"{len(part.rows) - len(answerable):,} test samples with an empty history are left out")
     if len(answerable) < 2:
         raise BenchError("TAOBAO-MM: fewer than two test samples are left; are test_samples and its users complete?")
     shuffled = np.random.default_rng(_SPLIT_SEED).permutation(answerable)
     validation, held_out = np.sort(shuffled[: len(shuffled) // 2]), np.sort(shuffled[len(shuffled) // 2 :])
-    targets = find(catalogue, asked.samples.items)[0].astype(np.int32)
+    targets = find(catalogue, part.samples.items)[0].astype(np.int32)
     return ShippedSplit(
         train_ends=np.concatenate([train.lengths, np.zeros_like(test.lengths)]),
-        validation_rows=asked.rows[validation] + len(train.lengths),
-        validation_ends=test.lengths[asked.rows[validation]],
+        validation_rows=part.rows[validation] + len(train.lengths),
+        validation_ends=test.lengths[part.rows[validation]],
         validation_targets=targets[validation],
-        test_rows=asked.rows[held_out] + len(train.lengths),
-        test_ends=test.lengths[asked.rows[held_out]],
+        test_rows=part.rows[held_out] + len(train.lengths),
+        test_ends=test.lengths[part.rows[held_out]],
         test_targets=targets[held_out],
         train_rows=train.target_rows,
         train_positions=train.target_positions,
@@ -336,16 +329,16 @@ def _tables() -> dict[str, Table]:
         MissingDataError: One is missing.
     """
     top = data_folder() / _NAME
-    found = {name: files for name in _TABLES if (files := _files(top, name) or _files(top / "raw", name))}
-    missing = [f"{name}.parquet" for name in _TABLES if name not in found]
+    tables = {name: files for name in _TABLES if (files := _files(top, name) or _files(top / "raw", name))}
+    missing = [f"{name}.parquet" for name in _TABLES if name not in tables]
     if missing:
-        which = f" ({', '.join(missing)} not found)" if found else ""
+        which = f" ({', '.join(missing)} not found)" if tables else ""
         raise MissingDataError(
             f"TAOBAO-MM is not on this machine{which}: download the folder raw of "
             f"https://huggingface.co/datasets/TaoBao-MM/Taobao-MM into {top}, or set {DATA_FOLDER_VARIABLE} to a "
             f"folder with {_NAME}/"
         )
-    return {name: Table(files) for name, files in found.items()}
+    return {name: Table(files) for name, files in tables.items()}
 
 
 def _files(folder: Path, name: str) -> tuple[Path, ...]:
@@ -358,3 +351,5 @@ def _files(folder: Path, name: str) -> tuple[Path, ...]:
 
 
 _NOTHING = np.zeros(0, dtype=np.int64)
+
+DATASETS = {_NAME: CatalogEntry(SUMMARY, LICENCE, SOURCE, load_taobao_mm)}

@@ -1,4 +1,4 @@
-"""The published tables of TAOBAO-MM, streamed: nothing here holds more of a table than what is asked for."""
+"""The published tables of TAOBAO-MM, streamed: nothing here holds more of a table than what is used."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
+from bench.errors import BenchError, message_of
 
 UNKNOWN = np.iinfo(np.int64).min
 """Stands for a category that a table does not give."""
@@ -32,7 +32,7 @@ class Table:
     files: tuple[Path, ...]
 
     def batches(self, *columns: str, rows: int = 1 << 16) -> Iterator[pa.RecordBatch]:
-        """Some columns, at most `rows` rows at a time.
+        """Reads some columns, at most `rows` rows at a time.
 
         Raises:
             BenchError: A file is no parquet file, or lacks a column.
@@ -45,11 +45,10 @@ class Table:
                             raise BenchError(f"{path}: column '{column}' is missing; download the file again")
                     yield from file.iter_batches(batch_size=rows, columns=list(columns))
             except (OSError, pa.ArrowException) as error:
-                reason = (str(error).splitlines() or [type(error).__name__])[0]
-                raise BenchError(f"{path} can't be read ({reason}); download the file again") from None
+                raise BenchError(f"{path} can't be read ({message_of(error)}); download the file again") from None
 
     def ids(self, batch: pa.RecordBatch, column: str) -> NDArray[np.int64]:
-        """A column of ids of one of the batches.
+        """Reads a column of ids of one of the batches.
 
         Raises:
             BenchError: One is empty, or they are no integers.
@@ -95,7 +94,7 @@ class Sequences:
 
 
 def read_clicks(table: Table) -> Clicks:
-    """The samples with `label_0[0] == 0`. The label is a one-hot list, [0, 1] for a click; an empty one is none."""
+    """Reads samples with `label_0[0] == 0`. The label is a one-hot list, [0, 1] for a click; an empty one is none."""
     users, items = [_NO_IDS], [_NO_IDS]
     for batch in table.batches("label_0", "129_1", "205"):
         label = batch["label_0"]
@@ -107,13 +106,13 @@ def read_clicks(table: Table) -> Clicks:
 
 
 def read_embedded_items(table: Table) -> NDArray[np.int64]:
-    """The items with a vector in `205_c`, ascending ids."""
+    """Reads the items with a vector in `205_c`, ascending ids."""
     ids = [table.ids(batch.filter(batch["205_c"].is_valid()), "205") for batch in table.batches("205", "205_c")]
     return np.unique(np.concatenate([_NO_IDS, *ids]))
 
 
 def read_sequences(table: Table, users: NDArray[np.int64], spill: Path) -> Sequences:
-    """The histories of some users; of a user with several rows the first counts.
+    """Reads the histories of some users; of a user with several rows the first counts.
 
     Args:
         table: With `129_1`, `150_2_180` and `151_2_180`.
@@ -122,12 +121,12 @@ def read_sequences(table: Table, users: NDArray[np.int64], spill: Path) -> Seque
     """
     spill.mkdir()
     wanted = np.ones(len(users), dtype=bool)
-    kept, lengths = [_NO_IDS], [_NO_IDS]
+    users_read, lengths = [_NO_IDS], [_NO_IDS]
     with (spill / "items").open("wb") as items, (spill / "categories").open("wb") as categories:
         for batch in table.batches("129_1", "150_2_180", "151_2_180", rows=4096):
             ids = table.ids(batch, "129_1")
-            rows, place = _first_rows(ids, users, wanted)
-            wanted[place] = False
+            rows, index = _first_rows(ids, users, wanted)
+            wanted[index] = False
             batch = batch.take(pa.array(rows))
             values, length = _lists(batch["150_2_180"])
             category, category_length = _lists(batch["151_2_180"])
@@ -140,19 +139,19 @@ def read_sequences(table: Table, users: NDArray[np.int64], spill: Path) -> Seque
             aligned[present].tofile(categories)
             row = np.repeat(np.arange(len(rows)), length)
             lengths.append(np.bincount(row[present], minlength=len(rows)))
-            kept.append(ids[rows])
+            users_read.append(ids[rows])
     offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
     mapped = [_mapped(spill / name, int(offsets[-1])) for name in ("items", "categories")]
-    return Sequences(np.concatenate(kept), offsets, *mapped)
+    return Sequences(np.concatenate(users_read), offsets, *mapped)
 
 
 def read_categories(table: Table, catalogue: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The category `206` of every item of a catalogue (int64, ascending ids), or `UNKNOWN`: int64 `[n_items]`."""
+    """Reads the category `206` of every item of a catalogue (int64, ascending ids), or `UNKNOWN`: int64 `[n_items]`."""
     category = np.full(len(catalogue), UNKNOWN)
     for batch in table.batches("205", "206"):
-        place, found = find(catalogue, table.ids(batch, "205"))
-        told = pc.fill_null(batch["206"].cast(pa.int64()), UNKNOWN).to_numpy(zero_copy_only=False)
-        category[place[found]] = told[found]
+        index, known = find(catalogue, table.ids(batch, "205"))
+        stated = pc.fill_null(batch["206"].cast(pa.int64()), UNKNOWN).to_numpy(zero_copy_only=False)
+        category[index[known]] = stated[known]
     return category
 
 
@@ -186,38 +185,38 @@ def read_embeddings(table: Table, catalogue: NDArray[np.int64], path: Path) -> i
         if target is None:
             continue
         if (widths != target.shape[1]).any():
-            found = " and ".join(map(str, sorted({target.shape[1], *widths.tolist()})))
-            raise BenchError(f"{table.files[0]}: column '205_c' holds vectors of {found} numbers; download it again")
+            sizes = " and ".join(map(str, sorted({target.shape[1], *widths.tolist()})))
+            raise BenchError(f"{table.files[0]}: column '205_c' holds vectors of {sizes} numbers; download it again")
         ids = table.ids(batch, "205")
-        rows, place = _first_rows(ids, catalogue, wanted)
-        target[place] = vectors.flatten().to_numpy().reshape(-1, target.shape[1])[rows]
+        rows, index = _first_rows(ids, catalogue, wanted)
+        target[index] = vectors.flatten().to_numpy().reshape(-1, target.shape[1])[rows]
         repeats += int(find(catalogue, ids)[1].sum()) - len(rows)
-        wanted[place] = False
+        wanted[index] = False
     if target is None:
         raise BenchError(f"{table.files[0]} holds no vectors; download the file again")
     return repeats
 
 
-def find(ids: NDArray[np.int64], asked: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Where each of `asked` stands in the ascending `ids`, and whether it does at all."""
+def find(ids: NDArray[np.int64], wanted_ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Finds the index of each wanted id in the ascending `ids`, and whether it is there at all."""
     if len(ids) == 0:
-        return np.zeros(len(asked), dtype=np.int64), np.zeros(len(asked), dtype=bool)
-    place = np.minimum(np.searchsorted(ids, asked), len(ids) - 1)
-    return place, ids[place] == asked
+        return np.zeros(len(wanted_ids), dtype=np.int64), np.zeros(len(wanted_ids), dtype=bool)
+    index = np.minimum(np.searchsorted(ids, wanted_ids), len(ids) - 1)
+    return index, ids[index] == wanted_ids
 
 
 _NO_IDS = np.zeros(0, dtype=np.int64)
 
 
 def _first_rows(
-    asked: NDArray[np.int64], ids: NDArray[np.int64], wanted: NDArray[np.bool_]
+    wanted_ids: NDArray[np.int64], ids: NDArray[np.int64], wanted: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows of `asked` that bring an id which is still wanted for the first time, in order, and its place in `ids`."""
-    place, found = find(ids, asked)
-    rows = np.flatnonzero(found & wanted[place]) if len(ids) else _NO_IDS
-    _, first = np.unique(place[rows], return_index=True)
+    """Finds the rows that bring an id which is still wanted for the first time, in order, and its index in `ids`."""
+    index, known = find(ids, wanted_ids)
+    rows = np.flatnonzero(known & wanted[index]) if len(ids) else _NO_IDS
+    _, first = np.unique(index[rows], return_index=True)
     rows = rows[np.sort(first)]
-    return rows, place[rows]
+    return rows, index[rows]
 
 
 def _lists(column: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -179,7 +179,7 @@ def test_recent_events_come_most_recent_first_and_now_is_the_last_one() -> None:
 
 
 def test_gaps_fall_into_buckets_by_hand() -> None:
-    found = everyone().found(torch.tensor([[PAD, PAD], [0, PAD], [PAD, 2], [14, 2]]))
+    found = everyone().retrieved(torch.tensor([[PAD, PAD], [0, PAD], [PAD, 2], [14, 2]]))
     assert found.slots.tolist() == [[0, 0], [1, 0], [0, 2], [3, 4]], "each event once, in order; 0 is an empty place"
     assert found.items.tolist() == [4, 1, 0, 1]
     assert found.time_gaps[:3].tolist() == [0, 16, 29], "0 s, 90,000 s (2^16 to 2^17), 10^9 s (2^29 to 2^30)"

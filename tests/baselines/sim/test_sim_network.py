@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from baselines.sim.events import GAP_BUCKETS, ORDER_BUCKETS, FoundEvents
+from baselines.sim.events import GAP_BUCKETS, ORDER_BUCKETS, RetrievedEvents
 from baselines.sim.network import FeatureDropout, SIMConfig, TargetAttention, newest_of_the_largest
 
 
@@ -45,6 +45,6 @@ def test_dropout_drops_its_share_and_scales_the_rest() -> None:
 def test_gaps_are_embedded_alike_on_a_gpu() -> None:
     attention = TargetAttention(SIMConfig(dim=4))
     time_gaps, order_gaps = torch.meshgrid(torch.arange(GAP_BUCKETS), torch.arange(ORDER_BUCKETS), indexing="ij")
-    here = FoundEvents(torch.empty(0), time_gaps, order_gaps, torch.empty(0))
+    here = RetrievedEvents(torch.empty(0), time_gaps, order_gaps, torch.empty(0))
     there = replace(here, items=cast(Tensor, SimpleNamespace(is_cuda=True)))
     torch.testing.assert_close(attention._gap_embeddings(there), attention._gap_embeddings(here))

@@ -1,3 +1,4 @@
+import importlib
 import importlib.util
 import subprocess
 import zipfile
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.data.catalog import CATALOG, available_datasets, load_dataset
+from bench.data.catalog import CATALOG, SOURCES, available_datasets, load_dataset
 from bench.data.fingerprint import dataset_hash
 from bench.data.protocols import split
 from bench.data.sources import recbole_wheel
@@ -65,23 +66,22 @@ def test_ml_100k_split_has_every_user(ml_100k):
 
 
 def test_the_hash_covers_what_can_change_a_result(ml_100k):
-    given = {
-        name: getattr(ml_100k, name)
-        for name in ("name", "interactions", "item_table", "item_ids", "user_ids", "seen_items", "baskets")
-    }
-    assert dataset_hash(**given) == ml_100k.content_hash
+    assert dataset_hash(ml_100k) == ml_100k.content_hash
+    assert dataset_hash(replace(ml_100k, content_hash="", licence="free", filters=("a note",))) == ml_100k.content_hash
     items = ml_100k.interactions.items.copy()
     items[:2] = items[1::-1]
     columns = ml_100k.item_table.columns.copy()
     columns.loc[0, "title"] = "Tory Story"
     changes = {
+        "name": "ml-100k-too",
+        "user_ids": ml_100k.user_ids[::-1],
         "interactions": replace(ml_100k.interactions, items=items),
         "item_table": replace(ml_100k.item_table, columns=columns),
         "item_ids": ml_100k.item_ids[::-1],
         "seen_items": "keep",
         "baskets": True,
     }
-    hashes = {dataset_hash(**{**given, name: value}) for name, value in changes.items()}
+    hashes = {dataset_hash(replace(ml_100k, **{name: value})) for name, value in changes.items()}
     assert len(hashes | {ml_100k.content_hash}) == len(changes) + 1
 
 
@@ -91,6 +91,15 @@ def test_the_list_of_data_sets_loads_nothing(monkeypatch):
 
     monkeypatch.setitem(CATALOG, "ml-100k", replace(CATALOG["ml-100k"], load=fail))
     assert "943 users" in available_datasets()["ml-100k"]
+
+
+def test_every_source_declares_data_sets_that_it_loads_itself() -> None:
+    for source in SOURCES:
+        module = importlib.import_module(f"bench.data.sources.{source}")
+        assert module.DATASETS.items() <= CATALOG.items()
+        loaders = [getattr(entry.load, "func", entry.load) for entry in module.DATASETS.values()]
+        assert {loader.__module__ for loader in loaders} == {module.__name__}
+    assert len(CATALOG) == 23
 
 
 def test_a_data_set_is_read_once(ml_100k):

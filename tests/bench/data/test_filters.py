@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.data.dataset import ItemTable
+from bench.data.dataset import Dataset, ItemTable
 from bench.data.filters import HistoryLength, MinimumEvents, Positives, UserSample, apply_filters
 from bench.data.fingerprint import dataset_hash
 from bench.data.interactions import Interactions
@@ -134,7 +134,8 @@ def test_every_parameter_of_a_filter_is_part_of_the_hash(step, changes):
     items = ItemTable(pd.DataFrame(index=range(1)), (), None)
 
     def hashed(*filters) -> str:
-        return dataset_hash("toy", interactions, items, np.array(["x"]), np.array(["a"]), "keep", False, filters)
+        ids = np.array(["x"]), np.array(["a"])
+        return dataset_hash(Dataset("toy", interactions, items, *ids, "keep", False, "", "", ""), filters)
 
     variants = [(step,), (step, step), (), *((replace(step, **{name: value}),) for name, value in changes.items())]
     assert len({hashed(*filters) for filters in variants}) == len(variants)

@@ -9,7 +9,7 @@ import pytest
 
 from bench.data import cache, fingerprint
 from bench.data.cache import content_key
-from bench.data.dataset import ItemTable, ShippedSplit
+from bench.data.dataset import Dataset, ItemTable, ShippedSplit
 from bench.data.fingerprint import dataset_hash
 from bench.data.interactions import Interactions, untimed
 
@@ -21,7 +21,9 @@ SPLIT = ShippedSplit(np.array([1, 2]), NOBODY, NOBODY, NOBODY, np.array([1]), np
 
 
 def hash_of(table: ItemTable = TABLE, split: ShippedSplit | None = None) -> str:
-    return dataset_hash("toy", INTERACTIONS, table, IDS, IDS[:2], "keep", False, shipped_split=split)
+    return dataset_hash(
+        Dataset("toy", INTERACTIONS, table, IDS, IDS[:2], "keep", False, "", "", "", shipped_split=split)
+    )
 
 
 def test_embeddings_count_with_their_type() -> None:

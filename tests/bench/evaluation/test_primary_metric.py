@@ -15,7 +15,6 @@ from bench.reporting.metric_names import column
 BENCH = Path(__file__).parents[3] / "bench"
 LISTS_OF_METRICS = {
     ("conventions.py", "ndcg@10"),  # the declaration
-    ("analysis/leaderboard.py", "ndcg@10"),  # among all that the leaderboard holds
     ("export/latex.py", "ndcg@10"),  # among the columns of an export
     ("cli/results.py", "ndcg@10"),  # how to write such columns
 }

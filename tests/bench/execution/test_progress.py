@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bench.execution.heartbeat import Pulse, heartbeat_path, read_heartbeat
+from bench.execution.heartbeat import HeartbeatWriter, heartbeat_path, read_heartbeat
 from bench.execution.progress import Progress, clock
 from bench.spec import DatasetSpec, RunResult, RunSpec
 
@@ -48,6 +48,17 @@ def test_a_running_run_is_judged_by_its_own_speed(tmp_path: Path) -> None:
     assert progress(tmp_path, todo).remaining(todo[:1]) == pytest.approx(90 + 120, abs=1)
 
 
+def test_ten_thousand_runs_are_followed_in_no_time(tmp_path: Path) -> None:
+    """What is shown after each run takes the same time however many are still to come."""
+    todo = [spec("a", seed) for seed in range(10_000)]
+    shown = progress(tmp_path, todo, known=[ended("a", 10_000, 10)])
+    started = time.process_time()
+    for run in todo[:100]:
+        shown.finished(ended("a", run.seed, 10))
+    assert time.process_time() - started < 1.5, "a hundred times 10,000 runs took 50 s"
+    assert shown.remaining([]) == pytest.approx(9_900 * 10)
+
+
 def test_no_run_is_expected_to_outlast_its_limit(tmp_path: Path) -> None:
     todo = [spec("a", 0), spec("a", 1)]
     shown = Progress(Console(file=io.StringIO()), tmp_path, todo, 1, seconds_per_run=50)
@@ -56,13 +67,20 @@ def test_no_run_is_expected_to_outlast_its_limit(tmp_path: Path) -> None:
     assert shown.remaining(todo[:1]) == pytest.approx(20 + 50, abs=1)
 
 
+def test_a_clock_that_was_set_back_makes_no_time_negative(tmp_path: Path) -> None:
+    todo = [spec("a", 0)]
+    beat(tmp_path, todo[0], fraction=0.25, elapsed=-3600)
+    assert progress(tmp_path, todo, known=[ended("a", 1, 10)]).remaining(todo) == 0
+    assert clock(progress(tmp_path, todo).remaining(todo)) == "00:00"
+
+
 def test_a_heartbeat_is_written_now_and_then(tmp_path: Path) -> None:
-    pulse = Pulse(tmp_path, spec("a", 0))
-    pulse(0.7, "too soon")
+    writer = HeartbeatWriter(tmp_path, spec("a", 0))
+    writer(0.7, "too soon")
     first = read_heartbeat(tmp_path, spec("a", 0))
     assert first is not None
     assert (first.fraction, first.words, first.remaining) == (0.0, "starting", None)
-    pulse.path.write_text("{")
+    writer.path.write_text("{")
     assert read_heartbeat(tmp_path, spec("a", 0)) is None
 
 

@@ -1,25 +1,48 @@
+import inspect
 import os
+import re
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
-import joblib
+import loky
 import pytest
 import torch
+from loky import process_executor
 
+from bench.execution.limits import NO_LIMITS
 from bench.execution.scheduler import DIED, Workers, run_all
 from bench.execution.store import ResultStore
+from bench.execution.worker_process import WorkerProcess
 from bench.plan import expand
 from bench.spec import DatasetSpec, Entry, RunResult, RunSpec, Suite
 
 
 def test_what_an_interrupt_leaves_of_the_pool_is_given_back_without_a_word() -> None:
     left = "resource_tracker.register('/loky-given-back-already', 'semlock')"
-    begun = "from bench.execution.scheduler import Workers, _new_pool; _new_pool(Workers('cpu', 1, 1), Path('.'))"
-    code = f"from pathlib import Path; from joblib.externals.loky.backend import resource_tracker; {begun}; {left}"
+    begun = "WorkerProcess('cpu', 1, NO_LIMITS)._new_pool()"
+    imports = (
+        "from bench.execution.worker_process import WorkerProcess",
+        "from bench.execution.limits import NO_LIMITS",
+        "from loky.backend import resource_tracker",
+    )
+    code = "; ".join((*imports, begun, left))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == ""
+
+
+def test_a_worker_that_was_replaced_is_nothing_to_warn_of() -> None:
+    """Loky's own words, as its source has them: they differ from version to version."""
+    words = re.findall(r'warnings.warn\(\s*"(A worker [^"]*)"', inspect.getsource(process_executor))
+    assert words
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        WorkerProcess("cpu", 1, NO_LIMITS)._new_pool()
+        for text in words:
+            warnings.warn(text, UserWarning, stacklevel=1)
+    assert caught == []
 
 
 @pytest.mark.usefixtures("tiny_ml_100k", "outside_models")
@@ -77,7 +100,7 @@ def test_runs_are_divided_evenly_among_gpus(tmp_path: Path) -> None:
 
 
 def test_several_gpus_take_several_times_as_many_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(joblib, "cpu_count", lambda: 64)
+    monkeypatch.setattr(loky, "cpu_count", lambda: 64)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4, 6,7")
     assert Workers.for_machine("cuda", None, 100) == Workers("cuda", jobs=16, threads=4, gpus=("4", "6"))
@@ -88,7 +111,7 @@ def test_several_gpus_take_several_times_as_many_runs(monkeypatch: pytest.Monkey
 
 
 def test_cores_are_divided_and_never_given_out_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(joblib, "cpu_count", lambda: 6)
+    monkeypatch.setattr(loky, "cpu_count", lambda: 6)
     assert Workers.for_machine("cpu", None, 100) == Workers("cpu", jobs=6, threads=1)
     assert Workers.for_machine("cpu", None, 2) == Workers("cpu", jobs=2, threads=3)
     assert Workers.for_machine("cpu", 4, 100) == Workers("cpu", jobs=4, threads=1)

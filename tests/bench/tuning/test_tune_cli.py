@@ -85,7 +85,7 @@ def test_a_search_ends_with_a_table_settings_a_csv_and_a_figure_and_a_run_can_us
     assert (place / "best_so_far.png").stat().st_size > 1000
 
     asked: list[Plan] = []
-    monkeypatch.setattr("bench.cli.main.run_plan", lambda plan, *_: asked.append(plan) or [])
+    monkeypatch.setattr("bench.cli.running.run_plan", lambda plan, *_: asked.append(plan) or [])
     assert main(["run", "--dataset", "ml-100k", "--models", "searched,popularity", "--tuned", *folders]) == 0
     assert {run.label: run.config for run in asked[0].runs}["searched"] == study.best_config
     assert asked[0].command.endswith(" --tuned")

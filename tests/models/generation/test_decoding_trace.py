@@ -25,9 +25,9 @@ from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import PAD, Histories, Interactions
 from bench.recommender import DecodingTrace, FitContext
 from models.generation.beam_search import BeamStep
+from models.generation.causal_network import CausalNetwork
 from models.generation.decoding_trace import TargetTracker, best_other_code, code_ranks
 from models.generation.level_accuracy import LevelAccuracy
-from models.generation.network import GenerativeNetwork
 from models.generation.recommender import GenerativeRecommender
 from models.glass.glass import Glass, GlassNetwork
 
@@ -93,7 +93,7 @@ def unseen_targets(asked: Histories) -> np.ndarray:
 class Reference:
     """What should be traced of one query, from `naive_network` alone."""
 
-    def __init__(self, network: GenerativeNetwork, history: list[int], target: int, exclude_seen: bool) -> None:
+    def __init__(self, network: CausalNetwork, history: list[int], target: int, exclude_seen: bool) -> None:
         self.network = network
         cut = max(0, len(history) - SHORT_TERM)
         self.long_term, self.recent = history[:cut], history[cut:]
@@ -121,7 +121,7 @@ class Reference:
 
     def forced_ranks(self, codes: tuple[int, ...]) -> list[int]:
         logits = code_logits(self.network, self.recent, self.long_term, codes)
-        if self.network.renormalise:
+        if self.network.over_catalogue:
             logits = [
                 values + only_continuing(self.network, codes[:level], len(values))
                 for level, values in enumerate(logits)
@@ -149,7 +149,7 @@ def test_a_trace_is_that_of_a_search_over_every_path(name: str, exclude_seen: bo
     targets = unseen_targets(asked)
     trace = recommender.trace(asked, targets, k=WIDTH)
     network = recommender.network
-    assert isinstance(network, GenerativeNetwork)
+    assert isinstance(network, CausalNetwork)
     for query, (first, last) in enumerate(pairwise(asked.offsets)):
         expected = Reference(network, asked.items[first:last].tolist(), int(targets[query]), exclude_seen)
         ranks, kept, best = expected.search()
@@ -158,12 +158,12 @@ def test_a_trace_is_that_of_a_search_over_every_path(name: str, exclude_seen: bo
         assert trace.in_beam[query].tolist() == kept
         assert trace.best_prefix[query].tolist() == [best[:d] == expected.target[:d] for d in levels]
         assert trace.forced_rank[query].tolist() == expected.forced_ranks(expected.target)
-        if network.renormalise:
+        if network.over_catalogue:
             assert trace.after_wrong[query].tolist() == [-1] * len(levels[1:])
         else:
             misled = expected.forced_ranks((expected.best_other(), *expected.target[1:]))
             assert trace.after_wrong[query].tolist() == misled[1:]
-        if isinstance(network, GlassNetwork) and network.search.enabled:
+        if isinstance(network, GlassNetwork):
             assert trace.retrieved is not None
             findable = searchable(network, expected.recent, expected.long_term)
             assert trace.retrieved[query] == len(naive_search(network, findable, expected.target[0]))
@@ -189,7 +189,7 @@ def test_the_gate_is_the_mean_over_layers_tokens_and_dimensions(
 
     monkeypatch.setattr(naive_network, "_gate", noted)
     network = recommender.network
-    assert isinstance(network, GenerativeNetwork)
+    assert isinstance(network, CausalNetwork)
     assert trace.gate is not None
     assert trace.retrieved is not None
     for query, (first, last) in enumerate(pairwise(asked.offsets)):
@@ -285,7 +285,7 @@ def test_the_wrong_first_code_is_the_best_other_one_with_items() -> None:
 
 def test_training_accuracy_is_counted_level_by_level_until_it_is_read(tmp_path: Path) -> None:
     network = recommender_of("glass", tmp_path).network
-    assert isinstance(network, GenerativeNetwork)
+    assert isinstance(network, CausalNetwork)
     items, targets = (
         torch.tensor([[3, 1, 2, PAD], [5, PAD, PAD, PAD]]),
         torch.tensor([[1, 2, 8, PAD], [4, PAD, PAD, PAD]]),

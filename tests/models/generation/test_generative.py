@@ -3,20 +3,22 @@
 Every network is held to `naive_network`, which computes one target at a time from nothing but what it may see.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from naive_network import log_likelihood, long_term_of, naive_search, ragged, randomise
+from naive_network import log_likelihood, long_term_of, naive_search, ragged, randomise, trie_of
 from torch import Tensor
 
 from bench.data.interactions import PAD
-from models.generation.network import GenerativeConfig, GenerativeNetwork
-from models.glass.glass import GlassConfig, GlassNetwork
+from models.generation.causal_network import CausalNetwork
+from models.generation.config import GenerativeConfig
+from models.generation.query_batch import QueryBatch
+from models.glass.glass import GlassConfig, GlassNetwork, glass_network
 from models.history.long_term import LongTerm
 from models.semantic_ids.semantic_ids import SemanticIds, with_disambiguation
-from models.semantic_ids.trie import PrefixTrie
 
 N_ITEMS, SHORT_TERM, CODEBOOK = 12, 5, 4
 SMALL: dict[str, Any] = {
@@ -63,24 +65,16 @@ def semantic_ids() -> SemanticIds:
     return with_disambiguation(codes, (CODEBOOK, 3))
 
 
-def network_of(name: str) -> GenerativeNetwork:
+def network_of(name: str) -> CausalNetwork:
     torch.manual_seed(0)
     config = NETWORKS[name]
     if name.startswith("tiger"):
-        network = GenerativeNetwork(semantic_ids(), GenerativeConfig.model_validate(SMALL | config))
+        network = CausalNetwork(trie_of(semantic_ids()), GenerativeConfig.model_validate(SMALL | config))
     else:
         features = np.random.default_rng(4).normal(size=(N_ITEMS, 6)).astype(np.float32)
-        network = GlassNetwork(semantic_ids(), features, GlassConfig.model_validate(SMALL | config))
+        network = glass_network(trie_of(semantic_ids()), features, GlassConfig.model_validate(SMALL | config))
     randomise(network)
     return network.eval()
-
-
-def loss(
-    network: GenerativeNetwork, items: Tensor, targets: Tensor, long_term: LongTerm, kept: Tensor | None = None
-) -> Tensor:
-    """As the training of the network computes it."""
-    trie = PrefixTrie(semantic_ids(), np.zeros(N_ITEMS, dtype=np.int64), "cpu") if network.renormalise else None
-    return network.loss(items, targets, long_term, kept, trie)
 
 
 def padded(rows: list[list[int]], width: int = SHORT_TERM) -> Tensor:
@@ -118,10 +112,10 @@ def test_one_pass_over_all_positions_equals_each_target_on_its_own(name: str) ->
     for row, column in POSITIONS:
         alone = log_likelihood(network, RECENT[row][: column + 1], LONG_TERM[row], TARGETS[row][column])
         expected.append(sum(alone))
-        one_pass = -loss(network, items, one_target((row, column)), long_term).item()
+        one_pass = -network.loss(items, one_target((row, column)), long_term).item()
         assert one_pass == pytest.approx(expected[-1], abs=1e-4), f"row {row}, position {column}"
     assert np.std(expected) > 0.1, "the targets can be told apart"
-    mean = loss(network, items, padded(TARGETS), long_term).item()
+    mean = network.loss(items, padded(TARGETS), long_term).item()
     assert mean == pytest.approx(-np.mean(expected), abs=1e-4)
 
 
@@ -134,7 +128,7 @@ def test_a_target_may_be_told_that_its_history_ends_earlier(name: str) -> None:
         for kept in range(1, column + 2):
             alone = log_likelihood(network, RECENT[row][:kept], LONG_TERM[row], TARGETS[row][column])
             ends = torch.full_like(items, kept)
-            one_pass = -loss(network, items, one_target((row, column)), long_term, ends).item()
+            one_pass = -network.loss(items, one_target((row, column)), long_term, ends).item()
             assert one_pass == pytest.approx(sum(alone), abs=1e-4), f"row {row}, position {column}, {kept} events"
 
 
@@ -142,36 +136,33 @@ def test_a_target_may_be_told_that_its_history_ends_earlier(name: str) -> None:
 @torch.no_grad()
 def test_step_by_step_generation_equals_teacher_forcing(name: str) -> None:
     network = network_of(name)
-    trie = PrefixTrie(semantic_ids(), np.zeros(N_ITEMS, dtype=np.int64), "cpu")
     items, long_term = padded(RECENT), training_long_term()
     for kept in range(1, SHORT_TERM + 1):
         columns = [min(kept, len(row)) - 1 for row in RECENT]
         recent = [row[: column + 1] for row, column in zip(RECENT, columns, strict=True)]
-        generated = network.generate(
-            padded(recent), torch.tensor([len(r) for r in recent]), long_term, trie, N_ITEMS, None
-        )
+        queries = QueryBatch(padded(recent), torch.tensor([len(row) for row in recent]), long_term)
+        generated = network.generate(queries, N_ITEMS)
         for row, column in enumerate(columns):
             scores = dict(zip(generated.leaves[row].tolist(), generated.scores[row].tolist(), strict=True))
             for item in range(N_ITEMS):
-                forced = -loss(network, items, one_target((row, column), item), long_term).item()
-                assert scores[int(trie.leaf_of_item[item])] == pytest.approx(forced, abs=1e-4)
+                forced = -network.loss(items, one_target((row, column), item), long_term).item()
+                assert scores[int(network.trie.leaf_of_item[item])] == pytest.approx(forced, abs=1e-4)
 
 
 @each_network
 @torch.no_grad()
 def test_a_narrow_beams_scores_are_sums_of_log_probabilities(name: str) -> None:
     network = network_of(name)
-    trie = PrefixTrie(semantic_ids(), np.zeros(N_ITEMS, dtype=np.int64), "cpu")
     recent = [*RECENT, []]
     long_terms = [*LONG_TERM, []]
     kept = torch.tensor([len(row) for row in recent])
     whole = [before + after for before, after in zip(long_terms, recent, strict=True)]
     long_term = LongTerm(ragged(whole), torch.arange(3), torch.tensor([len(row) for row in long_terms]))
-    beams = network.generate(padded(recent), kept, long_term, trie, 3, None)
+    beams = network.generate(QueryBatch(padded(recent), kept, long_term), 3)
     for row in range(3):
         assert len(set(beams.leaves[row].tolist())) == 3
         for leaf, codes, score in zip(beams.leaves[row], beams.codes[row], beams.scores[row], strict=True):
-            item = int(trie.items[trie.first_item[leaf]])
+            item = int(network.trie.items[network.trie.first_item[leaf]])
             assert network.codes[item].tolist() == codes.tolist()
             expected = log_likelihood(network, recent[row], long_terms[row], item)
             assert score.item() == pytest.approx(sum(expected), abs=1e-4), "an empty history, too, has its answer"
@@ -184,13 +175,13 @@ def test_later_events_change_nothing_and_earlier_ones_do(name: str) -> None:
     long_term = training_long_term()
     for column in range(SHORT_TERM - 1):
         target = one_target((0, column))
-        before = loss(network, padded(RECENT), target, long_term).item()
+        before = network.loss(padded(RECENT), target, long_term).item()
         later = padded(RECENT)
         later[0, column + 1 :] = (later[0, column + 1 :] + 5) % N_ITEMS
-        assert loss(network, later, target, long_term).item() == pytest.approx(before, abs=1e-5)
+        assert network.loss(later, target, long_term).item() == pytest.approx(before, abs=1e-5)
         earlier = padded(RECENT)
         earlier[0, column] = (earlier[0, column] + 5) % N_ITEMS
-        assert abs(loss(network, earlier, target, long_term).item() - before) > 1e-3
+        assert abs(network.loss(earlier, target, long_term).item() - before) > 1e-3
 
 
 @each_network
@@ -199,14 +190,14 @@ def test_the_long_term_history_ends_where_the_window_begins(name: str) -> None:
     network = network_of(name)
     long_term = training_long_term()
     targets = padded(TARGETS)
-    before = loss(network, padded(RECENT), targets, long_term).item()
+    before = network.loss(padded(RECENT), targets, long_term).item()
 
     def with_events_changed(first: int, last: int) -> float:
         events = long_term.events.items.clone()
         start = int(long_term.events.offsets[1])
         events[start + first : start + last] = (events[start + first : start + last] + 5) % N_ITEMS
-        changed = LongTerm(type(long_term.events)(events, long_term.events.offsets), long_term.rows, long_term.ends)
-        return loss(network, padded(RECENT), targets, changed).item()
+        changed = LongTerm(replace(long_term.events, items=events), long_term.rows, long_term.ends)
+        return network.loss(padded(RECENT), targets, changed).item()
 
     n, end = len(LONG_TERM[0]), int(long_term.events.offsets[1:3].diff())
     reads_it = not name.startswith("tiger")

@@ -174,7 +174,7 @@ def test_invalid_codes_would_show_in_the_diagnostics(tmp_path: Path) -> None:
     recommender, context = fitted(tmp_path, Tiger)
     before = dict(context.diagnostics["decoding"])
     codes = recommender.network.codes[:4].clone()
-    leaves = recommender._trie.leaf_of_item[:4]
+    leaves = recommender.network.trie.leaf_of_item[:4]
     codes[1, 0] = 1 - codes[1, 0]
     scores = torch.tensor([[-1.0, -2.0, -3.0, -torch.inf]])
     recommender._count_valid(Beams(leaves[None], codes[None], scores))

@@ -8,13 +8,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_network import long_term_of
+from naive_network import long_term_of, trie_of
 from torch import Tensor
 
 from bench.data.interactions import PAD
-from models.generation.seq2seq import DecoderCache
-from models.generation.t5 import T5Attention, T5Config, T5RelativeBias, distance_bucket, hide
 from models.generation.t5_network import PAD_TOKEN, T5GenerativeConfig, T5Network, TokenVocabulary
+from models.generation.t5_transformer import T5Attention, T5Config, T5RelativeBias, distance_bucket, hide
+from models.generation.transformer import DecoderCache
 from models.semantic_ids.semantic_ids import SemanticIds
 
 N_ITEMS, SIZES, SHORT_TERM = 20, (5, 4, 6), 40
@@ -27,7 +27,7 @@ def network_of() -> T5Network:
     torch.manual_seed(0)
     codes = torch.stack([torch.randint(0, size, (N_ITEMS,)) for size in SIZES], dim=1)
     config = T5GenerativeConfig.model_validate({"short_term": SHORT_TERM, "network": SIZE, "vocabulary": 1})
-    network = T5Network(SemanticIds(codes.numpy(), SIZES, 3), config)
+    network = T5Network(trie_of(SemanticIds(codes.numpy(), SIZES, 3)), config)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.2 * torch.randn(parameter.shape))
@@ -224,7 +224,7 @@ def test_initial_weights_are_those_that_the_cards_name() -> None:
     """
     torch.manual_seed(0)
     codes = torch.stack([torch.randint(0, size, (N_ITEMS,)) for size in SIZES], dim=1)
-    network = T5Network(SemanticIds(codes.numpy(), SIZES, 3), T5GenerativeConfig())
+    network = T5Network(trie_of(SemanticIds(codes.numpy(), SIZES, 3)), T5GenerativeConfig())
     assert network.embedding.weight.std().item() == pytest.approx(0.1, rel=0.02)
     assert network.encoder.bias.table.weight.std().item() == pytest.approx(1, rel=0.2)
     inputs = 96
@@ -232,6 +232,6 @@ def test_initial_weights_are_those_that_the_cards_name() -> None:
         assert weight.abs().max().item() == pytest.approx(inputs**-0.5, rel=0.01)
         assert weight.std().item() == pytest.approx((3 * inputs) ** -0.5, rel=0.02)
     official = T5GenerativeConfig.model_validate({"initial_std": 1.0})
-    assert T5Network(SemanticIds(codes.numpy(), SIZES, 3), official).embedding.weight.std().item() == pytest.approx(
-        1, rel=0.02
-    )
+    assert T5Network(
+        trie_of(SemanticIds(codes.numpy(), SIZES, 3)), official
+    ).embedding.weight.std().item() == pytest.approx(1, rel=0.02)

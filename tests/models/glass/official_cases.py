@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from naive_network import ragged
+from naive_network import ragged, trie_of
 from naive_official import Codes, Official, random_state
 from torch import Tensor
 
 from bench.data.interactions import PAD
-from models.glass.official import GlassOfficialConfig, GlassOfficialNetwork
+from models.generation.query_batch import QueryBatch
+from models.glass.official import GlassOfficialConfig, SIDTierT5Network, official_network
 from models.glass.official_weights import load_official
 from models.history.long_term import LongTerm
 from models.semantic_ids.semantic_ids import SemanticIds, with_disambiguation
@@ -108,7 +109,7 @@ class Case:
         begin: The begin token.
     """
 
-    network: GlassOfficialNetwork
+    network: SIDTierT5Network
     official: Official
     told: dict[str, Any]
     begin: int
@@ -117,7 +118,7 @@ class Case:
     def of(cls, variant: str, seed: int = 0, deviation: float = 0.5) -> Case:
         told, ids = OFFICIAL | TOLD[variant], semantic_ids(variant == "disambiguated")
         config = GlassOfficialConfig.model_validate(SMALL | VARIANTS[variant])
-        network = GlassOfficialNetwork(ids, item_vectors(), config).eval()
+        network = official_network(trie_of(ids), item_vectors(), config).eval()
         stride = max(ids.codebook_sizes)
         state = random_state(
             seed,
@@ -189,9 +190,10 @@ def nearest(code: int) -> list[int]:
     return sorted(used, key=cosine, reverse=True)
 
 
-def queries(histories: list[list[int]]) -> tuple[Tensor, Tensor, LongTerm]:
-    """Recent items, their number and the long-term history of each query, as a recommender hands them over."""
+def queries(histories: list[list[int]], seen: Tensor | None = None) -> QueryBatch:
+    """The queries of some histories, as a recommender hands them over."""
     kept = [min(SHORT_TERM, len(history)) for history in histories]
     items = [history[len(history) - k :] + [PAD] * (SHORT_TERM - k) for history, k in zip(histories, kept, strict=True)]
     ends = torch.tensor([len(history) - k for history, k in zip(histories, kept, strict=True)])
-    return torch.tensor(items), torch.tensor(kept), LongTerm(ragged(histories), torch.arange(len(histories)), ends)
+    long_term = LongTerm(ragged(histories), torch.arange(len(histories)), ends)
+    return QueryBatch(torch.tensor(items), torch.tensor(kept), long_term, seen)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from naive_network import long_term_of, naive_search, ragged, randomise
+from naive_network import long_term_of, naive_search, ragged, randomise, trie_of
 from pydantic import ValidationError
 from torch import Tensor
 
@@ -21,7 +21,7 @@ from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import PAD, Histories, Interactions
 from bench.recommender import FitContext
 from models.generation.recommender import GenerativeRecommender
-from models.glass.glass import Glass, GlassConfig, GlassNetwork
+from models.glass.glass import Glass, GlassConfig, SIDTierNetwork, glass_network
 from models.glass.sid_tier import code_prototypes, similarity_tiers
 from models.history.age_bias import AgeBias
 from models.history.long_term import LongTerm
@@ -41,10 +41,10 @@ SMALL: dict[str, Any] = {
 FEATURES = np.random.default_rng(4).normal(size=(N_ITEMS, 6)).astype(np.float32)
 
 
-def network_of(**config: Any) -> GlassNetwork:
+def network_of(**config: Any) -> SIDTierNetwork:
     torch.manual_seed(0)
     ids = with_disambiguation(np.random.default_rng(1).integers(0, 3, (N_ITEMS, 2)), (3, 3))
-    network = GlassNetwork(ids, FEATURES, GlassConfig.model_validate(SMALL | config))
+    network = glass_network(trie_of(ids), FEATURES, GlassConfig.model_validate(SMALL | config))
     randomise(network)
     return network.eval()
 
@@ -248,9 +248,9 @@ def test_inference_retrieves_what_training_retrieved_for_the_same_split() -> Non
             inference = network.retrieve(at_inference, codes[None, :, None], first_token=0).layers
             for ours, theirs in zip(training, inference, strict=True):
                 assert torch.equal(ours.bias[row], theirs.bias[0])
-                assert torch.equal(ours.found[row], theirs.found[0])
+                assert torch.equal(ours.present[row], theirs.present[0])
                 visible = theirs.bias[0, :, 0, 0] == 0
-                found = theirs.found[0, :, 0, 0]
+                found = theirs.present[0, :, 0, 0]
                 for code in codes[found]:
                     for side in (0, 1):
                         torch.testing.assert_close(

@@ -24,22 +24,18 @@ from bench.data.interactions import Histories, Interactions
 from bench.evaluation.contract import checked
 from bench.recommender import FitContext
 from models.generation.beam_search import Beams, beam_search
-from models.generation.t5_network import T5Recommender
+from models.generation.query_batch import QueryBatch
+from models.generation.t5_recommender import T5Recommender
 from models.glass.official import GlassOfficial, GlassOfficialConfig, OfficialSIDTier, dot_tiers
 from models.glass.sid_tier import MOST_TIERS, tier_edges
-from models.semantic_ids.semantic_ids import SemanticIds
-from models.semantic_ids.trie import PrefixTrie
 
 HISTORIES = st.lists(st.lists(st.integers(0, N_ITEMS - 1), max_size=12), min_size=1, max_size=3)
 each_variant = pytest.mark.parametrize("variant", VARIANTS)
 
 
 def generated(case: Case, histories: list[list[int]], width: int, seen: Tensor | None = None) -> Beams:
-    items, kept, long_term = queries(histories)
-    ids = SemanticIds(case.network.codes.numpy(), case.network.codebook_sizes, 3)
-    trie = PrefixTrie(ids, np.zeros(N_ITEMS, dtype=np.int64), "cpu")
     with torch.no_grad():
-        return case.network.generate(items, kept, long_term, trie, width, seen)
+        return case.network.generate(queries(histories, seen), width)
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
@@ -55,11 +51,11 @@ def test_teacher_forced_logits_are_those_of_the_naive_forward(
     with double_precision():
         case = Case.of(variant, seed)
         targets = np.random.default_rng(seed).integers(0, N_ITEMS, len(histories)).tolist()
-        items, kept, long_term = queries(histories)
+        asked = queries(histories)
         with torch.no_grad():
-            logits = case.network.forced(items, case.network.codes[targets], long_term)
-            loss = case.network.loss(items, torch.tensor(targets), long_term)
-            ranked = case.network.forced_logits(items, kept, case.network.codes[targets], long_term)
+            logits = case.network.forced(asked.items, case.network.codes[targets], asked.long_term)
+            loss = case.network.loss(asked.items, torch.tensor(targets), asked.long_term)
+            ranked = case.network.forced_logits(asked, case.network.codes[targets])
     expected_loss = 0.0
     for query, (history, target) in enumerate(zip(histories, targets, strict=True)):
         expected = case.naive_logits(history, case.codes(target)[:-1])
@@ -145,23 +141,23 @@ def test_a_user_whose_every_item_has_one_code_finds_the_most_recent_of_them() ->
     case = Case.of("official")
     item = 0
     code = case.codes(item)[0]
-    items, kept, long_term = queries([[item] * 12])
+    asked = queries([[item] * 12])
     network = case.network
-    retrieved = network.retrieve(long_term, torch.tensor([[code, (code + 1) % 3]]), first_token=0)
+    retrieved = network.retrieve(asked.long_term, torch.tensor([[code, (code + 1) % 3]]), first_token=0)
     assert retrieved is not None
     counts = retrieved[0].bias[0].exp()
     tokens = network.tokens[item].tolist()
     assert counts[0].nonzero().flatten().tolist() == sorted(tokens), "three tokens of the same item"
     assert counts[0, tokens].tolist() == pytest.approx([3, 3, 3]), "as often as the limit allows"
     assert counts[1].nonzero().flatten().tolist() == [0], "nothing of another code: padding"
-    assert network.events_read(kept, long_term, torch.tensor([code])).tolist() == [3]
-    assert network.events_read(kept, long_term, torch.tensor([(code + 1) % 3])).tolist() == [0]
-    assert items.shape == (1, SHORT_TERM)
+    assert network.events_read(asked, torch.tensor([code])).tolist() == [3]
+    assert network.events_read(asked, torch.tensor([(code + 1) % 3])).tolist() == [0]
+    assert asked.items.shape == (1, SHORT_TERM)
 
 
 def test_a_code_without_items_reads_padding_only() -> None:
     case = Case.of("official")
-    _, _, long_term = queries([list(range(14)), []])
+    long_term = queries([list(range(14)), []]).long_term
     retrieved = case.network.retrieve(long_term, torch.tensor([[3], [3]]), first_token=0)
     assert retrieved is not None
     assert retrieved[0].bias[:, 0].exp().nonzero().tolist() == [[0, 0], [1, 0]]
@@ -170,17 +166,17 @@ def test_a_code_without_items_reads_padding_only() -> None:
 @torch.no_grad()
 def test_the_gate_is_shut_at_the_begin_token_only() -> None:
     case = Case.of("official")
-    items, _, long_term = queries([list(range(14)), [1]])
+    asked = queries([list(range(14)), [1]])
     gates: list[Tensor] = []
     for gate in case.network.gates():
         gate.observe = gates.append
     targets = case.network.codes[[3, 4]]
-    before = case.network.forced(items, targets, long_term)
+    before = case.network.forced(asked.items, targets, asked.long_term)
     assert [gate.shape for gate in gates] == [(2, 1, 2, 8)] * 2, "two tokens after the begin token"
     assert all(((gate > 0) & (gate < 1)).all() for gate in gates), "open even where nothing was retrieved"
     for layer in case.network.decoder.layers:
         layer.retrieved_attention.out.weight.mul_(-3)
-    after = case.network.forced(items, targets, long_term)
+    after = case.network.forced(asked.items, targets, asked.long_term)
     changed = (before - after).abs().amax(-1) > 1e-4
     assert changed.tolist() == [[False, True, True]] * 2
 
@@ -191,7 +187,7 @@ def test_retrieved_tokens_leave_the_token_table_untouched_in_training() -> None:
         config = SMALL | {"search": {"limit": 3, "stop_gradient": stop}}
         case = Case.of("official")
         case.network.search = GlassOfficialConfig.model_validate(config).search
-        _, _, long_term = queries([list(range(14))])
+        long_term = queries([list(range(14))]).long_term
         retrieved = case.network.retrieve(long_term, torch.tensor([[0]]), first_token=0)
         assert retrieved is not None
         retrieved[0].key_value[0].sum().backward()
@@ -203,13 +199,13 @@ def test_retrieved_tokens_leave_the_token_table_untouched_in_training() -> None:
 
 def test_accuracy_is_counted_over_the_whole_vocabulary_while_training() -> None:
     case = Case.of("official")
-    items, _, long_term = queries([list(range(14)), [3, 4], [9]])
+    asked = queries([list(range(14)), [3, 4], [9]])
     targets = torch.tensor([1, 2, 3])
     case.network.train()
     for module in case.network.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-    case.network.loss(items, targets, long_term)
+    case.network.loss(asked.items, targets, asked.long_term)
     measured = case.network.accuracy.read()
     assert len(measured) == 3
     assert all(0 <= share <= 1 for share in measured)
@@ -324,9 +320,9 @@ def test_a_trace_follows_the_targets(tmp_path: Path) -> None:
     ]
     assert trace.retrieved.tolist() == expected
     assert ((trace.gate > 0) & (trace.gate < 1)).all()
-    items, kept, rows, _ = recommender._read(histories)
+    queries = QueryBatch.of(histories, SHORT_TERM, "cpu")
     with torch.inference_mode():
-        logits = recommender.network.forced_logits(items, kept, recommender.network.codes[targets], rows)
+        logits = recommender.network.forced_logits(queries, recommender.network.codes[targets])
     for level, scores in enumerate(logits):
         own = scores.gather(1, recommender.network.codes[targets][:, level : level + 1])
         assert trace.forced_rank[:, level].tolist() == (scores > own).sum(1).tolist()
@@ -337,11 +333,11 @@ def test_a_trace_follows_the_targets(tmp_path: Path) -> None:
 @torch.no_grad()
 def test_padding_of_the_history_is_read_by_nobody() -> None:
     case = Case.of("SID-Tier alone")
-    items, _, long_term = queries([[1, 2], []])
+    asked = queries([[1, 2], []])
     targets = case.network.codes[[5, 6]]
-    before = case.network.forced(items, targets, long_term)
+    before = case.network.forced(asked.items, targets, asked.long_term)
     case.network.embedding.weight[0] += 5
-    after = case.network.forced(items, targets, long_term)
+    after = case.network.forced(asked.items, targets, asked.long_term)
     assert torch.equal(before[..., 1:], after[..., 1:])
     assert not torch.equal(before[..., 0], after[..., 0]), "its logit is all that depends on it"
 

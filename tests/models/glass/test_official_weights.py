@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from naive_network import trie_of
 from naive_official import random_state
 from official_cases import N_ITEMS, SIZES, SMALL, Case, double_precision, item_vectors, queries, semantic_ids
 from torch import Tensor
@@ -76,9 +77,9 @@ def both_logits(histories: list[list[int]], seed: int, deviation: float = 0.5) -
     """Ours and the official function's under teacher forcing, `[n, levels, vocabulary]`."""
     case = Case.of("official", seed, deviation)
     targets = np.random.default_rng(seed).integers(0, N_ITEMS, len(histories)).tolist()
-    items, _, long_term = queries(histories)
+    asked = queries(histories)
     with torch.no_grad():
-        ours = case.network.forced(items, case.network.codes[targets], long_term).numpy()
+        ours = case.network.forced(asked.items, case.network.codes[targets], asked.long_term).numpy()
     official = [
         np.stack(case.naive_logits(history, case.codes(target)[:-1]))
         for history, target in zip(histories, targets, strict=True)
@@ -87,7 +88,9 @@ def both_logits(histories: list[list[int]], seed: int, deviation: float = 0.5) -
 
 
 def network() -> GlassOfficialNetwork:
-    return GlassOfficialNetwork(semantic_ids(), item_vectors(), GlassOfficialConfig.model_validate(SMALL)).eval()
+    return GlassOfficialNetwork(
+        trie_of(semantic_ids()), item_vectors(), GlassOfficialConfig.model_validate(SMALL)
+    ).eval()
 
 
 def state() -> State:
@@ -139,6 +142,6 @@ def test_weights_of_another_network_are_refused(spoil: Callable[[State], State],
 def test_the_official_configuration_has_the_official_size() -> None:
     codes = np.random.default_rng(0).integers(0, (64, 128, 128), (200, 3))
     ids = type(semantic_ids())(codes, (64, 128, 128), 3)
-    official = GlassOfficialNetwork(ids, np.ones((200, 2), dtype=np.float32), GlassOfficialConfig())
+    official = GlassOfficialNetwork(trie_of(ids), np.ones((200, 2), dtype=np.float32), GlassOfficialConfig())
     begin = 96  # tied to a row of the token table in the official code
     assert sum(p.numel() for p in official.parameters()) == 2_968_416 + begin

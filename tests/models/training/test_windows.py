@@ -173,3 +173,38 @@ def test_targets_of_baskets_are_learnt_at_most_once_from_what_precedes_the_baske
     assert len(visited) == len(set(visited))
     if all(n <= length + 1 for n in lengths):  # nothing is cut, so every target with a history is learnt
         assert sorted(visited) == [event for event, begin in enumerate(begins) if begin > 0]
+
+
+@settings(deadline=None, max_examples=60)
+@given(**worlds, baskets=st.booleans())
+def test_padding_adds_windows_without_events_and_no_new_target(
+    lengths: list[int], length: int, batch_events: int, seed: int, baskets: bool
+) -> None:
+    """A batch of one of few shapes holds the same windows, then empty ones, whose positions have no target."""
+    interactions = numbered(lengths)
+    ends = interactions.positions().astype(np.int32) if baskets else None
+
+    def batches(padded: bool) -> list[WindowBatch]:
+        windows = TrainingWindows(interactions, length, batch_events, "cpu", ends, padded)
+        return list(windows.epoch(np.random.default_rng(seed)))
+
+    plain, wide = batches(False), batches(True)
+    assert len(plain) == len(wide)
+    for exact, padded in zip(plain, wide, strict=True):
+        rows, width = exact.items.shape
+        assert padded.items.shape[0] >= rows
+        assert padded.items.shape[1] >= width
+        for name in ("items", "timestamps", "targets", "kept"):
+            assert torch.equal(getattr(padded, name)[:rows, :width], getattr(exact, name)), name
+        outside = padded.items.clone()
+        outside[:rows, :width] = PAD
+        assert (outside == PAD).all()
+        assert int((padded.targets != PAD).sum()) == int((exact.targets != PAD).sum())
+        assert exact.n_before == padded.n_before == int(padded.starts.sum())
+
+
+def test_long_histories_fill_batches_of_one_shape_without_padding() -> None:
+    windows = TrainingWindows(numbered([500] * 40), 50, 1000, "cpu", padded=True)
+    shapes = Counter(tuple(batch.items.shape) for batch in windows.epoch(np.random.default_rng(0)))
+    assert shapes.most_common(1)[0][0] == (20, 50)
+    assert len(shapes) <= 8

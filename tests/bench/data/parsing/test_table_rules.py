@@ -108,6 +108,7 @@ def test_users_called_like_missing_values_are_named(tmp_path: Path) -> None:
         (["2020-01-01"] * 9 + ["2222-01-01"], "row 11, .*holds '2222-01-01', which lies after the year 2100"),
         (["2020-01-01"] * 9 + ["today"], "row 11, .*holds 'today', neither a number nor a date"),
         ([20200101] * 9 + [20201301], "row 11, .*holds 20201301, no date of the form YYYYMMDD"),
+        ([20200101] * 9 + [20201301] * 2, "row 11, .*holds 20201301, no date of the form YYYYMMDD"),
     ],
 )
 def test_times_that_are_none_are_named_by_row(tmp_path: Path, cells: list[object], message: str) -> None:

@@ -25,7 +25,7 @@ from bench.data.sources.synthetic import (
     planted_dataset,
 )
 from bench.suite_files import load_suite
-from models.generation.network import GenerativeConfig
+from models.generation.config import GenerativeConfig
 from models.semantic_ids.tokenizer import tokenize
 
 SMALL = WorldConfig(topics=4, subtopics=2, items=3, users=300, events=40, reach=5, stay=0.3, back=0.7, favour=0.6)

@@ -167,4 +167,4 @@ def test_one_row_that_a_log_wrote_twice_changes_no_rule() -> None:
 def test_without_time_the_mixture_of_users_means_nothing(items: str | None) -> None:
     first, second = (load(name, time="none", items=items) for name in ("by-user.csv", "interleaved.csv"))
     assert first.content_hash == second.content_hash
-    assert np.array_equal(first.interactions.timestamps, first.interactions.places())
+    assert np.array_equal(first.interactions.timestamps, first.interactions.positions())

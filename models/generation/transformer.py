@@ -1,0 +1,145 @@
+"""What both encoder-decoders are made of: attention, an encoder layer, and what a decoder keeps between its steps."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar, cast
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from bench.config import Config
+
+Layer = TypeVar("Layer", bound=nn.Module, covariant=True)
+
+
+class Seq2SeqConfig(Config):
+    """Size of the encoder-decoder.
+
+    Attributes:
+        dim: Width.
+        encoder_layers, decoder_layers: Layers.
+        heads: Attention heads; must divide `dim`.
+        feed_forward: Inner width of the feed-forward layers.
+        dropout: Of embeddings and sub-layer outputs.
+    """
+
+    dim: int = Field(default=96, ge=1)
+    encoder_layers: int = Field(default=2, ge=1)
+    decoder_layers: int = Field(default=2, ge=1)
+    heads: int = Field(default=4, ge=1)
+    feed_forward: int = Field(default=192, ge=1)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _heads_divide_dim(self) -> Seq2SeqConfig:
+        if self.dim % self.heads:
+            raise ValueError(f"dim {self.dim} should be a multiple of heads {self.heads}")
+        return self
+
+
+class Layers(nn.ModuleList, Generic[Layer]):
+    """A `ModuleList` that says of which type its modules are, so that their own attributes are known."""
+
+    def __iter__(self) -> Iterator[Layer]:
+        return cast(Iterator[Layer], super().__iter__())
+
+
+class MultiHeadAttention(nn.Module, ABC):
+    """Multi-head attention whose keys and values can be prepared once and used by many queries.
+
+    Attributes:
+        heads: Number of heads.
+        query, out: Projections; those of keys and values belong to `prepare`.
+        scale: Of the scores; None divides them by the square root of a head's width.
+        dropout: Of the attention weights, in training.
+    """
+
+    heads: int
+    query: nn.Linear
+    out: nn.Linear
+    scale: float | None = None
+    dropout = 0.0
+
+    @abstractmethod
+    def prepare(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values `[..., heads, m, head_dim]` of `memory` `[..., m, dim]`."""
+
+    def forward(self, hidden: Tensor, key_value: tuple[Tensor, Tensor], bias: Tensor | None = None) -> Tensor:
+        """Attends from `hidden` `[..., q, dim]` to prepared keys and values.
+
+        Args:
+            hidden: Queries.
+            key_value: From `prepare`.
+            bias: Added to the scores, broadcast to `[..., heads, q, m]`; -inf hides. A query must see something.
+
+        Returns:
+            `[..., q, dim]`.
+        """
+        query = self._split(self.query(hidden))
+        dropout = self.dropout if self.training else 0.0
+        attended = F.scaled_dot_product_attention(
+            query, *key_value, attn_mask=bias, dropout_p=dropout, scale=self.scale
+        )
+        return self.out(attended.transpose(-2, -3).flatten(-2))
+
+    def _split(self, states: Tensor) -> Tensor:
+        return states.unflatten(-1, (self.heads, -1)).transpose(-2, -3)
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and feed-forward, RMS-normalised before, residual after.
+
+    Args:
+        config: Size.
+        attention, feed_forward: The sub-layers.
+        epsilon: Of the normalisation; None takes PyTorch's.
+    """
+
+    def __init__(
+        self,
+        config: Seq2SeqConfig,
+        attention: MultiHeadAttention,
+        feed_forward: nn.Module,
+        epsilon: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.attention_norm = nn.RMSNorm(config.dim, eps=epsilon)
+        self.attention = attention
+        self.feed_forward_norm = nn.RMSNorm(config.dim, eps=epsilon)
+        self.feed_forward = feed_forward
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, hidden: Tensor, bias: Tensor) -> Tensor:
+        normed = self.attention_norm(hidden)
+        hidden = hidden + self.dropout(self.attention(normed, self.attention.prepare(normed), bias))
+        return hidden + self.dropout(self.feed_forward(self.feed_forward_norm(hidden)))
+
+
+@dataclass
+class Memory:
+    """What the decoder reads of one batch, prepared once per layer.
+
+    Attributes:
+        key_values: Keys and values of the encoder's output, one pair per decoder layer.
+        bias: `[batch or 1, heads, positions, m]`, relative bias and mask of each target position's cross-attention.
+    """
+
+    key_values: list[tuple[Tensor, Tensor]]
+    bias: Tensor
+
+
+@dataclass
+class DecoderCache:
+    """Keys and values of the codes generated so far, one pair per layer: `[batch, beams, heads, level, head_dim]`."""
+
+    key_values: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+
+    def reorder(self, parents: Tensor) -> None:
+        """Lets beam `j` of every query continue beam `parents[:, j]` (int64 `[batch, beams]`)."""
+        row = torch.arange(len(parents), device=parents.device)[:, None]
+        self.key_values = [(key[row, parents], value[row, parents]) for key, value in self.key_values]

@@ -1,0 +1,118 @@
+"""A dask cluster of two worker processes gives what this machine gives, and may lose a worker on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from bench.errors import BenchError
+from bench.execution.cluster import Cluster, SharedFolder
+from bench.execution.scheduler import Workers, run_all
+from bench.execution.store import ResultStore
+from bench.plan import expand
+from bench.spec import DatasetSpec, Entry, RunResult, RunSpec, Suite
+
+distributed = pytest.importorskip("distributed")
+
+MODELS = ("outside", "item-knn", "outside-raising", "popularity")
+
+
+@pytest.fixture
+def address(tiny_ml_100k: None, outside_models: Path) -> Iterator[str]:
+    """The scheduler of two workers of one thread each; they find data and models as this process does."""
+    outside_models.write_text(outside_models.read_text() + "outside-pausing = unruly_models:Pausing\n")
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        yield cluster.scheduler_address
+
+
+def specs(*models: str, seeds: Sequence[int] = (0,)) -> list[RunSpec]:
+    entries = tuple(Entry(model=model) for model in models)
+    suite = Suite(name="s", description="", datasets=(DatasetSpec(name="ml-100k"),), models=entries, seeds=tuple(seeds))
+    return expand(suite)
+
+
+def files(results: Path, planned: Sequence[RunSpec]) -> list[tuple[str, bytes]]:
+    """Status and table of each run, as they are on disk."""
+    store, found = ResultStore(results), []
+    for spec in planned:
+        result, table = store.load(spec), store.folder(spec) / "queries.parquet"
+        assert result is not None
+        assert (store.folder(spec) / "log.txt").exists()
+        found.append((f"{result.status} {result.reason}", table.read_bytes() if table.exists() else b""))
+    return found
+
+
+def run(planned: Sequence[RunSpec], results: Path, address: str) -> list[RunResult]:
+    ended: list[RunResult] = []
+    run_all(planned, results, Cluster.at(address, "cpu"), ended.append, lambda running: None)
+    return ended
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_what_this_machine_gives(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = specs(*MODELS)
+    run_all(planned, tmp_path / "here", Workers("cpu", 2, 1), lambda result: None, lambda running: None)
+    assert len(run(planned, tmp_path / "there", address)) == len(planned)
+    right = files(tmp_path / "here", planned)
+    assert [status.split()[0] for status, _ in right] == ["complete", "complete", "failed", "complete"]
+    assert files(tmp_path / "there", planned) == right
+    # Workers that don't see the results folder send the results back.
+    monkeypatch.setattr(SharedFolder, "of", lambda results_dir: SharedFolder(results_dir, "nowhere"))
+    assert len(run(planned, tmp_path / "elsewhere", address)) == len(planned)
+    assert files(tmp_path / "elsewhere", planned) == right
+    left = [path.name for path in (tmp_path / "there" / "runs" / ".locks").iterdir()]
+    assert not any(name.startswith("shared") for name in left)
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_loses_nothing(address: str, tmp_path: Path) -> None:
+    planned = specs("outside-pausing", seeds=range(4))
+    cluster, ended, killed = Cluster.at(address), list[RunResult](), list[int]()
+
+    def kill_one(running: Sequence[RunSpec]) -> None:
+        if not killed and list((tmp_path / "runs" / ".progress").glob("*.log")):
+            killed.append(next(iter(cluster.client.run(os.getpid).values())))
+            os.kill(killed[0], signal.SIGKILL)
+
+    run_all(planned, tmp_path, cluster, ended.append, kill_one)
+    assert killed
+    assert [result.status for result in ended] == ["complete"] * 4
+    run_all(planned, tmp_path / "here", Workers("cpu", 2, 1), lambda result: None, lambda running: None)
+    assert files(tmp_path, planned) == files(tmp_path / "here", planned)
+
+
+@pytest.mark.slow
+def test_a_run_that_kills_its_process_is_a_failed_row(address: str, tmp_path: Path) -> None:
+    ended = run(specs("outside-dying", "popularity"), tmp_path, address)
+    assert {result.spec.label: (result.status, result.reason) for result in ended} == {
+        "outside-dying": ("failed", "worker process died (out of memory?)"),
+        "popularity": ("complete", ""),
+    }
+
+
+@pytest.mark.slow
+def test_an_interrupted_bench_leaves_no_run_on_the_cluster(address: str, tmp_path: Path) -> None:
+    def press(running: Sequence[RunSpec]) -> None:
+        if list((tmp_path / "runs" / ".progress").glob("*.log")):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_all(specs("outside-slow"), tmp_path, Cluster.at(address), lambda result: None, press)
+    lock = next((tmp_path / "runs" / ".locks").glob("*.lock"))
+    started = time.monotonic()
+    with FileLock(lock).acquire(timeout=10):  # else the worker's process still makes the run
+        assert time.monotonic() - started < 10
+
+
+def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.execution.cluster._SECONDS_TO_CONNECT", 0.2)
+    with pytest.raises(
+        BenchError, match=r"--scheduler tcp://127.0.0.1:9: no dask scheduler answers \(\w+: .*\): start"
+    ):
+        Cluster.at("tcp://127.0.0.1:9")

@@ -1,0 +1,76 @@
+"""Models that hang, take too much, talk without end, or won't let their process go."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+from outside_models import Outside
+
+from bench.data.dataset import TrainingData
+from bench.recommender import FitContext
+
+
+class Hung(Outside):
+    """Waits for something that never happens."""
+
+    def fit(self, train: TrainingData, context: FitContext) -> None:
+        print("waiting")
+        self._wait_for_ever()
+
+    def _wait_for_ever(self) -> None:
+        while True:
+            time.sleep(1)
+
+
+class Greedy(Outside):
+    """Takes 128 MiB more every tenth of a second, and gives nothing back."""
+
+    def fit(self, train: TrainingData, context: FitContext) -> None:
+        taken = []
+        for _ in range(100):
+            taken.append(np.ones(2**24))
+            time.sleep(0.1)
+
+
+class Talkative(Outside):
+    """Prints 9 MB; its first and last lines are worth keeping."""
+
+    def fit(self, train: TrainingData, context: FitContext) -> None:
+        super().fit(train, context)
+        for line in range(90_000):
+            print(f"line {line:06} {'.' * 88}")
+
+
+class Threaded(Outside):
+    """Leaves a thread running that no process can end with."""
+
+    def fit(self, train: TrainingData, context: FitContext) -> None:
+        super().fit(train, context)
+        threading.Thread(target=threading.Event().wait, name="for ever").start()
+
+
+class Pressing(Outside):
+    """Raises what only a user's key should."""
+
+    error: type[BaseException] = KeyboardInterrupt
+
+    def fit(self, train: TrainingData, context: FitContext) -> None:
+        raise self.error("not the user")
+
+
+class Generating(Pressing):
+    error = GeneratorExit
+
+
+class Leaving(Pressing):
+    error = SystemExit
+
+
+class Pausing(Outside):
+    """Takes five seconds."""
+
+    def fit(self, train: TrainingData, context: FitContext) -> None:
+        super().fit(train, context)
+        time.sleep(5)
