@@ -44,4 +44,5 @@ def test_the_committed_runs_give_the_numbers_of_the_old_files(declared: FrameCol
         read_frame(place / declared.file, declared).set_index(keys).drop(columns=added, errors="ignore")
         for place in (OLD, folder)
     )
-    pd.testing.assert_frame_equal(new.loc[old.index], old, check_dtype=False, check_exact=True)
+    told = old.columns[old.notna().any()]  # columns that are younger than the files are blank there
+    pd.testing.assert_frame_equal(new.loc[old.index, told], old[told], check_dtype=False, check_exact=True)

@@ -50,7 +50,7 @@ def test_repeated_and_found_targets_have_columns_of_their_own(grid: SuiteRuns) -
     gaps = np.random.default_rng(0).integers(0, 3, 943)
     results = [
         dataclasses.replace(r, queries=r.queries.assign(item_gap=gaps))
-        for r in (*grid.of_model("glass"), *grid.of_model("sasrec-ce"))
+        for r in (*grid.of_row("glass"), *grid.of_row("sasrec-ce"))
     ]
     wide = leaderboard(tidy_metrics(SuiteRuns.of(grid.suite, [result.spec for result in results], results)))
     queries = [result.queries for result in results if result.spec.label == "glass"]
@@ -67,7 +67,7 @@ def test_repeated_and_found_targets_have_columns_of_their_own(grid: SuiteRuns) -
 
 def test_a_hit_on_a_shared_semantic_id_is_divided_among_its_items(grid: SuiteRuns) -> None:
     sizes = np.random.default_rng(0).integers(1, 4, 943)
-    results = [dataclasses.replace(r, queries=r.queries.assign(sid_group=sizes)) for r in grid.of_model("tiger")]
+    results = [dataclasses.replace(r, queries=r.queries.assign(sid_group=sizes)) for r in grid.of_row("tiger")]
     wide = leaderboard(tidy_metrics(SuiteRuns.of(grid.suite, [result.spec for result in results], results)))
     expected = [(r.queries["sid_rank"].between(1, 10) / sizes).mean() for r in results]
     assert row(wide, "tiger")["item.overall.cce-recall@10.mean"] == pytest.approx(np.mean(expected))
@@ -77,7 +77,7 @@ def test_a_hit_on_a_shared_semantic_id_is_divided_among_its_items(grid: SuiteRun
 def test_results_stored_without_the_newer_columns_have_blank_cells(grid: SuiteRuns) -> None:
     newer = ["item_gap", "category_gap", "transition", "sid_group"]
     results = [
-        dataclasses.replace(r, queries=r.queries.drop(columns=newer, errors="ignore")) for r in grid.of_model("tiger")
+        dataclasses.replace(r, queries=r.queries.drop(columns=newer, errors="ignore")) for r in grid.of_row("tiger")
     ]
     tidy = tidy_metrics(SuiteRuns.of(grid.suite, [result.spec for result in results], results))
     blank = [name for name in LEADERBOARD.names if ".repeat." in name or ".explore." in name or ".cce-" in name]
