@@ -1,1 +1,1 @@
-"""What GLASS is compared with."""
+"""The models that GLASS is compared with."""

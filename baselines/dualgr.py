@@ -36,7 +36,7 @@ FREQUENCIES = 12
 
 
 class DualGRConfig(GenerativeConfig):
-    """Configuration of DualGR.
+    """Configures DualGR: the shared network, its router, and how much of a bucket finer codes read.
 
     Attributes:
         router: Whether a token reads one of the branches ("hard") or a mixture ("soft"). With "hard" it takes two
@@ -63,7 +63,7 @@ class BranchRouter(nn.Module):
         self.scale = nn.Parameter(torch.tensor(5.0))
 
     def forward(self, state: Tensor, short: Tensor, long: Tensor, present: Tensor) -> Tensor:
-        """The long branch's share of what a token reads.
+        """Returns the long branch's share of what each token reads.
 
         Args:
             state: Normalised decoder states `[..., dim]`.
@@ -83,7 +83,7 @@ class BranchRouter(nn.Module):
 
 
 class DualGRDecoderLayer(DecoderLayer):
-    """A decoder layer whose one cross-attention reads both branches, and a router that chooses between them.
+    """Reads both branches with one cross-attention, and lets a router choose between them.
 
     Attributes:
         observe: Called with the long branch's share of the tokens after the first, when set; for diagnosis.
@@ -127,7 +127,7 @@ class DualGRDecoderLayer(DecoderLayer):
 
 
 class DualGRNetwork(CausalNetwork):
-    """The shared network, whose memory is the long branch followed by the short one.
+    """Puts the long branch before the short one in the memory that the decoder of the shared network reads.
 
     Args:
         trie: The catalogue's semantic IDs, on the device where the network will run.
@@ -154,7 +154,7 @@ class DualGRNetwork(CausalNetwork):
         return torch.cat([self.long_term_codes(long_term), super().encode(items, long_term)], dim=1)
 
     def long_term_codes(self, long_term: LongTerm) -> Tensor:
-        """The long-term history as one row per level-1 code, `[batch, K0, dim]`; zeros where the code does not occur.
+        """Condenses the long-term history into a row per level-1 code, `[batch, K0, dim]`; 0 where none occurs.
 
         Events with one level-1 code would be equal keys and values: they are one, which says how many they are.
         """
@@ -176,12 +176,12 @@ class DualGRNetwork(CausalNetwork):
         return list(self.decoder.layers)
 
     def _embed_retrieved(self, items: Tensor) -> Tensor:
-        """What attention reads of retrieved items int64 `[n]`: `[n, dim]`."""
+        """Projects items int64 `[n]` into what attention reads of them, `[n, dim]`."""
         return self.project(self.embedding.item(self.codes[items]))
 
 
 def code_counts(first_codes: Tensor, codebook_size: int, long_term: LongTerm) -> Tensor:
-    """How often each level-1 code occurs in each long-term history.
+    """Counts how often each level-1 code occurs in each long-term history.
 
     Args:
         first_codes: int64 `[n_items]`, level-1 code of each item.
@@ -198,13 +198,17 @@ def code_counts(first_codes: Tensor, codebook_size: int, long_term: LongTerm) ->
 
 
 class DualGR(CausalRecommender):
-    """DualGR, a re-implementation, trained on every position in one pass."""
+    """Recommends by a re-implementation of DualGR, trained on every position in one pass."""
 
     Config = DualGRConfig
     config: DualGRConfig
     search_space: ClassVar[SearchSpace] = {**CausalRecommender.search_space, "bucket_limit": Choice(10, 20, 50)}
     revision = 2
     summary = "re-implementation: TIGER's backbone, a router between short and long history, search in code buckets"
+    role = "baseline"
+    group = "semantic ID"
+    paper = "Yi et al., WWW"
+    year = 2026
     fidelity = (
         Mechanism(
             "dual branches: a long and a short segment of the history, read by cross-attention",

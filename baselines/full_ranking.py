@@ -12,7 +12,7 @@ from bench.recommender import Recommendations
 
 
 def rank_catalogue(scores: NDArray[np.floating[Any]], histories: Histories, k: int) -> Recommendations:
-    """The `k` best items of each query, seen items left out where the histories ask for that.
+    """Ranks the `k` best items of each query, seen items left out where the histories ask for that.
 
     Each row is ranked on its own, so no list depends on how queries are batched.
 
@@ -31,7 +31,7 @@ def rank_catalogue(scores: NDArray[np.floating[Any]], histories: Histories, k: i
 
 
 def rank_candidates(scores: NDArray[np.floating[Any]], candidates: NDArray[np.integer[Any]], k: int) -> Recommendations:
-    """The `k` best of each query's own candidates; ties go to the lower item, as in `rank_catalogue`.
+    """Ranks the `k` best of each query's own candidates; ties go to the lower item, as in `rank_catalogue`.
 
     Args:
         scores: Float `[n_queries, n]`; what stands where a candidate is `PAD` does not matter.
@@ -54,7 +54,7 @@ def _refuse_nan(scores: NDArray[np.floating[Any]]) -> None:
 
 
 def _ranked(scores: NDArray[np.floating[Any]], candidates: NDArray[np.integer[Any]] | None, k: int) -> Recommendations:
-    """Lists from scores whose columns are candidates, or the items themselves; -inf is no candidate."""
+    """Makes lists from scores whose columns are candidates, or the items themselves; -inf is no candidate."""
     columns, best = top_k(scores, k)
     items = columns if candidates is None else np.take_along_axis(candidates, columns, axis=1)
     items = np.where(np.isneginf(best), PAD, items)
@@ -66,7 +66,7 @@ def _ranked(scores: NDArray[np.floating[Any]], candidates: NDArray[np.integer[An
 
 
 def top_k(scores: NDArray[np.floating[Any]], k: int) -> tuple[NDArray[np.int64], NDArray[np.floating[Any]]]:
-    """Columns and values of the `k` largest entries of each row, largest first, ties by column.
+    """Returns columns and values of the `k` largest entries of each row, largest first, ties by column.
 
     Args:
         scores: Float `[rows, columns]` without NaN.
@@ -74,6 +74,10 @@ def top_k(scores: NDArray[np.floating[Any]], k: int) -> tuple[NDArray[np.int64],
 
     Returns:
         int64 and float `[rows, min(k, columns)]`.
+
+    >>> index, values = top_k(np.array([[0.5, 2.0, 1.0, 2.0]]), k=3)
+    >>> index.tolist(), values.tolist()
+    ([[1, 3, 2]], [[2.0, 2.0, 1.0]])
     """
     rows, columns = scores.shape
     k = min(k, columns)

@@ -17,7 +17,7 @@ from models.training.loop import TrainingConfig
 
 
 class GRU4RecConfig(NextItemConfig):
-    """Configuration of GRU4Rec; widths, dropout and length are RecBole's, by RecBole's names.
+    """Configures GRU4Rec; widths, dropout and length are RecBole's, by RecBole's names.
 
     Attributes:
         embedding_size: Width of the item embeddings.
@@ -35,7 +35,7 @@ class GRU4RecConfig(NextItemConfig):
 
 
 class GRU4RecNetwork(NextItemNetwork):
-    """RecBole's layers in RecBole's order, with an output at every position instead of the last one only."""
+    """Runs RecBole's layers in RecBole's order, with an output at every position instead of the last one only."""
 
     def __init__(self, n_items: int, config: GRU4RecConfig) -> None:
         super().__init__()
@@ -60,6 +60,9 @@ class GRU4Rec(NextItemModel):
     config: GRU4RecConfig
     search_space: ClassVar[SearchSpace] = {"hidden_size": Choice(64, 128, 256), "length": Choice(50, 100, 200)}
     summary = "RecBole's GRU4Rec network, trained at all positions by our loop"
+    group = "sequence"
+    paper = "Tan et al., DLRS"
+    year = 2016
     fidelity = (
         Mechanism(
             "layers and initialisation",

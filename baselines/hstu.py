@@ -40,7 +40,7 @@ COSINE_EPS = 1e-6
 
 
 class HSTUConfig(NextItemConfig):
-    """Configuration of HSTU.
+    """Configures HSTU; `HSTULargeConfig` has the size of the official code.
 
     Attributes:
         dim: Width of the item embeddings.
@@ -63,7 +63,7 @@ class HSTUConfig(NextItemConfig):
 
 
 class HSTULargeConfig(HSTUConfig):
-    """Configuration of the official code's HSTU-large on MovieLens 1M, its loss, batches and epochs included."""
+    """Configures the official code's HSTU-large on MovieLens 1M, its loss, batches and epochs included."""
 
     length: int = Field(default=200, ge=1)
     loss: Literal["ce", "bce", "sampled"] = "sampled"
@@ -100,19 +100,19 @@ class RelativeBias(nn.Module):
         """
         bias = self.position_gap.new_zeros((1, length, length), dtype=torch.float32)
         if self.by_position is not None:
-            bias = bias + _look_up(self.by_position, self.position_gap[:length, :length])
+            bias = bias + look_up(self.by_position, self.position_gap[:length, :length])
         if self.by_time is not None:
             assert gaps is not None
-            bias = bias + _look_up(self.by_time, gaps)
+            bias = bias + look_up(self.by_time, gaps)
         return bias
 
 
 def _scalars(number: int) -> nn.Parameter:
-    """Learned biases, drawn from N(0, 0.02^2)."""
+    """Makes learned biases, drawn from N(0, 0.02^2)."""
     return nn.Parameter(torch.empty(number).normal_(std=INITIAL_STD))
 
 
-def _look_up(scalars: Tensor, index: Tensor) -> Tensor:
+def look_up(scalars: Tensor, index: Tensor) -> Tensor:
     """`scalars[index]` of scalars `[n]`, whose gradient adds up fast and in one order on either device.
 
     Millions of gaps fall into some hundred buckets. The gradient of plain indexing walks each bucket's gaps one by one
@@ -130,12 +130,12 @@ def _look_up_on_cpu(scalars: Tensor, index: Tensor) -> Tensor:
 
 
 def pairwise_gaps(timestamps: Tensor) -> Tensor:
-    """Buckets int64 `[batch, length, length]` of the gaps between all timestamps int64 `[batch, length]`."""
+    """Sorts into buckets, int64 `[batch, length, length]`, the gaps between all timestamps int64 `[batch, length]`."""
     return time_bucket(timestamps[:, :, None] - timestamps[:, None, :])
 
 
 def time_bucket(gap: Tensor) -> Tensor:
-    """Logarithmic bucket, int64, of time gaps in seconds, sign ignored."""
+    """Sorts time gaps in seconds, sign ignored, into logarithmic buckets, int64."""
     return (gap.abs().clamp(min=1).float().log() / 0.301).long().clamp(max=TIME_BUCKETS)
 
 
@@ -157,7 +157,7 @@ class HSTULayer(nn.Module):
         nn.init.xavier_uniform_(self.out.weight)
 
     def forward(self, hidden: Tensor, gaps: Tensor | None, mask: Tensor) -> Tensor:
-        """Next hidden states.
+        """Mixes each position with the earlier ones and returns its next hidden state.
 
         Args:
             hidden: float32 `[batch, length, d]`.
@@ -178,6 +178,9 @@ class HSTULayer(nn.Module):
 class HSTUNetwork(NextItemNetwork):
     """HSTU layers over item and position embeddings; output and items compared by cosine over temperature."""
 
+    layer: ClassVar[type[nn.Module]] = HSTULayer
+    """Made from the configuration; called like `HSTULayer`."""
+
     def __init__(self, n_items: int, config: HSTUConfig) -> None:
         super().__init__()
         self.temperature = config.temperature
@@ -188,13 +191,16 @@ class HSTUNetwork(NextItemNetwork):
         self.scale = math.sqrt(config.dim)
         self.reads_time = config.bias in ("time", "both")
         self.dropout = nn.Dropout(config.dropout)
-        self.layers = nn.ModuleList(HSTULayer(config) for _ in range(config.blocks))
+        self.layers = nn.ModuleList(self.layer(config) for _ in range(config.blocks))
 
     def forward(self, items: Tensor, timestamps: Tensor) -> Tensor:
-        present = items != PAD
-        hidden = self.items(items.clamp(min=0)) * self.scale + self.positions.weight[: items.shape[1]]
-        hidden = self.dropout(hidden) * present.unsqueeze(-1)
-        mask = torch.tril(present.new_ones(items.shape[1], items.shape[1])) & present[:, None, :]
+        return self.encode(self.items(items.clamp(min=0)), items != PAD, timestamps)
+
+    def encode(self, tokens: Tensor, present: Tensor, timestamps: Tensor) -> Tensor:
+        """Hidden states of tokens float32 `[batch, length, d]` with a time each, where `present` (bool) says so."""
+        length = tokens.shape[1]
+        hidden = self.dropout(tokens * self.scale + self.positions.weight[:length]) * present.unsqueeze(-1)
+        mask = torch.tril(present.new_ones(length, length)) & present[:, None, :]
         gaps, looks = pairwise_gaps(timestamps) if self.reads_time else None, mask.float()
         for layer in self.layers:
             hidden = layer(hidden, gaps, looks)
@@ -238,6 +244,7 @@ class HSTU(NextItemModel):
 
     Config = HSTUConfig
     config: HSTUConfig
+    recordable = True
     search_space: ClassVar[SearchSpace] = {
         "dim": Choice(32, 64, 128),
         "length": Choice(50, 100, 200),
@@ -245,6 +252,9 @@ class HSTU(NextItemModel):
     }
     revision = 3
     summary = "pointwise SiLU attention, gated output, relative position and time bias"
+    group = "long sequence"
+    paper = "Zhai et al., ICML"
+    year = 2024
     fidelity: ClassVar[tuple[Mechanism, ...]] = (
         Mechanism(
             "pointwise aggregated attention: SiLU instead of softmax, divided by length",

@@ -22,7 +22,7 @@ _BLOCK = 256
 
 
 class ItemKNNConfig(Config):
-    """Configuration of `ItemKNN`; the defaults are tuned on validation NDCG@10 of ML-100K.
+    """Configures `ItemKNN`; the defaults are tuned on validation NDCG@10 of ML-100K.
 
     Attributes:
         neighbours: Most similar items kept for each item.
@@ -50,6 +50,10 @@ class ItemKNN(Recommender):
         "half_life": LogUniform(0.5, 50.0),
     }
     summary = "shrunk cosine of item co-occurrence, summed over a decayed history"
+    role = "baseline"
+    group = "counting"
+    paper = "Sarwar et al., WWW"
+    year = 2001
     fidelity = (
         Mechanism(
             "similarity of items",
@@ -86,7 +90,7 @@ class ItemKNN(Recommender):
 
 
 def cosine_neighbours(interactions: Interactions, neighbours: int, shrinkage: float) -> sp.csr_array:
-    """Shrunk cosine similarity of items by the users who have them, cut to each item's nearest neighbours.
+    """Compares items by the users who have them (shrunk cosine), and cuts the result to the nearest neighbours.
 
     The similarity of items i and j is n_ij / (sqrt(n_i n_j) + shrinkage), where n counts training users with the
     item, or with both. An item is no neighbour of its own; ties for the last rank go to the lower item index.

@@ -30,7 +30,7 @@ class KnownUsers:
                 self._by_first_event[_event(interactions, first)].append(user)
 
     def of(self, histories: Histories) -> NDArray[np.int64]:
-        """int64 `[n_queries]`, the user of each history, or `STRANGER`."""
+        """Names the user of each history, int64 `[n_queries]`, or `STRANGER`."""
         return np.array([self._user(histories, query) for query in range(len(histories))], dtype=np.int64)
 
     def _user(self, histories: Histories, query: int) -> int:

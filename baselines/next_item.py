@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -42,14 +43,7 @@ class NextItemConfig(Config):
 
 
 class NextItemNetwork(nn.Module):
-    """A causal sequence network and the item representations that it is scored against.
-
-    Attributes:
-        recordable: Whether the loss of a batch, auxiliary losses included, keeps to `RecordedStep`'s rules and counts
-            nothing for windows without events.
-    """
-
-    recordable: ClassVar[bool] = True
+    """Turns a history into hidden states, and knows the item vectors that they are compared with."""
 
     @abstractmethod
     def forward(self, items: Tensor, timestamps: Tensor) -> Tensor:
@@ -89,11 +83,19 @@ class NextItemNetwork(nn.Module):
 
 
 class NextItemModel(Recommender):
-    """Trains a `NextItemNetwork` at all positions and ranks the catalogue by its last hidden state."""
+    """Trains a `NextItemNetwork` at all positions and ranks the catalogue by its last hidden state.
+
+    Attributes:
+        recordable: Whether a GPU may record and replay a training step: the loss, auxiliary losses included, keeps to
+            `RecordedStep`'s rules, and counts nothing where a window has no event and a position no target. A subclass
+            that changes the loss or what is read says so anew.
+    """
 
     Config = NextItemConfig
     config: NextItemConfig
     network: NextItemNetwork | None = None
+    role = "baseline"
+    recordable: ClassVar[bool] = False
 
     @abstractmethod
     def build(self, train: TrainingData) -> NextItemNetwork:
@@ -101,22 +103,74 @@ class NextItemModel(Recommender):
 
     def fit(self, train: TrainingData, context: FitContext) -> None:
         torch.manual_seed(context.seed)
-        self._device = context.device
+        self._device, self._n_items = context.device, train.n_items
         network = self.network = self.build(train).to(context.device)
         negatives = torch.Generator(device=context.device).manual_seed(context.seed)
-        recorded = context.device == "cuda" and network.recordable
+        self._recorded = context.device == "cuda" and self.recordable
         windows = TrainingWindows(
             train.interactions,
             self.config.length,
             self.config.training.batch_events,
             context.device,
             train.history_ends(),
-            padded=recorded,
+            padded=self._recorded,
         )
+        read = self.window_reader(train)
 
-        loss = training_loss(network, self.config, train.n_items, negatives, recorded)
-        generators = [negatives] if recorded else None
+        def loss(batch: WindowBatch) -> Tensor:
+            hidden = read(batch)
+            total = self.window_loss(network, batch, hidden, negatives)
+            for extra in network.auxiliary_losses(batch, hidden):
+                total = total + extra
+            return total
+
+        generators = [negatives] if self._recorded else None
         fit_network(self, network, windows.epoch, loss, self.config.training, context, generators, [negatives])
+
+    def window_reader(self, train: TrainingData) -> Callable[[WindowBatch], Tensor]:
+        """What makes hidden states float32 `[batch, length, d]` of the training windows; here the network alone."""
+        network = self.network
+        assert network is not None, "read before build"
+        return lambda batch: network(batch.items, batch.timestamps)
+
+    def window_loss(
+        self, network: NextItemNetwork, batch: WindowBatch, hidden: Tensor, negatives: torch.Generator
+    ) -> Tensor:
+        """The mean loss of a batch's targets, given the hidden states of its windows; `negatives` as below."""
+        states, targets = (every_position if self._recorded else trained_positions)(hidden, batch)
+        return self.target_loss(network, states, targets, negatives)
+
+    def target_loss(
+        self, network: NextItemNetwork, states: Tensor, targets: Tensor, negatives: torch.Generator
+    ) -> Tensor:
+        """The mean loss of targets.
+
+        Args:
+            network: Scores items.
+            states: float32 `[n, d]`, the hidden state before each target.
+            targets: int64 `[n]`; `PAD` where there is none, in a recorded step.
+            negatives: What negatives are drawn with.
+        """
+        if self.config.loss == "ce":
+            return F.cross_entropy(network.scores(states), targets, ignore_index=PAD)
+        n_drawn = 1 if self.config.loss == "bce" else self.config.negatives
+        scores, repeated = self.with_negatives(network, states, targets, n_drawn, negatives)
+        loss_of = _bce if self.config.loss == "bce" else _sampled_softmax
+        if self._recorded:
+            return _mean(loss_of(scores, repeated, "none"), targets)
+        return loss_of(scores, repeated, "mean")
+
+    def with_negatives(
+        self, network: NextItemNetwork, states: Tensor, targets: Tensor, n_drawn: int, negatives: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Scores of targets and of `n_drawn` negatives of each, drawn uniformly from the catalogue.
+
+        Returns:
+            float32 `[n, 1 + n_drawn]`, the target's first; bool `[n, n_drawn]`, True where a negative is the target.
+        """
+        drawn = torch.randint(self._n_items, (len(targets), n_drawn), generator=negatives, device=targets.device)
+        scores = network.scores_of(states, torch.cat([targets.clamp(min=0).unsqueeze(1), drawn], 1))
+        return scores, drawn == targets.unsqueeze(1)
 
     def recommend(self, histories: Histories, k: int) -> Recommendations:
         assert self.network is not None, "recommend before fit"
@@ -125,48 +179,29 @@ class NextItemModel(Recommender):
         with torch.inference_mode():
             for start in range(0, len(histories), step):
                 some = histories.batch(start, start + step)
-                items, timestamps, n_events = recent_window(some, self.config.length, self._device)
-                hidden = self.network(items, timestamps)
+                hidden, n_events = self.read_histories(some)
                 last = hidden[torch.arange(len(n_events), device=hidden.device), (n_events - 1).clamp(min=0)]
-                scores[start : start + step] = self.network.scores(last).cpu().numpy()
+                scores[start : start + step] = self.query_scores(some, last)
+        return self.ranked(scores, histories, k)
+
+    def ranked(self, scores: NDArray[np.float32], histories: Histories, k: int) -> Recommendations:
+        """The lists that scores float32 `[n_queries, n_items]` of the catalogue make."""
         return rank_catalogue(scores, histories, k)
+
+    def query_scores(self, histories: Histories, hidden: Tensor) -> NDArray[np.floating[Any]]:
+        """Scores `[n_queries, n_items]` of the catalogue, given whole histories and their last hidden states."""
+        assert self.network is not None, "recommend before fit"
+        scores: NDArray[np.float32] = self.network.scores(hidden).cpu().numpy()
+        return scores
+
+    def read_histories(self, histories: Histories) -> tuple[Tensor, Tensor]:
+        """Hidden states float32 `[n, length, d]` of queries, and how many of each one's events they belong to."""
+        assert self.network is not None, "read before fit"
+        items, timestamps, n_events = recent_window(histories, self.config.length, self._device)
+        return self.network(items, timestamps), n_events
 
     def parameter_count(self) -> int:
         return parameter_count(self.network)
-
-
-def training_loss(
-    network: NextItemNetwork, config: NextItemConfig, n_items: int, negatives: torch.Generator, recorded: bool
-) -> Callable[[WindowBatch], Tensor]:
-    """The mean loss of a batch's targets, auxiliary losses added.
-
-    Args:
-        network: What is trained.
-        config: Which loss.
-        n_items: Size of the catalogue that negatives are drawn from.
-        negatives: Draws them.
-        recorded: Whether the loss is computed at all positions, so that it keeps to `RecordedStep`'s rules, and not at
-            those with a target alone.
-    """
-
-    def of_targets(states: Tensor, targets: Tensor) -> Tensor:
-        if config.loss == "ce":
-            return F.cross_entropy(network.scores(states), targets, ignore_index=PAD)
-        n_drawn = 1 if config.loss == "bce" else config.negatives
-        drawn = torch.randint(n_items, (len(targets), n_drawn), generator=negatives, device=targets.device)
-        scores = network.scores_of(states, torch.cat([targets.clamp(min=0).unsqueeze(1), drawn], 1))
-        loss_of = _bce if config.loss == "bce" else _sampled_softmax
-        repeated = drawn == targets.unsqueeze(1)
-        return _mean(loss_of(scores, repeated, "none"), targets) if recorded else loss_of(scores, repeated, "mean")
-
-    def loss(batch: WindowBatch) -> Tensor:
-        hidden = network(batch.items, batch.timestamps)
-        total = of_targets(*(every_position if recorded else trained_positions)(hidden, batch))
-        for extra in network.auxiliary_losses(batch, hidden):
-            total = total + extra
-        return total
-
-    return loss
 
 
 def trained_positions(hidden: Tensor, batch: WindowBatch) -> tuple[Tensor, Tensor]:

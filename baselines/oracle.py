@@ -50,7 +50,7 @@ class Oracle(Recommender):
 
 
 def next_item_probabilities(world: World, histories: Histories) -> NDArray[np.float64]:
-    """The true distribution of each query's target.
+    """Computes the true distribution of each query's target.
 
     Where seen items are excluded, queries whose target was seen do not occur: the distribution is that of the unseen
     items, and all 0 where none of these is possible.
@@ -67,7 +67,7 @@ def next_item_probabilities(world: World, histories: Histories) -> NDArray[np.fl
 
 
 def expected_scores(probabilities: NDArray[np.float64], ks: Sequence[int]) -> dict[str, NDArray[np.float64]]:
-    """Expected metrics of the best ranking, that by probability.
+    """Computes the expected metrics of the best ranking, which is by probability.
 
     With one target a query, the expected Recall@K of a list is the sum of its first K items' probabilities, and the
     expected NDCG@K is that sum with the weights `1 / log2(rank + 1)`. Both are largest where probabilities descend.
@@ -91,7 +91,7 @@ def expected_scores(probabilities: NDArray[np.float64], ks: Sequence[int]) -> di
 def exact_scores(
     world: World, queries: Queries, ks: Sequence[int] = CUTOFFS, batch_size: int = 256
 ) -> dict[str, NDArray[np.float64]]:
-    """What the oracle reaches in expectation on each query: an upper bound for every model.
+    """Says what the oracle reaches in expectation on each query: an upper bound for every model.
 
     Args:
         world: The process that generated the data.

@@ -18,7 +18,7 @@ from bench.search_space import Choice, LogUniform, SearchSpace
 
 
 class PersonalPopularityConfig(Config):
-    """Configuration of `PersonalPopularity`.
+    """Says how fast `PersonalPopularity` forgets, how far back it counts, and how much popularity weighs in.
 
     Attributes:
         half_life: Later events of the user after which an event counts half. Large values count all events
@@ -48,6 +48,7 @@ class PersonalPopularity(Recommender):
         "smoothing": Choice(0, 50, 100, 200, 400),
     }
     summary = "decayed counts of the user's own past items, filled up by popularity"
+    group = "counting"
     role = "reference"
 
     def fit(self, train: TrainingData, context: FitContext) -> None:
@@ -61,7 +62,7 @@ class PersonalPopularity(Recommender):
 
 
 def decayed_counts(histories: Histories, half_life: float, window: int | None = None) -> sp.csr_array:
-    """How often and how lately each item occurs in each history.
+    """Counts how often and how lately each item occurs in each history.
 
     Args:
         histories: The queries.

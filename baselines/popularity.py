@@ -17,6 +17,7 @@ class Popularity(Recommender):
     """Ranks every item by its number of training interactions; ties go to the lower item index."""
 
     summary = "training interactions per item, the same list for everybody"
+    group = "counting"
     role = "reference"
 
     def fit(self, train: TrainingData, context: FitContext) -> None:

@@ -19,7 +19,7 @@ from models.training.loop import TrainingConfig
 
 
 class SASRecConfig(NextItemConfig):
-    """Configuration of SASRec.
+    """Configures SASRec: how wide and deep its transformer is, and how it is trained.
 
     Attributes:
         dim: Width.
@@ -37,7 +37,7 @@ class SASRecConfig(NextItemConfig):
 
 
 class SASRecBCEConfig(SASRecConfig):
-    """Configuration of SASRec with the paper's loss, which learns less from an epoch and needs more of them."""
+    """Configures SASRec with the paper's loss, which learns less from an epoch and needs more of them."""
 
     loss: Literal["ce", "bce", "sampled"] = "bce"
     dropout: float = Field(default=0.2, ge=0, lt=1)
@@ -55,11 +55,14 @@ class SASRecNetwork(NextItemNetwork):
             nn.init.normal_(table.weight, std=1 / math.sqrt(config.dim))
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(SASRecBlock(config) for _ in range(config.blocks))
-        self.norm = nn.LayerNorm(config.dim)
+        self.norm: nn.Module = nn.LayerNorm(config.dim)
 
     def forward(self, items: Tensor, timestamps: Tensor) -> Tensor:
-        hidden = self.items(items.clamp(min=0)) + self.positions.weight[: items.shape[1]]
-        hidden = self.dropout(hidden) * (items != PAD).unsqueeze(-1)
+        return self.encode(self.items(items.clamp(min=0)), items != PAD)
+
+    def encode(self, tokens: Tensor, present: Tensor) -> Tensor:
+        """Hidden states of tokens float32 `[batch, length, d]` that are `present` (bool `[batch, length]`)."""
+        hidden = self.dropout(tokens + self.positions.weight[: tokens.shape[1]]) * present.unsqueeze(-1)
         for block in self.blocks:
             hidden = block(hidden)
         return self.norm(hidden)
@@ -122,16 +125,20 @@ LOSS_OF_THE_PAPER = Mechanism(
 
 
 class SASRec(NextItemModel):
-    """SASRec with cross-entropy over the catalogue: the registered name `sasrec-ce`."""
+    """Recommends by SASRec with cross-entropy over the catalogue: the registered name `sasrec-ce`."""
 
     Config = SASRecConfig
     config: SASRecConfig
+    recordable = True
     search_space: ClassVar[SearchSpace] = {
         "dim": Choice(32, 64, 128),
         "length": Choice(50, 100, 200),
         "training.average": Choice(0.0, 0.99, 0.999),
     }
     summary = "causal self-attention over item ids, cross-entropy over the catalogue"
+    group = "sequence"
+    paper = "Kang & McAuley, ICDM"
+    year = 2018
     fidelity: ClassVar[tuple[Mechanism, ...]] = (
         Mechanism(
             "causal self-attention blocks with learned positions",
@@ -175,7 +182,7 @@ class SASRec(NextItemModel):
 
 
 class SASRecBCE(SASRec):
-    """SASRec with the paper's binary cross-entropy: the registered name `sasrec-bce`."""
+    """Recommends by SASRec with the paper's binary cross-entropy: the registered name `sasrec-bce`."""
 
     Config = SASRecBCEConfig
     summary = "causal self-attention over item ids, the paper's binary cross-entropy with one negative per target"

@@ -21,9 +21,13 @@ TRAINING = "200,000 steps of 256 targets at rate 0.01, after 10,000 steps along 
 
 
 class Tiger(CausalRecommender):
-    """TIGER on the shared encoder-decoder: short-term history only."""
+    """Recommends by TIGER on the shared encoder-decoder, from the short-term history only."""
 
     summary = "generates semantic IDs from the short-term history: encoder-decoder, beam search through a prefix trie"
+    role = "baseline"
+    group = "semantic ID"
+    paper = "Rajput et al., NeurIPS"
+    year = 2023
     fidelity = (
         features_line("section 4", TEXTS, GenerativeConfig().tokenizer),
         quantizer_line("section 3.1; section 4", RQ_VAE, GenerativeConfig().tokenizer),

@@ -10,13 +10,17 @@ from models.generation.t5_recommender import T5Recommender
 
 
 class TigerT5(T5Recommender):
-    """TIGER as `glass-official` without its long-term parts: the pair differs in nothing else.
+    """Recommends by TIGER as `glass-official` without its long-term parts: the pair differs in nothing else.
 
     TIGER's own size is d 128, 4 + 4 layers, 6 heads of 64, d_ff 1024, dropout 0.1, codebooks 3 x 256 and a
     disambiguation token, history of 20 items; the defaults here are the sizes of the official GLASS code.
     """
 
     summary = "TIGER on the official GLASS code's T5: bidirectional over code tokens, one target per example, no trie"
+    role = "baseline"
+    group = "semantic ID"
+    paper = "Rajput et al., NeurIPS"
+    year = 2023
     fidelity = (
         Mechanism(
             "bidirectional T5 encoder-decoder over the code tokens of each item",

@@ -22,7 +22,7 @@ from bench.plan import Plan
 from bench.spec import RunResult, RunSpec
 
 if TYPE_CHECKING:
-    from bench.reporting.drawn import Drawn
+    from bench.reporting.figure_cache import FigureCache
 
 _REST = 9
 """How many times as long as the report took it is then left alone: the processors are there for the runs."""
@@ -104,7 +104,7 @@ class _Report:
     def __init__(self, plan: Plan, results_dir: Path, reports_dir: Path, console: Console) -> None:
         self._plan, self._results_dir, self._reports_dir, self._console = plan, results_dir, reports_dir, console
         self._ended, self._took = -math.inf, 0.0
-        self._drawn: Drawn | None = None
+        self._cache: FigureCache | None = None
         self.stale, self.flaw = False, ""
 
     def refresh(self, results: Sequence[RunResult]) -> None:
@@ -116,12 +116,12 @@ class _Report:
         started, plan = time.monotonic(), self._plan
         try:
             self.flaw = ""
-            from bench.reporting.drawn import Drawn
-            from bench.reporting.report import write_report  # brings in the plotting libraries
+            from bench.report import write_report  # brings in the plotting libraries
+            from bench.reporting.figure_cache import FigureCache
 
-            self._drawn = self._drawn or Drawn()
+            self._cache = self._cache or FigureCache()
             folders = self._results_dir, self._reports_dir
-            write_report(plan.suite, plan.runs, results, *folders, plan.command, drawn=self._drawn)
+            write_report(plan.suite, plan.runs, results, *folders, plan.command, cache=self._cache)
         except Exception as error:  # a flaw of the report must not cost the runs that are still to come
             self.flaw = reason_of(error)
             say(self._console, f"warning: the report could not be written ({self.flaw})")

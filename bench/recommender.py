@@ -17,9 +17,15 @@ from bench.data.dataset import TrainingData
 from bench.data.interactions import Histories
 from bench.search_space import SearchSpace
 
-Role = Literal["contestant", "reference", "oracle"]
-"""What a row is there for: to contend; to be a mark for the others, like a row that counts what is popular; or to tell
-the best possible, knowing the process behind generated data. Only a contestant can be under-trained or unfit."""
+Role = Literal["contestant", "baseline", "reference", "oracle"]
+"""What a row is there for: to contend; to be what contestants have to beat, an earlier system, trained and tuned as
+they are; to be a mark for all, like a row that counts what is popular; or to tell the best possible, knowing the
+process behind generated data. Only contestants and baselines can be under-trained or unfit, and the best of baselines
+and references is what the report measures the others by.
+"""
+
+OTHER_GROUP = "other"
+"""Of models that say of no group that they are in it."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +179,10 @@ class Recommender(ABC):
         Config: The configuration class; its defaults are the tuned ones.
         revision: Raise it whenever a change of code changes results, so that old results are not re-used.
         summary: One line for `bench list models`.
-        role: Whether the report should doubt the row where it does poorly, see `Role`.
+        role: What its rows are there for: whether others have to beat them, and whether to doubt one that does poorly.
+        group: What kind of system it is, in a word or two ("counting", "semantic ID"); one group stands together there.
+        paper: Who published it, and where: "Kang & McAuley, ICDM". "": nobody.
+        year: Of that publication.
         fidelity: The fidelity card; empty for baselines without a paper of their own to be faithful to.
         search_space: What `bench tune` may try, by dotted key of the configuration; learning rate, weight decay and
             dropout need no mention (`bench.tuning.spaces.USUAL`).
@@ -184,6 +193,9 @@ class Recommender(ABC):
     Config: ClassVar[type[Config]] = Config
     revision: ClassVar[int] = 1
     summary: ClassVar[str] = ""
+    group: ClassVar[str] = OTHER_GROUP
+    paper: ClassVar[str] = ""
+    year: ClassVar[int | None] = None
     role: ClassVar[Role] = "contestant"
     fidelity: ClassVar[tuple[Mechanism, ...]] = ()
     search_space: ClassVar[SearchSpace] = {}

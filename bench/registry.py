@@ -23,14 +23,28 @@ BUILT_IN = {
     "popularity": "baselines.popularity:Popularity",
     "personal-popularity": "baselines.personal_popularity:PersonalPopularity",
     "item-knn": "baselines.item_knn:ItemKNN",
+    "gp-topfreq": "baselines.gp_topfreq:GPTopFreq",
+    "tifuknn": "baselines.tifuknn:TIFUKNN",
+    "up-cf": "baselines.upcf:UPCF",
     "gru4rec": "baselines.gru4rec:GRU4Rec",
     "sasrec-ce": "baselines.sasrec:SASRec",
     "sasrec-bce": "baselines.sasrec:SASRecBCE",
+    "sasrec-ce-compressed": "baselines.compressed:SASRecCompressed",
+    "sasrec-ce-copying": "baselines.copying:SASRecCopying",
+    "gsasrec": "baselines.gsasrec:GSASRec",
+    "esasrec": "baselines.esasrec:ESASRec",
+    "lrurec": "baselines.lrurec:LRURec",
     "hstu": "baselines.hstu:HSTU",
     "hstu-large": "baselines.hstu:HSTULarge",
+    "hstu-compressed": "baselines.compressed:HSTUCompressed",
+    "hstu-copying": "baselines.copying:HSTUCopying",
+    "fuxi-alpha": "baselines.fuxi_alpha:FuXiAlpha",
+    "count-mixture": "baselines.count_mixture:CountMixture",
     "sim": "baselines.sim.model:SIM",
     "sim-soft": "baselines.sim.model:SIMSoft",
     "tiger": "baselines.tiger:Tiger",
+    "cobra": "baselines.cobra:Cobra",
+    "rpg": "baselines.rpg:RPG",
     "dualgr": "baselines.dualgr:DualGR",
     "h2rec": "baselines.h2rec.model:H2Rec",
     "tiger-t5": "baselines.tiger_t5:TigerT5",
@@ -46,6 +60,16 @@ BUILT_IN = {
     "stamp-recbole": "baselines.recbole.models:RecBoleSTAMP",
     "fdsa-recbole": "baselines.recbole.models:RecBoleFDSA",
 }
+
+BASELINES_OF_OLD_RESULTS = frozenset(
+    {
+        *("item-knn", "gru4rec", "sasrec-ce", "sasrec-bce", "hstu", "hstu-large", "sim", "sim-soft", "tiger", "dualgr"),
+        *("h2rec", "tiger-t5", "gru4rec-recbole", "sasrec-recbole", "lightsans-recbole", "bert4rec-recbole"),
+        *("caser-recbole", "hgn-recbole", "narm-recbole", "stamp-recbole", "fdsa-recbole"),
+    }
+)
+"""Models whose stored results may say "contestant", or no role at all, since they are from before a model could declare
+itself a baseline. A closed list: a new baseline declares its role (`Recommender.role`)."""
 
 _OWN_PACKAGES = {"bench", "models", "baselines"}
 

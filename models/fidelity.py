@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # a model without semantic IDs need not load what makes them
 
 
 def features_line(source: str, theirs: str, config: TokenizerConfig) -> Mechanism:
-    """The line on what semantic IDs are made from; never "faithful" while the default knows which items co-occur.
+    """Writes the line on what semantic IDs are made from; never "faithful" while the default knows co-occurrences.
 
     Args:
         source: Where the original says what it reads.
@@ -39,7 +39,7 @@ def features_line(source: str, theirs: str, config: TokenizerConfig) -> Mechanis
 
 
 def quantizer_line(source: str, theirs: str, config: TokenizerConfig) -> Mechanism:
-    """The line on how features become codes.
+    """Writes the line on how features become codes.
 
     Args:
         source: Where the original says how it quantizes.
@@ -61,7 +61,7 @@ def quantizer_line(source: str, theirs: str, config: TokenizerConfig) -> Mechani
 
 
 def network_line(source: str, config: Seq2SeqConfig) -> Mechanism:
-    """The line on sizes, constants and initial weights of `models.generation.transformer`, which many models share."""
+    """Writes the line on sizes, constants and initial weights of the causal encoder-decoder."""
     return Mechanism(
         "sizes, constants and initial weights of the encoder-decoder",
         "approximated",
@@ -77,7 +77,7 @@ def network_line(source: str, config: Seq2SeqConfig) -> Mechanism:
 
 
 def optimiser_line(source: str, theirs: str, config: TrainingConfig, batch: str | None = None) -> Mechanism:
-    """The line on training.
+    """Writes the line on training.
 
     Args:
         source: Where the original says how it is trained.

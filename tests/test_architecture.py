@@ -15,9 +15,9 @@ from bench.registry import BUILT_IN
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("bench", "models", "baselines")
 BASE = {
-    *("bench", "bench.config", "bench.config_errors", "bench.console", "bench.errors", "bench.files"),
-    *("bench.json_text", "bench.names", "bench.number_text", "bench.plain_text", "bench.search_space", "bench.seeds"),
-    *("bench.text_files", "bench.yaml_text"),
+    *("bench", "bench.config", "bench.config_errors", "bench.console", "bench.conventions", "bench.declarations"),
+    *("bench.errors", "bench.files", "bench.json_text", "bench.names", "bench.number_text", "bench.own_packages"),
+    *("bench.plain_text", "bench.search_space", "bench.seeds", "bench.text_files", "bench.yaml_text"),
 }
 FLOORS: tuple[set[str], ...] = (
     BASE,
@@ -29,7 +29,7 @@ FLOORS: tuple[set[str], ...] = (
     {"bench.tuning"},
     {"bench.analysis"},
     {"bench.reporting"},
-    {"bench.export", "bench.job"},
+    {"bench.export", "bench.job", "bench.report"},
     {"bench.cli", "bench.__main__"},
 )
 """Rooms of the harness, from the ground up: nothing knows anything of the floors above it."""
@@ -135,6 +135,31 @@ def test_folders_of_a_room_know_those_before_them_at_most(room: str) -> None:
         if not within(other, folder) and any(within(other, one) for one in above[folder])
     ]
     assert not upwards
+
+
+def test_the_report_is_made_of_frames() -> None:
+    """It asks no result again, and measures nothing: whatever it shows is a declared column of `bench.analysis`."""
+    floors = ("bench.data", "bench.spec", "bench.evaluation", "bench.plan", "bench.execution", "bench.tuning")
+    asked = {*floors, "bench.analysis.runs", "bench.analysis.diagnostics"}
+    wrong = [
+        f"{module} -> {other}"
+        for module, others in IMPORTS.items()
+        for other in others
+        if within(module, "bench.reporting") and any(within(other, one) for one in asked)
+    ]
+    assert not wrong
+
+
+def test_figures_are_functions_of_frames() -> None:
+    """They ask no result, and nothing that could tell them more than the frames hold."""
+    allowed = {
+        *("bench.conventions", "bench.files", "bench.analysis.frames", "bench.analysis.leaderboard"),
+        *("bench.analysis.decoding", "bench.analysis.families", "bench.analysis.pairs", "bench.analysis.significance"),
+        "bench.analysis.data_card",
+    }
+    figures = [module for module in MODULES if within(module, "bench.reporting.figures")]
+    others = {other for module in figures for other in IMPORTS[module] if not within(other, "bench.reporting.figures")}
+    assert others <= allowed
 
 
 def test_baselines_stand_on_models_and_models_on_the_harness() -> None:

@@ -8,13 +8,16 @@ from torch import Tensor
 
 
 def common_prefix(codes: Tensor) -> Tensor:
-    """How much of their codes, from the first on, every two items have in common.
+    """Measures how much of their codes, from the first on, every two items have in common.
 
     Args:
         codes: int64 `[n, levels]`.
 
     Returns:
         float32 `[n, n]` within 0 .. 1, in steps of a level; 1 on the diagonal.
+
+    >>> common_prefix(torch.tensor([[4, 1], [4, 2], [3, 1]])).tolist()
+    [[1.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
     same = torch.ones((len(codes), len(codes)), dtype=torch.bool, device=codes.device)
     common = torch.zeros(same.shape, device=codes.device)
@@ -25,13 +28,13 @@ def common_prefix(codes: Tensor) -> Tensor:
 
 
 def lightest_half(weights: Tensor) -> Tensor:
-    """Which half of the levels (rounded down) weigh least: bool `[n, levels]` for weights `[n, levels]`."""
+    """Marks the half of the levels (rounded down) that weigh least: bool `[n, levels]` for weights `[n, levels]`."""
     rank = weights.argsort(dim=-1, stable=True).argsort(dim=-1)
     return rank < weights.shape[-1] // 2
 
 
 def alignment_loss(first: Tensor, second: Tensor, positives: Tensor, temperature: float) -> Tensor:
-    """Contrastive loss with several weighted positives, in both directions.
+    """Pulls two views of a thing together and apart from others: contrastive, with several weighted positives.
 
     Of a row, the weighted positives' share of the exponentiated cosine similarities is to be 1. With the identity as
     weights this is InfoNCE.

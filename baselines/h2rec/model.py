@@ -22,11 +22,14 @@ from models.semantic_ids.item_features import item_features
 from models.semantic_ids.semantic_ids import SemanticIds
 from models.semantic_ids.tokenizer import record_health, tokenize
 
-_TESTS = "tests/baselines/h2rec/test_h2rec"
+_TESTS = "tests/baselines/h2rec/"
 
 
 class H2Rec(NextItemModel):
-    """H2Rec, a re-implementation, trained at every position in one pass; it ranks items and generates nothing."""
+    """Recommends by a re-implementation of H2Rec, trained at every position in one pass.
+
+    It ranks items and generates nothing.
+    """
 
     Config = H2RecConfig
     config: H2RecConfig
@@ -35,12 +38,15 @@ class H2Rec(NextItemModel):
     _ids: SemanticIds | None = None
     _features: NDArray[np.float32] | None = None
     summary = "re-implementation: SASRec over item ids and over semantic IDs in two aligned branches"
+    group = "semantic ID"
+    paper = "Liu et al., KDD"
+    year = 2026
     fidelity = (
         Mechanism(
             "dual branches over one backbone, scores of both added up",
             "faithful",
             "abstract; official code",
-            test=_TESTS + ".py::test_hidden_states_and_scores_are_those_of_two_branches_written_out",
+            test=_TESTS + "test_h2rec.py::test_hidden_states_and_scores_are_those_of_two_branches_written_out",
         ),
         Mechanism(
             "SID branch: fusion of granularities, weighted coarse to fine by a gate that sees the hash ID",
@@ -51,7 +57,7 @@ class H2Rec(NextItemModel):
             "does not also read the prior that is added to its logits (1 to 0.2, as there). The branch reads and "
             "scores by the fused codes themselves, where the official code takes their mean and lets hash vectors ask "
             "it by attention",
-            test=_TESTS + ".py::test_level_weights_come_from_the_hash_vector_and_favour_coarse_levels",
+            test=_TESTS + "test_h2rec.py::test_level_weights_come_from_the_hash_vector_and_favour_coarse_levels",
         ),
         Mechanism(
             "hash branch: cross-attention per level, codes asking for hash vectors, fused by the same weights",
@@ -59,7 +65,7 @@ class H2Rec(NextItemModel):
             "official code, path 1",
             "causal, since every position is trained, and added to the hash vectors instead of replacing them, from 0 "
             "at first; as many heads as the backbone has, there 4",
-            test=_TESTS + ".py::test_no_position_sees_a_later_event_and_each_sees_all_earlier_ones",
+            test=_TESTS + "test_h2rec.py::test_no_position_sees_a_later_event_and_each_sees_all_earlier_ones",
         ),
         Mechanism(
             "code-guided item-level alignment: InfoNCE between both vectors with items of common codes as positives",
@@ -68,7 +74,8 @@ class H2Rec(NextItemModel):
             "weight 0.1 and temperature 0.5 as there. Weight of a positive: the share of levels in the common prefix. "
             "The official code takes items of equal codes and items that occur together, filters them and has options "
             "for hard negatives (5) and debiasing (0.1 of the negatives)",
-            test=_TESTS + "_alignment.py::test_item_alignment_is_the_weighted_loss_over_the_items_of_the_batch",
+            test=_TESTS
+            + "test_h2rec_alignment.py::test_item_alignment_is_the_weighted_loss_over_the_items_of_the_batch",
         ),
         Mechanism(
             "masked-sequence user-level alignment: the levels of least weight are masked by learned vectors",
@@ -77,7 +84,7 @@ class H2Rec(NextItemModel):
             "InfoNCE over cosines at temperature 0.5, where the official code has inner products at temperature 1 and "
             "soft targets from similarities within each view; weight 0.1 and half of the levels as there, but none of "
             "a single level. Masks begin with deviation 1/sqrt(d), there 0.02",
-            test=_TESTS + "_alignment.py::test_user_alignment_contrasts_windows_with_their_masked_versions",
+            test=_TESTS + "test_h2rec_alignment.py::test_user_alignment_contrasts_windows_with_their_masked_versions",
         ),
         Mechanism(
             "SASRec as the backbone, the plain model without the SID branch and with `hash_init: random`",
@@ -85,7 +92,7 @@ class H2Rec(NextItemModel):
             "official code; LLM-ESR, models/SASRec.py",
             "that of `sasrec-ce`; the official one has no causal mask, normalises queries alone, adds to the "
             "normalised input, and has an epsilon of 1e-8, here 1e-5",
-            test=_TESTS + ".py::test_without_the_sid_branch_it_is_sasrec_to_the_last_bit",
+            test=_TESTS + "test_h2rec.py::test_without_the_sid_branch_it_is_sasrec_to_the_last_bit",
         ),
         Mechanism(
             "hash vectors that begin as principal components of text embeddings",
@@ -93,7 +100,8 @@ class H2Rec(NextItemModel):
             "official code, `_init_hash_embedding`; README, step 5",
             "of the item features behind the semantic IDs, neither whitened nor scaled, as there; dimensions beyond "
             "the features' are drawn. `hash_init: random` draws all",
-            test=_TESTS + "_hash_init.py::test_hash_vectors_begin_as_principal_components_of_the_item_features",
+            test=_TESTS
+            + "test_h2rec_hash_vectors.py::test_hash_vectors_begin_as_principal_components_of_the_item_features",
         ),
         Mechanism(
             "code vectors that begin as the quantizer's codebooks",
@@ -112,7 +120,7 @@ class H2Rec(NextItemModel):
             "approximated",
             "official code",
             "cross-entropy over the catalogue as in `sasrec-ce`; `loss: bce` is the official code's",
-            test=_TESTS + "_alignment.py::test_the_loss_is_cross_entropy_plus_the_weighted_alignments",
+            test=_TESTS + "test_h2rec_alignment.py::test_the_loss_is_cross_entropy_plus_the_weighted_alignments",
         ),
         Mechanism(
             "sizes and initial weights",

@@ -28,7 +28,7 @@ COARSE_TO_FINE = (1.0, 0.2)
 
 
 class H2RecConfig(SASRecConfig):
-    """Configuration of H2Rec; without the SID branch it is `sasrec-ce`.
+    """Configures H2Rec; without the SID branch it is `sasrec-ce`.
 
     Attributes:
         sid_branch: Whether items are read and scored by their codes. Without it there are no alignments.
@@ -57,7 +57,7 @@ class H2RecConfig(SASRecConfig):
 
 
 class GranularityFusion(nn.Module):
-    """Vectors of an item's codes, one per level, and the weights that fuse them into one.
+    """Gives each item a vector per level and the weights that fuse them into one.
 
     Args:
         ids: Semantic IDs.
@@ -78,12 +78,12 @@ class GranularityFusion(nn.Module):
         self.shared = None if gated else nn.Parameter(torch.zeros(ids.levels))
 
     def levels(self, items: Tensor) -> Tensor:
-        """Code vectors `[..., levels, dim]` of items int64 `[...]`."""
+        """Looks up code vectors `[..., levels, dim]` of items int64 `[...]`."""
         codes = self.codes[items]
         return torch.stack([self.embedding.code(level, codes[..., level]) for level in range(codes.shape[-1])], dim=-2)
 
     def weights(self, items: Tensor, hashed: nn.Embedding | None) -> Tensor:
-        """The weight of each level, `[..., levels]` with sum 1, of items int64 `[...]`.
+        """Weighs the levels, `[..., levels]` with sum 1, of items int64 `[...]`.
 
         Args:
             items: The items.
@@ -96,7 +96,7 @@ class GranularityFusion(nn.Module):
 
 
 class LevelAttention(nn.Module):
-    """Cross-attention in which the codes of one level ask for the hash vectors of the events so far."""
+    """Cross-attention by which the codes of one level read the hash vectors of the events so far."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ class LevelAttention(nn.Module):
 
 
 class H2RecNetwork(NextItemNetwork):
-    """One SASRec backbone that reads each history twice: as hash IDs and as semantic IDs.
+    """Reads each history twice with one SASRec backbone: as hash IDs and as semantic IDs.
 
     Hidden states are those of the two branches side by side, and so are the item vectors that they are compared with.
     The parameters of the hash branch have SASRec's names and are drawn in its order.
@@ -131,8 +131,6 @@ class H2RecNetwork(NextItemNetwork):
         features: Item features float32 `[n_items, dims]`, of which hash vectors begin as principal components; None
             where they are drawn.
     """
-
-    recordable = False  # its alignments have a row for every distinct item, and for every window
 
     def __init__(
         self,
@@ -184,12 +182,12 @@ class H2RecNetwork(NextItemNetwork):
         return hidden, torch.cat(tables, dim=-1)
 
     def semantic_items(self, items: Tensor) -> Tensor:
-        """Fused code vectors `[..., dim]` of items int64 `[...]`."""
+        """Fuses code vectors into one, `[..., dim]`, for items int64 `[...]`."""
         assert self.semantic is not None
         return _fused(self.semantic.levels(items), self.semantic.weights(items, self.items))
 
     def auxiliary_losses(self, batch: WindowBatch, hidden: Tensor) -> Iterator[Tensor]:
-        """The weighted alignments that the configuration leaves in."""
+        """Yields the weighted alignments that the configuration leaves in."""
         config = self.config
         if config.sid_branch and config.hash_branch and config.item_alignment:
             targets = batch.targets[batch.targets != PAD].unique()
@@ -248,7 +246,7 @@ class H2RecNetwork(NextItemNetwork):
 
 
 def principal_components(features: NDArray[np.float32], dims: int) -> NDArray[np.float32]:
-    """The coordinates of all items on the leading principal axes, as `PCA.fit_transform` of scikit-learn gives them.
+    """Computes the coordinates of all items on the leading principal axes, as scikit-learn's `PCA.fit_transform`.
 
     Neither whitened nor scaled, as in the official code (data/pca.ipynb, README step 5). The axes come from the
     covariance, so that a catalogue of millions needs no second decomposition of its size.

@@ -87,6 +87,7 @@ class RecBoleModel(Recommender):
     Config = RecBoleConfig
     config: RecBoleConfig
     revision = 2
+    role = "baseline"
     recbole_name: ClassVar[str]
     reads_users: ClassVar[bool] = False
     learns_targets: ClassVar[bool] = True

@@ -59,6 +59,9 @@ class RecBoleGRU4Rec(RecBoleModel):
     Config = RecBoleGRU4RecConfig
     recbole_name = "GRU4Rec"
     summary = "RecBole's GRU4Rec with RecBole's trainer, as its documentation runs it"
+    group = "sequence"
+    paper = "Tan et al., DLRS"
+    year = 2016
     fidelity = (
         *RecBoleModel.fidelity,
         _cross_entropy("Hidasi et al., ICLR 2016, section 3.1.3", "is BPR or TOP1 against a mini-batch"),
@@ -91,6 +94,9 @@ class RecBoleSASRec(RecBoleModel):
     Config = RecBoleTransformerConfig
     recbole_name = "SASRec"
     summary = "RecBole's SASRec with RecBole's trainer and defaults (cross-entropy)"
+    group = "sequence"
+    paper = "Kang & McAuley, ICDM"
+    year = 2018
     fidelity = (
         *RecBoleModel.fidelity,
         _cross_entropy("Kang & McAuley, ICDM 2018, eq. 7", "is binary cross-entropy with one negative a target"),
@@ -122,6 +128,9 @@ class RecBoleLightSANs(RecBoleModel):
     Config = RecBoleLightSANsConfig
     recbole_name = "LightSANs"
     summary = "RecBole's LightSANs with RecBole's trainer and defaults: self-attention over a few pooled interests"
+    group = "sequence"
+    paper = "Fan et al., SIGIR"
+    year = 2021
 
 
 class RecBoleBERT4RecConfig(RecBoleTransformerConfig):
@@ -155,6 +164,9 @@ class RecBoleBERT4Rec(RecBoleModel):
     recbole_name = "BERT4Rec"
     learns_targets = False
     summary = "RecBole's BERT4Rec with RecBole's trainer and defaults: hidden events found from both sides"
+    group = "sequence"
+    paper = "Sun et al., CIKM"
+    year = 2019
     fidelity = (
         *RecBoleModel.fidelity,
         Mechanism(
@@ -206,6 +218,9 @@ class RecBoleCaser(RecBoleModel):
     recbole_name = "Caser"
     reads_users = True
     summary = "RecBole's Caser with RecBole's trainer and defaults: convolutions over the last ten events"
+    group = "sequence"
+    paper = "Tang & Wang, WSDM"
+    year = 2018
     fidelity = (
         *RecBoleModel.fidelity,
         _USERS,
@@ -240,6 +255,9 @@ class RecBoleHGN(RecBoleModel):
     recbole_name = "HGN"
     reads_users = True
     summary = "RecBole's HGN with RecBole's trainer and defaults: gates over features and over events"
+    group = "sequence"
+    paper = "Ma et al., KDD"
+    year = 2019
     fidelity = (
         *RecBoleModel.fidelity,
         _USERS,
@@ -269,6 +287,9 @@ class RecBoleNARM(RecBoleModel):
     Config = RecBoleNARMConfig
     recbole_name = "NARM"
     summary = "RecBole's NARM with RecBole's trainer and defaults: a GRU, and attention over its states"
+    group = "sequence"
+    paper = "Li et al., CIKM"
+    year = 2017
 
 
 class RecBoleSTAMPConfig(RecBoleConfig):
@@ -287,6 +308,9 @@ class RecBoleSTAMP(RecBoleModel):
     Config = RecBoleSTAMPConfig
     recbole_name = "STAMP"
     summary = "RecBole's STAMP with RecBole's trainer and defaults: attention led by the last event"
+    group = "sequence"
+    paper = "Liu et al., KDD"
+    year = 2018
     fidelity = (
         *RecBoleModel.fidelity,
         Mechanism(
@@ -323,6 +347,9 @@ class RecBoleFDSA(RecBoleModel):
     config: RecBoleFDSAConfig
     recbole_name = "FDSA"
     summary = "RecBole's FDSA with RecBole's trainer and defaults: self-attention over items and over their words"
+    group = "sequence"
+    paper = "Zhang et al., IJCAI"
+    year = 2019
     fidelity = (
         *RecBoleModel.fidelity,
         Mechanism(

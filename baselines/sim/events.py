@@ -21,7 +21,7 @@ ORDER_BUCKETS = 64
 
 @dataclass(frozen=True)
 class Events:
-    """Ragged rows of events.
+    """Holds all histories as ragged rows, indexed by category.
 
     Attributes:
         items, timestamps: int64 `[n_events]`.
@@ -37,7 +37,7 @@ class Events:
 
 @dataclass(frozen=True)
 class RetrievedEvents:
-    """Events to attend to: those that exist, once each, and the padded slots that they fill.
+    """Holds the events to attend to: those that exist, once each, and the padded slots that they fill.
 
     Attributes:
         items: Their items, int64 `[n_retrieved]`.
@@ -53,7 +53,7 @@ class RetrievedEvents:
 
 @dataclass(frozen=True)
 class Moments:
-    """Users at moments in time: what SIM sees of a batch.
+    """Names users at moments in time: what SIM sees of a batch.
 
     Attributes:
         events: Where the histories lie.
@@ -66,16 +66,16 @@ class Moments:
     ends: Tensor
 
     def recent(self, length: int, skipped: int = 0) -> Tensor:
-        """Indices int64 `[batch, length]` of `length` events, most recent first, after `skipped` more recent ones.
+        """Returns the indices int64 `[batch, length]` of recent events, most recent first, padded with `PAD`.
 
-        Padded with `PAD`.
+        The `skipped` most recent ones are left out.
         """
         back = skipped + torch.arange(length, device=self.ends.device)
         index = (self.events.offsets[self.rows] + self.ends)[:, None] - 1 - back
         return torch.where(back < self.ends[:, None], index, PAD)
 
     def of_categories(self, categories: Tensor, limit: int, skipped: int) -> Tensor:
-        """Hard search: indices of the most recent events of a category that precede the last `skipped` events.
+        """Searches hard: indices of the most recent events of a category that precede the last `skipped` events.
 
         Args:
             categories: int64 `[batch or 1, n]`.
@@ -89,12 +89,12 @@ class Moments:
         return self.events.index.search(self.rows, ends, categories.expand(len(ends), -1), limit)
 
     def now(self) -> Tensor:
-        """Time of the last event, int64 `[batch]`; 0 where there is none."""
+        """Returns the time of the last event, int64 `[batch]`; 0 where there is none."""
         last = self.recent(1)[:, 0]
         return torch.where(last != PAD, look_up(self.events.timestamps, last), 0)
 
     def retrieved(self, index: Tensor) -> RetrievedEvents:
-        """The events at indices int64 `[batch, ..., n]`, padded with `PAD`."""
+        """Gathers the events at indices int64 `[batch, ..., n]`, padded with `PAD`."""
         filled = index != PAD
         user, at = filled.nonzero()[:, 0], index[filled]
         newest = self.events.offsets[self.rows] + self.ends - 1

@@ -33,7 +33,7 @@ TRAINING = "Adam from 0.001 with exponential decay; the general and the exact se
 
 
 class SIM(Recommender):
-    """SIM for next-item retrieval. Candidates are all items of the catalogue, or the best of a first stage.
+    """Recommends the next item by SIM. Candidates are all items of the catalogue, or the best of a first stage.
 
     Attributes:
         first_stage: The fitted model that chooses the candidates; None where all items are.
@@ -50,6 +50,10 @@ class SIM(Recommender):
     network: SIMNetwork | None = None
     first_stage: Recommender | None = None
     summary = "search-based interest model: hard search (the candidate's category) over the long history, full ranking"
+    role = "baseline"
+    group = "long sequence"
+    paper = "Pi et al., CIKM"
+    year = 2020
     fidelity = (
         Mechanism(
             "general search unit, hard: events of the candidate's category",
@@ -147,7 +151,7 @@ class SIM(Recommender):
         return rank_candidates(self._scores(histories, candidates.clip(min=0)), candidates, k)
 
     def _scores(self, histories: Histories, candidates: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Scores `[n_queries, n]` of candidates int `[n_queries or 1, n]`."""
+        """Computes scores `[n_queries, n]` of candidates int `[n_queries or 1, n]`."""
         network, config = self.network, self.config
         assert network is not None, "recommend before fit"
         scores = np.empty((len(histories), candidates.shape[1]), dtype=np.float32)
@@ -188,7 +192,7 @@ class SIM(Recommender):
         return model
 
     def _events(self, source: Interactions | Histories) -> Events:
-        """The rows on the device, indexed by category."""
+        """Puts the histories on the device, indexed by category."""
         assert self.network is not None
         arrays = (source.items.astype(np.int64), source.timestamps, source.offsets)
         items, timestamps, offsets = (torch.from_numpy(array).to(self._device) for array in arrays)
@@ -198,7 +202,7 @@ class SIM(Recommender):
 
 
 class SIMSoft(SIM):
-    """SIM with soft search: the registered name `sim-soft`."""
+    """Recommends by SIM with soft search: the registered name `sim-soft`."""
 
     Config = SIMSoftConfig
     revision = 1

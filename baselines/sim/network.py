@@ -26,7 +26,7 @@ from models.training.loop import TrainingConfig
 
 
 class SIMConfig(Config):
-    """Configuration of SIM.
+    """Configures SIM: its two ways to search a lifelong history, and the network that ranks by what they retrieve.
 
     Attributes:
         short_term: Most recent events, read by the DIN-like branch; everything before is the long-term history.
@@ -75,13 +75,13 @@ SOFT_GROUPS = 8
 
 
 class SIMSoftConfig(SIMConfig):
-    """Configuration of SIM with soft search."""
+    """Configures SIM with soft search."""
 
     search: Literal["hard", "soft"] = "soft"
 
 
 class TargetAttention(nn.Module):
-    """Multi-head attention of a candidate over events, whose keys and values carry the gap to now.
+    """Lets a candidate attend to events whose keys and values carry the gap to now.
 
     The gap is counted in seconds and in events: where many events share a second, time alone would lose their order.
     """
@@ -104,7 +104,7 @@ class TargetAttention(nn.Module):
         return F.embedding(retrieved.slots, F.pad(rows, (0, 0, 1, 0)), padding_idx=0)
 
     def _gap_embeddings(self, retrieved: RetrievedEvents) -> Tensor:
-        """Sum of the embeddings of each event's gaps, float32 `[n_retrieved, 2 dim]`."""
+        """Adds up the embeddings of each event's gaps, float32 `[n_retrieved, 2 dim]`."""
         if not retrieved.items.is_cuda:
             return self.time_gap(retrieved.time_gaps) + self.order_gap(retrieved.order_gaps)
         # A GPU adds up the gradient of a bucket's many events one after the other: more buckets have fewer each.
@@ -112,7 +112,7 @@ class TargetAttention(nn.Module):
         return F.embedding(retrieved.time_gaps * ORDER_BUCKETS + retrieved.order_gaps, pairs)
 
     def forward(self, candidates: Tensor, memory: Tensor, hidden: Tensor) -> Tensor:
-        """What each candidate reads.
+        """Attends from each candidate to the events of its user.
 
         Args:
             candidates: float32 `[..., candidates, dim]`.
@@ -133,7 +133,7 @@ class TargetAttention(nn.Module):
 
 @dataclass(frozen=True)
 class LongTerms:
-    """The whole long terms of some users of a batch, for the soft search.
+    """Holds the whole long terms of some users of a batch, for the soft search.
 
     Attributes:
         users: int64 `[n]`, their numbers in the batch.
@@ -150,7 +150,7 @@ class LongTerms:
 
 @dataclass(frozen=True)
 class Memory:
-    """A batch as read, before any candidate is known.
+    """Holds a batch as it was read, before any candidate is known.
 
     Attributes:
         moments: The batch.
@@ -200,7 +200,7 @@ class SIMNetwork(nn.Module):
         return self.score(self.read(moments), candidates)
 
     def read(self, moments: Moments) -> Memory:
-        """What all candidates of a batch have in common."""
+        """Reads what all candidates of a batch have in common."""
         config, table = self.config, self.table()
         recent = moments.retrieved(moments.recent(config.short_term))
         short, short_empty = self.short.memorise(recent, table), (recent.slots == 0).unsqueeze(1)
@@ -237,7 +237,7 @@ class SIMNetwork(nn.Module):
         return (self.rank(features) + self.popularity(candidates)).squeeze(-1)
 
     def soft_search(self, part: LongTerms, embedded: Tensor, table: Tensor) -> Tensor:
-        """Which long-term events each candidate keeps: the `limit` largest inner products.
+        """Searches softly: which long-term events each candidate reads, the `limit` largest inner products.
 
         Args:
             part: Users.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -9,16 +10,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.analysis.report_columns import ITEM_COUNTS, LENGTHS, OVER_TIME, REACH
+from bench.conventions import HEAD_SHARE, REACH_WINDOW
 from bench.data.dataset import ColdTargets, Dataset, SeenItems
 from bench.data.events import repeats
 from bench.data.protocols import Queries, split
 from bench.evaluation.evaluator import events_back
 
 PERCENTILES = (0, 10, 25, 50, 75, 90, 99, 100)
-WINDOW = 50
-"""Events that count as recent when one asks how far back a target was last used."""
-_HEAD_SHARE = 0.2
 _QUERIES_AT_A_TIME = 4096
+_LENGTH_EDGES = 40
+_SPANS = 60
+"""Equal spans of time in which events are counted."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Reach:
     """Where in their histories the test targets were last used, as shares that sum to 1.
 
     Attributes:
-        recent: Among the last `WINDOW` events.
+        recent: Among the last `REACH_WINDOW` events.
         further_back: Only before these.
         never: Nowhere.
     """
@@ -38,7 +41,7 @@ class Reach:
     @classmethod
     def of(cls, gaps: NDArray[np.int64]) -> Reach:
         """From `gaps`, as `target_gaps` gives them."""
-        recent, never = float(np.mean((gaps > 0) & (gaps <= WINDOW))), float(np.mean(gaps == 0))
+        recent, never = float(np.mean((gaps > 0) & (gaps <= REACH_WINDOW))), float(np.mean(gaps == 0))
         return cls(recent, 1.0 - recent - never, never)
 
 
@@ -50,9 +53,9 @@ class DataCard:
         name, licence, source, content_hash, filters, seen_items, baskets: See `Dataset`; `seen_items` as asked for.
         users, items, events: Sizes.
         lengths: Percentile -> events per user, for `PERCENTILES`.
-        longer_than_window: Share of users with more than `WINDOW` events.
+        longer_than_window: Share of users with more than `REACH_WINDOW` events.
         item_counts: Percentile -> events per item, for `PERCENTILES`.
-        head_share: Share of events on the 20 % of items with the most events.
+        head_share: Share of events on the head, the `HEAD_SHARE` of items with the most events.
         repeat_share: Share of events whose item the user had met before.
         tie_share: Share of events that share their time with the one before them; None where there is no time.
         first_day, last_day: ISO dates (UTC); None where there is no time.
@@ -103,12 +106,13 @@ class DataCard:
     def sections(self) -> dict[str, list[tuple[str, str]]]:
         """The card as text: heading -> pairs of name and value, for any kind of table."""
         size = f"{self.users:,} users, {self.items:,} items, {self.events:,} events"
+        longer = f"{self.longer_than_window:.1%}"
         content = [
             ("Size", f"{size} ({self.events / self.users / self.items:.3%} of all pairs)"),
             ("Time", self._time()),
-            ("Events per user", f"{_listed(self.lengths)}; more than {WINDOW}: {self.longer_than_window:.1%} of users"),
+            ("Events per user", f"{_listed(self.lengths)}; more than {REACH_WINDOW}: {longer} of users"),
             ("Events per item", _listed(self.item_counts)),
-            ("Popularity", f"{self.head_share:.1%} of events on the {_HEAD_SHARE:.0%} most popular items"),
+            ("Popularity", f"{self.head_share:.1%} of events on the {HEAD_SHARE:.0%} most popular items"),
             ("Repeats", f"{self.repeat_share:.1%} of events are of an item that the user has met before"),
         ]
         rule = {"exclude": "no candidates", "keep": "stay candidates"}[self.seen_items]
@@ -130,7 +134,7 @@ class DataCard:
             "Events": content,
             "Items": self._items(),
             "Split": parts,
-            **({"Reading": [(str(place), text) for place, text in enumerate(self.filters, 1)]} if self.filters else {}),
+            **({"Reading": [(str(step), text) for step, text in enumerate(self.filters, 1)]} if self.filters else {}),
             "Origin": origin,
         }
 
@@ -150,6 +154,23 @@ class DataCard:
             ("Categories", "none" if self.categories is None else f"{self.categories:,}"),
             ("Embeddings", "none" if self.embedding_dims is None else vectors),
         ]
+
+
+@dataclass(frozen=True)
+class DataShape:
+    """What a data set looks like, whatever is trained on it, as frames (`bench.analysis.report_columns`).
+
+    Attributes:
+        lengths: Users by length of their histories.
+        item_counts: Events of each item.
+        over_time: Events by span of time, without rows where there is no time.
+        reach: Where test targets were last used, without rows where nothing can be said.
+    """
+
+    lengths: pd.DataFrame
+    item_counts: pd.DataFrame
+    over_time: pd.DataFrame
+    reach: pd.DataFrame
 
 
 def make_card(
@@ -181,9 +202,9 @@ def make_card(
         items=interactions.n_items,
         events=interactions.n_events,
         lengths=_percentiles(interactions.lengths),
-        longer_than_window=float(np.mean(interactions.lengths > WINDOW)),
+        longer_than_window=float(np.mean(interactions.lengths > REACH_WINDOW)),
         item_counts=_percentiles(counts),
-        head_share=float(counts[: round(_HEAD_SHARE * len(counts))].sum() / interactions.n_events),
+        head_share=float(counts[: round(HEAD_SHARE * len(counts))].sum() / interactions.n_events),
         repeat_share=float(repeats(interactions).mean()),
         tie_share=_tie_share(dataset) if dataset.has_time else None,
         first_day=days[0],
@@ -210,6 +231,41 @@ def make_card(
     )
 
 
+def shape_of(dataset: Dataset, card: DataCard) -> DataShape:
+    """What the figure beside a card is drawn from.
+
+    Args:
+        dataset: The data.
+        card: Of the data.
+    """
+    lengths = dataset.interactions.lengths
+    edges = np.unique(np.round(np.geomspace(max(1, lengths.min()), lengths.max() + 1, _LENGTH_EDGES)))
+    users, edges = np.histogram(lengths, bins=edges)
+    counts = np.sort(dataset.interactions.item_counts())[::-1]
+    counts = counts[counts > 0]
+    return DataShape(
+        LENGTHS.frame(zip(edges[:-1], edges[1:], users, strict=True)),
+        ITEM_COUNTS.frame(zip(np.arange(1, len(counts) + 1), counts, strict=True)),
+        OVER_TIME.frame(_over_time(dataset) if dataset.has_time else []),
+        REACH.frame(_reaches(card)),
+    )
+
+
+def _over_time(dataset: Dataset) -> Iterator[tuple[int, int, int]]:
+    moments = dataset.interactions.timestamps
+    events, edges = np.histogram(moments, bins=np.linspace(moments.min(), moments.max() + 1, _SPANS + 1))
+    whole = edges.astype(np.int64).tolist()
+    return zip(whole, whole[1:], events.tolist(), strict=False)
+
+
+def _reaches(card: DataCard) -> Iterator[tuple[str, str, float]]:
+    """What can be said of the test targets; where seen items are excluded, no target was ever used before."""
+    known = {"item": card.reach if card.seen_items == "keep" else None, "category": card.category_reach}
+    for of, reach in known.items():
+        if reach is not None:
+            yield from ((of, "recent", reach.recent), (of, "far", reach.further_back), (of, "never", reach.never))
+
+
 def target_gaps(queries: Queries, category: NDArray[np.int32] | None = None) -> NDArray[np.int64]:
     """How many events back each target was last used; 1 is the last event of the history, 0 means never.
 
@@ -228,15 +284,15 @@ def target_gaps(queries: Queries, category: NDArray[np.int32] | None = None) -> 
             gaps[start:stop] = events_back(histories.items, histories.offsets, targets)
         else:
             known = category[targets] >= 0
-            found = events_back(category[histories.items], histories.offsets, category[targets])
-            gaps[start:stop] = np.where(known, found, 0)
+            gap = events_back(category[histories.items], histories.offsets, category[targets])
+            gaps[start:stop] = np.where(known, gap, 0)
     return gaps
 
 
 def _percentiles(values: NDArray[np.int64]) -> dict[int, int]:
     """Of the values themselves, never between two of them."""
-    found = np.percentile(values, PERCENTILES, method="lower")
-    return {share: int(value) for share, value in zip(PERCENTILES, found, strict=True)}
+    quantiles = np.percentile(values, PERCENTILES, method="lower")
+    return {share: int(value) for share, value in zip(PERCENTILES, quantiles, strict=True)}
 
 
 def _tie_share(dataset: Dataset) -> float:
@@ -263,6 +319,6 @@ def _listed(percentiles: dict[int, int]) -> str:
 
 def _reach_in_words(reach: Reach) -> str:
     return (
-        f"{reach.recent:.1%} in the last {WINDOW} events, {reach.further_back:.1%} only further back, "
+        f"{reach.recent:.1%} in the last {REACH_WINDOW} events, {reach.further_back:.1%} only further back, "
         f"{reach.never:.1%} never"
     )

@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bench.analysis import diagnostics
-from bench.analysis.grid import Grid
+from bench.analysis.runs import SuiteRuns
 from bench.evaluation.decoding import Levels
 from bench.spec import RunResult
 
-Measure = Callable[[RunResult], "Levels | None"]
-"""One value per level of one run, or None where the run doesn't have it."""
 
-
-def traced(grid: Grid) -> Grid:
+def traced(runs: SuiteRuns) -> SuiteRuns:
     """The runs that left a trace: what every function of decoding, its tables and figures is given."""
-    runs = tuple(run for run in grid.runs if run.result is not None and run.result.decoding is not None)
-    return Grid(grid.suite, runs)
+    some = tuple(run for run in runs.runs if run.result is not None and run.result.decoding is not None)
+    return SuiteRuns(runs.suite, some)
 
 
 def decoding_of(result: RunResult) -> pd.DataFrame:
     """The trace of a result that has one."""
     assert result.decoding is not None
     return result.decoding
-
-
-def of_trace(measure: Callable[[pd.DataFrame], NDArray[Any]]) -> Measure:
-    """A function of a decoding table as a function of a run."""
-    return lambda result: None if result.decoding is None else measure(result.decoding)
 
 
 def training_accuracy(result: RunResult) -> Levels | None:
@@ -45,14 +35,16 @@ def training_accuracy(result: RunResult) -> Levels | None:
     return np.asarray(noted[best], dtype=np.float64)
 
 
-def over_seeds(results: Sequence[RunResult], measure: Measure) -> tuple[Levels, Levels]:
+def over_seeds(seeds: Sequence[Levels]) -> tuple[Levels, Levels]:
     """Mean and standard deviation over seeds, per level.
 
+    Args:
+        seeds: float64 `[levels]` each; seeds may have different numbers of levels.
+
     Returns:
-        float64 `[levels]` each, without levels where no run has the measure; the deviation (ddof=1) is NaN with one
-        seed, and both are at levels that some runs don't have.
+        float64 `[levels]` each, without levels where there is no seed; the deviation (ddof=1) is NaN with one seed, and
+        both are at levels that some seeds don't have.
     """
-    seeds = [values for result in results if (values := measure(result)) is not None]
     if not seeds:
         return np.zeros(0), np.zeros(0)
     stacked = np.full((len(seeds), max(map(len, seeds))), np.nan)

@@ -1,4 +1,16 @@
-"""What the decoding traces say as one tidy table: one value a row, per seed."""
+"""What the decoding traces say as one tidy frame: one value a row, per seed.
+
+Its metrics, all as `bench.evaluation.decoding` defines them:
+
+- by level: "training-accuracy"; "accuracy" (of the test targets' codes, given the true codes before);
+  "prefix-precision"; "survival" (in the beam after the level); "conditional-rank" and "rank-progression" (both readings
+  of Conditional Rank Progression); and of the later codes "rank" and "accuracy" with "-after-true-first" or
+  "-after-wrong-first" code.
+- by place of the first code: "hit@10", and "rank@D" of the later code of level D.
+- by retrieved events: "queries" (a count of the n; of every single number of events), and "gate" in bins.
+- overall: "nothing-retrieved" (a share), and where any event is retrieved "median-retrieved", "gate" and
+  "gate-correlation" (Spearman's, of gate and number of events).
+"""
 
 from __future__ import annotations
 
@@ -7,9 +19,9 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from bench.analysis.columns import DECODING, SCHEMA
 from bench.analysis.decoding import decoding_of, gate_correlation, traced, training_accuracy
-from bench.analysis.grid import Grid
-from bench.analysis.leaderboard import SCHEMA
+from bench.analysis.runs import SuiteRuns
 from bench.evaluation.decoding import (
     by_first_place,
     conditional_rank,
@@ -25,47 +37,23 @@ from bench.evaluation.decoding import (
 )
 from bench.spec import RunResult
 
-DECODING_COLUMNS = {
-    "schema": "version of these columns, that of `metrics.csv`",
-    "suite": "name of the suite",
-    "dataset": "label of the data set",
-    "model": "label of the row",
-    "seed": "number of the replicate",
-    "metric": "see below",
-    "part": "'level:D' with D from 1; 'first-place:P', the place of the target's first code, from 1, in the groups of "
-    "`bench.evaluation.decoding.FIRST_PLACES`; 'retrieved:N', queries for which so many events were retrieved; or "
-    "'overall'",
-    "value": "a mean over the n queries where nothing else is said",
-    "n": "queries behind the value; blank for training accuracy, which is over training steps",
-}
-"""Columns of `decoding.csv`. Its metrics, all as `bench.evaluation.decoding` defines them:
-
-- by level: "training-accuracy"; "accuracy" (of the test targets' codes, given the true codes before);
-  "prefix-precision"; "survival" (in the beam after the level); "conditional-rank" and "rank-progression" (both readings
-  of Conditional Rank Progression); and of the later codes "rank" and "accuracy" with "-after-true-first" or
-  "-after-wrong-first" code.
-- by place of the first code: "hit@10", and "rank@D" of the later code of level D.
-- by retrieved events: "queries" (a count of the n; of every single number of events), and "gate" in bins.
-- overall: "nothing-retrieved" (a share), and where any event is retrieved "median-retrieved", "gate" and
-  "gate-correlation" (Spearman's, of gate and number of events).
-"""
-
 _Value = tuple[str, str, float, float]
 """metric, part, value, n"""
 
 
-def decoding_table(grid: Grid) -> pd.DataFrame:
-    """Every value of every run that left a trace, with the columns `DECODING_COLUMNS`.
+def decoding_table(runs: SuiteRuns) -> pd.DataFrame:
+    """Every value of every run that left a trace, with the columns `bench.analysis.columns.DECODING`.
 
     Args:
-        grid: Runs on one data set.
+        runs: Of one data set.
     """
+    identities = runs.identities()
     rows = [
-        (SCHEMA, grid.suite.name, result.spec.dataset.label, result.spec.label, result.spec.seed, *value)
-        for result in traced(grid).results
+        (SCHEMA, runs.suite.name, runs.dataset, *identities[result.spec.label], result.spec.seed, *value)
+        for result in traced(runs).results
         for value in (*_by_level(result), *_by_first_place(result), *_retrieval(result))
     ]
-    return pd.DataFrame(rows, columns=list(DECODING_COLUMNS))
+    return DECODING.frame(rows)
 
 
 def _by_level(result: RunResult) -> Iterator[_Value]:

@@ -114,12 +114,12 @@ def fidelity(result: RunResult) -> list[dict[str, Any]]:
 
 def malformed(result: RunResult) -> list[str]:
     """What the model noted under a name that the report knows, but in another form; one short sentence each."""
-    found = []
+    flaws = []
     for key, form in _FORMS.items():
         try:
             if key in result.diagnostics:
                 form.validate_python(result.diagnostics[key], strict=True)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
-            found.append(f"{'.'.join(map(str, (key, *first['loc'])))}: {first['msg']}")
-    return found
+            flaws.append(f"{'.'.join(map(str, (key, *first['loc'])))}: {first['msg']}")
+    return flaws

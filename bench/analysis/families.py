@@ -72,5 +72,14 @@ def both(p: float, p_holm: float) -> str:
 
 
 def in_words(p: float, p_holm: float, family: Family) -> str:
-    """Both p-values with the family: "p = 0.004; 0.011 with Holm's correction over all 3 questions of the suite"."""
+    """Both p-values with the family, for a sentence.
+
+    Example:
+        The same small p-value as one of three questions, and as one of 91 pairs with 62 smaller ones before it:
+
+        >>> in_words(0.0035, 0.0105, of_questions(3))
+        "p = 0.004; 0.011 with Holm's correction over all 3 questions of the suite"
+        >>> in_words(0.0035, 0.1015, all_pairs(91))
+        "p = 0.004; 0.102 with Holm's correction over all 91 pairs of rows"
+    """
     return f"{p_value(p)}; {p_value(p_holm).removeprefix('p ').removeprefix('= ')} with {family.phrase}"

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.analysis.families import Family, against_floor, both, in_words
-from bench.analysis.grid import Grid, role_of, row_of
+from bench.analysis.runs import SuiteRuns, role_of, row_named
 from bench.analysis.significance import ALPHA, PairedComparison, Tested, holm, pair_test
-from bench.evaluation.metrics import PRIMARY_NAME
+from bench.conventions import PRIMARY_NAME
 from bench.number_text import percent
 
 UNFIT = "under-trained or unfit, not evidence"
@@ -103,17 +103,17 @@ class Doubt:
         return reasons
 
 
-def floor_tests(grid: Grid, tested: Tested) -> list[FloorTest]:
+def floor_tests(runs: SuiteRuns, tested: Tested) -> list[FloorTest]:
     """Every row with complete runs against the suite's floor; none without one.
 
     Args:
-        grid: Runs on one data set.
+        runs: Of one data set.
         tested: Its `bench.analysis.pairs.pair_tests`.
     """
-    floor = floor_of(grid)
+    floor = floor_of(runs)
     if floor is None:
         return []
-    made = {label: test for label in grid.complete_models if (test := pair_test(tested, label, floor))}
+    made = {label: test for label in runs.complete_rows if (test := pair_test(tested, label, floor))}
     corrected = holm([test.p_value for test in made.values()])
     family = against_floor(floor, len(made))
     return [
@@ -122,44 +122,44 @@ def floor_tests(grid: Grid, tested: Tested) -> list[FloorTest]:
     ]
 
 
-def doubts(grid: Grid, wide: pd.DataFrame, tests: Sequence[FloorTest]) -> list[Doubt]:
+def doubts(runs: SuiteRuns, wide: pd.DataFrame, tests: Sequence[FloorTest]) -> list[Doubt]:
     """The contending rows that are no evidence, in the order of the leaderboard.
 
     Args:
-        grid: Runs on one data set.
+        runs: Of one data set.
         wide: Its leaderboard.
         tests: Its `floor_tests`.
     """
-    floor, against = floor_of(grid), {test.label: test for test in tests}
-    found = []
+    floor, against = floor_of(runs), {test.label: test for test in tests}
+    doubted = []
     for row in wide[wide["complete"] > 0].to_dict("records"):
-        label, coverage = str(row["model"]), float(row["coverage@10.mean"])
-        if label == floor or not _contends(grid, label):
+        label, coverage = str(row["row"]), float(row["coverage@10.mean"])
+        if label == floor or not _contends(runs, label):
             continue
-        least, test = _least_coverage(grid, label), against.get(label)
+        least, test = _least_coverage(runs, label), against.get(label)
         narrow = coverage < least * (1 - 1e-9)  # equal shares, worked out in another order, must count as equal
         low = floor is not None and not (test and test.above)
         if narrow or low:
-            found.append(
+            doubted.append(
                 Doubt(label, coverage if narrow else None, least, floor if low else None, test if low else None)
             )
-    return found
+    return doubted
 
 
-def floor_of(grid: Grid) -> str | None:
+def floor_of(runs: SuiteRuns) -> str | None:
     """The row that the suite names as its floor; None where it names none, or that row has no complete run."""
-    return row_of(grid, grid.suite.floor) if grid.suite.floor else None
+    return row_named(runs, runs.suite.floor) if runs.suite.floor else None
 
 
-def with_warnings(wide: pd.DataFrame, found: Sequence[Doubt]) -> pd.DataFrame:
+def with_warnings(wide: pd.DataFrame, doubted: Sequence[Doubt]) -> pd.DataFrame:
     """The leaderboard with its column `warning` filled."""
-    texts = {doubt.label: doubt.warning for doubt in found}
-    return wide.assign(warning=[texts.get(str(model), "") for model in wide["model"]])
+    texts = {doubt.label: doubt.warning for doubt in doubted}
+    return wide.assign(warning=[texts.get(str(row), "") for row in wide["row"]])
 
 
 def unfit_rows(wide: pd.DataFrame) -> list[str]:
     """The rows of a leaderboard that carry a warning."""
-    return [str(row["model"]) for row in wide.to_dict("records") if row["warning"]]
+    return [str(row["row"]) for row in wide.to_dict("records") if row["warning"]]
 
 
 def mark_of(labels: Collection[str], unfit: Collection[str]) -> str:
@@ -167,21 +167,13 @@ def mark_of(labels: Collection[str], unfit: Collection[str]) -> str:
     return UNFIT_MARK if set(labels) & set(unfit) else ""
 
 
-def caution(labels: Collection[str], unfit: Collection[str]) -> str:
-    """A sentence to follow a verdict on these rows; "" where all of them are fit."""
-    named = [label for label in labels if label in unfit]
-    if not named:
-        return ""
-    return f"**Not evidence**: {' and '.join(named)} {'is' if len(named) == 1 else 'are'} under-trained or unfit."
+def _contends(runs: SuiteRuns, label: str) -> bool:
+    return role_of(runs.of_row(label)[0]) not in ("reference", "oracle")
 
 
-def _contends(grid: Grid, label: str) -> bool:
-    return role_of(grid.of_model(label)[0]) not in ("reference", "oracle")
-
-
-def _least_coverage(grid: Grid, label: str) -> float:
+def _least_coverage(runs: SuiteRuns, label: str) -> float:
     """`LEAST_COVERAGE`, or less where the lists of all queries together could hardly reach it."""
-    result = grid.of_model(label)[0]
+    result = runs.of_row(label)[0]
     assert result.queries is not None  # a complete result has its queries
     n_items = result.environment.get("dataset", {}).get("items") or 1
     reachable = min(1.0, _LISTED * len(result.queries) / n_items)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bench.analysis import significance
-from bench.analysis.grid import Grid, Run
+from bench.analysis.runs import Run, SuiteRuns
 from bench.analysis.significance import ALPHA, PairedComparison, holm
 from bench.config import changes
 from bench.evaluation.evaluator import K_MAX
@@ -108,7 +108,7 @@ class FolderComparison:
         return [pair for pair in self.pairs if pair.test]
 
 
-def compare_folders(first: Grid, second: Grid, metric: str) -> FolderComparison:
+def compare_folders(first: SuiteRuns, second: SuiteRuns, metric: str) -> FolderComparison:
     """Compares the rows of two folders by their names.
 
     Args:
@@ -135,14 +135,19 @@ def scores(results: Sequence[RunResult], metric: str) -> tuple[float, float]:
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else np.nan
 
 
+def mean_cost(results: Sequence[RunResult], cost: str) -> float:
+    """Mean over runs of "fit_seconds" or "milliseconds_per_user"."""
+    return float(np.mean([getattr(result, cost) for result in results]))
+
+
 def origins(pairs: Iterable[RowPair]) -> list[tuple[str, str, str]]:
     """Commit, and whatever else of hardware and versions differs between the results of A and of B.
 
     Returns:
         (fact, in A, in B), where several values of one folder are joined by ", ".
     """
-    kept = list(pairs)
-    sides = [_facts(result for pair in kept for result in side(pair)) for side in (_first, _second)]
+    listed = list(pairs)
+    sides = [_facts(result for pair in listed for result in side(pair)) for side in (_first, _second)]
     names = dict.fromkeys(["commit", *sides[0], *sides[1]])
     rows = [(name, *(", ".join(side.get(name, ["unknown"])) for side in sides)) for name in names]
     return [(name, left, right) for name, left, right in rows if name == "commit" or left != right]
@@ -158,30 +163,30 @@ def _second(pair: RowPair) -> tuple[RunResult, ...]:
 
 def _facts(results: Iterable[RunResult]) -> dict[str, list[str]]:
     """Distinct values of the plain entries of an environment that don't change from run to run."""
-    found: dict[str, dict[str, None]] = {}
+    facts: dict[str, dict[str, None]] = {}
     for result in results:
         for name, value in result.environment.items():
             if isinstance(value, (str, int, float)) and name != "started" and not name.startswith("peak_"):
-                found.setdefault(name, {})[str(value) or "unknown"] = None
-    return {name: sorted(values) for name, values in found.items()}
+                facts.setdefault(name, {})[str(value) or "unknown"] = None
+    return {name: sorted(values) for name, values in facts.items()}
 
 
-def _rows(grid: Grid) -> dict[RowName, list[Run]]:
+def _rows(planned: SuiteRuns) -> dict[RowName, list[Run]]:
     rows: dict[RowName, list[Run]] = {}
-    for run in grid.runs:
+    for run in planned.runs:
         rows.setdefault((run.spec.dataset.label, run.spec.label), []).append(run)
     return rows
 
 
 def _one_sided(folder: str, here: dict[RowName, list[Run]], there: dict[RowName, list[Run]]) -> list[OneSided]:
     other = "B" if folder == "A" else "A"
-    found = []
+    rows = []
     for name in here:
         if name not in there:
             kin = [d for (d, row), runs in there.items() if row == name[1] and _same_name(runs, here[name])]
             note = f"{other} has it on {', '.join(kin)}: another protocol, so not compared" if kin else ""
-            found.append(OneSided(folder, *name, note))
-    return found
+            rows.append(OneSided(folder, *name, note))
+    return rows
 
 
 def _same_name(first: Sequence[Run], second: Sequence[Run]) -> bool:
@@ -254,21 +259,21 @@ def _differences(
 ) -> list[str]:
     """What a reader should know of two rows of one name, one line each."""
     ours, theirs = first[0].spec, second[0].spec
-    found = []
+    lines = []
     if ours.model != theirs.model:
-        found.append(f"model: {ours.model} -> {theirs.model}, with a configuration of its own")
+        lines.append(f"model: {ours.model} -> {theirs.model}, with a configuration of its own")
     else:
         if ours.revision != theirs.revision:
-            found.append(f"revision of the model: {ours.revision} -> {theirs.revision}")
-        found += changes(ours.config, theirs.config)
+            lines.append(f"revision of the model: {ours.revision} -> {theirs.revision}")
+        lines += changes(ours.config, theirs.config)
     if left and right and list(left) != list(right):
         basis = f"compared on {_joined(common)}" if common else "none in common, so nothing is tested"
-        found.append(f"complete seeds: {_joined(left)} in A, {_joined(right)} in B; {basis}")
+        lines.append(f"complete seeds: {_joined(left)} in A, {_joined(right)} in B; {basis}")
     failed = [run for run in second if run.status == "failed" and run.spec.seed in left]
     if failed:
         reasons = "; ".join(dict.fromkeys(run.reason for run in failed if run.reason))
-        found.append(f"failed in B, complete in A: seeds {_joined(run.spec.seed for run in failed)} ({reasons})")
-    return found
+        lines.append(f"failed in B, complete in A: seeds {_joined(run.spec.seed for run in failed)} ({reasons})")
+    return lines
 
 
 def _same_ranks(first: Sequence[RunResult], second: Sequence[RunResult]) -> bool:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,178 +10,116 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.analysis import diagnostics
-from bench.analysis.csv_files import write_csv
-from bench.analysis.grid import Grid, Run, generates_semantic_ids
+from bench.analysis.columns import (
+    COSTS,
+    IDENTITY_NAMES,
+    LEADERBOARD,
+    LEVELS,
+    METRICS,
+    PART_METRICS,
+    RANKING_METRICS,
+    SCHEMA,
+    SLICES,
+    STATUSES,
+)
+from bench.analysis.report_columns import SLICED
+from bench.analysis.runs import Run, SuiteRuns, generates_semantic_ids
+from bench.conventions import PRIMARY_METRIC
 from bench.evaluation.evaluator import K_MAX
-from bench.evaluation.metrics import PRIMARY_METRIC, SECONDARY_METRIC, compute, expected
-from bench.evaluation.slices import Slices, named_slices
+from bench.evaluation.metrics import compute, expected
+from bench.evaluation.shared_ids import shared_credit
+from bench.evaluation.slices import named_slices
 from bench.spec import RunResult
 
-SCHEMA = 4
-"""Version of the columns of the CSV files and of the names in them; raise it when one changes its meaning or goes."""
-
-METRICS = ("hit@1", "recall@5", "recall@10", "recall@20", "ndcg@5", "ndcg@10", "ndcg@20")
-LEVELS = ("item", "sid")
-SLICES = ("overall", "head", "tail")
-PART_METRICS = (PRIMARY_METRIC, SECONDARY_METRIC)
-"""Metrics on the parts of the queries outside `FULL_FAMILIES`."""
+HEAD_TAIL = "head-tail"
+"""The family of `head` and `tail` in the frame of `slices`."""
 
 FULL_FAMILIES = (*SLICES, "reach", "category-reach")
-"""Families of parts (`named_slices`) with all `METRICS`."""
+"""Families of parts (`named_slices`) with all `RANKING_METRICS`."""
 
-LIST_METRICS = {"popularity@10": "list_popularity", "novelty@10": "list_novelty"}
+_OF_LISTS = {"popularity@10": "list_popularity", "novelty@10": "list_novelty"}
 """What is recommended, whether or not it is the target: metric -> column of `QUERY_COLUMNS`."""
 
-COSTS = ("fit_seconds", "milliseconds_per_user", "parameters")
-SORTED_BY = f"item.overall.{PRIMARY_METRIC}.mean"
+MEAN = f"item.overall.{PRIMARY_METRIC}.mean"
+"""The column of the leaderboard with the primary metric, by which it is sorted."""
 
-TIDY_COLUMNS = ("schema", "suite", "dataset", "model", "seed", "status", "reason", "level", "slice", "metric", "value")
-"""Columns of `metrics.csv`, whose version is in `schema`.
-
-`level` is "item" or "sid" for what is a mean over test queries:
-
-- the `METRICS` on `overall`, `head`, `tail` and the parts by reach ("reach:far"), and `PART_METRICS` on all other parts
-  ("cold:unseen", "history:<=50"; `named_slices` lists the families). Which of the parts exist differs by data set, so
-  the wide table leaves all but the first three out. "queries" is the number of queries in a part (item level only).
-- of the items: "expected-recall@10" and "expected-ndcg@10", with equal scores in random order, and the `LIST_METRICS`
-  (higher is more popular, or more novel), on `overall`, `head` and `tail`; only where a result was stored with them.
-
-`level` is "run" for what belongs to a run as a whole: its costs; "complete", which is 1 or 0 and exists for every
-planned run, so that a failed, skipped or pending run has exactly one row, with its status and reason; "best_epoch",
-"validation" and "peak_memory_mib" where known; "coverage@10", the share of the catalogue among anybody's first ten
-items; of a row that knows the process behind generated data "best-possible-METRIC", what no model can exceed in
-expectation on these queries; and for models with semantic IDs "collision_rate", "unique_sids", "catalogue_items",
-"valid_share" and "item_hits_without_sid_hit", and on slice "code:D" how the codebook of level D is used
-("codebook_size", "used", "utilisation", "perplexity", "entropy", "max_share").
-
-Schema 1 had no column `schema`, only the first three parts and those by reach, and of level "run" only the costs and
-"complete". Schema 2 had nothing of what is best possible. Schema 3 had no
-`warning` in `leaderboard.csv`; `pairs.csv` and `tests.csv` had no `family_size`, `family` of `tests.csv` was what
-`partition` is now, and its questions were tested by Recall@10.
-"""
-
-STATUSES = ("complete", "failed", "skipped", "pending")
-
-EXTRA_SCORES = (
-    *(f"item.overall.{metric}" for metric in (*(f"expected-{name}" for name in PART_METRICS), *LIST_METRICS)),
-    "coverage@10",
-)
-
-LEADERBOARD_COLUMNS = (
-    "schema",
-    "model",
-    "status",
-    "reason",
-    "warning",
-    *STATUSES,
-    *(
-        f"{level}.{part}.{metric}.{statistic}"
-        for level in LEVELS
-        for part in SLICES
-        for metric in METRICS
-        for statistic in ("mean", "std")
-    ),
-    *(f"{score}.{statistic}" for score in (*COSTS, *EXTRA_SCORES) for statistic in ("mean", "std")),
-)
-"""Columns of `leaderboard.csv`, in this order.
-
-`status` is "complete", "partial" (some runs complete), or else the first of "failed", "skipped" and "pending" that
-occurs. `warning` says why a row is no evidence (`bench.analysis.fitness`); it is blank for all others. The number of
-runs per status follows, where `complete` is the number of seeds behind every mean. Means and
-standard deviations (ddof=1; blank with one seed) are named LEVEL.SLICE.METRIC.STATISTIC; SID level is blank for models
-without semantic IDs, and so is what a result was stored without.
-"""
+STD, SID_MEAN = f"item.overall.{PRIMARY_METRIC}.std", f"sid.overall.{PRIMARY_METRIC}.mean"
+"""Its deviation over seeds, and its mean at SID level."""
 
 
-def tidy_metrics(grid: Grid) -> pd.DataFrame:
-    """Every measured value of every planned run, one a row, with the columns `TIDY_COLUMNS`."""
-    rows = [
-        (
-            SCHEMA,
-            grid.suite.name,
-            run.spec.dataset.label,
-            run.spec.label,
-            run.spec.seed,
-            run.status,
-            run.reason,
-            level,
-            part,
-            metric,
-            value,
-        )
-        for run in grid.runs
-        for level, part, metric, value in _values(run, grid.suite.slices)
-    ]
-    return pd.DataFrame(rows, columns=list(TIDY_COLUMNS))
+def tidy_metrics(runs: SuiteRuns) -> pd.DataFrame:
+    """Every measured value of every planned run, one a row, with the columns `bench.analysis.columns.METRICS`.
+
+    `level` is "item" or "sid" for what is a mean over test queries:
+
+    - the `RANKING_METRICS` on `overall`, `head`, `tail` and the parts by reach ("reach:far"), and `PART_METRICS` on all
+      other parts ("cold:unseen", "history:<=50"; `named_slices` lists the families). Which of the parts exist differs
+      by data set, so the leaderboard leaves all but the first three out. "queries" is the number of queries in a part
+      (item level only).
+    - of the items: "cce-recall@10" and "cce-ndcg@10", the credit for a semantic ID divided among its items
+      (`bench.evaluation.shared_ids`); "expected-recall@10" and "expected-ndcg@10", with equal scores in random order;
+      and the `LIST_METRICS` (higher is more popular, or more novel), on `overall`, `head` and `tail`; only where a
+      result was stored with them.
+
+    `level` is "run" for what belongs to a run as a whole: its costs; "complete", which is 1 or 0 and exists for every
+    planned run, so that a failed, skipped or pending run has exactly one row, with its status and reason; "best_epoch",
+    "validation" and "peak_memory_mib" where known; "coverage@10", the share of the catalogue among anybody's first ten
+    items; of a row that knows the process behind generated data "best-possible-METRIC", what no model can exceed in
+    expectation on these queries; and for models with semantic IDs "collision_rate", "unique_sids", "catalogue_items",
+    "valid_share" and "item_hits_without_sid_hit", and on slice "code:D" how the codebook of level D is used
+    ("codebook_size", "used", "utilisation", "perplexity", "entropy", "max_share").
+    """
+    identities = {name: runs.on(name).identities() for name in runs.datasets}
+    rows: list[tuple[object, ...]] = []
+    for run in runs.runs:
+        dataset = run.spec.dataset.label
+        identity = identities[dataset][run.spec.label]
+        head = (SCHEMA, runs.suite.name, dataset, *identity, run.spec.seed, run.status, run.reason)
+        rows += [(*head, *value) for value in _values(run, runs.suite.slices)]
+    return METRICS.frame(rows)
 
 
 def leaderboard(tidy: pd.DataFrame) -> pd.DataFrame:
-    """The wide table of one data set, one row per model, best mean of the primary metric first.
+    """The wide table of one data set, one line a row of the suite, best mean of the primary metric first.
 
     Args:
         tidy: Rows of one data set from `tidy_metrics`, or its CSV read back.
 
     Returns:
-        A table with the columns `LEADERBOARD_COLUMNS`.
+        A frame with the columns `bench.analysis.columns.LEADERBOARD`.
     """
-    rows = [_leaderboard_row(str(model), part) for model, part in tidy.groupby("model", sort=False)]
-    wide = pd.DataFrame(rows, columns=list(LEADERBOARD_COLUMNS))
-    return wide.sort_values(SORTED_BY, ascending=False, kind="stable", na_position="last", ignore_index=True)
+    runs, scores = tidy[tidy["metric"] == "complete"], _over_seeds(tidy[tidy["metric"] != "complete"])
+    rows = [_row(of_row) | scores.get(str(row), {}) for row, of_row in runs.groupby("row", sort=False)]
+    wide = pd.DataFrame(rows, columns=LEADERBOARD.names)
+    return LEADERBOARD.checked(
+        wide.sort_values(MEAN, ascending=False, kind="stable", na_position="last", ignore_index=True)
+    )
 
 
-def by_slice(grid: Grid, slicer: Callable[[pd.DataFrame], Slices], metric: str) -> pd.DataFrame:
-    """An item-level metric on each named part of the queries, for tables and figures.
+def slices(tidy: pd.DataFrame, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """The primary metric at item level on every part of the queries that has any, over seeds.
 
     Args:
-        grid: Runs on one data set.
-        slicer: From `bench.evaluation.slices`.
-        metric: E.g. "ndcg@10".
+        tidy: Rows of one data set from `tidy_metrics`.
+        columns: The suite's slices by item table.
 
     Returns:
-        One row per complete model and part, in the slicer's order: model, slice, queries (in that part), seeds,
-        mean and std (over seeds; NaN with one).
+        A frame with the columns `bench.analysis.report_columns.SLICED`, rows and parts in the order of `tidy`.
     """
+    at_items = tidy.loc[tidy["level"] == "item", [*IDENTITY_NAMES, "seed", "slice", "metric", "value"]]
+    sizes = at_items.loc[at_items["metric"] == "queries", ["row", "seed", "slice", "value"]]
+    measured = at_items[at_items["metric"] == PRIMARY_METRIC].merge(
+        sizes.rename(columns={"value": "queries"}), how="left", on=["row", "seed", "slice"]
+    )
+    names = {name: _family_and_part(name, columns) for name in measured["slice"].unique()}
     rows = []
-    for model in grid.complete_models:
-        values: dict[str, list[float]] = {}
-        sizes: dict[str, int] = {}
-        for result in grid.of_model(model):
-            assert result.queries is not None  # a complete result has its queries
-            per_query = compute(metric, result.queries["item_rank"].to_numpy(), K_MAX)
-            for name, mask in slicer(result.queries).items():
-                if mask.any():
-                    values.setdefault(name, []).append(float(per_query[mask].mean()))
-                    sizes[name] = int(mask.sum())
-        for name, seeds in values.items():
-            deviation = float(np.std(seeds, ddof=1)) if len(seeds) > 1 else np.nan
-            rows.append((model, name, sizes[name], len(seeds), float(np.mean(seeds)), deviation))
-    return pd.DataFrame(rows, columns=["model", "slice", "queries", "seeds", "mean", "std"])
-
-
-def write_leaderboards(
-    grid: Grid, results_dir: Path, judged: Callable[[Grid, pd.DataFrame], pd.DataFrame] = lambda runs, wide: wide
-) -> dict[str, pd.DataFrame]:
-    """Writes `RESULTS/SUITE/DATASET/leaderboard.csv` and `metrics.csv` for each data set.
-
-    Args:
-        grid: The whole suite.
-        results_dir: Where results live.
-        judged: From the runs on a data set and its wide table to the same table with what follows from tests: its
-            warnings.
-
-    Returns:
-        The wide table of each data set, by label.
-    """
-    tables = {}
-    for dataset in grid.datasets:
-        runs = grid.on(dataset)
-        tidy = tidy_metrics(runs)
-        wide = judged(runs, leaderboard(tidy))
-        folder = results_dir / grid.suite.name / dataset
-        write_csv(tidy, folder / "metrics.csv")
-        write_csv(wide, folder / "leaderboard.csv", float_format="%.10g")
-        tables[dataset] = wide
-    return tables
+    for key, part in measured[measured["queries"] > 0].groupby([*IDENTITY_NAMES, "slice"], sort=False):
+        values = part["value"].tolist()
+        deviation = float(np.std(values, ddof=1)) if len(values) > 1 else np.nan
+        size = int(part["queries"].iloc[-1])
+        rows.append((*key[:3], *names[key[3]], size, len(values), float(np.mean(values)), deviation))
+    order = {row: position for position, row in enumerate(measured["row"].unique())}
+    return SLICED.frame(sorted(rows, key=lambda row: order[row[0]]))
 
 
 def _values(run: Run, columns: tuple[str, ...]) -> Iterator[tuple[str, str, str, float]]:
@@ -196,7 +133,7 @@ def _values(run: Run, columns: tuple[str, ...]) -> Iterator[tuple[str, str, str,
     masks = np.column_stack(list(slices.values())).astype(np.float64)
     for level in LEVELS if generates_semantic_ids(result) else LEVELS[:1]:
         ranks = result.queries[f"{level}_rank"].to_numpy()
-        scores = {metric: compute(metric, ranks, K_MAX) for metric in METRICS}
+        scores = {metric: compute(metric, ranks, K_MAX) for metric in RANKING_METRICS}
         if level == "item":
             scores |= _list_scores(result.queries) | {"queries": np.ones(len(ranks))}
         for metric, per_query in scores.items():
@@ -205,12 +142,25 @@ def _values(run: Run, columns: tuple[str, ...]) -> Iterator[tuple[str, str, str,
             for part, total, size in zip(slices, sums.tolist(), sizes.tolist(), strict=True):
                 if metric == "queries":
                     yield level, part, metric, total
-                elif metric in PART_METRICS or part in SLICES or (metric in METRICS and _family(part) in FULL_FAMILIES):
+                elif (
+                    metric in PART_METRICS
+                    or part in SLICES
+                    or (metric in RANKING_METRICS and _family(part) in FULL_FAMILIES)
+                ):
                     yield level, part, metric, total / size if size else np.nan
 
 
 def _family(part: str) -> str:
     return part.partition(":")[0]
+
+
+def _family_and_part(name: str, columns: Sequence[str]) -> tuple[str, str]:
+    """What the name of a slice says: "reach:far" is the part "far" of the family "reach"."""
+    if name in SLICES:
+        return ("overall" if name == "overall" else HEAD_TAIL), name
+    of_columns = [f"item.{column}" for column in columns if name.startswith(f"item.{column}:")]
+    family = max(of_columns, key=len, default=_family(name))
+    return family, name.removeprefix(f"{family}:")
 
 
 def _list_scores(queries: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
@@ -219,7 +169,10 @@ def _list_scores(queries: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
     if "tie_first" in queries:
         first, last = queries["tie_first"].to_numpy(), queries["tie_last"].to_numpy()
         scores = {f"expected-{metric}": expected(metric, first, last, K_MAX) for metric in PART_METRICS}
-    known = {metric: column for metric, column in LIST_METRICS.items() if column in queries}
+    if "sid_group" in queries:
+        ranks, sizes = queries["sid_rank"].to_numpy(), queries["sid_group"].to_numpy()
+        scores |= {f"cce-{metric}": shared_credit(metric, ranks, sizes, K_MAX) for metric in PART_METRICS}
+    known = {metric: column for metric, column in _OF_LISTS.items() if column in queries}
     return scores | {metric: queries[column].to_numpy(dtype=np.float64) for metric, column in known.items()}
 
 
@@ -256,7 +209,7 @@ def best_possible(result: RunResult) -> dict[str, float]:
     Empty for all other rows.
     """
     exact = diagnostics.exact(result)
-    names = {metric: "recall@1" if metric == "hit@1" else metric for metric in METRICS}
+    names = {metric: "recall@1" if metric == "hit@1" else metric for metric in RANKING_METRICS}
     return {metric: float(exact[name]) for metric, name in names.items() if name in exact}
 
 
@@ -275,23 +228,38 @@ def hits_beyond_sid_level(result: RunResult) -> int:
     return int(((item > 0) & ((sid == 0) | (sid > item))).sum())
 
 
-def _leaderboard_row(model: str, tidy: pd.DataFrame) -> dict[str, Any]:
-    runs = tidy[tidy["metric"] == "complete"]
+def _row(runs: pd.DataFrame) -> dict[str, Any]:
+    """What the leaderboard says of a row beside its scores; `runs` has one line a planned run."""
     counts = {status: int((runs["status"] == status).sum()) for status in STATUSES}
     present = [status for status, count in counts.items() if count]
-    row: dict[str, Any] = {
+    return {
         "schema": SCHEMA,
-        "model": model,
+        **{name: runs[name].iloc[0] for name in IDENTITY_NAMES},
         "status": "partial" if counts["complete"] and len(present) > 1 else present[0],
         "reason": "; ".join(dict.fromkeys(reason for reason in runs["reason"].fillna("") if reason)),
         "warning": "",  # known after the tests, see `bench.analysis.fitness.with_warnings`
         **counts,
     }
-    measured = tidy[tidy["metric"] != "complete"].groupby(["level", "slice", "metric"], sort=False)["value"]
-    for (level, part, metric), values in measured:
-        if level == "run" and part != "overall":
-            continue
-        name = metric if level == "run" else f"{level}.{part}.{metric}"
-        row[f"{name}.mean"] = values.mean()
-        row[f"{name}.std"] = values.std(ddof=1)
-    return row
+
+
+def _over_seeds(measured: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Row -> column of the leaderboard -> mean, or standard deviation (ddof=1), over the seeds with a value.
+
+    All at once, since a group at a time takes ten times as long.
+    """
+    whole = measured[(measured["level"] != "run") | (measured["slice"] == "overall")]
+    groups = whole.groupby(["row", "level", "slice", "metric"], sort=False)
+    index, values = groups.ngroup().to_numpy(), whole["value"].to_numpy(dtype=np.float64)
+    known = ~np.isnan(values)
+    index, values = index[known], values[known]
+    names = groups.head(1)[["row", "level", "slice", "metric"]].itertuples(index=False, name=None)
+    counts = np.bincount(index, minlength=len(groups)).astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):  # blank where there is no value, or a single one
+        means = np.bincount(index, values, len(counts)) / counts
+        squares = np.bincount(index, (means[index] - values) ** 2, len(counts))
+        deviations = np.sqrt(np.where(counts > 1, squares / (counts - 1), np.nan))
+    scores: dict[str, dict[str, float]] = {}
+    for (row, level, part, metric), mean, deviation in zip(names, means.tolist(), deviations.tolist(), strict=True):
+        name = metric if level == "run" else f"{level}.{part.removeprefix('repetition:')}.{metric}"
+        scores.setdefault(str(row), {}).update({f"{name}.mean": mean, f"{name}.std": deviation})
+    return scores

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.analysis.grid import Grid
+from bench.analysis.runs import SuiteRuns
 from bench.errors import BenchError
 from bench.evaluation.evaluator import K_MAX
 from bench.evaluation.metrics import compute
@@ -63,11 +63,11 @@ class Replication:
         return ABOVE if self.difference > 0 else BELOW
 
 
-def replications(grid: Grid, dataset: str) -> list[Replication]:
+def replications(runs: SuiteRuns, dataset: str) -> list[Replication]:
     """Every figure that the suite names for a data set, in its order."""
     return [
-        _compared(entry.row, figure, grid.of_model(entry.row))
-        for entry in grid.suite.models
+        _compared(entry.row, figure, runs.of_row(entry.row))
+        for entry in runs.suite.models
         for figure in entry.published.get(dataset, ())
     ]
 

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.families import Family, of_parts, of_questions
-from bench.analysis.grid import Grid, row_of
+from bench.analysis.runs import SuiteRuns, row_named
 from bench.analysis.significance import PairedComparison, Tested, common_means, compare, holm, pair_test
-from bench.evaluation.metrics import PRIMARY_METRIC, SECONDARY_METRIC
+from bench.conventions import PRIMARY_METRIC, SECONDARY_METRIC
 from bench.evaluation.slices import Slices, history_length_bins, history_length_quarters, popularity_slices, reach_parts
 
 OVERALL = "overall"
@@ -54,69 +54,58 @@ class PartTest:
     secondary: tuple[float, float]
 
 
-def questions(grid: Grid) -> list[tuple[str, str]]:
+def questions(runs: SuiteRuns) -> list[tuple[str, str]]:
     """Pairs of rows that the suite asks about (`Suite.questions`), without those of which one isn't there."""
-    pairs = [(row_of(grid, first), row_of(grid, second)) for first, second in grid.suite.questions]
+    pairs = [(row_named(runs, first), row_named(runs, second)) for first, second in runs.suite.questions]
     return [(first, second) for first, second in pairs if first and second]
 
 
-def question_tests(grid: Grid, tested: Tested | None = None) -> list[PartTest]:
+def question_tests(runs: SuiteRuns, tested: Tested | None = None) -> list[PartTest]:
     """Every question on all queries and on each part, in the order of the suite and of `PARTITIONS`.
 
     Args:
-        grid: Runs on one data set.
+        runs: Of one data set.
         tested: Its `bench.analysis.pairs.pair_tests`, where these are known, for the tests on all queries.
 
     Returns:
         The tests; nothing on parts with fewer than two queries, and nothing of rows that can't be paired.
     """
-    known = {labels: pair_test(tested, *labels) if tested else _compare(grid, labels) for labels in questions(grid)}
+    known = {labels: pair_test(tested, *labels) if tested else _compare(runs, labels) for labels in questions(runs)}
     overall = {labels: test for labels, test in known.items() if test}
     corrected = holm([test.p_value for test in overall.values()])
-    asked = of_questions(len(overall))
-    found = []
+    family = of_questions(len(overall))
+    tests = []
     for (labels, test), p_holm in zip(overall.items(), corrected, strict=True):
-        found.append(PartTest(labels, OVERALL, OVERALL, test, p_holm, asked, _secondary(grid, labels)))
-        for partition, parts in _parts(grid, labels).items():
-            found += _on_parts(grid, labels, partition, parts)
-    return found
+        tests.append(PartTest(labels, OVERALL, OVERALL, test, p_holm, family, _secondary(runs, labels)))
+        for partition, parts in _parts(runs, labels).items():
+            tests += _on_parts(runs, labels, partition, parts)
+    return tests
 
 
-def _on_parts(grid: Grid, labels: tuple[str, str], partition: str, parts: Slices) -> list[PartTest]:
+def _on_parts(runs: SuiteRuns, labels: tuple[str, str], partition: str, parts: Slices) -> list[PartTest]:
     """One question on the parts of one partition, corrected together."""
-    tests = {part: test for part, mask in parts.items() if (test := _compare(grid, labels, mask))}
+    tests = {part: test for part, mask in parts.items() if (test := _compare(runs, labels, mask))}
     p_values = holm([test.p_value for test in tests.values()])
     family = of_parts(labels, partition, len(tests))
     return [
-        PartTest(labels, partition, part, test, p_holm, family, _secondary(grid, labels, parts[part]))
+        PartTest(labels, partition, part, test, p_holm, family, _secondary(runs, labels, parts[part]))
         for (part, test), p_holm in zip(tests.items(), p_values, strict=True)
     ]
 
 
-def of_question(
-    tests: list[PartTest], labels: tuple[str, str], partition: str | None = None
-) -> dict[tuple[str, str], PartTest]:
-    """(partition, part) -> test of one question; of one partition where it is named."""
-    return {
-        (test.partition, test.part): test
-        for test in tests
-        if test.labels == labels and (partition is None or test.partition == partition)
-    }
+def _compare(runs: SuiteRuns, labels: tuple[str, str], mask: np.ndarray | None = None) -> PairedComparison | None:
+    return compare(runs.of_row(labels[0]), runs.of_row(labels[1]), PRIMARY_METRIC, mask)
 
 
-def _compare(grid: Grid, labels: tuple[str, str], mask: np.ndarray | None = None) -> PairedComparison | None:
-    return compare(grid.of_model(labels[0]), grid.of_model(labels[1]), PRIMARY_METRIC, mask)
-
-
-def _secondary(grid: Grid, labels: tuple[str, str], mask: np.ndarray | None = None) -> tuple[float, float]:
-    means = common_means(grid.of_model(labels[0]), grid.of_model(labels[1]), SECONDARY_METRIC, mask)
+def _secondary(runs: SuiteRuns, labels: tuple[str, str], mask: np.ndarray | None = None) -> tuple[float, float]:
+    means = common_means(runs.of_row(labels[0]), runs.of_row(labels[1]), SECONDARY_METRIC, mask)
     assert means is not None  # of rows that were tested on this part
     return means
 
 
-def _parts(grid: Grid, labels: tuple[str, str]) -> Mapping[str, Slices]:
+def _parts(runs: SuiteRuns, labels: tuple[str, str]) -> Mapping[str, Slices]:
     """The parts of each partition but the first; partitions that tell no queries apart have none."""
-    queries = grid.of_model(labels[0])[0].queries
+    queries = runs.of_row(labels[0])[0].queries
     assert queries is not None  # a complete result has its queries
     bins = history_length_bins(queries)
     return {

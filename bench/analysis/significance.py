@@ -115,13 +115,13 @@ def compare_all(results: Mapping[str, Sequence[RunResult]], metric: str) -> dict
         (first, second) -> comparison, in the order of `results`; without pairs that can't be paired.
     """
     paired = {(a, b): _paired(results[a], results[b], metric, None) for a, b in combinations(results, 2)}
-    found = {names: pair for names, pair in paired.items() if pair}
+    pairable = {names: pair for names, pair in paired.items() if pair}
     p_values: dict[tuple[str, str], float] = {}
-    for size in {len(pair.differences) for pair in found.values()}:
-        alike = [names for names, pair in found.items() if len(pair.differences) == size]
-        tests = sign_flip_tests(np.column_stack([found[names].differences for names in alike]))
+    for size in {len(pair.differences) for pair in pairable.values()}:
+        alike = [names for names, pair in pairable.items() if len(pair.differences) == size]
+        tests = sign_flip_tests(np.column_stack([pairable[names].differences for names in alike]))
         p_values |= dict(zip(alike, tests.tolist(), strict=True))
-    return {names: _comparison(metric, pair, p_values[names]) for names, pair in found.items()}
+    return {names: _comparison(metric, pair, p_values[names]) for names, pair in pairable.items()}
 
 
 def common_means(
@@ -169,11 +169,28 @@ def sign_flip_tests(differences: NDArray[np.float64], resamples: int = RESAMPLES
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction for several tests of one family (Holm, 1979), in the order given."""
+    """Holm's step-down correction for several tests of one family.
+
+    The smallest p-value is multiplied by the number of tests, the next one by one less, and so on; none is corrected to
+    less than the one before it, nor to more than 1. Whoever sees an effect wherever the corrected p-value is under 0.05
+    is wrong about any of the tests in at most one family of twenty (Holm, Scandinavian Journal of Statistics, 1979).
+
+    Args:
+        p_values: Of the tests, in any order.
+
+    Returns:
+        The corrected p-values, in the order given.
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03])
+        [0.03, 0.06, 0.06]
+        >>> holm([0.2])
+        [0.2]
+    """
     adjusted = [0.0] * len(p_values)
     largest = 0.0
-    for place, index in enumerate(np.argsort(p_values, kind="stable")):
-        largest = max(largest, min(1.0, (len(p_values) - place) * p_values[index]))
+    for smaller, index in enumerate(np.argsort(p_values, kind="stable")):
+        largest = max(largest, min(1.0, (len(p_values) - smaller) * p_values[index]))
         adjusted[index] = largest
     return adjusted
 

@@ -6,69 +6,53 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from bench.analysis.comparisons import Answer
+from bench.analysis.columns import SCHEMA, TESTS
+from bench.analysis.comparisons import ComparisonResult
 from bench.analysis.fitness import FloorTest
-from bench.analysis.grid import Grid
-from bench.analysis.leaderboard import SCHEMA
-from bench.analysis.pairs import PAIR_COLUMNS, compared_figures
+from bench.analysis.pairs import test_cells
 from bench.analysis.questions import OVERALL, PartTest
-from bench.evaluation.metrics import SECONDARY_METRIC
-
-_PLACE = ("schema", "suite", "dataset")
-
-TEST_COLUMNS = {
-    **{name: PAIR_COLUMNS[name] for name in _PLACE},
-    "kind": "'question' (`Suite.questions`), 'comparison' (`Suite.comparisons`) or 'floor' (`Suite.floor`)",
-    "title": "what is asked: 'A against B', or the comparison's title",
-    "partition": "how queries are divided, see `bench.analysis.questions.PARTITIONS`; 'overall' is not at all",
-    "part": "of the queries; where `metrics.csv` has it, its slice there is 'PARTITION:PART', or the part alone",
-    **{name: meaning for name, meaning in PAIR_COLUMNS.items() if name not in _PLACE},
-    "first": "label of the row that is tested",
-    "second": "label of the row that it is tested against",
-    "family": "the tests that were corrected together, see `bench.analysis.families`; no two families share a name",
-    "n_queries": "test queries in the part",
-    "secondary_metric": "of the next two columns, at item level: shown with a question, not tested; else blank",
-    "secondary_first_mean": "mean of the first over queries and the seeds that both have completed",
-    "secondary_second_mean": "likewise of the second",
-}
-"""Columns of `tests.csv`, one row a test. Every two models are compared in `pairs.csv`."""
+from bench.analysis.runs import SuiteRuns
+from bench.conventions import SECONDARY_METRIC
 
 
 def table_of_tests(
-    grid: Grid, questions: Sequence[PartTest], answers: Sequence[Answer], floor: Sequence[FloorTest]
+    runs: SuiteRuns, questions: Sequence[PartTest], comparisons: Sequence[ComparisonResult], floor: Sequence[FloorTest]
 ) -> pd.DataFrame:
-    """All tests of one data set, questions first, with the columns `TEST_COLUMNS`.
+    """All tests of one data set, questions first, with the columns `bench.analysis.columns.TESTS`.
 
     Args:
-        grid: Runs on one data set.
+        runs: Of one data set.
         questions: Its `bench.analysis.questions.question_tests`.
-        answers: Its `bench.analysis.comparisons.answers`.
+        comparisons: Its `bench.analysis.comparisons.comparison_results`.
         floor: Its `bench.analysis.fitness.floor_tests`.
     """
-    place, untold = (SCHEMA, grid.suite.name, grid.datasets[0]), (None, None, None)
+    head, blank = (SCHEMA, runs.suite.name, runs.dataset), (None, None, None)
+    known = runs.identities()
     rows: list[tuple[object, ...]] = [
         (
-            *(*place, "question", " against ".join(asked.labels), asked.partition, asked.part),
-            *compared_figures(*asked.labels, asked.test, asked.p_holm, asked.family),
-            *(SECONDARY_METRIC, *asked.secondary),
+            *(*head, "question", " against ".join(question.labels), question.partition, question.part),
+            *test_cells(
+                (known[question.labels[0]], known[question.labels[1]]), question.test, question.p_holm, question.family
+            ),
+            *(SECONDARY_METRIC, *question.secondary),
         )
-        for asked in questions
+        for question in questions
     ]
     rows += [
         (
-            *(*place, "comparison", answer.comparison.title, OVERALL, OVERALL),
-            *compared_figures(row.label, answer.comparison.against, test, row.p_holm, answer.family),
-            *untold,
+            *(*head, "comparison", compared.comparison.title, OVERALL, OVERALL),
+            *test_cells((known[row.label], known[compared.comparison.against]), test, row.p_holm, compared.family),
+            *blank,
         )
-        for answer in answers
-        for row, test in answer.tested
+        for compared in comparisons
+        for row, test in compared.tested
     ]
     rows += [
         (
-            *(*place, "floor", f"{row.label} against {row.floor}", OVERALL, OVERALL),
-            *compared_figures(row.label, row.floor, row.test, row.p_holm, row.family),
-            *untold,
+            *(*head, "floor", f"{row.label} against {row.floor}", OVERALL, OVERALL),
+            *test_cells((known[row.label], known[row.floor]), row.test, row.p_holm, row.family),
+            *blank,
         )
         for row in floor
     ]
-    return pd.DataFrame(rows, columns=list(TEST_COLUMNS))
+    return TESTS.frame(rows)

@@ -7,26 +7,32 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from bench.evaluation.metrics import PRIMARY_METRIC
+from bench.analysis.columns import TRIALS
+from bench.analysis.runs import RowIdentity
+from bench.errors import BenchError, SkippedRun
+from bench.registry import model_class
+from bench.spec import RunSpec
 from bench.tuning.study import Study
 
-SCHEMA = 1
-
-TRIAL_COLUMNS = (
-    *("schema", "dataset", "model", "trial", "state", f"validation_{PRIMARY_METRIC}", "validations", "seconds"),
-    *("seconds_per_trial", "values", "reason"),
-)
-"""Of `trials.csv`, one row a trial: `validations` counts them, `values` is JSON by dotted key."""
+SCHEMA = 2
+"""Version of the columns of `trials.csv`; 1 had no registered model, no role, and the label as `model`."""
 
 
 def trials_table(studies: Sequence[Study]) -> pd.DataFrame:
-    """All trials, with the columns `TRIAL_COLUMNS`."""
-    rows = [
+    """All trials, with the columns `bench.analysis.columns.TRIALS`."""
+    return TRIALS.frame(
         (
-            *(SCHEMA, study.base.dataset.label, study.base.label, trial.number, trial.state, trial.validation),
+            *(SCHEMA, study.base.dataset.label, *_identity(study.base), trial.number, trial.state, trial.validation),
             *(len(trial.validations), trial.seconds, study.seconds_per_trial, json.dumps(trial.values), trial.reason),
         )
         for study in studies
         for trial in study.trials
-    ]
-    return pd.DataFrame(rows, columns=list(TRIAL_COLUMNS))
+    )
+
+
+def _identity(run: RunSpec) -> RowIdentity:
+    """A study keeps no result that could tell the role, so the model itself is asked, where it is here."""
+    try:
+        return RowIdentity(run.label, run.model, model_class(run.model).role)
+    except (BenchError, SkippedRun):
+        return RowIdentity(run.label, run.model, "")

@@ -48,7 +48,7 @@ def describe(
     """Print the data card of a data set: sizes, lengths, repeats, ties, splits, licence, hash."""
     if plot is not None and plot.suffix not in _PLOT_SUFFIXES:
         raise BenchError(f"--plot {plot}: the file should end in {', '.join(_PLOT_SUFFIXES)}")
-    from bench.analysis.data_card import make_card  # bring in what reads data sets
+    from bench.analysis.data_card import make_card, shape_of  # bring in what reads data sets
     from bench.data import catalog
 
     spec = chosen_dataset(dataset, reading, "data describe")
@@ -58,7 +58,7 @@ def describe(
     if plot is not None:
         from bench.reporting.figures.data import save_data_figure  # brings in the plotting libraries
 
-        save_data_figure(card, data, plot)
+        save_data_figure(card, shape_of(data, card), plot)
         print(printable(f"plot: {plot}"))
 
 
@@ -79,11 +79,10 @@ def _print_table(card: DataCard) -> None:
 
 
 def _print_markdown(card: DataCard) -> None:
-    from bench.reporting.markdown import foreign, table
+    from bench.reporting import markdown
+    from bench.reporting.tables.card import card_page
 
-    print(f"# {card.name}")
-    for heading, rows in card.sections().items():
-        print(f"\n## {heading}\n\n{table(['', ''], [[*map(foreign, row)] for row in rows], left=2)}")
+    print(markdown.page(card_page(card)), end="")
 
 
 def _print_json(card: DataCard) -> None:

@@ -11,7 +11,7 @@ from rich.table import Table
 from bench.console import table_console
 from bench.data import catalog
 from bench.errors import BenchError, SkippedRun, unknown_name
-from bench.recommender import Mechanism
+from bench.recommender import OTHER_GROUP, Mechanism, Recommender
 from bench.registry import model_class, model_names
 from bench.suite_files import load_suite, suite_names
 
@@ -39,20 +39,27 @@ def show(what: str, fidelity: bool = False) -> None:
 def list_models(console: Console, fidelity: bool = False) -> None:
     """Prints a table of all models, and with `fidelity` the card of each.
 
-    A model that can't be imported is listed with the reason.
+    Groups stand in the order of their first models; a model that can't be imported is listed last, with the reason.
     """
-    table = _table("model", "summary", "fidelity")
+    table = _table("model", "paper", "year", "role", "summary", "fidelity")
     cards: dict[str, tuple[Mechanism, ...]] = {}
+    groups: dict[str, list[tuple[str, ...]]] = {}
+    absent: list[tuple[str, ...]] = []
     for name in model_names():
         try:
             model = model_class(name)
         except (BenchError, SkippedRun) as error:
-            table.add_row(name, f"not available: {error}", "")
+            absent.append((name, "", "", "", f"not available: {error}", ""))
             continue
         cards[name] = model.fidelity
-        counts = Counter(mechanism.status for mechanism in model.fidelity)
-        shown = [f"{counts[status]} {status}" for status in ("faithful", "approximated", "omitted") if counts[status]]
-        table.add_row(name, model.summary, ", ".join(shown))
+        groups.setdefault(model.group, []).append((name, *_described(model)))
+    last = {OTHER_GROUP: groups.pop(OTHER_GROUP, []), "not available": absent}
+    for group, rows in (groups | last).items():
+        if rows:
+            table.add_section()
+            table.add_row(f"{group}:")
+        for row in rows:
+            table.add_row(*row)
     console.print(table, markup=False)
     for name, card in cards.items():
         if fidelity and card:
@@ -61,6 +68,13 @@ def list_models(console: Console, fidelity: bool = False) -> None:
                 table.add_row(mechanism.name, mechanism.status, mechanism.source, mechanism.note, mechanism.test)
             console.print(f"\n{name}", markup=False, highlight=False)
             console.print(table, markup=False)
+
+
+def _described(model: type[Recommender]) -> tuple[str, str, str, str, str]:
+    """Cells of a model's row: its paper, year, role and summary, and how faithful it is."""
+    counts = Counter(mechanism.status for mechanism in model.fidelity)
+    shown = [f"{counts[status]} {status}" for status in ("faithful", "approximated", "omitted") if counts[status]]
+    return model.paper, str(model.year or ""), model.role, model.summary, ", ".join(shown)
 
 
 def list_datasets(console: Console) -> None:

@@ -15,6 +15,7 @@ import typer
 
 from bench.cli import data, results, run, upkeep
 from bench.errors import BenchError
+from bench.own_packages import check_own_packages
 from bench.plain_text import one_line
 
 app = typer.Typer(
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 when every run is complete or skipped, 1 when one has failed, 2 after bad input, 130 after Ctrl-C.
     """
     try:
+        check_own_packages()
         code = typer.main.get_command(app)(args=arguments, prog_name="bench", standalone_mode=False) or 0
     except BenchError as error:
         return _complain(str(error), 2)

@@ -98,7 +98,7 @@ def rebuild_report(suite: str, results: Path, reports: Path) -> int:
     if not Plan.path(results, name).exists():
         suite_path(suite)  # a misspelt name is the likelier mistake
     plan = Plan.read(results, name)
-    from bench.reporting.report import write_report  # brings in the plotting libraries
+    from bench.report import write_report  # brings in the plotting libraries
 
     console = Console()
     stored = stored_results(plan.runs, results, console, for_report=True)

@@ -11,8 +11,8 @@ from rich.table import Table
 from bench.cli.dataset_options import chosen_dataset
 from bench.cli.run_options import TuneOptions, listed, usable
 from bench.console import Console, say, table_console
+from bench.conventions import PRIMARY_NAME
 from bench.errors import BenchError
-from bench.evaluation.metrics import PRIMARY_NAME
 from bench.plan import expand, select
 from bench.spec import RunSpec, Suite
 from bench.suite_files import load_suite, suite_path
@@ -39,10 +39,11 @@ def search(options: TuneOptions, reading: Mapping[str, Any]) -> int:
     console = Console()
     device, limit = usable(options.device), options.seconds_per_trial
     studies = tune(bases, options.trials, options.results, console, device, options.jobs, limit)
+    from bench.analysis.trials import trials_table
     from bench.reporting.trials import write_trials  # brings in the plotting libraries
 
     _summarise(studies, console)
-    for path in write_trials(studies, options.results):
+    for path in write_trials(trials_table(studies), options.results):
         say(console, f"written: {path}")
     return 0 if all(study.best for study in studies) else 1
 

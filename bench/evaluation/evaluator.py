@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.conventions import HEAD_SHARE, PRIMARY_METRIC
 from bench.data.interactions import Histories
 from bench.data.protocols import Queries
 from bench.evaluation.contract import checked, checked_sid_of_item
 from bench.evaluation.lists import ListStatistics, tied_places
-from bench.evaluation.metrics import PRIMARY_METRIC, compute
+from bench.evaluation.metrics import compute
+from bench.evaluation.transitions import Transitions
 from bench.recommender import Recommender
 
 K_MAX = 20
@@ -26,12 +28,15 @@ QUERY_COLUMNS = {
     "history_length": "int32, events before the target",
     "target_count": "int32, training interactions of the target",
     "target_quantile": "float32, share of the catalogue that is more popular in training than the target; "
-    "the head are the targets below 0.2",
+    f"the head are the targets below {HEAD_SHARE:g}",
     "item_gap": "int32, how many events back the history last held the target: 1 is its last event, 0 never",
     "category_gap": "int32, the same for the target's category; 0 also where that is not known",
+    "transition": "int8, whether training has the step from the history's last item to the target: 3 seen, "
+    "2 composable of two seen steps, 1 new, 0 not known",
     "item_rank": "int16, place of the target in the list, 1 is best, 0 when it is not among the K_MAX",
     "sid_rank": "int16, place of the target's semantic ID among the distinct generated ones, 0 when absent; "
     "equal to item_rank for models without semantic IDs",
+    "sid_group": "int32, items of the catalogue that have the target's semantic ID; 1 for models without semantic IDs",
     "tie_first": "int16, place of the first item in the list that has the target's score; item_rank where no other has",
     "tie_last": "int16, place of the last such item; a tie that goes on beyond the list ends there. Both 0 for a miss",
     "list_popularity": "float32, mean over the first 10 items of the share of the catalogue that is no more popular in "
@@ -56,11 +61,13 @@ class Catalogue:
         category: int32 `[n_items]`, -1 where unknown. None: no item has one.
         columns: The item table, one row an item; columns in which more than half of the items have a value of
             their own, such as titles, are passed over.
+        transitions: The steps of training. None: not known.
     """
 
     train_counts: NDArray[np.int64] | None = None
     category: NDArray[np.int32] | None = None
     columns: pd.DataFrame | None = None
+    transitions: Transitions | None = None
 
 
 def target_ranks(lists: NDArray[np.int32], targets: NDArray[np.int32]) -> NDArray[np.int16]:
@@ -137,8 +144,7 @@ def judge(
             sid_rank = target_ranks(answer.sids, sid_of_item[targets])
         tie_first, tie_last = tied_places(answer.items, answer.scores, item_rank)
         note(item_rank=item_rank, sid_rank=sid_rank, tie_first=tie_first, tie_last=tie_last)
-        note(item_gap=events_back(histories.items, histories.offsets, targets))
-        note(category_gap=_category_gap(histories, targets, catalogue.category))
+        note(sid_group=_group_sizes(sid_of_item, targets), **_before(histories, targets, catalogue))
         if statistics:
             popularity, novelty, new = statistics.add(answer.items)
             note(list_popularity=popularity, list_novelty=novelty, new_items=new)
@@ -162,6 +168,24 @@ def validation_ndcg(recommender: Recommender, queries: Queries, batch_size: int 
     """The primary metric (NDCG@10) at item level: the early-stopping criterion of every model."""
     ranks = judge(recommender, queries, batch_size)["item_rank"].to_numpy()
     return float(compute(PRIMARY_METRIC, ranks, K_MAX).mean())
+
+
+def _before(histories: Histories, targets: NDArray[np.int32], catalogue: Catalogue) -> dict[str, NDArray[Any]]:
+    """The columns that say what each history has to do with its target."""
+    columns: dict[str, NDArray[Any]] = {
+        "item_gap": events_back(histories.items, histories.offsets, targets),
+        "category_gap": _category_gap(histories, targets, catalogue.category),
+    }
+    if catalogue.transitions is not None:
+        columns["transition"] = catalogue.transitions.kinds(histories, targets)
+    return columns
+
+
+def _group_sizes(sid_of_item: NDArray[np.int32] | None, targets: NDArray[np.int32]) -> NDArray[np.int64]:
+    """How many items share each target's semantic ID; 1 where nothing is shared."""
+    if sid_of_item is None:
+        return np.ones(len(targets), dtype=np.int64)
+    return np.bincount(sid_of_item)[sid_of_item[targets]]
 
 
 def _category_gap(

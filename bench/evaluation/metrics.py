@@ -1,84 +1,22 @@
-"""Ranking metrics, one value per query, from the place of the target in each ranked list.
-
-Every query has exactly one target, so recall equals hit and the ideal DCG is 1. A rank is the 1-based place of the
-target; 0 means that the target isn't in the list.
-"""
+"""The metrics by name: which there are, which of them decides, and what each is called."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
-from numpy.typing import NDArray
 
+from bench.declarations import collected
 from bench.errors import BenchError, unknown_name
+from bench.evaluation.rank_metrics import Metric, PerQuery, Ranks
 
-Ranks = NDArray[np.integer]
-PerQuery = NDArray[np.float64]
+MODULES = [
+    "rank_metrics",
+]
+"""Modules of `bench.evaluation` with metrics, each of which declares them as `METRICS`."""
 
+METRICS: dict[str, Metric] = collected("bench.evaluation", MODULES, "METRICS")
 
-def metric_name(metric: str) -> str:
-    """A metric as people write it: "NDCG@10" for "ndcg@10", "Recall@5" for "recall@5"."""
-    kind, _, cutoff = metric.partition("@")
-    return f"{kind.upper() if kind in ('ndcg', 'mrr') else kind.capitalize()}@{cutoff}"
-
-
-PRIMARY_METRIC = "ndcg@10"
-"""What this project judges by, at item level. Validation selects by it and every test of a difference is of it, so that
-nobody can choose, after the fact, the metric in which a model looks best; all other metrics are secondary.
-"""
-
-PRIMARY_NAME = metric_name(PRIMARY_METRIC)
-"""As written in sentences and in the headings of tables."""
-
-
-def hit(ranks: Ranks, k: int) -> PerQuery:
-    """1 where the target is among the first `k`, else 0.
-
-    Args:
-        ranks: int `[n]`, 1-based, 0 for a miss.
-        k: Cut-off.
-
-    Returns:
-        float64 `[n]`.
-    """
-    return _found(ranks, k).astype(np.float64)
-
-
-def recall(ranks: Ranks, k: int) -> PerQuery:
-    """Share of a query's targets among the first `k`; with one target a query this is `hit`."""
-    return hit(ranks, k)
-
-
-def ndcg(ranks: Ranks, k: int) -> PerQuery:
-    """Normalised discounted cumulative gain: `1 / log2(rank + 1)` where the target is among the first `k`, else 0.
-
-    Args:
-        ranks: int `[n]`, 1-based, 0 for a miss.
-        k: Cut-off.
-
-    Returns:
-        float64 `[n]`.
-    """
-    found = _found(ranks, k)
-    return np.where(found, 1.0 / np.log2(np.where(found, ranks, 1) + 1.0), 0.0)
-
-
-def mrr(ranks: Ranks, k: int) -> PerQuery:
-    """Reciprocal rank: `1 / rank` where the target is among the first `k`, else 0.
-
-    Args:
-        ranks: int `[n]`, 1-based, 0 for a miss.
-        k: Cut-off.
-
-    Returns:
-        float64 `[n]`.
-    """
-    found = _found(ranks, k)
-    return np.where(found, 1.0 / np.where(found, ranks, 1), 0.0)
-
-
-METRICS: dict[str, Callable[[Ranks, int], PerQuery]] = {"hit": hit, "recall": recall, "ndcg": ndcg, "mrr": mrr}
+REPORTED: tuple[str, ...] = tuple(f"{name}@{k}" for name, metric in METRICS.items() for k in metric.reported_at)
+"""Metrics with columns of their own in the leaderboard, as "METRIC@K"."""
 
 
 def compute(name: str, ranks: Ranks, depth: int) -> PerQuery:
@@ -94,6 +32,11 @@ def compute(name: str, ranks: Ranks, depth: int) -> PerQuery:
 
     Raises:
         BenchError: No such metric, or a K that isn't in 1 .. `depth`.
+
+    Example:
+        >>> import numpy as np
+        >>> compute("ndcg@10", np.array([3, 0]), depth=20).tolist()
+        [0.5, 0.0]
     """
     metric, _, cutoff = name.partition("@")
     if metric not in METRICS:
@@ -104,15 +47,15 @@ def compute(name: str, ranks: Ranks, depth: int) -> PerQuery:
 
 
 def expected(name: str, first: Ranks, last: Ranks, depth: int) -> PerQuery:
-    """The metric called `name` where ties were broken at random: its mean over the places of the tie.
+    """The metric called `name` where ties were broken at random: its mean over the positions of the tie.
 
-    Each of the items that share a score is equally likely to stand in each of their places, so this is the expected
+    Each of the items that share a score is equally likely to stand in each of their positions, so this is the expected
     value over all orders of the tie, blind to the target. A model's own rule, such as the more popular item first, is
     blind to it as well, but it can be lucky or not.
 
     Args:
         name: "METRIC@K".
-        first, last: int `[n]`, 1-based places between which all items have the target's score; 0 for a miss.
+        first, last: int `[n]`, 1-based positions between which all items have the target's score; 0 for a miss.
         depth: Length of the lists.
 
     Returns:
@@ -120,14 +63,14 @@ def expected(name: str, first: Ranks, last: Ranks, depth: int) -> PerQuery:
 
     Raises:
         BenchError: No such metric, or a K that isn't in 1 .. `depth`.
+
+    Example:
+        A target that shares its score with three others, in positions 9 to 12: in half of the orders it is among the
+        first ten.
+
+        >>> import numpy as np
+        >>> expected("recall@10", np.array([9]), np.array([12]), depth=20).tolist()
+        [0.5]
     """
-    so_far = np.cumsum(compute(name, np.arange(depth + 1), depth))  # place 0, a miss, is worth 0
+    so_far = np.cumsum(compute(name, np.arange(depth + 1), depth))  # position 0, a miss, is worth 0
     return (so_far[last] - so_far[np.maximum(first, 1) - 1]) / (last - np.maximum(first, 1) + 1).clip(min=1)
-
-
-def _found(ranks: Ranks, k: int) -> NDArray[np.bool_]:
-    return (ranks >= 1) & (ranks <= k)
-
-
-SECONDARY_METRIC = "recall@10"
-"""Stands beside the primary metric where there is room for one more: was the target found at all? Never tested."""

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-HEAD_SHARE = 0.2
-"""Share of the catalogue, most training interactions first, that counts as head."""
+from bench.conventions import HEAD_SHARE, REACH_WINDOW
+from bench.evaluation.transitions import KINDS
 
 HISTORY_EDGES = (50, 200, 500, 1000)
 """Largest history length of each bin but the last."""
@@ -23,9 +23,6 @@ RARE = 5
 
 MOST_VALUES = 8
 """Values of a column of the item table that get a part of their own."""
-
-REACH_WINDOW = 50
-"""Events that count as the short-term history, as in the GLASS paper."""
 
 Slices = dict[str, NDArray[np.bool_]]
 ReachOf = Literal["item", "category"]
@@ -40,6 +37,13 @@ def popularity_slices(queries: pd.DataFrame, head_share: float = HEAD_SHARE) -> 
 
     Returns:
         bool `[n_queries]` each; head and tail are a partition.
+
+    Example:
+        An item that 10 % of the catalogue outsell is head; one that 20 % outsell is not.
+
+        >>> slices = popularity_slices(pd.DataFrame({"target_quantile": [0.1, 0.2, 0.7]}))
+        >>> slices["head"].tolist(), slices["tail"].tolist()
+        ([True, False, False], [False, True, True])
     """
     head = _quantiles(queries) < np.float32(head_share)
     return {"overall": np.ones(len(queries), dtype=bool), "head": head, "tail": ~head}
@@ -54,6 +58,34 @@ def popularity_deciles(queries: pd.DataFrame) -> Slices:
     edges = (np.arange(1, 10) / 10).astype(np.float32)
     decile = np.digitize(_quantiles(queries), edges)
     return _present({str(number + 1): decile == number for number in range(10)})
+
+
+def repetition_slices(queries: pd.DataFrame) -> Slices:
+    """Queries by whether their history holds the target: to be repeated, or to be found (Li et al., TOIS 2023).
+
+    Returns:
+        bool `[n_queries]` under "repeat" and "explore", a partition. Nothing where this tells no queries apart, as on
+        data without repeats, and for tables stored before the column existed.
+    """
+    if "item_gap" not in queries:
+        return {}
+    repeat = queries["item_gap"].to_numpy() > 0
+    parts = _present({"repeat": repeat, "explore": ~repeat})
+    return parts if len(parts) > 1 else {}
+
+
+def transition_slices(queries: pd.DataFrame) -> Slices:
+    """Queries by the step from the last event to the target: remembered, composed, or neither.
+
+    Returns:
+        bool `[n_queries]` under "seen", "composable", "new" and "unknown" (no history), without empty parts. Nothing
+        where this tells no queries apart, and for tables stored before the column existed.
+    """
+    if "transition" not in queries:
+        return {}
+    kinds = queries["transition"].to_numpy()
+    parts = _present({name: kinds == number for name, number in {**KINDS, "unknown": 0}.items()})
+    return parts if len(parts) > 1 else {}
 
 
 def cold_slices(queries: pd.DataFrame, rare: int = RARE) -> Slices:
@@ -140,8 +172,9 @@ def named_slices(queries: pd.DataFrame, columns: tuple[str, ...] = ()) -> Slices
 
     Returns:
         `overall`, `head` and `tail`, then "FAMILY:PART"; the parts of a family are a partition of the queries. Families
-        are "popularity" (tenths), "cold", "history" (fixed edges), "history-quarter", "reach", "category-reach" and
-        "item.COLUMN". Those that tell no queries apart are left out.
+        are "popularity" (tenths), "cold", "history" (fixed edges), "history-quarter", "reach", "category-reach",
+        "repetition" ("repeat", "explore"), "transition" ("seen", "composable", "new") and "item.COLUMN". Those that
+        tell no queries apart are left out.
     """
     families: dict[str, Slices] = {
         "popularity": popularity_deciles(queries),
@@ -150,6 +183,8 @@ def named_slices(queries: pd.DataFrame, columns: tuple[str, ...] = ()) -> Slices
         "history-quarter": history_length_quarters(queries),
         "reach": reach_parts(queries),
         "category-reach": reach_parts(queries, of="category"),
+        "repetition": repetition_slices(queries),
+        "transition": transition_slices(queries),
         **{f"item.{column}": column_slices(queries, column) for column in columns},
     }
     return popularity_slices(queries) | {
@@ -169,6 +204,13 @@ def reach_parts(queries: pd.DataFrame, window: int = REACH_WINDOW, of: ReachOf =
         bool `[n_queries]` under "recent" (among the last `window` events), "far" (only before them) and "never" (or
         its category is unknown), without empty parts. Nothing where this tells no queries apart, as on data without
         repeats, and for tables stored before the columns existed.
+
+    Example:
+        Targets that the history last held as its latest event, 50 and 51 events back, and never:
+
+        >>> parts = reach_parts(pd.DataFrame({"item_gap": [1, 50, 51, 0]}))
+        >>> {name: mask.tolist() for name, mask in parts.items() if name != "never"}
+        {'recent': [True, True, False, False], 'far': [False, False, True, False]}
     """
     column = f"{of}_gap"
     if column not in queries:

@@ -17,8 +17,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from bench.console import say
+from bench.conventions import PRIMARY_METRIC, metric_name
 from bench.evaluation.evaluator import K_MAX
-from bench.evaluation.metrics import PRIMARY_METRIC, compute, metric_name
+from bench.evaluation.metrics import compute
 from bench.execution.heartbeat import Heartbeat, read_heartbeat
 from bench.plain_text import one_line
 from bench.spec import RunResult, RunSpec

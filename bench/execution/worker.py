@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from bench.errors import BenchError, SkippedRun, reason_of
 from bench.evaluation.contract import ContractError
 from bench.evaluation.decoding import trace_queries
 from bench.evaluation.evaluator import Catalogue, judge, validation_ndcg
+from bench.evaluation.transitions import known_transitions
 from bench.execution import environment, heartbeat, run_log
 from bench.execution.checkpoints import (
     DEFAULT_CHECKPOINTING,
@@ -271,12 +272,14 @@ def _run(
 
     fitted = fit(result, cache, device, threads, report_progress, checkpoints=checkpoints)
     recommender, parts = fitted.recommender, fitted.parts
+    train = parts.train
+    steps = known_transitions(train.interactions, train.history_ends())
     started = time.perf_counter()
     result.queries = judge(
         recommender,
         parts.test,
         report_progress=lambda done: writer(_FIT_SHARE + (1 - _FIT_SHARE) * done, "answering test queries"),
-        catalogue=fitted.catalogue,
+        catalogue=replace(fitted.catalogue, transitions=steps),
     )
     result.recommend_seconds = time.perf_counter() - started
     result.milliseconds_per_user = 1000 * result.recommend_seconds / len(parts.test)

@@ -8,17 +8,20 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.analysis.grid import Grid
-from bench.analysis.leaderboard import METRICS, leaderboard, tidy_metrics
+from bench.analysis.columns import RANKING_METRICS
+from bench.analysis.leaderboard import leaderboard, tidy_metrics
+from bench.analysis.runs import SuiteRuns
+from bench.conventions import metric_name
 from bench.errors import BenchError, unknown_name
-from bench.evaluation.metrics import metric_name
 from bench.export.runs import ended, made_folder
 from bench.files import replaced
 from bench.number_text import NONE, plus_minus
 from bench.plain_text import printable
-from bench.reporting.markdown import marked
+from bench.reporting.table import ranked
 
 DEFAULT_METRICS = ("recall@5", "recall@10", "ndcg@5", "ndcg@10")
+
+_MARKS = {"best": r"\textbf{{{}}}", "second": r"\underline{{{}}}", "": "{}"}
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -42,24 +45,24 @@ def latex_table(wide: pd.DataFrame, suite: str, dataset: str, metrics: Sequence[
     Rows without a complete run are named in a comment, with their status.
 
     Args:
-        wide: The leaderboard (`LEADERBOARD_COLUMNS`).
+        wide: The leaderboard (`bench.analysis.columns.LEADERBOARD`).
         suite, dataset: For caption and label.
-        metrics: Columns, of item level; each one of `METRICS`.
+        metrics: Columns, of item level; each one of `RANKING_METRICS`.
 
     Raises:
         BenchError: There is no such metric, or no row has a complete run.
     """
     for metric in metrics:
-        if metric not in METRICS:
-            raise unknown_name("metric", metric, METRICS)
+        if metric not in RANKING_METRICS:
+            raise unknown_name("metric", metric, RANKING_METRICS)
     rows = wide[wide["complete"] > 0]
     if rows.empty:
         raise BenchError(f"suite '{suite}' has no complete run on {dataset} yet: nothing to export")
     columns = [_cells(rows, metric) for metric in metrics]
-    lines = [" & ".join(cells) + r" \\" for cells in zip(map(escape, rows["model"]), *columns, strict=True)]
+    lines = [" & ".join(cells) + r" \\" for cells in zip(map(escape, rows["row"]), *columns, strict=True)]
     seeds = sorted({int(count) for count in rows["complete"]})
     basis = f"{seeds[0]} seed{'s' if seeds[0] > 1 else ''}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
-    absent = [f"{row['model']} ({row['status']})" for row in wide[wide["complete"] == 0].to_dict("records")]
+    absent = [f"{row['row']} ({row['status']})" for row in wide[wide["complete"] == 0].to_dict("records")]
     return "\n".join(
         [
             r"% Needs \usepackage{booktabs}.",
@@ -70,7 +73,7 @@ def latex_table(wide: pd.DataFrame, suite: str, dataset: str, metrics: Sequence[
             f"  \\label{{tab:{_slug(suite)}-{_slug(dataset)}}}",
             f"  \\begin{{tabular}}{{l{'c' * len(metrics)}}}",
             r"    \toprule",
-            "    " + " & ".join(["Model", *map(metric_name, metrics)]) + r" \\",
+            "    " + " & ".join(["Row", *map(metric_name, metrics)]) + r" \\",
             r"    \midrule",
             *(f"    {line}" for line in lines),
             r"    \bottomrule",
@@ -81,11 +84,11 @@ def latex_table(wide: pd.DataFrame, suite: str, dataset: str, metrics: Sequence[
     )
 
 
-def export_latex(grid: Grid, output: Path | None, metrics: Sequence[str] = DEFAULT_METRICS) -> list[Path]:
+def export_latex(runs: SuiteRuns, output: Path | None, metrics: Sequence[str] = DEFAULT_METRICS) -> list[Path]:
     """Writes one table a data set that has a complete run.
 
     Args:
-        grid: The runs of a suite.
+        runs: Those of a suite.
         output: A .tex file for all tables, or a folder for `DATASET.tex` each. None: standard output.
         metrics: Columns.
 
@@ -95,10 +98,10 @@ def export_latex(grid: Grid, output: Path | None, metrics: Sequence[str] = DEFAU
     Raises:
         BenchError: There is no such metric, nothing is complete, or the output can't be written.
     """
-    ended(grid)
-    parts = {dataset: grid.on(dataset) for dataset in grid.datasets}
+    ended(runs)
+    parts = {dataset: runs.on(dataset) for dataset in runs.datasets}
     tables = {
-        dataset: latex_table(leaderboard(tidy_metrics(part)), grid.suite.name, dataset, metrics)
+        dataset: latex_table(leaderboard(tidy_metrics(part)), runs.suite.name, dataset, metrics)
         for dataset, part in parts.items()
         if part.results
     }
@@ -119,16 +122,11 @@ def export_latex(grid: Grid, output: Path | None, metrics: Sequence[str] = DEFAU
 def _cells(rows: pd.DataFrame, metric: str) -> list[str]:
     means, deviations = (rows[f"item.overall.{metric}.{statistic}"].tolist() for statistic in ("mean", "std"))
     texts = [plus_minus(mean, deviation) for mean, deviation in zip(means, deviations, strict=True)]
-    return [_translated(text) for text in marked(texts, means)]
+    return [_MARKS[rank].format(_number(text)) for text, rank in zip(texts, ranked(means), strict=True)]
 
 
-def _translated(cell: str) -> str:
-    """A cell of a markdown table, a number with its marks, as LaTeX."""
-    if cell == NONE:
-        return "--"
-    cell = re.sub(r"\*\*(.+)\*\*", r"\\textbf{\1}", cell)
-    cell = re.sub(r"<u>(.+)</u>", r"\\underline{\1}", cell)
-    return cell.replace("±", r"$\pm$")
+def _number(text: str) -> str:
+    return "--" if text == NONE else text.replace("±", r"$\pm$")
 
 
 def _slug(text: str) -> str:

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from bench.analysis.grid import Grid, Run
+from bench.analysis.runs import Run, SuiteRuns
 from bench.config import flattened
 from bench.errors import BenchError
 from bench.execution.store import ResultStore
@@ -25,14 +25,14 @@ _BATCH = 100
 """Params, or metrics, that MLflow takes in one call."""
 
 
-def export_mlflow(grid: Grid, results_dir: Path, output: Path) -> list[str]:
+def export_mlflow(planned: SuiteRuns, results_dir: Path, output: Path) -> list[str]:
     """Writes each complete or failed run with its parameters, values, learning curve and files.
 
     The store is a SQLite file, `mlflow.db`, with the files in `artifacts` beside it: MLflow 3 turns away plain
     folders. The experiment has the suite's name. A second export replaces the runs of the first.
 
     Args:
-        grid: The runs of a suite.
+        planned: The runs of a suite.
         results_dir: Where their files lie.
         output: Folder of the store.
 
@@ -42,30 +42,30 @@ def export_mlflow(grid: Grid, results_dir: Path, output: Path) -> list[str]:
     Raises:
         BenchError: MLflow is not installed, nothing is complete, or the folder can't be written to.
     """
-    runs = ended(grid)
+    runs = ended(planned)
     try:
         from mlflow import MlflowClient
 
         logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every table that it makes
         folder = made_folder(output).resolve()
         client = MlflowClient(tracking_uri=f"sqlite:///{folder / STORE}")
-        experiment = _experiment(client, grid.suite.name, folder)
+        experiment = _experiment(client, planned.suite.name, folder)
     except ImportError as error:  # also where the package mlflow-skinny is here without a driver for databases
         needs = "--to mlflow needs the packages mlflow-skinny, sqlalchemy and alembic"
         raise BenchError(f"{needs} ({error}): {INSTALL}") from None
     store = ResultStore(results_dir)
     for run in runs:
-        _replace(client, experiment, grid, run, store.folder(run.spec))
+        _replace(client, experiment, planned, run, store.folder(run.spec))
     return [_name(run) for run in runs]
 
 
 def _experiment(client: Any, name: str, folder: Path) -> str:
     """The id of the experiment of a suite, made where it is missing."""
-    found = client.get_experiment_by_name(name)
-    return found.experiment_id if found else client.create_experiment(name, (folder / "artifacts").as_uri())
+    known = client.get_experiment_by_name(name)
+    return known.experiment_id if known else client.create_experiment(name, (folder / "artifacts").as_uri())
 
 
-def _replace(client: Any, experiment: str, grid: Grid, run: Run, files: Path) -> None:
+def _replace(client: Any, experiment: str, planned: SuiteRuns, run: Run, files: Path) -> None:
     result, spec = run.result, run.spec
     assert result is not None  # a run that has ended has its result
     for earlier in client.search_runs([experiment], filter_string=f"tags.`{KEY_TAG}` = '{spec.key}'"):
@@ -75,7 +75,7 @@ def _replace(client: Any, experiment: str, grid: Grid, run: Run, files: Path) ->
     tags = {
         KEY_TAG: spec.key,
         "dataset": spec.dataset.label,
-        "row": spec.label,
+        **planned.on(spec.dataset.label).identities()[spec.label]._asdict(),  # row, model, role
         "status": result.status,
         "reason": run.reason,
         "commit": str(result.environment.get("commit") or "unknown"),
@@ -83,7 +83,7 @@ def _replace(client: Any, experiment: str, grid: Grid, run: Run, files: Path) ->
     made = client.create_run(experiment, start_time=began, tags=tags, run_name=_name(run))
     for params in _batches([_param(key, value) for key, value in _params(run).items()]):
         client.log_batch(made.info.run_id, params=params)
-    for metrics in _batches(_metrics(grid, run)):
+    for metrics in _batches(_metrics(planned, run)):
         client.log_batch(made.info.run_id, metrics=metrics)
     client.log_artifacts(made.info.run_id, str(files))
     end = began + int(1000 * (result.fit_seconds + result.recommend_seconds))
@@ -108,14 +108,14 @@ def _param(key: str, value: str) -> Any:
     return Param(_legal(key), value[:_VALUE_LIMIT])
 
 
-def _metrics(grid: Grid, run: Run) -> list[Any]:
+def _metrics(planned: SuiteRuns, run: Run) -> list[Any]:
     """Points of the learning curve, then the final values at step 0."""
     from mlflow.entities import Metric
 
     assert run.result is not None  # a run that has ended has its result
     end = int(1000 * (started(run.result) + run.result.fit_seconds))
     points = [Metric(f"curve/{p.name}", p.value, int(1000 * p.time), p.step) for p in curve(run.result)]
-    return points + [Metric(_legal(name), value, end, 0) for name, value in final_values(grid, run).items()]
+    return points + [Metric(_legal(name), value, end, 0) for name, value in final_values(planned, run).items()]
 
 
 def _legal(name: str) -> str:

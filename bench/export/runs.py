@@ -11,8 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from bench.analysis.grid import Grid, Run
-from bench.analysis.leaderboard import SLICES, tidy_metrics
+from bench.analysis.columns import SLICES
+from bench.analysis.leaderboard import tidy_metrics
+from bench.analysis.runs import Run, SuiteRuns
 from bench.errors import BenchError
 from bench.spec import RunResult
 
@@ -39,23 +40,23 @@ class Point:
     time: float
 
 
-def ended(grid: Grid) -> list[Run]:
-    """The complete and failed runs of a grid: what there is to hand over.
+def ended(planned: SuiteRuns) -> list[Run]:
+    """The complete and failed runs of a suite: what there is to hand over.
 
     Raises:
         BenchError: None is complete.
     """
-    if not grid.results:
-        raise BenchError(f"suite '{grid.suite.name}' has no complete run yet: nothing to export")
-    return [run for run in grid.runs if run.status in ("complete", "failed")]
+    if not planned.results:
+        raise BenchError(f"suite '{planned.suite.name}' has no complete run yet: nothing to export")
+    return [run for run in planned.runs if run.status in ("complete", "failed")]
 
 
-def final_values(grid: Grid, run: Run) -> dict[str, float]:
+def final_values(planned: SuiteRuns, run: Run) -> dict[str, float]:
     """The values of a run that the leaderboard averages, by "LEVEL/SLICE/METRIC"; what isn't finite is left out.
 
     The many other slices of `metrics.csv` would bury these in a tool's list of charts.
     """
-    tidy = tidy_metrics(Grid(grid.suite, (run,)))
+    tidy = tidy_metrics(SuiteRuns(planned.suite, (run,)))
     tidy = tidy[tidy["slice"].isin(SLICES)]
     names = tidy["level"] + "/" + tidy["slice"] + "/" + tidy["metric"]
     return {name: float(value) for name, value in zip(names, tidy["value"], strict=True) if math.isfinite(value)}

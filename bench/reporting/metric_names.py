@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.evaluation.metrics import PRIMARY_METRIC, metric_name
+from bench.conventions import PRIMARY_METRIC, metric_name
 
 
 def column(metric: str, what: str = "") -> str:

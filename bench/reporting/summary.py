@@ -2,326 +2,263 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
-from bench.analysis.dataset_tables import DatasetTables
-from bench.analysis.families import all_pairs, both, in_words
-from bench.analysis.fitness import UNFIT, FloorTest, caution, floor_of, mark_of
-from bench.analysis.grid import Grid, generates_semantic_ids
-from bench.analysis.leaderboard import by_slice
+from bench.analysis.families import Family, against_floor, all_pairs, both, in_words, of_parts, of_questions
+from bench.analysis.fitness import UNFIT, unfit_rows
+from bench.analysis.frames import DatasetFrames
+from bench.analysis.leaderboard import HEAD_TAIL, MEAN, STD
 from bench.analysis.pairs import pair_of
-from bench.analysis.questions import OVERALL, PartTest, of_question, questions
+from bench.analysis.questions import OVERALL
 from bench.analysis.significance import ALPHA
-from bench.evaluation.metrics import PRIMARY_METRIC, PRIMARY_NAME, SECONDARY_METRIC, metric_name
-from bench.evaluation.slices import REACH_WINDOW, popularity_slices
-from bench.number_text import NONE, number, p_cell, p_value, plus_minus
-from bench.reporting.markdown import table
-from bench.reporting.tables.questions import compared_cells
+from bench.conventions import PRIMARY_NAME, REACH_WINDOW, SECONDARY_METRIC, metric_name
+from bench.number_text import number, p_value, plus_minus
+from bench.reporting.cautions import caution
+from bench.reporting.tables.questions import Labels, lines_of, questions_of
+from bench.reporting.words import Text, Words, joined, strong
 
-MEAN = f"item.overall.{PRIMARY_METRIC}.mean"
-STD = f"item.overall.{PRIMARY_METRIC}.std"
-Labels = tuple[str, str]
-"""The two rows of a question."""
-
-FAR = ("reach", "far")
-"""The part of the queries that only a model with a long history has in sight."""
+Line = dict[Any, Any]
+"""A line of a frame."""
 
 
-def findings(grid: Grid, found: DatasetTables, told: Labels | None = None) -> list[str]:
+def findings(frames: DatasetFrames, answered: Labels | None = None) -> list[Words | str]:
     """Sentences on one data set: the suite's first question (who is better, for whom, at what cost), then the rest.
 
+    Rows that the figures themselves picked are tested with the correction over all pairs.
+
     Args:
-        grid: Runs on one data set.
-        found: What was computed of it. Models that the figures themselves picked are tested with the correction over
-            all pairs.
-        told: The question that `overview` has answered already.
+        frames: Of the data set.
+        answered: The question that `overview` has answered already.
     """
-    wide, tests = found.wide, found.tests
-    ranked = wide[wide[MEAN].notna()]
+    ranked = frames.leaderboard[frames.leaderboard[MEAN].notna()]
     if ranked.empty:
         return ["No run is complete yet."]
-    asked = questions(grid)
-    first = [pair for pair in asked[:1] if pair != told]
-    sentences = [
-        *(_question(found, pair) for pair in first),
-        *(_for_whom(tests, pair) for pair in first),
-        *(_at_what_cost(grid, wide, pair) for pair in first),
-        _unfit(found),
-        _leader(ranked, found),
-        *(_question(found, pair) for pair in asked[1:]),
-        _families(grid, ranked, found),
-        _parts(grid),
-        _floor(grid, ranked, found.floor),
+    questions = questions_of(frames)
+    first = [labels for labels in questions[:1] if labels != answered]
+    sentences: list[Text | None] = [
+        *(_question(frames, labels) for labels in first),
+        *(for_whom(frames, labels) for labels in first),
+        *(_at_what_cost(frames, labels) for labels in first),
+        _unfit(frames),
+        _leader(frames, ranked),
+        *(_question(frames, labels) for labels in questions[1:]),
+        _families(frames, ranked),
+        _parts(frames),
+        _floor(frames, ranked),
     ]
     return [sentence for sentence in sentences if sentence]
 
 
-def shared_question(grids: Sequence[Grid], tables: Mapping[str, DatasetTables]) -> Labels | None:
-    """The rows of the first question, where two data sets or more answer it; what `overview` is about."""
-    asked = [questions(grid)[0] for grid in grids if _answered(grid, tables)]
-    return next((labels for labels in asked if asked.count(labels) > 1), None)
+def overall_test(frames: DatasetFrames, labels: Labels) -> Line | None:
+    """The line of a question's test on all queries; None where its rows could not be paired."""
+    return next(iter(lines_of(frames, labels, OVERALL).to_dict("records")), None)
 
 
-def overview(grids: Sequence[Grid], tables: Mapping[str, DatasetTables]) -> str | None:
-    """The suite's first question on every data set: a line each, and for whom.
-
-    Args:
-        grids: Runs of one data set each.
-        tables: What was computed of each, by label.
-
-    Returns:
-        A markdown table and how to read it, or None with fewer than two data sets to answer it on.
-    """
-    names = shared_question(grids, tables)
-    if names is None:
-        return None
-    answered = [grid for grid in grids if _answered(grid, tables) and questions(grid)[0] == names]
-    rows = [_overview_row(grid, tables[grid.datasets[0]], names) for grid in answered]
-    headers = ["Data set", *names, "Difference", "95 % interval", "p", "p (Holm)", "Significant"]
-    headers += ["On far targets", "Training time", "Time per user"]
-    by_dataset = {grid.datasets[0]: tables[grid.datasets[0]] for grid in answered}
-    sizes = {of_question(found.tests, names)[OVERALL, OVERALL].family.size for found in by_dataset.values()}
-    how_to_read = (
-        f"{_verdict_over(names, by_dataset)} {PRIMARY_NAME} on each data set. p is that of the test alone; p (Holm) is "
-        f"corrected over the suite's questions on a data set ({_range(sizes)}), not for the number of data sets. Far: "
-        f"last seen more than {REACH_WINDOW} events ago. The last two columns are times of {names[0]} over those of "
-        f"{names[1]}."
-    )
-    whom = (_for_whom(found.tests, names, f" ({dataset})") for dataset, found in by_dataset.items())
-    lines = "\n".join(f"- {sentence}" for sentence in whom if sentence)
-    return "\n\n".join(filter(None, [how_to_read, table(headers, rows), lines]))
+def floor_tests(frames: DatasetFrames) -> pd.DataFrame:
+    """Every row against the suite's floor."""
+    return frames.tests[frames.tests["kind"] == "floor"]
 
 
-def _answered(grid: Grid, tables: Mapping[str, DatasetTables]) -> bool:
-    """Whether the first question that a data set has rows for was tested there."""
-    return any(of_question(tables[grid.datasets[0]].tests, labels) for labels in questions(grid)[:1])
-
-
-def _overview_row(grid: Grid, found: DatasetTables, labels: Labels) -> list[str]:
-    """The line of one data set."""
-    tests = of_question(found.tests, labels)
-    overall, far = tests[OVERALL, OVERALL], tests.get(FAR)
-    costs = ("fit_seconds", "milliseconds_per_user") if not _differ(grid, labels) else ()
-    ratios = [_ratio(*_costs(found.wide, cost, labels)) or NONE for cost in costs] or [NONE, NONE]
-    return [
-        grid.datasets[0],
-        *compared_cells(overall.test),
-        p_cell(overall.test.p_value),
-        p_cell(overall.p_holm),
-        ("yes" if overall.p_holm < ALPHA else "no") + mark_of(labels, found.unfit),
-        f"{far.test.difference:+.4f}" if far else NONE,
-        *ratios,
-    ]
-
-
-def _verdict_over(labels: Labels, found: Mapping[str, DatasetTables]) -> str:
-    """On which data sets the first is better, on which worse, and where the two are no evidence."""
-    better: list[str] = []
-    worse: list[str] = []
-    unfit: list[str] = []
-    for dataset, tables in found.items():
-        part = of_question(tables.tests, labels)[OVERALL, OVERALL]
-        doubted = [label for label in labels if label in tables.unfit]
-        if doubted:
-            unfit.append(f"{dataset} ({' and '.join(doubted)})")
-        elif part.p_holm < ALPHA:
-            (better if part.test.difference > 0 else worse).append(dataset)
-    text = f"**{labels[0]} against {labels[1]}**: significantly better on {len(better)} of {len(found)} data sets"
-    text += "".join(f", {dataset}" for dataset in better)
-    text += f"; significantly worse on {', '.join(worse)}" if worse else ""
-    text += f"; {UNFIT} on {', '.join(unfit)}" if unfit else ""
-    return f"{text}."
-
-
-def _range(sizes: Collection[int]) -> str:
-    """E.g. "3 tests", "1 to 2 tests"."""
-    low, high = min(sizes), max(sizes)
-    return f"{low} test{'s' if low > 1 else ''}" if low == high else f"{low} to {high} tests"
-
-
-def _unfit(found: DatasetTables) -> str:
+def _unfit(frames: DatasetFrames) -> Words | None:
     """The rows from which nothing follows, and why."""
-    if not found.doubts:
-        return ""
-    text = f"**Warning, {UNFIT}**: {', '.join(doubt.in_short for doubt in found.doubts)}"
-    tested = [doubt.test.family.phrase for doubt in found.doubts if doubt.test]
-    return f"{text} ({tested[0]})." if tested else f"{text}."
+    if frames.doubts.empty:
+        return None
+    text = strong(f"Warning, {UNFIT}") + f": {', '.join(frames.doubts['in_short'])}"
+    tests = floor_tests(frames)
+    told = tests[tests["first"].isin(frames.doubts["row"]) & ~_above_floor(tests)]
+    return text + ("." if told.empty else f" ({_of_floor(told).phrase}).")
 
 
-def _leader(ranked: pd.DataFrame, tables: DatasetTables) -> str:
+def _above_floor(tests: pd.DataFrame) -> pd.Series:
+    return (tests["p_holm"] < ALPHA) & (tests["difference"] > 0)
+
+
+def _of_floor(tests: pd.DataFrame) -> Family:
+    """The family of the tests against the floor."""
+    return against_floor(tests["second"].iloc[0], int(tests["family_size"].iloc[0]))
+
+
+def _leader(frames: DatasetFrames, ranked: pd.DataFrame) -> Words:
     best = ranked.iloc[0]
     seeds = int(best["complete"])
-    text = f"**{best['model']}** has the highest mean {PRIMARY_NAME}: {plus_minus(best[MEAN], best[STD])}"
+    text = strong(best["row"]) + f" has the highest mean {PRIMARY_NAME}: {plus_minus(best[MEAN], best[STD])}"
     text += f" over {seeds} seeds" if seeds > 1 else " (one seed, so its spread is unknown)"
     if len(ranked) < 2:
-        return f"{text}. No other model has a complete run to compare it with."
+        return text + ". No other model has a complete run to compare it with."
     second = ranked.iloc[1]
-    text += f"; {second['model']} follows with {plus_minus(second[MEAN], second[STD])}"
-    found = pair_of(tables.compared, best["model"], second["model"])
-    if found is None:
-        return f"{text}. The two can't be compared query by query, so no test was made."
-    verdict = "a significant difference" if found["p_holm"] < ALPHA else "no significant difference"
-    p_values = in_words(found["p_value"], found["p_holm"], all_pairs(len(tables.compared)))
-    text = f"{text}: {verdict} ({p_values}; paired over {found['n_queries']:,} queries)."
-    return _joined(text, caution([best["model"], second["model"]], tables.unfit))
+    text += f"; {second['row']} follows with {plus_minus(second[MEAN], second[STD])}"
+    pair = pair_of(frames.pairs, best["row"], second["row"])
+    if pair is None:
+        return text + ". The two can't be compared query by query, so no test was made."
+    verdict = "a significant difference" if pair["p_holm"] < ALPHA else "no significant difference"
+    p_values = in_words(pair["p_value"], pair["p_holm"], all_pairs(len(frames.pairs)))
+    text += f": {verdict} ({p_values}; paired over {pair['n_queries']:,} queries)."
+    return joined(" ", [text, caution([best["row"], second["row"]], unfit_rows(frames.leaderboard))])
 
 
-def _question(tables: DatasetTables, labels: Labels) -> str:
-    asked = of_question(tables.tests, labels)
-    if not asked:
-        return ""
-    part = asked[OVERALL, OVERALL]
-    found = part.test
-    text = f"**{labels[0]} against {labels[1]}**, {PRIMARY_NAME}: {number(found.first)} against {number(found.second)}"
-    text += f", a difference of {found.difference:+.4f} (95 % interval {found.low:+.4f} to {found.high:+.4f}"
-    text += f", {in_words(found.p_value, part.p_holm, part.family)})"
-    if part.p_holm >= ALPHA:
+def _question(frames: DatasetFrames, labels: Labels) -> Words | None:
+    test = overall_test(frames, labels)
+    if test is None:
+        return None
+    family = of_questions(test["family_size"])
+    text = f", {PRIMARY_NAME}: {number(test['first_mean'])} against {number(test['second_mean'])}"
+    text += f", a difference of {test['difference']:+.4f} (95 % interval {test['low']:+.4f} to {test['high']:+.4f}"
+    text += f", {in_words(test['p_value'], test['p_holm'], family)})"
+    if test["p_holm"] >= ALPHA:
         verdict = "no significant difference"
     else:
-        winner, loser = labels if found.difference > 0 else (labels[1], labels[0])
-        only = " (one seed)" if len(found.seeds) == 1 else ""
+        winner, loser = labels if test["difference"] > 0 else (labels[1], labels[0])
+        only = " (one seed)" if test["seeds"] == 1 else ""
         verdict = f"{winner} is significantly better than {loser}{only}"
-    return _joined(
-        f"{text}: {verdict}.",
-        caution(labels, tables.unfit),
-        _as_a_pair(tables.compared, part),
-        f"Secondary: {metric_name(SECONDARY_METRIC)} {' against '.join(map(number, part.secondary))}, not tested.",
+    secondary = f"{number(test['secondary_first_mean'])} against {number(test['secondary_second_mean'])}, not tested."
+    return joined(
+        " ",
+        [
+            strong(f"{labels[0]} against {labels[1]}") + f"{text}: {verdict}.",
+            caution(labels, unfit_rows(frames.leaderboard)),
+            _as_a_pair(frames, test),
+            f"Secondary: {metric_name(SECONDARY_METRIC)} {secondary}",
+        ],
     )
 
 
-def _as_a_pair(compared: pd.DataFrame, part: PartTest) -> str:
+def _as_a_pair(frames: DatasetFrames, test: Line) -> str:
     """What becomes of a question's p-value among all pairs, where the verdict there is another one."""
-    found = pair_of(compared, *part.labels)
-    if found is None or (found["p_holm"] < ALPHA) == (part.p_holm < ALPHA):
+    pair = pair_of(frames.pairs, test["first"], test["second"])
+    if pair is None or (pair["p_holm"] < ALPHA) == (test["p_holm"] < ALPHA):
         return ""
-    family, other = all_pairs(len(compared)), "significant" if found["p_holm"] < ALPHA else "not significant"
-    corrected = p_value(found["p_holm"])
+    family, other = all_pairs(len(frames.pairs)), "significant" if pair["p_holm"] < ALPHA else "not significant"
+    corrected = p_value(pair["p_holm"])
     return f"For a reader who picked these two from the table it is {other}: {corrected} with {family.phrase}."
 
 
-def _joined(*sentences: str) -> str:
-    return " ".join(filter(None, sentences))
+def for_whom(frames: DatasetFrames, labels: Labels, dataset: str = "") -> Words | None:
+    """Where the difference is: by reach of the target, or of its category where users never take an item twice.
 
-
-def _for_whom(tests: list[PartTest], labels: Labels, place: str = "") -> str:
-    """Where the difference is: by reach of the target, or of its category where users never take an item twice."""
-    parts, subject = of_question(tests, labels, "reach"), "targets"
-    if not parts:
-        parts, subject = of_question(tests, labels, "category-reach"), "targets whose category was"
+    Args:
+        frames: Of a data set.
+        labels: Of the question.
+        dataset: Follows the first words, where the sentence stands among those on other data sets.
+    """
+    partition, subject = "reach", "targets"
+    if lines_of(frames, labels, partition).empty:
+        partition, subject = "category-reach", "targets whose category was"
+    tests = {test["part"]: test for test in lines_of(frames, labels, partition).to_dict("records")}
     meanings = {
         "far": f"last seen more than {REACH_WINDOW} events ago",
         "recent": "seen since then",
         "never": "never seen",
     }
-    found = {part.part: part for part in parts.values()}
-    words = [
-        f"{meaning} ({part.test.n_queries:,} queries) {number(part.test.first)} against {number(part.test.second)}, "
-        f"{_verdict(part)}"
-        for name, meaning in meanings.items()
-        if (part := found.get(name))
+    sentences = [
+        f"{meaning} ({test['n_queries']:,} queries) {number(test['first_mean'])} against "
+        f"{number(test['second_mean'])}, {_verdict(test)}"
+        for part, meaning in meanings.items()
+        if (test := tests.get(part))
     ]
-    if not words:
-        return ""
+    if not sentences:
+        return None
     start = f"{PRIMARY_NAME} of {labels[0]} against {labels[1]} on {subject}"
-    family = next(iter(found.values())).family
-    return f"**For whom**{place}: {start} {'; '.join(words)} ({family.phrase})."
+    family = of_parts(labels, partition, next(iter(tests.values()))["family_size"])
+    return strong("For whom") + f"{dataset}: {start} {'; '.join(sentences)} ({family.phrase})."
 
 
-def _verdict(part: PartTest) -> str:
-    p_values = both(part.test.p_value, part.p_holm)
-    if part.p_holm >= ALPHA:
+def _verdict(test: Line) -> str:
+    p_values = both(test["p_value"], test["p_holm"])
+    if test["p_holm"] >= ALPHA:
         return f"no significant difference ({p_values})"
-    winner = part.labels[0] if part.test.difference > 0 else part.labels[1]
+    winner = test["first"] if test["difference"] > 0 else test["second"]
     return f"{winner} is significantly better ({p_values})"
 
 
-def _at_what_cost(grid: Grid, wide: pd.DataFrame, labels: Labels) -> str:
+def _at_what_cost(frames: DatasetFrames, labels: Labels) -> Words:
     """Time to train and to answer, of the first against the second."""
-    words, differ = [], _differ(grid, labels)
-    for column, verb, unit, digits in (
+    parts, differ = [], what_differs(frames, labels)
+    for cost, verb, unit, digits in (
         ("fit_seconds", "trains in", "s", 1),
         ("milliseconds_per_user", "answers in", "ms per user", 2),
     ):
-        first, second = _costs(wide, column, labels)
-        ratio = _ratio(first, second)
-        times = f" ({ratio})" if ratio and not differ else ""
-        words.append(f"{verb} {number(first, digits)} {unit} against {number(second, digits)} {unit}{times}")
-    text = f"**At what cost**: {labels[0]} {' and '.join(words)}, means over the seeds"
-    return f"{text}, with different {' and '.join(differ)}: these times don't compare." if differ else f"{text}."
+        first, second = _costs(frames, cost, labels)
+        ratio = cost_ratio(frames, cost, labels)
+        times = "" if ratio is None or differ else f" (x {ratio:.2g})"
+        parts.append(f"{verb} {number(first, digits)} {unit} against {number(second, digits)} {unit}{times}")
+    text = strong("At what cost") + f": {labels[0]} {' and '.join(parts)}, means over the seeds"
+    return text + (f", with different {' and '.join(differ)}: these times don't compare." if differ else ".")
 
 
-def _differ(grid: Grid, labels: Labels) -> list[str]:
+def what_differs(frames: DatasetFrames, labels: Labels) -> list[str]:
     """What of the runs of two rows differs, so that their times can't be compared."""
-    environments = [result.environment for label in labels for result in grid.of_model(label)]
-    keys = {"hardware": ("device", "device_name"), "threads": ("threads",), "code": ("commit",)}
-    return [
-        name for name, parts in keys.items() if len({tuple(found.get(p) for p in parts) for found in environments}) > 1
-    ]
+    runs = frames.runs[frames.runs["row"].isin(labels) & (frames.runs["status"] == "complete")]
+    columns = {"hardware": ["device", "device_name"], "threads": ["threads"], "code": ["commit"]}
+    return [name for name, facts in columns.items() if len(runs[facts].drop_duplicates()) > 1]
 
 
-def _costs(wide: pd.DataFrame, column: str, labels: Labels) -> tuple[float, float]:
-    """A cost of two rows of a leaderboard, means over seeds."""
-    means = wide.set_index("model")[f"{column}.mean"]
+def cost_ratio(frames: DatasetFrames, cost: str, labels: Labels) -> float | None:
+    """A cost of the first row over that of the second; None where there is nothing to divide by."""
+    first, second = _costs(frames, cost, labels)
+    return first / second if second > 0 else None
+
+
+def _costs(frames: DatasetFrames, cost: str, labels: Labels) -> tuple[float, float]:
+    """A cost of two rows, means over seeds."""
+    means = frames.leaderboard.set_index("row")[f"{cost}.mean"]
     return float(means[labels[0]]), float(means[labels[1]])
 
 
-def _ratio(first: float, second: float) -> str:
-    """E.g. "x 1.5"; "" where there is nothing to divide by."""
-    return f"x {first / second:.2g}" if second > 0 else ""
-
-
-def _families(grid: Grid, ranked: pd.DataFrame, tables: DatasetTables) -> str:
+def _families(frames: DatasetFrames, ranked: pd.DataFrame) -> Words | str:
     """The best with and the best without semantic IDs."""
-    with_ids = {result.spec.label for result in grid.results if generates_semantic_ids(result)}
-    groups = [ranked[ranked["model"].isin(with_ids)], ranked[~ranked["model"].isin(with_ids)]]
-    if any(group.empty for group in groups):
+    with_ids = ranked["row"].isin(frames.sids["row"])
+    if with_ids.all() or not with_ids.any():
         return ""
-    (generative, plain) = (group.iloc[0] for group in groups)
+    generative, plain = ranked[with_ids].iloc[0], ranked[~with_ids].iloc[0]
     kind = "" if plain["parameters.mean"] > 0 else " (it has no learned parameters)"
-    text = f"With semantic IDs {generative['model']} has the highest mean {PRIMARY_NAME} ({number(generative[MEAN])}), "
-    text += f"without them {plain['model']}{kind} ({number(plain[MEAN])})"
-    found = pair_of(tables.compared, generative["model"], plain["model"])
-    if found is None:
+    text = f"With semantic IDs {generative['row']} has the highest mean {PRIMARY_NAME} ({number(generative[MEAN])}), "
+    text += f"without them {plain['row']}{kind} ({number(plain[MEAN])})"
+    pair = pair_of(frames.pairs, generative["row"], plain["row"])
+    if pair is None:
         return f"{text}. The two can't be compared query by query, so no test was made."
-    winner = generative if found["difference"] > 0 else plain
-    verdict = f"{winner['model']} is significantly better" if found["p_holm"] < ALPHA else "no significant difference"
-    p_values = in_words(found["p_value"], found["p_holm"], all_pairs(len(tables.compared)))
-    return _joined(f"{text}: {verdict} ({p_values}).", caution([generative["model"], plain["model"]], tables.unfit))
+    winner = generative if pair["difference"] > 0 else plain
+    verdict = f"{winner['row']} is significantly better" if pair["p_holm"] < ALPHA else "no significant difference"
+    p_values = in_words(pair["p_value"], pair["p_holm"], all_pairs(len(frames.pairs)))
+    doubt = caution([generative["row"], plain["row"]], unfit_rows(frames.leaderboard))
+    return joined(" ", [f"{text}: {verdict} ({p_values}).", doubt])
 
 
-def _parts(grid: Grid) -> str:
+def _parts(frames: DatasetFrames) -> str:
     """The best on head and on tail targets."""
-    scores = by_slice(grid, popularity_slices, PRIMARY_METRIC)
-    words = []
+    scores = frames.slices[frames.slices["family"] == HEAD_TAIL]
+    leaders = []
     for part, meaning in (("head", "popular targets (head"), ("tail", "rare targets (tail")):
-        rows = scores[scores["slice"] == part]
+        rows = scores[scores["part"] == part]
         if not rows.empty and rows["mean"].max() > 0:
             best = rows.loc[rows["mean"].idxmax()]
-            words.append(
-                f"on {meaning}, {best['queries']:,} queries) it is {best['model']} with {number(best['mean'])}"
+            leaders.append(
+                f"on {meaning}, {best['queries']:,} queries) it is {best['row']} with {number(best['mean'])}"
             )
-    if not words or len(grid.complete_models) < 2:
+    if not leaders or len(frames.seeds) < 2:
         return ""
-    return f"Highest mean {PRIMARY_NAME} by part: {'; '.join(words)}. The lead in these parts was not tested."
+    return f"Highest mean {PRIMARY_NAME} by part: {'; '.join(leaders)}. The lead in these parts was not tested."
 
 
-def _floor(grid: Grid, ranked: pd.DataFrame, tests: Sequence[FloorTest]) -> str:
+def _floor(frames: DatasetFrames, ranked: pd.DataFrame) -> Words | str:
     """What stays below recommending the same popular items to everybody, and whether that is more than chance."""
-    floor = floor_of(grid)
-    if floor is None or len(ranked) < 2:
+    floor = frames.floor
+    if not floor or len(ranked) < 2:
         return ""
-    value = float(ranked.loc[ranked["model"] == floor, MEAN].iloc[0])
-    below = ranked[(ranked[MEAN] < value) & (ranked["model"] != floor)]
+    value = float(ranked.loc[ranked["row"] == floor, MEAN].iloc[0])
+    below = ranked[(ranked[MEAN] < value) & (ranked["row"] != floor)]
     if below.empty:
         return f"No model with complete runs has a lower mean than {floor} ({PRIMARY_NAME} {number(value)})."
-    against = {test.label: test for test in tests}
-    words = []
-    for row in below.to_dict("records"):
-        test = against.get(row["model"])
-        verdict = ", not tested" if test is None else "" if test.p_holm < ALPHA else ", not significantly"
-        p_values = f": {both(test.test.p_value, test.p_holm)}" if test else ""
-        words.append(f"{row['model']} ({number(row[MEAN])}, {1 - row[MEAN] / value:.0%} lower{verdict}{p_values})")
-    family = f" ({tests[0].family.phrase})" if tests else ""
-    return f"**Below {floor}** ({PRIMARY_NAME} {number(value)}): {', '.join(words)}{family}."
+    tests = floor_tests(frames)
+    by_row = {test["first"]: test for test in tests.to_dict("records")}
+    rows = [_below(row, value, by_row.get(row["row"])) for row in below.to_dict("records")]
+    family = f" ({_of_floor(tests).phrase})" if len(tests) else ""
+    return strong(f"Below {floor}") + f" ({PRIMARY_NAME} {number(value)}): {', '.join(rows)}{family}."
+
+
+def _below(row: Line, floor: float, test: Line | None) -> str:
+    """One row below the floor, by how much, and whether that is more than chance."""
+    verdict = ", not tested" if test is None else "" if test["p_holm"] < ALPHA else ", not significantly"
+    p_values = f": {both(test['p_value'], test['p_holm'])}" if test else ""
+    return f"{row['row']} ({number(row[MEAN])}, {1 - row[MEAN] / floor:.0%} lower{verdict}{p_values})"

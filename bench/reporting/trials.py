@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
+from bench.analysis.columns import TRIALS
 from bench.analysis.csv_files import write_csv
-from bench.analysis.trials import trials_table
 from bench.reporting.figures import style
 from bench.reporting.figures.tuning import best_so_far
-from bench.tuning.study import Study
 
 
-def write_trials(studies: Sequence[Study], results_dir: Path) -> list[Path]:
+def write_trials(trials: pd.DataFrame, results_dir: Path) -> list[Path]:
     """Writes `tuning/DATASET/trials.csv` and a figure, `best_so_far.png` and `.svg`, for each data set.
+
+    Args:
+        trials: With the columns `bench.analysis.columns.TRIALS`.
+        results_dir: Where results live.
 
     Returns:
         The paths of the CSV files and of the figures.
     """
     written = []
     style.use_style()
-    for dataset in dict.fromkeys(study.base.dataset.label for study in studies):
-        some = [study for study in studies if study.base.dataset.label == dataset]
-        folder = results_dir / "tuning" / dataset
-        write_csv(trials_table(some), folder / "trials.csv")
-        written.append(folder / "trials.csv")
-        figure = best_so_far(some)
+    for dataset, of_dataset in trials.groupby("dataset", sort=False):
+        folder = results_dir / "tuning" / str(dataset)
+        write_csv(of_dataset, folder / TRIALS.file)
+        written.append(folder / TRIALS.file)
+        figure = best_so_far(of_dataset, list(dict.fromkeys(of_dataset["row"])))
         if figure is not None:
             style.save(figure, folder / "best_so_far")
             written.append(folder / "best_so_far.png")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bench.config import value_at
+from typing import get_origin
+
+from bench.config import flattened, value_at
 from bench.config_errors import key_paths
 from bench.errors import BenchError, unknown_name
 from bench.recommender import Recommender
@@ -24,6 +26,9 @@ USUAL: SearchSpace = {
 def space_of(model: type[Recommender], base: RunSpec) -> SearchSpace:
     """Tells what a search may try for a row.
 
+    A model that holds another one's configuration in a mapping may declare keys of that: they count for the rows whose
+    configuration has them.
+
     Args:
         model: The class behind it; what it declares goes before the usual ranges.
         base: The row's run, whose values are part of every range.
@@ -32,10 +37,13 @@ def space_of(model: type[Recommender], base: RunSpec) -> SearchSpace:
         BenchError: There is nothing to search, or the model declares a key that its configuration lacks.
     """
     known = key_paths(model.Config)
+    held = flattened(base.config)
+    within = {name for name, field in model.Config.model_fields.items() if get_origin(field.annotation) is dict}
     for key in model.search_space:
-        if key not in known:
+        if key not in known and key.partition(".")[0] not in within:
             raise BenchError(f"search space of model '{base.model}': {unknown_name('key', key, known)}")
-    space = {key: dimension for key, dimension in USUAL.items() if key in known} | dict(model.search_space)
+    space = {key: dimension for key, dimension in USUAL.items() if key in known}
+    space |= {key: dimension for key, dimension in model.search_space.items() if key in known or key in held}
     if not space:
         raise BenchError(
             f"model '{base.model}' has nothing to tune: leave it out, or declare a search_space in its class"

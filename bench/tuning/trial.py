@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.conventions import PRIMARY_NAME
 from bench.data.cache import ArtifactCache
 from bench.data.protocols import Queries
 from bench.evaluation.evaluator import validation_ndcg
-from bench.evaluation.metrics import PRIMARY_NAME
 from bench.execution import heartbeat
 from bench.execution.worker import fit, supervised
 from bench.recommender import Recommender

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from bench.config import value_at, with_values
 from bench.console import say
+from bench.conventions import PRIMARY_NAME
 from bench.errors import BenchError, SkippedRun
-from bench.evaluation.metrics import PRIMARY_NAME
 from bench.execution.progress import Progress
 from bench.execution.scheduler import Job, Workers, run_all
 from bench.plain_text import one_line

@@ -96,6 +96,22 @@ def beam_search(
         observe: Is called with every level once its beams are chosen; can't change them.
         renormalise: Whether the children of a beam, closed ones too, share all of its probability, for a decoder that
             was trained so.
+
+    Three items over two levels, and a decoder whose probabilities depend on the level alone. The most probable pair of
+    codes, (0, 0), belongs to no item; the two best of the three that do:
+
+    >>> import numpy as np
+    >>> from models.semantic_ids.semantic_ids import SemanticIds
+    >>> from models.semantic_ids.trie import PrefixTrie
+    >>> ids = SemanticIds(np.array([[0, 1], [1, 0], [1, 1]]), codebook_sizes=(2, 2), semantic_levels=2)
+    >>> trie = PrefixTrie(ids, popularity=np.zeros(3, dtype=np.int64), device="cpu")
+    >>> def decoder(level, codes, parents):
+    ...     return torch.tensor([[0.7, 0.3], [0.6, 0.4]][level]).log().expand(*parents.shape, 2)
+    >>> beams = beam_search(decoder, trie, n_queries=1, width=2)
+    >>> beams.codes.tolist()
+    [[[0, 1], [1, 0]]]
+    >>> beams.scores.exp()
+    tensor([[0.2800, 0.1800]])
     """
     device = tree.device
     nodes = torch.zeros((n_queries, 1), dtype=torch.long, device=device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -16,10 +17,14 @@ from models.history.semantic_search import SemanticSearchIndex
 
 
 class SearchIndexes:
-    """Builds the search index of a ragged array; the latest one stays, so that a training builds its index once."""
+    """Builds the search index of a ragged array once, and keeps it for as long as the array is in use.
+
+    A training validates between its epochs: the index of the queries must not push out that of the training events,
+    which a recorded step goes on reading where it lay when it was recorded.
+    """
 
     def __init__(self) -> None:
-        self._latest: tuple[RaggedItems, SemanticSearchIndex] | None = None
+        self._indexes: WeakKeyDictionary[RaggedItems, SemanticSearchIndex] = WeakKeyDictionary()
 
     def of(self, events: RaggedItems, first_codes: Tensor, codebook_size: int) -> SemanticSearchIndex:
         """The index of `events`.
@@ -29,12 +34,11 @@ class SearchIndexes:
             first_codes: int64 `[n_items]`, first-level code of each item; the same at every call.
             codebook_size: K0.
         """
-        if self._latest is None or self._latest[0] is not events:
-            self._latest = (
-                events,
-                SemanticSearchIndex(events.items, events.offsets, first_codes, codebook_size, events.longest),
-            )
-        return self._latest[1]
+        index = self._indexes.get(events)
+        if index is None:
+            index = SemanticSearchIndex(events.items, events.offsets, first_codes, codebook_size, events.longest)
+            self._indexes[events] = index
+        return index
 
 
 @dataclass(frozen=True)
@@ -89,10 +93,8 @@ def prepare_retrieved(
     # Where nothing was retrieved, attention sees the padding, whatever that gives: what it reads there is not used.
     hidden = (missing & present.unsqueeze(-1))[:, :, None, None, :]
     bias = torch.zeros(hidden.shape, device=index.device).masked_fill(hidden, -torch.inf)
-    layers = []
-    for attention in attentions:
-        key, value = attention.prepare(embedded)
-        layers.append(Retrieved((_gather(key, row), _gather(value, row)), bias, present[:, :, None, None], first_token))
+    prepared = _gather([attention.prepare(embedded) for attention in attentions], row)
+    layers = [Retrieved(key_value, bias, present[:, :, None, None], first_token) for key_value in prepared]
     return Retrieval(layers, index, items, embedded, row)
 
 
@@ -110,8 +112,19 @@ def _to_embed(items: Tensor, n_items: int) -> tuple[Tensor, Tensor]:
     return items.flatten(), torch.arange(items.numel(), device=items.device).view_as(items)
 
 
-def _gather(heads: Tensor, rows: Tensor) -> Tensor:
-    """`[batch, positions, heads, r, head_dim]` from `[heads, n, head_dim]` and row numbers `[batch, positions, r]`."""
-    table = heads.transpose(0, 1).flatten(1)
-    # An embedding look-up: its gradient is several times faster than that of fancy indexing.
-    return F.embedding(rows, table).unflatten(-1, (heads.shape[0], -1)).transpose(2, 3)
+def _gather(prepared: Sequence[tuple[Tensor, Tensor]], rows: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Keys and values of each layer for row numbers int64 `[batch, positions, r]`.
+
+    Args:
+        prepared: Of each layer, keys and values `[heads, n, head_dim]`.
+        rows: Which of the `n` to take.
+
+    Returns:
+        Of each layer, keys and values `[batch, positions, heads, r, head_dim]`.
+    """
+    sides = [side.transpose(0, 1) for key_value in prepared for side in key_value]
+    # One look-up for all layers, since its gradient has to sort the rows. That of an embedding is several times faster
+    # than that of fancy indexing.
+    gathered = F.embedding(rows, torch.stack(sides, 1).flatten(1))
+    keys_and_values = gathered.unflatten(-1, (len(prepared), 2, *sides[0].shape[1:])).movedim(2, -2)
+    return [(key_value[:, :, 0], key_value[:, :, 1]) for key_value in keys_and_values.unbind(2)]

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 
 class AdaptiveGatedFusion(nn.Module):
-    """Z = (1 - g) * Z_short + g * Z_ret with the vector gate g = sigmoid([x ; Z_ret] W_g).
+    """Decides, number by number, how much a token takes from retrieved items and how much from the recent history.
 
-    g is 0 where nothing was retrieved, so that Z = Z_short there.
+    Z = (1 - g) * Z_short + g * Z_ret with the vector gate g = sigmoid([x ; Z_ret] W_g) (section 3.4). g is 0 where
+    nothing was retrieved, so that Z = Z_short there.
 
     Args:
         dim: Width.
@@ -32,7 +33,7 @@ class AdaptiveGatedFusion(nn.Module):
         self.gate = nn.Linear(2 * dim, dim) if fixed_gate is None else None
 
     def forward(self, hidden: Tensor, short: Tensor, retrieved: Tensor, present: Tensor) -> Tensor:
-        """Fuses.
+        """Mixes what was read of the two histories.
 
         Args:
             hidden: Normalised decoder states `[..., dim]`.

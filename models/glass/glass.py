@@ -40,7 +40,7 @@ def _ascending(edges: tuple[float, ...]) -> tuple[float, ...]:
 
 
 class SIDTierConfig(Config):
-    """Configuration of SID-Tier.
+    """Says whether the long-term history joins the encoder as one SID-Tier token, and into which tiers it is cut.
 
     Attributes:
         enabled: Whether the encoder gets the token.
@@ -58,7 +58,7 @@ class SIDTierConfig(Config):
 
 
 class SearchConfig(Config):
-    """Configuration of semantic hard search.
+    """Says what the decoder retrieves of the long-term history once the first code is known.
 
     Attributes:
         enabled: Whether the decoder searches.
@@ -76,7 +76,7 @@ class SearchConfig(Config):
 
 
 class GlassSearchConfig(SearchConfig):
-    """Semantic hard search, with what goes beyond the paper and the official code.
+    """Adds to semantic hard search what goes beyond the paper and the official code.
 
     Attributes:
         recent: Whether a search finds the short-term events, too, instead of the long-term history alone. For histories
@@ -98,7 +98,7 @@ SEARCHED: SearchSpace = {"search.limit": Choice(10, 20, 50), "search.neighbours"
 
 
 class GlassConfig(GenerativeConfig):
-    """Configuration of GLASS.
+    """Configures GLASS: the shared network, its two ways to the long-term history, and the gate between them.
 
     Attributes:
         sid_tier: Before generation: the long-term history as one encoder token.
@@ -135,12 +135,12 @@ OFFICIAL_TRAINING = (
 
 
 def prototypes_of(ids: SemanticIds, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The mean features of each first code's items, float32 `[codebook_size, dims]`."""
+    """Returns the mean features of each first code's items, float32 `[codebook_size, dims]`."""
     return code_prototypes(features, ids.codes[:, 0], ids.codebook_sizes[0])
 
 
 def neighbours_of(ids: SemanticIds, features: NDArray[np.float32], search: SearchConfig) -> Tensor | None:
-    """The codes that may join a search for each code, int64 `[codebook_size, n_neighbours]`; None where none may.
+    """Returns the codes that may join a search for each, int64 `[codebook_size, n_neighbours]`; None where none may.
 
     Args:
         trie: The catalogue's semantic IDs, on the device where the network will run.
@@ -154,7 +154,7 @@ def neighbours_of(ids: SemanticIds, features: NDArray[np.float32], search: Searc
 
 
 class GlassDecoderLayer(DecoderLayer):
-    """A decoder layer with a second cross-attention, to retrieved items, fused through a gate."""
+    """Reads retrieved items through a second cross-attention, and fuses them with the recent history through a gate."""
 
     def __init__(self, config: GlassConfig, levels: int) -> None:
         super().__init__(config.network)
@@ -180,7 +180,7 @@ class GlassDecoderLayer(DecoderLayer):
 
 
 class SIDTierNetwork(CausalNetwork):
-    """The shared network, whose encoder may begin with a SID-Tier token: GLASS without its search.
+    """Lets the shared network read the long-term history as one token: GLASS without its search, for the ablation.
 
     Args:
         trie: The catalogue's semantic IDs, on the device where the network will run.
@@ -212,7 +212,7 @@ class SIDTierNetwork(CausalNetwork):
 
 
 class GlassNetwork(SIDTierNetwork):
-    """The shared network plus all that GLASS reads from the long-term history.
+    """Lets the shared network read the long-term history twice, as one token before it generates and by searching it.
 
     Args:
         trie: The catalogue's semantic IDs, on the device where the network will run.
@@ -255,7 +255,7 @@ class GlassNetwork(SIDTierNetwork):
         return [layer.fusion for layer in self.decoder.layers]
 
     def _embed_retrieved(self, items: Tensor) -> Tensor:
-        """What attention reads of retrieved items int64 `[n]`: `[n, dim]`."""
+        """Projects items int64 `[n]` into what attention reads of them, `[n, dim]`."""
         embedded = self.embedding.item(self.codes[items])
         return self.project(embedded.detach() if self.search.stop_gradient else embedded)
 
@@ -264,12 +264,12 @@ class GlassNetwork(SIDTierNetwork):
 
 
 def glass_network(trie: PrefixTrie, features: NDArray[np.float32], config: GlassConfig) -> SIDTierNetwork:
-    """The network of a configuration: with the search, or the ablation without it."""
+    """Builds the network of a configuration: with the search, or the ablation without it."""
     return (GlassNetwork if config.search.enabled else SIDTierNetwork)(trie, features, config)
 
 
 class Glass(CausalRecommender):
-    """GLASS, trained on every position in one pass."""
+    """Recommends by GLASS, trained on every position of a window in one pass."""
 
     Config = GlassConfig
     config: GlassConfig
@@ -282,6 +282,9 @@ class Glass(CausalRecommender):
     }
     revision = 2
     summary = "TIGER's backbone plus the long history: SID-Tier token, semantic hard search per beam, gated fusion"
+    group = "GLASS family"
+    paper = "GLASS, arXiv 2602.05663"
+    year = 2026
     fidelity = (
         Mechanism(
             "SID-Tier: tier counts of the long-term history as one token",

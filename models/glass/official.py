@@ -50,7 +50,7 @@ from models.semantic_ids.trie import PrefixTrie
 
 
 class OfficialSIDTierConfig(SIDTierConfig):
-    """Configuration of SID-Tier.
+    """Says how the official code cuts the tiers of SID-Tier, and where it puts the token.
 
     Attributes:
         place: Where the token joins the history: in front ("first", official code) or behind ("last", paper).
@@ -63,7 +63,7 @@ class OfficialSIDTierConfig(SIDTierConfig):
 
 
 class GlassOfficialConfig(T5GenerativeConfig):
-    """Configuration of GLASS as in the official code.
+    """Configures GLASS as its official code has it: a T5, a search of 30 events, four tiers.
 
     Attributes:
         sid_tier: Before generation: the long-term history as one encoder token.
@@ -81,7 +81,7 @@ class GlassOfficialConfig(T5GenerativeConfig):
 def dot_tiers(
     features: NDArray[np.float32], prototypes: NDArray[np.float32], edges: NDArray[np.float64]
 ) -> NDArray[np.uint8]:
-    """The tier of the inner product of every item and every prototype.
+    """Cuts the inner products of all items and prototypes into tiers, as the official code does.
 
     Args:
         features: float32 `[n_items, dims]`.
@@ -101,14 +101,14 @@ def dot_tiers(
 
 
 class OfficialSIDTier(SIDTier):
-    """`SIDTier` for tiers with a last one, `n_tiers`, that counts nowhere."""
+    """Counts tiers as `SIDTier` does, but leaves out a last one, `n_tiers`, in which no similarity counts."""
 
     def shares(self, long_term: LongTerm) -> Tensor:
         return tier_counts(self.tiers, self.n_tiers + 1, long_term)[..., : self.n_tiers]
 
 
 class GlassOfficialDecoderLayer(T5DecoderLayer):
-    """A decoder layer with a second cross-attention, to retrieved tokens, fused through a gate.
+    """Reads retrieved tokens through a second cross-attention, and fuses them with the recent history by a gate.
 
     Unlike in `models.glass.glass` the gate stays open where nothing was retrieved: Z_ret is then what padding gives,
     and training teaches the gate what to make of it (official code).
@@ -136,7 +136,7 @@ class GlassOfficialDecoderLayer(T5DecoderLayer):
 
 
 class SIDTierT5Network(T5Network):
-    """The T5, whose encoder may read a SID-Tier token: the official GLASS without its search.
+    """Lets the T5 read the long-term history as one token: the official GLASS without its search, for the ablation.
 
     Args:
         trie: The catalogue's semantic IDs, on the device where the network will run.
@@ -174,7 +174,7 @@ class SIDTierT5Network(T5Network):
 
 
 class GlassOfficialNetwork(SIDTierT5Network):
-    """The T5 plus all that GLASS reads from the long-term history.
+    """Lets the T5 read the long-term history twice, as one token before it generates and by searching it.
 
     Args:
         trie: The catalogue's semantic IDs, on the device where the network will run.
@@ -213,7 +213,7 @@ class GlassOfficialNetwork(SIDTierT5Network):
         return [layer.fusion for layer in self.decoder.layers]
 
     def _find(self, long_term: LongTerm, first_codes: Tensor) -> Tensor:
-        """Indices of retrieved events int64 `[batch, beams, limit]`, padded with `PAD`."""
+        """Searches for each beam's first code: indices of events int64 `[batch, beams, limit]`, padded with `PAD`."""
         index = self._indexes.of(long_term.events, self.codes[:, 0], self.codebook_sizes[0])
         search = self.search
         return index.search(
@@ -222,17 +222,20 @@ class GlassOfficialNetwork(SIDTierT5Network):
 
 
 def official_network(trie: PrefixTrie, features: NDArray[np.float32], config: GlassOfficialConfig) -> SIDTierT5Network:
-    """The network of a configuration: with the search, or the ablation without it."""
+    """Builds the network of a configuration: with the search, or the ablation without it."""
     return (GlassOfficialNetwork if config.search.enabled else SIDTierT5Network)(trie, features, config)
 
 
 class GlassOfficial(T5Recommender):
-    """GLASS with the network, the retrieval and the training examples of the official code."""
+    """Recommends by GLASS with the network, the retrieval and the training examples of the official code."""
 
     Config = GlassOfficialConfig
     config: GlassOfficialConfig
     search_space: ClassVar[SearchSpace] = {**T5Recommender.search_space, **SEARCHED}
     summary = "GLASS as in its official code: bidirectional T5 over code tokens, no trie, one target per example"
+    group = "GLASS family"
+    paper = "GLASS, arXiv 2602.05663"
+    year = 2026
     fidelity = (
         Mechanism(
             "network: T5 encoder-decoder, SID-Tier token, retrieved attention, gate",

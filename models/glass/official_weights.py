@@ -46,7 +46,7 @@ _PROJECTIONS = {"query": "q", "key": "k", "value": "v", "out": "o"}
 
 
 def official_name(ours: str) -> str:
-    """The official name of one of our parameters but `begin`, which has none.
+    """Translates the name of a parameter into that of the official code; `begin` alone has none there.
 
     >>> official_name("decoder.layers.2.retrieved_attention.key.weight")
     'decoder_blocks.2.cross_attn_sim.k.weight'

@@ -20,7 +20,7 @@ MOST_TIERS = 255
 def code_prototypes(
     features: NDArray[np.float32], first_codes: NDArray[np.int64], codebook_size: int
 ) -> NDArray[np.float32]:
-    """The mean feature vector of the items of each first-level code; codes without items get the mean of all items.
+    """Averages the features of the items of each first-level code; codes without items get the mean of all items.
 
     Args:
         features: float32 `[n_items, dims]`.
@@ -43,7 +43,7 @@ def code_prototypes(
 def similarity_tiers(
     features: NDArray[np.float32], prototypes: NDArray[np.float32], edges: NDArray[np.float64]
 ) -> NDArray[np.uint8]:
-    """The tier of the cosine between every item and every prototype.
+    """Cuts the cosines between all items and prototypes into tiers.
 
     Args:
         features: float32 `[n_items, dims]`.
@@ -53,6 +53,13 @@ def similarity_tiers(
 
     Returns:
         uint8 `[n_items, codebook_size]`, `0 .. tiers - 1`.
+
+    Three items against two prototypes, in the four tiers of the official code:
+
+    >>> features = np.array([[1, 0], [0, 1], [1, 1]], dtype=np.float32)
+    >>> prototypes = np.array([[1, 0], [-1, 20]], dtype=np.float32)
+    >>> similarity_tiers(features, prototypes, np.array([-0.1, 0.0, 0.1])).tolist()
+    [[3, 1], [2, 3], [3, 3]]
     """
     tiers = np.empty((len(features), len(prototypes)), dtype=np.uint8)
     directions = _unit(prototypes).T
@@ -63,7 +70,7 @@ def similarity_tiers(
 
 
 def tier_counts(tiers: Tensor, n_tiers: int, long_term: LongTerm) -> Tensor:
-    """How much of each long-term history lies in each tier of each code.
+    """Counts how much of each long-term history lies in each tier of each code.
 
     Args:
         tiers: uint8 `[n_items, codebook_size]`, from `similarity_tiers`.
@@ -73,6 +80,16 @@ def tier_counts(tiers: Tensor, n_tiers: int, long_term: LongTerm) -> Tensor:
     Returns:
         float32 `[batch, codebook_size, n_tiers]`: counts divided by the length of the history; each code's row sums
         to 1, or to 0 where the history is empty.
+
+    Item 0 lies in tier 1 of both codes, item 1 in tier 0 of the first and tier 1 of the second. Of four events, three
+    before the end of the long-term history, two are item 0:
+
+    >>> from models.history.long_term import RaggedItems
+    >>> events = RaggedItems(torch.tensor([0, 1, 0, 1]), torch.tensor([0, 4]), longest=4)
+    >>> history = LongTerm(events, rows=torch.tensor([0]), ends=torch.tensor([3]))
+    >>> tier_counts(torch.tensor([[1, 1], [0, 1]], dtype=torch.uint8), 2, history)
+    tensor([[[0.3333, 0.6667],
+             [0.0000, 1.0000]]])
     """
     codebook_size, batch, ends = tiers.shape[1], len(long_term.rows), long_term.ends
     sequence, items = long_term.flattened()
@@ -107,13 +124,13 @@ class SIDTier(nn.Module):
         return tier_counts(self.tiers, self.n_tiers, long_term)
 
     def forward(self, long_term: LongTerm) -> Tensor:
-        """One token `[batch, 1, dim]` per long-term history."""
+        """Summarises each long-term history as one token, `[batch, 1, dim]`."""
         shares = self.shares(long_term) if long_term.summary is None else long_term.summary
         return self.mlp(shares.flatten(1)).unsqueeze(1)
 
 
 def tier_edges(tiers: int) -> NDArray[np.float64]:
-    """Inner edges that cut [-1, 1] into equal tiers (the paper's)."""
+    """Returns the inner edges that cut [-1, 1] into equal tiers, as the paper does."""
     return np.linspace(-1, 1, tiers + 1)[1:-1]
 
 

@@ -13,7 +13,7 @@ AGE_EDGES = tuple(sorted({math.ceil(2 ** (halves / 2)) for halves in range(1, 26
 
 
 class AgeBias(nn.Module):
-    """A learned scalar per head and bucket of ages, added to attention scores; zero at first.
+    """Lets attention prefer recent events: a learned scalar per head and bucket of ages, zero at first.
 
     Buckets are fine near the target and coarse far back, as habits fade: beyond the last edge all ages are alike.
 

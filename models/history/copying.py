@@ -21,7 +21,7 @@ KEY_DIM = 32
 
 @dataclass(frozen=True)
 class CopyableEvents:
-    """Events whose codes may be copied.
+    """Holds the events of a batch whose codes may be copied, and what a `CopyHead` scores them by.
 
     Attributes:
         key: float32 `[batch, positions or 1, r, KEY_DIM]`, from `CopyHead.key`.
@@ -38,7 +38,7 @@ class CopyableEvents:
 
 @dataclass(frozen=True)
 class Copies:
-    """What copying adds to the scores of consecutive levels.
+    """Holds what copying adds to the scores of consecutive levels.
 
     Attributes:
         scores: float32 `[..., n_levels, r]`, of copying each event; -inf where it may not be copied.
@@ -51,7 +51,7 @@ class Copies:
     first_level: int
 
     def at(self, chosen: Callable[[Tensor], Tensor]) -> Copies:
-        """Those of some targets: `chosen` makes `[n, ...]` of `[batch, positions, ...]`."""
+        """Selects some targets: `chosen` makes `[n, ...]` of `[batch, positions, ...]`."""
         return replace(self, scores=chosen(self.scores), codes=chosen(self.codes))
 
     def added_to(self, logits: Tensor, level: int) -> Tensor:

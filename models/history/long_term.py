@@ -12,11 +12,11 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class RaggedItems:
-    """Items row after row on the model's device, chronological.
+    """Holds all histories on the model's device, so that none is ever copied for a batch.
 
     Attributes:
-        items: int64 `[n_events]`.
-        offsets: int64 `[n_rows + 1]`.
+        items: int64 `[n_events]`, row after row, chronological.
+        offsets: int64 `[n_rows + 1]`, where each row begins; the last is `n_events`.
         longest: Events of the longest row, known without asking the device.
     """
 
@@ -32,7 +32,7 @@ class RaggedItems:
 
 @dataclass(frozen=True)
 class LongTerm:
-    """The long-term histories of a batch: rows of a ragged array, each up to a position.
+    """Names the long-term histories of a batch by rows of a ragged array, each up to a position.
 
     Attributes:
         events: The ragged array; equal for all batches of a training, so that an index of it can be made once.
@@ -51,7 +51,7 @@ class LongTerm:
     summary: Tensor | None = None
 
     def flattened(self) -> tuple[Tensor, Tensor]:
-        """All events of the batch's histories, one history after the other: of which sequence, and of which item.
+        """Lists all events of the batch's histories, one history after the other: of which sequence, of which item.
 
         Returns:
             Two int64 `[sum(ends)]`, the number of the sequence in the batch and the item.
@@ -74,5 +74,5 @@ def count_cells(cells: Tensor, n_cells: int) -> Tensor:
 
 
 def look_up(values: Tensor, index: Tensor) -> Tensor:
-    """`values` (int64 `[n]`) at indices int64 `[...]`; anything where the index is `PAD`."""
+    """Returns `values` (int64 `[n]`) at indices int64 `[...]`; anything where the index is `PAD`."""
     return values[index.clamp(min=0)] if len(values) else torch.zeros_like(index)

@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 
 class PrefixBias(nn.Module):
-    """A learned scalar per head and number of leading codes that an event's item has in common; zero at first.
+    """Lets attention prefer events whose items begin as the generated one does; all scalars are zero at first.
+
+    A head learns one scalar for each number of leading codes that an event's item has in common.
 
     Each token has scalars of its own, as it knows one code more than the token before it.
 
@@ -33,7 +35,7 @@ class PrefixBias(nn.Module):
 
 
 def agreement(known: Tensor, codes: Tensor) -> Tensor:
-    """Whether the first code, the first two, and so on, are those of an event's item.
+    """Compares prefixes: whether the first code, the first two, and so on, are those of an event's item.
 
     Args:
         known: int64 `[batch, positions, n_known]`, the codes of a prefix.
@@ -41,6 +43,14 @@ def agreement(known: Tensor, codes: Tensor) -> Tensor:
 
     Returns:
         bool `[batch, positions, n_known, r]`.
+
+    After the codes (1, 0), of three events one agrees in both, one in the first only, and one in none: that its second
+    code is the same counts for nothing.
+
+    >>> known = torch.tensor([[[1, 0]]])
+    >>> codes = torch.tensor([[[[1, 0, 5], [1, 2, 5], [3, 0, 5]]]])
+    >>> agreement(known, codes)[0, 0].tolist()
+    [[True, True, False], [True, False, False]]
     """
     n_known = known.shape[-1]
     same = known.unsqueeze(2) == codes[..., :n_known]

@@ -16,7 +16,7 @@ _CHUNK_EVENTS = 1 << 22
 
 
 class SemanticSearchIndex:
-    """Events of every row, sorted by first-level code and then by time.
+    """Finds a code's most recent events before any position: every row sorted by first-level code, then by time.
 
     One integer an event, `code * span + position`, sorted within its row, is all that is stored: bisecting a row finds
     a code's events before any position, and the remainder by `span` says where an event lies. 32 bits suffice where
@@ -28,6 +28,18 @@ class SemanticSearchIndex:
         first_codes: int64 `[n_items]`, first-level code of each item.
         codebook_size: K0.
         longest: Events of the longest row. None: it is looked up, for which a GPU has to be waited for.
+
+    A history of items 0, 1, 2, 1, 0, of which 0 and 2 have the first-level code 0; event 4 lies after the long-term
+    history, which ends before position 4:
+
+    >>> index = SemanticSearchIndex(
+    ...     items=torch.tensor([0, 1, 2, 1, 0]),
+    ...     offsets=torch.tensor([0, 5]),
+    ...     first_codes=torch.tensor([0, 1, 0]),
+    ...     codebook_size=2,
+    ... )
+    >>> index.search(rows=torch.tensor([0]), ends=torch.tensor([4]), codes=torch.tensor([[0, 1]]), limit=3).tolist()
+    [[[2, 0, -1], [3, 1, -1]]]
     """
 
     def __init__(
@@ -51,7 +63,7 @@ class SemanticSearchIndex:
 
     @property
     def nbytes(self) -> int:
-        """Size of the index in bytes."""
+        """How many bytes of memory the index takes."""
         return self._key.nbytes
 
     def search(
@@ -63,7 +75,7 @@ class SemanticSearchIndex:
         neighbours: Tensor | None = None,
         threshold: int = 0,
     ) -> Tensor:
-        """The most recent long-term events of a code and, where these are few, of its neighbours.
+        """Retrieves the most recent long-term events of a code and, where these are few, of its neighbours.
 
         Args:
             rows: int64 `[batch]`.
@@ -129,7 +141,7 @@ def _chunks(offsets: Tensor, n_events: int) -> Iterator[tuple[slice, slice]]:
 def nearest_codes(
     prototypes: NDArray[np.float32], n_neighbours: int, used: NDArray[np.bool_] | None = None
 ) -> NDArray[np.int64]:
-    """The codes with the most similar prototypes (cosine), nearest first, a code itself left out.
+    """Returns for each code the others with the most similar prototypes (cosine), nearest first.
 
     Args:
         prototypes: float32 `[codebook_size, dims]`.

@@ -12,7 +12,7 @@ from models.semantic_ids.trie import Children
 
 
 def leaf_numbers(ids: SemanticIds) -> NDArray[np.int64]:
-    """The number in `EveryCode` of each leaf of the catalogue's `PrefixTrie`, ascending: int64 `[n_leaves]`."""
+    """Returns the number in `EveryCode` of each leaf of the catalogue's `PrefixTrie`, ascending: int64 `[n_leaves]`."""
     number = np.zeros(ids.n_items, dtype=np.int64)
     for level, size in enumerate(ids.codebook_sizes):
         number = number * size + ids.codes[:, level]
@@ -20,7 +20,7 @@ def leaf_numbers(ids: SemanticIds) -> NDArray[np.int64]:
 
 
 class EveryCode:
-    """A tree in which every code may follow every other.
+    """Lets a beam search generate any combination of codes: a tree in which every code may follow every other.
 
     A node is numbered by its codes, read as the digits of one number whose bases are the codebook sizes. Leaves of the
     prefix trie are numbered in the order of their codes, so that a sorted list of their numbers here translates.
@@ -40,7 +40,7 @@ class EveryCode:
         self._open = open_leaves
 
     def children(self, level: int, nodes: Tensor) -> Children:
-        """The children of `nodes` (int64 `[n, width]`, on `level`) on level `level + 1`."""
+        """Returns the children of `nodes` (int64 `[n, width]`, on `level`) on level `level + 1`."""
         size = self._sizes[level]
         codes = torch.arange(size, device=nodes.device).expand(*nodes.shape, size)
         child = nodes.unsqueeze(-1) * size + codes
@@ -51,6 +51,6 @@ class EveryCode:
         return Children(child, codes, valid)
 
     def leaf_of(self, nodes: Tensor) -> Tensor:
-        """Leaves of the prefix trie for nodes on the last level (int64 `[...]`); -1 where no item has these codes."""
+        """Translates last-level nodes int64 `[...]` into leaves of the prefix trie; -1 where no item has the codes."""
         leaf = torch.searchsorted(self._leaves, nodes).clamp(max=len(self._leaves) - 1)
         return torch.where(self._leaves[leaf] == nodes, leaf, -1)

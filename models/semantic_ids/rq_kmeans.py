@@ -21,7 +21,7 @@ _CHUNK_ITEMS = 1 << 16
 def rq_kmeans(
     features: NDArray[np.float32], codebook_sizes: tuple[int, ...], seed: int, fit_sample: int = FIT_SAMPLE
 ) -> NDArray[np.int64]:
-    """Residual k-means with k-means++ initialisation.
+    """Quantizes features by residual k-means with k-means++ initialisation.
 
     A level has no more clusters than there are distinct residuals; its remaining codes stay unused and show in the
     health table. scikit-learn moves the centre of an empty cluster to the worst-fitted point, which is the dead-code
@@ -50,7 +50,7 @@ def rq_kmeans(
 
 
 def assign(features: NDArray[np.float32], centres: Sequence[NDArray[np.float32]]) -> NDArray[np.int64]:
-    """The nearest centre of each level for what the levels before left over.
+    """Returns the nearest centre of each level for what the levels before left over.
 
     Args:
         features: float32 `[n, dims]`.
@@ -71,7 +71,7 @@ def assign(features: NDArray[np.float32], centres: Sequence[NDArray[np.float32]]
 def _fit(
     features: NDArray[np.float32], codebook_sizes: tuple[int, ...], seed: int
 ) -> tuple[NDArray[np.int64], list[NDArray[np.float32]]]:
-    """Codes of the items `[n, levels]`, and the centres of each level."""
+    """Clusters level by level: codes of the items `[n, levels]`, and the centres of each level."""
     residual = features.astype(np.float64)
     codes = np.empty((len(features), len(codebook_sizes)), dtype=np.int64)
     centres = []
@@ -86,7 +86,7 @@ def _fit(
 
 
 def _distinct(rows: NDArray[np.float64], enough: int) -> int:
-    """The number of distinct rows up to rounding; any number from `enough` on may stand for a larger one."""
+    """Counts distinct rows up to rounding; any number from `enough` on may stand for a larger one."""
     for looked_at in (8 * enough, len(rows)):  # sorting all rows of a large catalogue takes longer than clustering them
         distinct = len(np.unique(rows[:looked_at].round(9), axis=0))
         if distinct >= enough:

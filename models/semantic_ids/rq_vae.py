@@ -22,7 +22,7 @@ from models.semantic_ids.semantic_ids import collision_rate
 
 
 class RQVAEConfig(Config):
-    """Configuration of the autoencoder.
+    """Says how wide the autoencoder is and how it is trained.
 
     Attributes:
         hidden: Widths of the encoder's hidden layers; the decoder mirrors them.
@@ -44,13 +44,13 @@ class RQVAEConfig(Config):
 
 
 class RQVAE(nn.Module):
-    """Encoder, residual quantizer and decoder."""
+    """Squeezes features through a residual quantizer and restores them: encoder, quantizer and decoder."""
 
     def __init__(self, dims: int, codebook_sizes: tuple[int, ...], config: RQVAEConfig) -> None:
         super().__init__()
         widths = (dims, *config.hidden, config.latent)
-        self.encoder = _mlp(widths)
-        self.decoder = _mlp(widths[::-1])
+        self.encoder = mlp(widths)
+        self.decoder = mlp(widths[::-1])
         self.quantizer = ResidualVQ(
             dim=config.latent,
             num_quantizers=len(codebook_sizes),
@@ -85,37 +85,49 @@ def rq_vae(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        data = torch.from_numpy(features)
-        data = (data - data.mean(0)) / data.std().clamp(min=1e-6)
+        data = standardised(features)
         model = RQVAE(features.shape[1], codebook_sizes, config)
         model.train()
         with torch.no_grad():  # the first batch sees the whole catalogue, so that k-means initialises from all of it
             model(data)
-        optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate)
-        best_rate, best = 2.0, copy.deepcopy(model.state_dict())
-        for epoch in range(1, config.epochs + 1):
-            for batch in torch.randperm(len(data)).split(config.batch_size):
-                loss, _ = model(data[batch])
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-            if epoch % config.check_every == 0 or epoch == config.epochs:
-                rate = collision_rate(_codes(model, data))
-                if rate < best_rate:
-                    best_rate, best = rate, copy.deepcopy(model.state_dict())
-        model.load_state_dict(best)
-        return _codes(model, data)
+        return fewest_collisions(model, data, config)
+
+
+def standardised(features: NDArray[np.float32]) -> Tensor:
+    """Features of mean 0, dimension by dimension, and of variance 1, all dimensions together."""
+    data = torch.from_numpy(features)
+    return (data - data.mean(0)) / data.std().clamp(min=1e-6)
+
+
+def fewest_collisions(model: nn.Module, data: Tensor, config: RQVAEConfig) -> NDArray[np.int64]:
+    """Trains an autoencoder that returns a loss and codes; the codes `[n_items, levels]` of its best epoch."""
+    model.train()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate)
+    best_rate, best = 2.0, copy.deepcopy(model.state_dict())
+    for epoch in range(1, config.epochs + 1):
+        for batch in torch.randperm(len(data)).split(config.batch_size):
+            loss, _ = model(data[batch])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        if epoch % config.check_every == 0 or epoch == config.epochs:
+            rate = collision_rate(_codes(model, data))
+            if rate < best_rate:
+                best_rate, best = rate, copy.deepcopy(model.state_dict())
+    model.load_state_dict(best)
+    return _codes(model, data)
 
 
 @torch.no_grad()
-def _codes(model: RQVAE, data: Tensor) -> NDArray[np.int64]:
+def _codes(model: nn.Module, data: Tensor) -> NDArray[np.int64]:
     model.eval()
     _, codes = model(data)
     model.train()
     return codes.numpy().astype(np.int64)
 
 
-def _mlp(widths: tuple[int, ...]) -> nn.Sequential:
+def mlp(widths: tuple[int, ...]) -> nn.Sequential:
+    """Linear layers of these widths with ReLU between them."""
     layers: list[nn.Module] = []
     for index, (inner, outer) in enumerate(itertools.pairwise(widths)):
         if index:

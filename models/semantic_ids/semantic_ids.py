@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class SemanticIds:
-    """The codes of a catalogue.
+    """Holds the codes of all items of a catalogue.
 
     Attributes:
         codes: int64 `[n_items, levels]`; the last level is the disambiguation token where there is one.
@@ -47,6 +47,12 @@ def with_disambiguation(semantic_codes: NDArray[np.int64], codebook_sizes: tuple
     Args:
         semantic_codes: int64 `[n_items, semantic_levels]`.
         codebook_sizes: Codes per semantic level.
+
+    >>> ids = with_disambiguation(np.array([[0, 2], [1, 1], [0, 2]]), codebook_sizes=(2, 3))
+    >>> ids.codes.tolist()
+    [[0, 2, 0], [1, 1, 0], [0, 2, 1]]
+    >>> ids.codebook_sizes, ids.sid_of_item.tolist()
+    ((2, 3, 2), [0, 1, 0])
     """
     group, _ = _groups(semantic_codes)
     order = np.argsort(group, kind="stable")
@@ -62,7 +68,7 @@ def with_disambiguation(semantic_codes: NDArray[np.int64], codebook_sizes: tuple
 
 
 def level_health(ids: SemanticIds) -> list[dict[str, float | int | str]]:
-    """How well each level's codebook is used.
+    """Measures how well each level's codebook is used.
 
     Returns:
         One dict per level: `level` (1-based), `kind` ("semantic" or "disambiguation"), `codebook_size`, `used` codes,
@@ -92,13 +98,17 @@ def level_health(ids: SemanticIds) -> list[dict[str, float | int | str]]:
 
 
 def collision_rate(codes: NDArray[np.int64]) -> float:
-    """Share of items that have the same codes as some other item."""
+    """Returns the share of items that have the same codes as some other item.
+
+    >>> collision_rate(np.array([[0, 2], [1, 1], [0, 2], [1, 0]]))
+    0.5
+    """
     group, size = _groups(codes)
     return float((size[group] > 1).mean())
 
 
 def _groups(codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Items of equal codes as groups, numbered in the lexicographic order of their codes.
+    """Groups items of equal codes; groups are numbered in the lexicographic order of their codes.
 
     Returns:
         The group of each item int64 `[n_items]`, and the items of each group int64 `[n_groups]`.

@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bench.config import Config
 from bench.data.cache import ArtifactCache
 from bench.data.dataset import TrainingData
 from bench.recommender import FitContext
+from models.semantic_ids.fsq import fsq
+from models.semantic_ids.gaoq import gaoq
 from models.semantic_ids.item_features import FEATURES_VERSION, FeatureConfig, features_source, item_features
+from models.semantic_ids.opq import opq
+from models.semantic_ids.reassignment import without_collisions
 from models.semantic_ids.rq_kmeans import FIT_SAMPLE, rq_kmeans
 from models.semantic_ids.rq_vae import RQVAEConfig, rq_vae
 from models.semantic_ids.semantic_ids import SemanticIds, collision_rate, level_health, with_disambiguation
@@ -21,32 +25,43 @@ VERSION = 1
 
 
 class TokenizerConfig(Config):
-    """How items become semantic IDs.
+    """Says how items become semantic IDs.
 
     Attributes:
-        method: The quantizer. "random" draws codes at random, the control that shows what meaning is worth.
+        method: The quantizer. "opq" and "fsq" make digits that are independent of one another, for models that predict
+            all of them at once; the others make levels, coarse to fine. "random" draws codes at random, the control
+            that shows what meaning is worth. "gaoq" gives every item codes of its own, so that it needs no token
+            (`disambiguate: false`).
         codebooks: Codes per level. A smaller first codebook (the paper's codebook resizing) gives fuller buckets.
-        disambiguate: Append a token that makes every semantic ID unique; otherwise items may share one.
+        disambiguate: Append a token that makes every semantic ID unique; otherwise items may share one. "reassign": no
+            token, but the items of a common prefix get last codes that differ, at the least cost.
         features: What the quantizer reads.
-        fit_sample: Used by method "rq-kmeans" only: a larger catalogue is clustered by a sample of this many items.
-        rq_vae: Used by method "rq-vae" only.
+        fit_sample: Used by the methods "rq-kmeans" and "opq" only: a larger catalogue is clustered by a sample of this
+            many items.
+        rq_vae: Used by method "rq-vae", and, but for `latent` and `beta`, by "fsq".
         utilisation_floor: Least share of used codes of the first level; below it the codebook has collapsed.
         seed: Of the quantizer. None: the seed that all models of one replicate share. So the spread over seeds holds
             the share of the semantic IDs, while models of one seed read the same ones.
     """
 
-    method: Literal["rq-kmeans", "rq-vae", "random"] = "rq-kmeans"
+    method: Literal["rq-kmeans", "rq-vae", "gaoq", "opq", "fsq", "random"] = "rq-kmeans"
     codebooks: tuple[int, ...] = Field(default=(64, 128, 128), min_length=1)
-    disambiguate: bool = True
+    disambiguate: bool | Literal["reassign"] = True
     features: FeatureConfig = FeatureConfig(text_weight=0.4)
     fit_sample: int = Field(default=FIT_SAMPLE, ge=1)
     rq_vae: RQVAEConfig = RQVAEConfig()
     utilisation_floor: float = Field(default=0.2, ge=0, le=1)
     seed: int | None = None
 
+    @model_validator(mode="after")
+    def _reassigned_codes_have_residuals(self) -> TokenizerConfig:
+        if self.disambiguate == "reassign" and self.method not in ("rq-kmeans", "rq-vae"):
+            raise ValueError(f"disambiguate: reassign needs levels that leave residuals, which {self.method} has not")
+        return self
+
 
 def tokenize(train: TrainingData, config: TokenizerConfig, cache: ArtifactCache, shared_seed: int = 0) -> SemanticIds:
-    """The semantic IDs of the catalogue, from the cache where they were made before.
+    """Gives the items of a catalogue their semantic IDs, from the cache where they were made before.
 
     Args:
         train: Training data; features are made of nothing else.
@@ -71,6 +86,12 @@ def tokenize(train: TrainingData, config: TokenizerConfig, cache: ArtifactCache,
             draw = np.random.default_rng(seed)
             return {"codes": draw.integers(0, config.codebooks, (train.n_items, len(config.codebooks)))}
         features = item_features(train, config.features, cache)
+        if config.method == "gaoq":
+            return {"codes": gaoq(features, config.codebooks, seed)}
+        if config.method == "fsq":
+            return {"codes": fsq(features, config.codebooks, seed, config.rq_vae)}
+        if config.method == "opq":
+            return {"codes": opq(features, config.codebooks, seed, config.fit_sample)}
         if config.method == "rq-vae":
             return {"codes": rq_vae(features, config.codebooks, seed, config.rq_vae)}
         return {"codes": rq_kmeans(features, config.codebooks, seed, config.fit_sample)}
@@ -82,6 +103,14 @@ def tokenize(train: TrainingData, config: TokenizerConfig, cache: ArtifactCache,
             f"the first codebook collapsed: {used:.0%} of its codes are used (floor {config.utilisation_floor:.0%}); "
             "try rq-kmeans, other features or a smaller codebook"
         )
+    if config.disambiguate == "reassign":
+
+        def reassign() -> dict[str, np.ndarray]:
+            features = item_features(train, config.features, cache)
+            return {"codes": without_collisions(codes, features, config.codebooks)}
+
+        unique = cache.get("reassigned_semantic_ids", key, reassign)["codes"]
+        return SemanticIds(unique, config.codebooks, unique.shape[1])
     if config.disambiguate:
         return with_disambiguation(codes, config.codebooks)
     return SemanticIds(codes, config.codebooks, codes.shape[1])

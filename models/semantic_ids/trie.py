@@ -14,7 +14,7 @@ from models.semantic_ids.semantic_ids import SemanticIds
 
 @dataclass(frozen=True)
 class Children:
-    """The children of some nodes, padded to the widest family of the level.
+    """Holds the children of some nodes, padded to the widest family of the level.
 
     Attributes:
         nodes: int64 `[..., width]`, node numbers on the next level.
@@ -28,7 +28,9 @@ class Children:
 
 
 class PrefixTrie:
-    """Prefixes of all semantic IDs as nodes, numbered per level in lexicographic order.
+    """Knows which codes may follow a prefix, so that only semantic IDs of the catalogue are generated.
+
+    Its nodes are the prefixes of all semantic IDs, numbered per level in lexicographic order.
 
     The children of a node have consecutive numbers, so that one offset array per level (CSR) holds the whole tree:
     memory grows with the number of prefixes and not with codebook size. Level 0 is the root; the leaves lie on level
@@ -39,6 +41,23 @@ class PrefixTrie:
         popularity: int64 `[n_items]`; items that share a leaf are ordered by it (most first, ties by item index),
             which looks at no target.
         device: Where the arrays live.
+
+    Four items, two of which share the semantic ID (1, 1); of these the more popular comes first:
+
+    >>> ids = SemanticIds(np.array([[0, 2], [1, 1], [1, 1], [1, 0]]), codebook_sizes=(2, 3), semantic_levels=2)
+    >>> trie = PrefixTrie(ids, popularity=np.array([5, 1, 9, 2]), device="cpu")
+    >>> [trie.n_nodes(level) for level in (0, 1, 2)]
+    [1, 2, 3]
+    >>> trie.leaf_of_item.tolist(), trie.items.tolist()
+    ([0, 2, 2, 1], [0, 3, 2, 1])
+
+    After the code 1, which is node 1 of level 1, only the codes 0 and 1 lead on to an item; code 2 never does there:
+
+    >>> children = trie.children(1, torch.tensor([1]))
+    >>> children.codes[children.valid].tolist()
+    [0, 1]
+    >>> trie.only_children(1, torch.tensor([1]), torch.zeros(1, 3)).tolist()
+    [[0.0, 0.0, -inf]]
     """
 
     def __init__(self, ids: SemanticIds, popularity: NDArray[np.int64], device: str) -> None:
@@ -75,11 +94,11 @@ class PrefixTrie:
         """int64 `[n_items]`."""
 
     def n_nodes(self, level: int) -> int:
-        """Nodes on a level; 1 on level 0, the root."""
+        """How many nodes lie on a level; 1 on level 0, the root."""
         return 1 if level == 0 else len(self._code[level - 1])
 
     def children(self, level: int, nodes: Tensor) -> Children:
-        """The children of `nodes` (int64 `[...]`, on `level`) on level `level + 1`."""
+        """Returns the children of `nodes` (int64 `[...]`, on `level`) on level `level + 1`."""
         first = self._first_child[level]
         child = first[nodes].unsqueeze(-1) + torch.arange(self._width[level], device=nodes.device)
         valid = child < first[nodes + 1].unsqueeze(-1)
@@ -87,21 +106,21 @@ class PrefixTrie:
         return Children(child, self._code[level][child], valid)
 
     def prefixes(self, items: Tensor) -> list[Tensor]:
-        """The nodes on the way to items int64 `[n]`: one int64 `[n]` for each of the levels `0 .. levels - 1`."""
+        """Returns the nodes on the way to items int64 `[n]`: one int64 `[n]` for each level `0 .. levels - 1`."""
         nodes = [self.leaf_of_item[items]]
         for parent in reversed(self._parent):
             nodes.insert(0, parent[nodes[0]])
         return nodes[:-1]
 
     def only_children(self, level: int, nodes: Tensor, scores: Tensor) -> Tensor:
-        """Scores `[n, codebook_size]`, with -inf where a code leads nowhere from `nodes` (int64 `[n]`, on `level`)."""
+        """Puts -inf into scores `[n, codebook_size]` of codes that lead nowhere from `nodes` int64 `[n]` on `level`."""
         children = self.children(level, nodes)
         leads = torch.zeros(scores.shape, dtype=torch.int8, device=scores.device)
         leads.scatter_add_(1, children.codes, children.valid.to(torch.int8))  # padding repeats codes, and adds 0
         return scores.masked_fill(leads == 0, -torch.inf)
 
     def open_nodes(self, seen: Tensor) -> list[Tensor]:
-        """For each query and level, the nodes under which some item has not been seen.
+        """Finds, for each query and level, the nodes under which some item has not been seen.
 
         Args:
             seen: bool `[n_queries, n_items]`.

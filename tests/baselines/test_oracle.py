@@ -19,7 +19,8 @@ from bench.data.protocols import Split, split
 from bench.data.sources.synthetic import WorldConfig, planted_dataset
 from bench.errors import SkippedRun
 from bench.evaluation.evaluator import judge
-from bench.evaluation.metrics import compute, ndcg, recall
+from bench.evaluation.metrics import compute
+from bench.evaluation.rank_metrics import ndcg, recall
 from bench.execution.worker import execute
 from bench.plan import expand
 from bench.recommender import FitContext, Recommender

@@ -42,7 +42,7 @@ from baselines.recbole.models import (
 from bench.data.interactions import PAD, Histories
 from bench.errors import SkippedRun
 from bench.evaluation.evaluator import target_ranks
-from bench.evaluation.metrics import mrr, ndcg, recall
+from bench.evaluation.rank_metrics import mrr, ndcg, recall
 from bench.recommender import Recommender
 
 ALL = [

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from made_up import failed_result, make_result, make_suite, plan
 
-from bench.analysis.grid import Grid
+from bench.analysis.runs import SuiteRuns
 from bench.spec import RunResult, RunSpec, Suite
 
 
@@ -28,8 +28,8 @@ def results(planned: list[RunSpec]) -> list[RunResult]:
 
 
 @pytest.fixture(scope="session")
-def full_grid(suite: Suite, planned: list[RunSpec], results: list[RunResult]) -> Grid:
-    return Grid.of(suite, planned, results)
+def full_runs(suite: Suite, planned: list[RunSpec], results: list[RunResult]) -> SuiteRuns:
+    return SuiteRuns.of(suite, planned, results)
 
 
 @pytest.fixture(scope="session", name="failed_result")

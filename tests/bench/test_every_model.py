@@ -20,6 +20,7 @@ from bench.execution.worker import execute
 from bench.plan import expand
 from bench.registry import BUILT_IN
 from bench.spec import DatasetSpec, Entry, RunResult, RunSpec, Suite
+from bench.suite_files import load_suite
 
 TRAINING = {"epochs": 2, "validate_every": 1, "batch_events": 64, "warmup_steps": 2}
 GENERATIVE = {
@@ -37,11 +38,27 @@ SMALL: dict[str, dict[str, Any]] = {
     "gru4rec": {"training": TRAINING, "embedding_size": 8, "hidden_size": 8},
     "sasrec-ce": {"training": TRAINING, "dim": 8, "length": 8},
     "sasrec-bce": {"training": TRAINING, "dim": 8, "length": 8},
+    "sasrec-ce-compressed": {"training": TRAINING, "dim": 8, "length": 4, "compression": {"clusters": 3}},
+    "gsasrec": {"training": TRAINING, "dim": 8, "length": 8, "negatives": 5},
+    "esasrec": {"training": TRAINING, "dim": 8, "length": 8, "negatives": 5},
+    "lrurec": {"training": TRAINING, "dim": 8, "length": 8},
+    "sasrec-ce-copying": {"training": TRAINING, "dim": 8, "length": 8},
+    "hstu-copying": {"training": TRAINING, "dim": 8, "length": 8, "head_dim": 4},
+    "count-mixture": {"base_config": {"training": TRAINING, "dim": 8, "length": 8}, "half_lives": [2, 20]},
     "hstu": {"training": TRAINING, "dim": 8, "length": 8, "head_dim": 4},
     "hstu-large": {"training": TRAINING, "dim": 8, "length": 8, "head_dim": 4, "negatives": 5},
+    "hstu-compressed": {"training": TRAINING, "dim": 8, "length": 4, "head_dim": 4, "compression": {"clusters": 3}},
+    "fuxi-alpha": {"training": TRAINING, "dim": 8, "length": 8, "head_dim": 4},
     "sim": {"training": TRAINING, "dim": 8, "short_term": 4, "negatives": 8, "targets_per_epoch": 0.5},
     "sim-soft": {"training": TRAINING, "dim": 8, "short_term": 4, "negatives": 8, "targets_per_epoch": 0.5},
     "tiger": GENERATIVE,
+    "cobra": {"training": TRAINING, "dim": 8, "length": 8, "tokenizer": GENERATIVE["tokenizer"]},
+    "rpg": {
+        "training": TRAINING,
+        "dim": 8,
+        "length": 8,
+        "tokenizer": {**GENERATIVE["tokenizer"], "codebooks": [4] * 4},
+    },
     "dualgr": GENERATIVE,
     "h2rec": {"training": TRAINING, "dim": 8, "length": 8, "tokenizer": GENERATIVE["tokenizer"]},
     "tiger-t5": {**T5, "trie": True},
@@ -127,6 +144,6 @@ def test_the_smoke_suite_runs_every_model_on_the_real_data(tmp_path: Path) -> No
     code = main(["run", "--suite", "smoke", "--results", str(tmp_path / "results"), "--reports", str(tmp_path)])
     assert code == 0
     leaderboard = pd.read_csv(tmp_path / "results" / "smoke" / "ml-100k" / "leaderboard.csv")
-    assert len(leaderboard) == 11
+    assert len(leaderboard) == len(load_suite("smoke").models)
     page = (tmp_path / "smoke" / "report.md").read_text(encoding="utf-8")
     assert "100 %" in page

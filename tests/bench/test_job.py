@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bench import job
+from bench import job, report
 from bench.execution.store import ResultStore, stored_results
 from bench.execution.worker_process import Job
 from bench.plan import Plan, expand
-from bench.reporting import report
 from bench.spec import DatasetSpec, Entry, RunResult, RunSpec, Suite
 
 pytestmark = pytest.mark.usefixtures("tiny_ml_100k", "outside_models")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.analysis.grid import Run
+from bench.analysis.runs import Run
 from bench.data.data_files import name_of
 from bench.errors import BenchError
 from bench.export.runs import folder_of

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.table import Table
 
-from bench.analysis.grid import Run
+from bench.analysis.runs import Run
 from bench.cli.main import main
 from bench.console import Console, literal, say
 from bench.errors import BenchError, MissingDataError, SkippedRun, message_of, reason_of, unknown_name

@@ -21,8 +21,8 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from bench.reporting.drawn import Drawn
-from bench.reporting.report import write_report
+from bench.report import write_report
+from bench.reporting.figure_cache import FigureCache
 from bench.seeds import seed_for
 from bench.spec import Comparison, DatasetSpec, Entry, RunResult, RunSpec, Suite
 
@@ -50,13 +50,13 @@ def main() -> None:
         for seed in suite.seeds
     ]
     results = [make_result(spec, arguments.queries) for spec in planned]
-    drawn = Drawn()
+    cache = FigureCache()
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
         for name, found in (("everything anew", results[:-1]), ("one more run", results)):
             started, worked = time.perf_counter(), time.process_time()
             page = write_report(
-                suite, planned, found, folder / "results", folder / "reports", "generated", arguments.processes, drawn
+                suite, planned, found, folder / "results", folder / "reports", "generated", arguments.processes, cache
             )
             seconds, processor = time.perf_counter() - started, time.process_time() - worked
             print(f"{name}: {seconds:.1f} s ({processor:.1f} processor seconds)", flush=True)

@@ -7,12 +7,14 @@ import html
 import json
 import re
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bench.data.catalog_entry import CatalogEntry
 from bench.data.dataset import Dataset, SeenItems
 from bench.data.events import ItemFacts, assemble
 from bench.data.filters import Filter, MinimumEvents
@@ -260,3 +262,9 @@ def _category_path(product: dict[str, Any]) -> list[str]:
         if isinstance(categories, list)
         else [html.unescape(str(categories))]
     )
+
+
+DATASETS = {
+    name: CatalogEntry(release.summary, LICENCE, release.source, partial(load_release, name))
+    for name, release in RELEASES.items()
+}

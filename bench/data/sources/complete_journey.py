@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bench.data.catalog_entry import CatalogEntry
 from bench.data.dataset import Dataset, ItemTable, SeenItems
 from bench.data.filters import Filter, HistoryLength, MinimumEvents, UserSample, apply_filters
 from bench.data.fingerprint import with_hash
@@ -152,3 +153,9 @@ def _folder() -> Path:
             f"folder with complete-journey/transactions.parquet and complete-journey/products.parquet"
         )
     return Path(spec.origin).parent / "data"
+
+
+DATASETS = {
+    "complete-journey": CatalogEntry(SUMMARY, LICENCE, SOURCE, load_complete_journey),
+    "complete-journey-compact": CatalogEntry(COMPACT_SUMMARY, LICENCE, SOURCE, load_complete_journey_compact),
+}

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 
+from bench.data.catalog_entry import CatalogEntry
 from bench.data.dataset import Dataset, ItemTable, SeenItems, ShippedSplit
 from bench.data.fingerprint import with_hash
 from bench.data.interactions import Interactions, chronological
@@ -298,3 +299,9 @@ def _folder(matrix: str) -> Path:
             f"https://kuairec.com and unpack it into {top}, or set {DATA_FOLDER_VARIABLE} to a folder with kuairec/"
         )
     return folder
+
+
+DATASETS = {
+    "kuairec-big": CatalogEntry(BIG_SUMMARY, LICENCE, SOURCE, load_kuairec_big),
+    "kuairec-small": CatalogEntry(SMALL_SUMMARY, LICENCE, SOURCE, load_kuairec_small),
+}

@@ -6,12 +6,14 @@ import io
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.data.catalog_entry import CatalogEntry
 from bench.data.dataset import Dataset, ItemTable, SeenItems
 from bench.data.events import EventLog, ItemFacts, assemble
 from bench.data.filters import Filter
@@ -271,3 +273,12 @@ def _first_genre(genres: pd.Series) -> NDArray[np.int32]:
     first = genres.str.split().str[0]
     codes, _ = pd.factorize(first, sort=True)
     return codes.astype(np.int32)
+
+
+DATASETS = {
+    "ml-100k": CatalogEntry(SUMMARY, LICENCE, SOURCE, load_ml_100k),
+    **{
+        name: CatalogEntry(summary, LICENCE, GROUPLENS_SOURCE, partial(load_release, name))
+        for name, summary in RELEASES.items()
+    },
+}

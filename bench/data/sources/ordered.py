@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
+from bench.data.catalog_entry import CatalogEntry
 from bench.data.dataset import Dataset, SeenItems
 from bench.data.events import ItemFacts, assemble
 from bench.data.sources import amazon, movielens
@@ -51,7 +53,7 @@ class Release:
         items: The item table's suffix.
         item_columns: Of the item table, for whoever has to make one.
         facts: Reads the item table.
-        summary, licence, source: See `bench.data.catalog.CatalogEntry`.
+        summary, licence, source: See `bench.data.catalog_entry.CatalogEntry`.
     """
 
     stem: str
@@ -108,3 +110,9 @@ def load_release(name: str) -> Dataset:
         f"({', '.join(release.item_columns)}) into {folder / name} (the data folder is ${DATA_FOLDER_VARIABLE}, else "
         "~/.cache/glass-bench)"
     )
+
+
+DATASETS = {
+    name: CatalogEntry(release.summary, release.licence, release.source, partial(load_release, name))
+    for name, release in RELEASES.items()
+}

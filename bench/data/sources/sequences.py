@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.data.catalog_entry import CatalogEntry
 from bench.data.dataset import Dataset, SeenItems
 from bench.data.events import EventLog, ItemFacts, assemble
 from bench.data.filters import Filter
@@ -262,3 +264,9 @@ def _json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise BenchError(f"{path} should hold a JSON object; fetch it anew, or move it away to do without")
     return content
+
+
+DATASETS = {
+    name: CatalogEntry(summary, amazon.LICENCE, SOURCE, partial(load_release, name))
+    for name, summary in RELEASES.items()
+}

@@ -34,6 +34,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.data.catalog_entry import CatalogEntry
 from bench.data.dataset import Dataset, ItemTable, SeenItems
 from bench.data.fingerprint import with_hash
 from bench.data.interactions import Histories, Interactions
@@ -315,3 +316,10 @@ def _draw(shares: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.i
     """One column of each row, int64 `[n]`, with probabilities in proportion to `shares` `[n, columns]`."""
     totals = shares.cumsum(axis=1)
     return (totals[:, :-1] <= rng.random((len(shares), 1)) * totals[:, -1:]).sum(axis=1)
+
+
+DATASETS = {
+    "planted-long": CatalogEntry(LONG_SUMMARY, LICENCE, SOURCE, load_planted_long),
+    "planted-mixed": CatalogEntry(MIXED_SUMMARY, LICENCE, SOURCE, load_planted_mixed),
+    "planted-recent": CatalogEntry(RECENT_SUMMARY, LICENCE, SOURCE, load_planted_recent),
+}

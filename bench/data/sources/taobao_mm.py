@@ -18,6 +18,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from bench.data.cache import content_key
+from bench.data.catalog_entry import CatalogEntry
 from bench.data.dataset import Dataset, ItemTable, SeenItems, ShippedSplit
 from bench.data.fingerprint import dataset_hash
 from bench.data.interactions import Interactions, row_chunks, untimed
@@ -350,3 +351,5 @@ def _files(folder: Path, name: str) -> tuple[Path, ...]:
 
 
 _NOTHING = np.zeros(0, dtype=np.int64)
+
+DATASETS = {_NAME: CatalogEntry(SUMMARY, LICENCE, SOURCE, load_taobao_mm)}

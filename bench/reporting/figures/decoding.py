@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,19 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from bench.analysis.decoding import Measure, decoding_of, of_trace, over_seeds, prefix_name
-from bench.analysis.grid import Grid
-from bench.evaluation.decoding import (
-    FIRST_PLACES,
-    by_first_place,
-    conditional_rank,
-    gate_by_retrieved,
-    prefix_precision,
-    rank_progression,
-    retrieved_histogram,
-    survival,
-)
-from bench.reporting.figures.quality import Styles, basis, dataset_name
+from bench.analysis.decoding import over_seeds, prefix_name
+from bench.analysis.frames import DatasetFrames
+from bench.reporting.figures.marks import Styles, against_others, basis_in_words, panel_grid
 from bench.reporting.figures.style import headline, model_axis
 
 LEVEL_COLORS = ("#00204c", "#31688e", "#35b779", "#b8a800", "#777777")
@@ -33,92 +23,74 @@ LEVEL_MARKERS = ("o", "s", "^", "D", "v")
 _MOST_COLUMNS = 3
 
 
-def prefixes(grid: Grid) -> Figure | None:
-    """Prefix precision and survival in the beam, a row per model and a mark per level."""
+def prefixes(frames: DatasetFrames) -> Figure | None:
+    """Prefix precision and survival in the beam, a line per row and a mark per level."""
     panels = {
-        "Share of queries whose best generated ID\nbegins with the target's first codes": of_trace(prefix_precision),
-        "Share of queries whose target\nis in the beam after the level": of_trace(survival),
+        "prefix-precision": "Share of queries whose best generated ID\nbegins with the target's first codes",
+        "survival": "Share of queries whose target\nis in the beam after the level",
     }
-    figure = _by_level(grid, panels, lambda level: f"P_{prefix_name(level)}: the first {_codes(level)}")
+    figure = _by_level(frames, panels, lambda level: f"P_{prefix_name(level)}: the first {_codes(level)}")
     if figure is not None:
-        headline(figure, f"How far the right path is followed ({dataset_name(grid)})", basis(grid))
+        headline(figure, f"How far the right path is followed ({frames.dataset})", _basis(frames))
     return figure
 
 
-def ranks(grid: Grid) -> Figure | None:
-    """Conditional Rank Progression in both readings, a row per model and a mark per level."""
+def ranks(frames: DatasetFrames) -> Figure | None:
+    """Conditional Rank Progression in both readings, a line per row and a mark per level."""
     panels = {
-        "Mean rank of the target's path among all\ncontinuations (0: first), its prefix being in the beam": of_trace(
-            conditional_rank
-        ),
-        "Mean number of places that a path which\nstays in the beam loses at the level": of_trace(rank_progression),
+        "conditional-rank": "Mean rank of the target's path among all\n"
+        "continuations (0: first), its prefix being in the beam",
+        "rank-progression": "Mean number of places that a path which\nstays in the beam loses at the level",
     }
-    figure = _by_level(grid, panels, lambda level: f"level {level}")
+    figure = _by_level(frames, panels, lambda level: f"level {level}")
     if figure is not None:
         figure.axes[1].axvline(0, color="#444444", linewidth=1, zorder=1)
-        headline(figure, f"Conditional Rank Progression ({dataset_name(grid)})", basis(grid) + "; lower is better")
+        headline(figure, f"Conditional Rank Progression ({frames.dataset})", _basis(frames) + "; lower is better")
     return figure
 
 
-def gate(grid: Grid, styles: Styles) -> Figure | None:
-    """Mean gate by number of retrieved events, a panel per model with the others in grey."""
-    series = {
-        model: frame
-        for model in grid.models
-        if len(frame := _over_seeds(grid, model, gate_by_retrieved, "retrieved").drop(index="0", errors="ignore"))
-    }
+def gate(frames: DatasetFrames, styles: Styles) -> Figure | None:
+    """Mean gate by number of retrieved events, a panel per row with the others in grey."""
+    gates = _parts(frames, "gate", "retrieved:")
+    gates = gates[gates["part"] != "0"]
+    series = {str(row): _groups(of_row) for row, of_row in gates.groupby("row", sort=False)}
     if not series:
         return None
-    bins = _ordered(name for frame in series.values() for name in frame.index)
-    figure, panels = _panels(len(series), height=2.3, sharey=True)
-    for axes, (model, own) in zip(panels, series.items(), strict=True):
-        for other in series.values():
-            axes.plot([bins.index(name) for name in other.index], other["gate"], color="#cccccc", linewidth=1, zorder=1)
-        style = styles[model]
-        axes.errorbar(
-            [bins.index(name) for name in own.index],
-            own["gate"],
-            yerr=own["gate.std"].fillna(0),
-            color=style.color,
-            marker=style.marker,
-            capsize=3,
-            linewidth=2,
-        )
-        sizes = own["queries"].reindex(bins).fillna(0)
+    bins = _ordered(gates["part"])
+    series = {row: own.assign(x=[bins.index(name) for name in own.index]) for row, own in series.items()}
+    figure, panels = _panels(len(series), line=2.3)
+    for axes, (row, own) in zip(panels, series.items(), strict=True):
+        against_others(axes, own, series.values(), styles[row])
+        sizes = own["n"].reindex(bins).fillna(0)
         axes.set_xticks(range(len(bins)), [f"{name}\nn={size:,.0f}" for name, size in sizes.items()], fontsize="small")
-        axes.set_title(model)
+        axes.set_title(row)
         axes.margins(x=0.1)
-    top = max((frame["gate"] + frame["gate.std"].fillna(0)).max() for frame in series.values())
+    top = max((frame["mean"] + frame["std"].fillna(0)).max() for frame in series.values())
     panels[0].set_ylim(0, 1.1 * max(top, 1e-3))
-    figure.supxlabel(
-        "Events retrieved for the target's first code (n: test queries)",
-        fontsize="medium",
-    )
+    figure.supxlabel("Events retrieved for the target's first code (n: test queries)", fontsize="medium")
     figure.supylabel("Mean gate\n(0: short term only)", fontsize="medium")
-    headline(
-        figure,
-        f"Does the gate open wider the more is retrieved? ({dataset_name(grid)})",
-        basis(grid) + ("; grey: the other models" if len(series) > 1 else ""),
-    )
+    others = "; grey: the other models" if len(series) > 1 else ""
+    title = f"Does the gate open wider the more is retrieved? ({frames.dataset})"
+    headline(figure, title, _basis(frames) + others)
     return figure
 
 
-def retrieved(grid: Grid) -> Figure | None:
-    """Histogram of retrieved lengths; models that retrieve alike share a panel."""
-    models_of: dict[tuple[float, ...], list[str]] = {}
-    for model in grid.models:
-        counts = [retrieved_histogram(decoding_of(result)) for result in grid.of_model(model)]
-        length = max(len(count) for count in counts)
-        if length:
-            shares = np.mean([np.pad(count, (0, length - len(count))) / count.sum() for count in counts], axis=0)
-            models_of.setdefault(tuple(shares.tolist()), []).append(model)
-    if not models_of:
+def retrieved(frames: DatasetFrames) -> Figure | None:
+    """Histogram of retrieved lengths; rows that retrieve alike share a panel."""
+    rows_of: dict[tuple[float, ...], list[str]] = {}
+    counts = _parts(frames, "queries", "retrieved:")
+    for row, of_row in counts.groupby("row", sort=False):
+        seeds = [values.to_numpy() for _, values in of_row.groupby("seed", sort=True)["value"]]
+        length = max(map(len, seeds))
+        shares = np.mean([np.pad(count, (0, length - len(count))) / count.sum() for count in seeds], axis=0)
+        rows_of.setdefault(tuple(shares.tolist()), []).append(str(row))
+    if not rows_of:
         return None
-    figure, panels = _panels(len(models_of), height=2.2, sharey=True)
-    for axes, (shares, models) in zip(panels, models_of.items(), strict=True):
+    figure, panels = _panels(len(rows_of), line=2.2)
+    for axes, (shares, rows) in zip(panels, rows_of.items(), strict=True):
         bars = axes.bar(range(len(shares)), shares, width=0.85, color="#31688e")
         bars[0].set(facecolor="white", edgecolor="#31688e", hatch="////")
-        axes.set_title(" and ".join(models) if len(models) < 3 else f"{models[0]} and {len(models) - 1} like it")
+        axes.set_title(" and ".join(rows) if len(rows) < 3 else f"{rows[0]} and {len(rows) - 1} like it")
         axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
         axes.grid(axis="x", visible=False)
     figure.supxlabel(
@@ -126,88 +98,107 @@ def retrieved(grid: Grid) -> Figure | None:
         fontsize="medium",
     )
     figure.supylabel("Share of test queries", fontsize="medium")
-    headline(figure, f"How much semantic hard search finds ({dataset_name(grid)})", basis(grid, bars=False))
+    headline(figure, f"How much semantic hard search finds ({frames.dataset})", _basis(frames, bars=False))
     return figure
 
 
-def first_code(grid: Grid) -> Figure | None:
-    """Hits and later ranks by the place of the target's first code: one heat map each, models down the side."""
-    frames = {model: _over_seeds(grid, model, _by_first_place_of_run, "place", of_run=True) for model in grid.models}
-    if not frames:
+def first_code(frames: DatasetFrames) -> Figure | None:
+    """Hits and later ranks by the place of the target's first code: one heat map each, rows down the side."""
+    cells = _parts(frames, None, "first-place:")
+    if cells.empty:
         return None
-    values = _ordered(name for frame in frames.values() for name in frame.columns if name.startswith("forced_rank_"))
-    columns = [name for name in ("hit", *values) if not name.endswith(".std")]
-    places = [place for place in FIRST_PLACES if any(place in frame.index for frame in frames.values())]
-    lines = -(-len(columns) // 2)
-    figure = Figure(figsize=(11.5, (1.1 + 0.42 * len(frames)) * lines + 0.4), layout="constrained")
+    rows = cells["row"].unique().tolist()
+    metrics = ["hit@10", *_ordered(metric for metric in cells["metric"] if metric.startswith("rank@"))]
+    positions = _ordered(cells["part"])
+    lines = -(-len(metrics) // 2)
+    figure = Figure(figsize=(11.5, (1.1 + 0.42 * len(rows)) * lines + 0.4), layout="constrained")
     panels = figure.subplots(lines, 2, squeeze=False, sharey=True)
-    for axes, column in zip(panels.flat, columns, strict=False):
-        cells = pd.DataFrame({m: f.reindex(places).get(column, np.nan) for m, f in frames.items()}).T
-        sizes = pd.DataFrame({m: f["queries"].reindex(places) for m, f in frames.items()}).T
-        hit = column == "hit"
-        texts = cells.map(lambda value, hit=hit: "" if np.isnan(value) else f"{value:.{2 if hit else 1}f}")
-        if hit:
-            texts += sizes.map(lambda size: "" if np.isnan(size) else f"\nn={size:,.0f}")
-        sns.heatmap(
-            cells,
-            ax=axes,
-            annot=texts,
-            fmt="",
-            annot_kws={"size": "small"},
-            cmap="cividis" if hit else "cividis_r",
-            vmin=0,
-            vmax=None if hit else max(1.0, float(np.nanmax(cells.to_numpy()))),  # less than a place is no difference
-            linewidths=1,
-            cbar=False,
+    for axes, metric in zip(panels.flat, metrics, strict=False):
+        groups = {row: _groups(_of(cells, row, metric)).reindex(positions) for row in rows}
+        values = pd.DataFrame({row: group["mean"] for row, group in groups.items()}).T
+        sizes = pd.DataFrame({row: group["n"] for row, group in groups.items()}).T
+        _heat_map(axes, values, sizes if metric == "hit@10" else None)
+        level = metric.rpartition("@")[2]
+        axes.set_title(
+            "Hit@10, item level" if metric == "hit@10" else f"Mean rank of the target's code of level {level}"
         )
-        level = column.rsplit("_", 1)[-1]
-        axes.set_title("Hit@10, item level" if hit else f"Mean rank of the target's code of level {level}")
         axes.set_xlabel("Place of the target's first code")
         axes.tick_params(axis="y", rotation=0)
-    for axes in panels.flat[len(columns) :]:
+    for axes in panels.flat[len(metrics) :]:
         axes.set_visible(False)
     headline(
         figure,
-        f"What a badly placed first code costs ({dataset_name(grid)})",
-        basis(grid, bars=False) + ". Later ranks: 0 is first, given the target's own codes before; dark is worse",
+        f"What a badly placed first code costs ({frames.dataset})",
+        _basis(frames, bars=False) + ". Later ranks: 0 is first, given the target's own codes before; dark is worse",
     )
     return figure
 
 
-def _by_first_place_of_run(result: Any) -> pd.DataFrame:
-    return by_first_place(decoding_of(result), result.queries["item_rank"].to_numpy())
+def _heat_map(axes: Axes, values: pd.DataFrame, sizes: pd.DataFrame | None) -> None:
+    """A number in each cell; of hits, which have `sizes`, the number of queries below it."""
+    texts = values.map(lambda value: "" if np.isnan(value) else f"{value:.{1 if sizes is None else 2}f}")
+    if sizes is not None:
+        texts += sizes.map(lambda size: "" if np.isnan(size) else f"\nn={size:,.0f}")
+    sns.heatmap(
+        values,
+        ax=axes,
+        annot=texts,
+        fmt="",
+        annot_kws={"size": "small"},
+        cmap="cividis_r" if sizes is None else "cividis",
+        vmin=0,
+        # Less than a place is no difference.
+        vmax=max(1.0, float(np.nanmax(values.to_numpy()))) if sizes is None else None,
+        linewidths=1,
+        cbar=False,
+    )
 
 
-def _over_seeds(
-    grid: Grid, model: str, measure: Callable[[Any], pd.DataFrame], key: str, of_run: bool = False
-) -> pd.DataFrame:
-    """A measure by group, with means over a row's seeds and, as `NAME.std`, their deviations.
+def _basis(frames: DatasetFrames, bars: bool = True) -> str:
+    """Queries and seeds of the rows with traces."""
+    seeds = frames.decoding.groupby("row", sort=False)["seed"].nunique()
+    return basis_in_words(frames.n_queries, seeds.tolist(), bars)
+
+
+def _parts(frames: DatasetFrames, metric: str | None, prefix: str) -> pd.DataFrame:
+    """The values of a metric (None: of all) on parts whose name begins so, which is left out of `part`."""
+    wanted = frames.decoding["part"].str.startswith(prefix)
+    if metric is not None:
+        wanted &= frames.decoding["metric"] == metric
+    chosen = frames.decoding[wanted].sort_values("seed", kind="stable")
+    return chosen.assign(part=chosen["part"].str.removeprefix(prefix))
+
+
+def _of(cells: pd.DataFrame, row: str, metric: str) -> pd.DataFrame:
+    return cells[(cells["row"] == row) & (cells["metric"] == metric)]
+
+
+def _groups(cells: pd.DataFrame) -> pd.DataFrame:
+    """Of the values of one row and metric by part: mean and std over seeds, and the mean n; parts keep their order."""
+    groups = cells.groupby("part", sort=False)
+    return pd.DataFrame({"mean": groups["value"].mean(), "std": groups["value"].std(), "n": groups["n"].mean()})
+
+
+def _by_level(frames: DatasetFrames, panels: Mapping[str, str], legend: Callable[[int], str]) -> Figure | None:
+    """Dots with error bars: a panel per metric, a line per row, a mark per level.
 
     Args:
-        grid: Runs on one data set.
-        model: Label of the row.
-        measure: Gives a table with a column `key`, from a decoding table or (`of_run`) from a result.
-        key: Names the groups; they keep their order.
-        of_run: What `measure` takes.
+        frames: Of a data set.
+        panels: Metric of `decoding.csv` -> label of its axis.
+        legend: What a level is called.
     """
-    frames = [measure(result if of_run else decoding_of(result)) for result in grid.of_model(model)]
-    groups = pd.concat(frames, ignore_index=True).groupby(key, sort=False)
-    return groups.mean().join(groups.std().add_suffix(".std"))
-
-
-def _by_level(grid: Grid, panels: dict[str, Measure], legend: Callable[[int], str]) -> Figure | None:
-    """Dots with error bars: a panel per measure, a row per model, a mark per level."""
-    models = grid.models
-    if not models:
+    rows = frames.decoding["row"].unique().tolist()
+    if not rows:
         return None
-    figure = Figure(figsize=(10.5, 1.3 + 0.5 * len(models)), layout="constrained")
+    figure = Figure(figsize=(10.5, 1.3 + 0.5 * len(rows)), layout="constrained")
     most = 0
-    for axes, (label, measure) in zip(figure.subplots(1, 2, sharey=True), panels.items(), strict=True):
-        for row, model in enumerate(models):
-            mean, std = over_seeds(grid.of_model(model), measure)
+    for axes, (metric, label) in zip(figure.subplots(1, 2, sharey=True), panels.items(), strict=True):
+        values = _parts(frames, metric, "level:")
+        for y, row in enumerate(rows):
+            mean, std = over_seeds(_by_seed(values[values["row"] == row]))
             most = max(most, len(mean))
-            _levels(axes, row, mean, std)
-        model_axis(axes, models)
+            _levels(axes, y, mean, std)
+        model_axis(axes, rows)
         axes.set_xlim(left=min(axes.get_xlim()[0], -0.02 * axes.get_xlim()[1]))
         axes.set_xlabel(label)
     figure.legend(
@@ -220,14 +211,19 @@ def _by_level(grid: Grid, panels: dict[str, Measure], legend: Callable[[int], st
     return figure
 
 
+def _by_seed(values: pd.DataFrame) -> Sequence[NDArray[np.float64]]:
+    """The values of each seed, level by level, float64 `[levels]` each."""
+    return [of_seed.to_numpy() for _, of_seed in values.groupby("seed", sort=True)["value"]]
+
+
 def _levels(axes: Axes, row: int, mean: NDArray[np.float64], std: NDArray[np.float64]) -> None:
     """One model's row: the levels stand a little below each other, so that no error bar hides another."""
     shift = 0.6 / max(1, len(mean) - 1)
-    places = row - 0.3 + shift * np.arange(len(mean))
-    axes.plot(mean, places, color="#cccccc", linewidth=1, zorder=1)
-    for level, (x, place, error) in enumerate(zip(mean, places, std, strict=True), start=1):
+    positions = row - 0.3 + shift * np.arange(len(mean))
+    axes.plot(mean, positions, color="#cccccc", linewidth=1, zorder=1)
+    for level, (x, y, error) in enumerate(zip(mean, positions, std, strict=True), start=1):
         if np.isfinite(x):
-            axes.errorbar(x, place, xerr=np.nan_to_num(error), capsize=2, zorder=3, **_look(level))
+            axes.errorbar(x, y, xerr=np.nan_to_num(error), capsize=2, zorder=3, **_look(level))
 
 
 def _look(level: int) -> dict[str, Any]:
@@ -235,19 +231,14 @@ def _look(level: int) -> dict[str, Any]:
     return {"color": LEVEL_COLORS[index], "marker": LEVEL_MARKERS[index], "markersize": 6}
 
 
-def _panels(number: int, height: float, sharey: bool) -> tuple[Figure, list[Axes]]:
-    """A figure with `number` panels in up to three columns."""
+def _panels(number: int, line: float) -> tuple[Figure, list[Axes]]:
+    """Panels in up to three columns, each `line` inches high."""
     columns = min(_MOST_COLUMNS, number)
-    lines = -(-number // columns)
-    figure = Figure(figsize=(max(3.6 * columns, 6.0) + 0.6, height * lines + 0.8), layout="constrained")
-    panels = figure.subplots(lines, columns, sharey=sharey, squeeze=False).flatten().tolist()
-    for axes in panels[number:]:
-        axes.set_visible(False)
-    return figure, panels[:number]
+    return panel_grid(number, columns, width=max(3.6 * columns, 6.0) + 0.6, line=line)
 
 
-def _ordered(names: Iterator[str]) -> list[str]:
-    """Distinct names of bins by their first number."""
+def _ordered(names: Iterable[str]) -> list[str]:
+    """Distinct names of bins, or of metrics by level, by their first number."""
     return sorted(set(names), key=lambda name: int("".join(c for c in name.split("-")[0] if c.isdigit()) or 0))
 
 

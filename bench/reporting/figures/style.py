@@ -137,8 +137,8 @@ def compact_svg(svg: str) -> str:
     return re.sub(r"(?:scale|rotate|matrix)\([^)]*\)|-?\d+\.\d{3,}", _in_hundredths, svg)
 
 
-def _in_hundredths(found: re.Match[str]) -> str:
+def _in_hundredths(match: re.Match[str]) -> str:
     """A coordinate, rounded; a factor or an angle, which multiplies what it stands before, as it is."""
-    if found[0].endswith(")"):
-        return found[0]
-    return f"{float(found[0]):.2f}".rstrip("0").rstrip(".")
+    if match[0].endswith(")"):
+        return match[0]
+    return f"{float(match[0]):.2f}".rstrip("0").rstrip(".")

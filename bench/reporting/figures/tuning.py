@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench.evaluation.metrics import PRIMARY_NAME
+from bench.conventions import PRIMARY_METRIC, PRIMARY_NAME
 from bench.reporting.figures import style
-from bench.tuning.study import Study
 
 
-def best_so_far(studies: Sequence[Study]) -> Figure | None:
-    """The best validation after each trial, one line a model. None where no trial is complete."""
-    looks = style.model_styles([study.base.label for study in studies])
+def best_so_far(trials: pd.DataFrame, rows: list[str]) -> Figure | None:
+    """The best validation after each trial, one line a row. None where no trial is complete.
+
+    Args:
+        trials: Of one data set (`bench.analysis.columns.TRIALS`).
+        rows: Labels of the searched rows, also of those without a trial, which have their looks by their places.
+    """
+    looks = style.model_styles(rows)
     figure = Figure(figsize=(7.5, 4.0), layout="constrained")
     axes = figure.subplots()
-    for study in studies:
-        trials = pd.Series({trial.number: trial.validation for trial in study.trials}, dtype=float)
-        best, look = trials.cummax().ffill().dropna(), looks[study.base.label]
+    for row, of_row in trials.groupby("row", sort=False):
+        validations = of_row.set_index("trial")[f"validation_{PRIMARY_METRIC}"]
+        best, look = validations.cummax().ffill().dropna(), looks[str(row)]
         if best.empty:
             continue
-        axes.step(best.index, best, where="post", color=look.color, linestyle=look.line, label=study.base.label)
-        found = best[best.diff().fillna(1) > 0]
-        axes.plot(found.index, found, linestyle="", marker=look.marker, color=look.color)
+        axes.step(best.index, best, where="post", color=look.color, linestyle=look.line, label=row)
+        better = best[best.diff().fillna(1) > 0]
+        axes.plot(better.index, better, linestyle="", marker=look.marker, color=look.color)
     if not axes.lines:
         return None
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("trial (0 is the row as it is)")
     axes.set_ylabel(f"best validation {PRIMARY_NAME} so far")
     figure.legend(loc="outside right upper", frameon=False)
-    style.headline(figure, "What the search found", f"{studies[0].base.dataset.label}, validation queries")
+    style.headline(figure, "What the search found", f"{trials['dataset'].iloc[0]}, validation queries")
     return figure

@@ -20,7 +20,7 @@ function sortable(table) {
     const button = header.querySelector("button");
     if (!button) return;
     button.addEventListener("click", () => {
-      const numeric = header.dataset.kind === "number";
+      const numeric = "kind" in header.dataset;
       const now = header.getAttribute("aria-sort");
       const descending = now === "none" ? numeric : now === "ascending"; // of numbers the largest first
       for (const other of headers) if (other.hasAttribute("aria-sort")) other.setAttribute("aria-sort", "none");

@@ -2,138 +2,165 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
 
 import numpy as np
-import pandas as pd
-from scipy.stats import norm
 
-from bench.analysis.decoding import (
-    Measure,
-    decoding_of,
-    gate_correlation,
-    of_trace,
-    over_seeds,
-    prefix_name,
-    training_accuracy,
-)
-from bench.analysis.families import Family, in_words
-from bench.analysis.grid import Grid
-from bench.analysis.questions import questions
-from bench.analysis.significance import ALPHA, holm
-from bench.evaluation.decoding import (
-    Levels,
-    conditional_rank,
-    conditional_sizes,
-    forced_accuracy,
-    prefix_precision,
-    rank_progression,
-    survival,
-    wrong_first_code,
-)
-from bench.number_text import NONE, number, percent, plus_minus
-from bench.reporting.markdown import foreign, table
-from bench.spec import RunResult
+from bench.analysis.decoding import prefix_name
+from bench.analysis.frames import DatasetFrames
+from bench.reporting.kinds import COUNT, MeanStd, decimals, mean_std, numbers, percent
+from bench.reporting.table import Column, Table
 
 
-def accuracy_table(grid: Grid) -> str | None:
+@dataclass(frozen=True)
+class Line:
+    """A measure of a row at one part of the trace: its values and the queries behind them, one a seed."""
+
+    values: tuple[float, ...] = ()
+    sizes: tuple[float, ...] = ()
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.values)) if self.values else np.nan
+
+    @property
+    def size(self) -> float:
+        """Mean number of queries."""
+        return float(np.mean(self.sizes)) if self.sizes else np.nan
+
+
+class Traces:
+    """The frame of decoding, by row, measure and part.
+
+    Attributes:
+        rows: The rows that left a trace, in the order of the plan.
+    """
+
+    def __init__(self, frames: DatasetFrames) -> None:
+        lines: dict[tuple[str, str], dict[str, list[tuple[float, float]]]] = {}
+        names = ["row", "metric", "part", "value", "n"]
+        for row, metric, part, value, n in frames.decoding[names].itertuples(index=False, name=None):
+            lines.setdefault((row, metric), {}).setdefault(part, []).append((value, n))
+        traced = {row for row, _ in lines}
+        self.rows = [row for row in frames.rows if row in traced]
+        self._lines = {
+            key: {part: Line(*zip(*seeds, strict=True)) for part, seeds in parts.items()}
+            for key, parts in lines.items()
+        }
+
+    def line(self, row: str, metric: str, part: str = "overall") -> Line:
+        """A measure; without values where the row has none."""
+        return self._lines.get((row, metric), {}).get(part, Line())
+
+    def over_seeds(self, row: str, metric: str, part: str = "overall") -> MeanStd | None:
+        """A measure over seeds; None where the row has none, or not with every seed."""
+        values = self.line(row, metric, part).values
+        most = max((len(line.values) for line in self._lines.get((row, metric), {}).values()), default=0)
+        if not values or len(values) < most or np.isnan(values).any():
+            return None
+        return MeanStd(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else np.nan)
+
+    def levels(self, row: str, metric: str) -> list[int]:
+        """The levels at which a row has a measure."""
+        parts = self._lines.get((row, metric), {})
+        return sorted(int(part.removeprefix("level:")) for part in parts if part.startswith("level:"))
+
+
+def accuracy_table(frames: DatasetFrames) -> Table | None:
     """Accuracy of each level under teacher forcing, in training and on test queries."""
-    measures = {"acc_{}, training": training_accuracy, "acc_{}, test": of_trace(forced_accuracy)}
-    return _level_table(grid, measures, digits=3)
+    metrics = {"acc_{}, training": "training-accuracy", "acc_{}, test": "accuracy"}
+    return _level_table("accuracy-by-level", frames, metrics, digits=3)
 
 
-def prefix_table(grid: Grid) -> str | None:
+def prefix_table(frames: DatasetFrames) -> Table | None:
     """Prefix precision of the best ID, and the share of targets that are still in the beam."""
-    measures = {"P_{}": of_trace(prefix_precision), "In beam after level {}": of_trace(survival)}
-    return _level_table(grid, measures, digits=3)
+    metrics = {_PREFIX: "prefix-precision", "In beam after level {}": "survival"}
+    return _level_table("prefixes", frames, metrics, digits=3)
 
 
-def progression_table(grid: Grid) -> str | None:
+def progression_table(frames: DatasetFrames) -> Table | None:
     """Both readings of Conditional Rank Progression, with the number of queries behind the first."""
-    measures = {
-        "Mean rank at level {}": of_trace(conditional_rank),
-        "Places lost at level {}": of_trace(rank_progression),
-        "n at level {}": of_trace(conditional_sizes),
+    metrics = {
+        "Mean rank at level {}": "conditional-rank",
+        "Places lost at level {}": "rank-progression",
+        "n at level {}": "conditional-rank",
     }
-    return _level_table(grid, measures, digits=2, leave_out={"Places lost at level {}": 1})
+    return _level_table("rank-progression", frames, metrics, digits=2)
 
 
-def wrong_first_table(grid: Grid) -> str | None:
+def wrong_first_table(frames: DatasetFrames) -> Table | None:
     """Rank and accuracy of the target's later codes, given its own first code and given a wrong one."""
-    rows = []
-    for model in grid.models:
-        frames = pd.concat([wrong_first_code(decoding_of(result)) for result in grid.of_model(model)])
-        for level, part in frames.groupby("level"):
-            cells = [number(part[name].mean(), 2) for name in ("mean_rank", "mean_rank_wrong")]
-            cells += [percent(part[name].mean()) for name in ("accuracy", "accuracy_wrong")]
-            rows.append([model, str(level), f"{part['queries'].mean():,.0f}", *cells])
-    if not rows:
-        return None
-    headers = ["Model", "Level", "n", "Mean rank, true first code", "Mean rank, wrong one"]
-    return table([*headers, "Accuracy, true first code", "Accuracy, wrong one"], rows)
+    columns = (
+        Column("Model"),
+        Column("Level", numbers("d")),
+        Column("n", COUNT),
+        Column("Mean rank, true first code", decimals(2)),
+        Column("Mean rank, wrong one", decimals(2)),
+        Column("Accuracy, true first code", percent()),
+        Column("Accuracy, wrong one", percent()),
+    )
+    measures = [f"{what}-after-{code}-first" for what in ("rank", "accuracy") for code in ("true", "wrong")]
+    traces, rows = Traces(frames), []
+    for row in traces.rows:
+        for level in traces.levels(row, measures[0]):
+            lines = [traces.line(row, measure, f"level:{level}") for measure in measures]
+            rows.append((row, level, lines[0].size, *(line.mean for line in lines)))
+    return Table.of("wrong-first-code", columns, rows) if rows else None
 
 
-def retrieval_table(grid: Grid) -> str | None:
+def retrieval_table(frames: DatasetFrames) -> Table | None:
     """What the search finds for the target's first code, and how the gate goes with it. None without retrieval."""
-    rows = []
-    for model in grid.models:
-        results = [result for result in grid.of_model(model) if "retrieved" in decoding_of(result)]
-        if results:
-            found = [decoding_of(result)["retrieved"] for result in results]
-            some = [trace[trace["retrieved"] > 0] for trace in map(decoding_of, results)]
-            gates = [float(trace["gate"].mean()) for trace in some if "gate" in trace]
-            correlation, deviation = over_seeds(results, gate_correlation)
-            rows.append(
-                [
-                    model,
-                    percent(float(np.mean([(events == 0).mean() for events in found]))),
-                    number(float(np.mean([events[events > 0].median() for events in found])), 1),
-                    number(float(np.mean(gates)), 3) if gates else NONE,
-                    plus_minus(correlation[0], deviation[0], 2) if len(correlation) else NONE,
-                    f"{np.mean([(events > 0).sum() for events in found]):,.0f}",
-                ]
-            )
-    if not rows:
-        return None
-    headers = ["Model", "Nothing found", "Median events, where any", "Mean gate, where any"]
-    return table([*headers, "Rank correlation of gate and events", "n, where any"], rows)
+    columns = (
+        Column("Model"),
+        Column("Nothing found", percent()),
+        Column("Median events, where any", decimals(1)),
+        Column("Mean gate, where any", decimals(3)),
+        Column("Rank correlation of gate and events", mean_std(2)),
+        Column("n, where any", COUNT),
+    )
+    measures = ("nothing-retrieved", "median-retrieved", "gate")
+    traces, rows = Traces(frames), []
+    for row in traces.rows:
+        lines = [traces.line(row, measure) for measure in measures]
+        if lines[0].values:
+            correlation = traces.over_seeds(row, "gate-correlation")
+            rows.append((row, *(line.mean for line in lines), correlation, lines[1].size))
+    return Table.of("retrieval", columns, rows) if rows else None
 
 
-def paper_table(grid: Grid) -> str | None:
+def paper_table(frames: DatasetFrames) -> Table | None:
     """What the paper found beside what was measured in the row that comes nearest. None where the suite names nothing.
 
     Conditional Rank Progression is compared with the places lost; the mean rank, its other reading, stands beside it.
     """
-    rows = []
-    for finding in grid.suite.paper:
-        kind, _, level = finding.metric.partition("@")
-        compared, beside = _READINGS[kind]
-        measured = _at_level(grid, finding.row, int(level or 1), compared)
-        if measured != NONE:
+    columns = (
+        *("Metric", "In the paper", "Data set", "Row here"),
+        Column("Paper", numbers("g")),
+        Column("Measured here", mean_std(3)),
+        Column("Other reading", mean_std(3)),
+        Column("Source", align="right"),
+    )
+    traces, rows = Traces(frames), []
+    for finding in frames.paper.to_dict("records"):
+        kind, _, level = finding["metric"].partition("@")
+        part = f"level:{level}" if level else "overall"
+        measured, other = (traces.over_seeds(finding["row"], metric, part) for metric in _READINGS[kind])
+        if measured is not None:
             name = _METRIC_NAMES[kind].format(prefix_name(int(level)) if kind == "p" else level)
-            value = f"{finding.value:g}" if kind != "gate" else ("rises" if finding.value > 0 else "falls")
-            other = _at_level(grid, finding.row, int(level or 1), beside)
-            paper = [name, foreign(finding.system), foreign(finding.dataset), finding.row, value]
-            rows.append([*paper, measured, other, foreign(finding.source)])
-    if not rows:
-        return None
-    headers = ["Metric", "In the paper", "Data set", "Row here", "Paper", "Measured here", "Other reading", "Source"]
-    return table(headers, rows, left=4)
+            value = finding["value"] if kind != "gate" else ("rises" if finding["value"] > 0 else "falls")
+            paper = (name, finding["system"], finding["of"], finding["row"], value)
+            rows.append((*paper, measured, other, finding["source"]))
+    return Table.of("paper", columns, rows) if rows else None
 
 
-def findings(grid: Grid) -> str | None:
-    """Sentences that follow from the traces; differences between rows are described, not tested."""
-    sentences = [_compared(grid, first, second) for first, second in questions(grid)]
-    sentences += _gate_sentences(grid)
-    return "\n".join(f"- {sentence}" for sentence in sentences) or None
-
-
-_READINGS: dict[str, tuple[Measure, Measure]] = {
-    "acc": (training_accuracy, of_trace(forced_accuracy)),
-    "p": (of_trace(prefix_precision), lambda result: None),
-    "crp": (of_trace(rank_progression), of_trace(conditional_rank)),
-    "gate": (gate_correlation, lambda result: None),
+_PREFIX = "P_{}"
+_READINGS = {
+    "acc": ("training-accuracy", "accuracy"),
+    "p": ("prefix-precision", ""),
+    "crp": ("rank-progression", "conditional-rank"),
+    "gate": ("gate-correlation", ""),
 }
 """Which measure a paper's metric is compared with, and the one that stands beside it."""
 
@@ -145,72 +172,31 @@ _METRIC_NAMES = {
 }
 
 
-def _at_level(grid: Grid, row: str, level: int, measure: Measure) -> str:
-    mean, std = over_seeds(grid.of_model(row), measure)
-    return plus_minus(mean[level - 1], std[level - 1], 3) if level <= len(mean) else NONE
-
-
-def _level_table(
-    grid: Grid, measures: dict[str, Measure], digits: int, leave_out: dict[str, int] | None = None
-) -> str | None:
-    """Rows by model, for each measure one column per level.
+def _level_table(name: str, frames: DatasetFrames, metrics: Mapping[str, str], digits: int) -> Table | None:
+    """One row's measures a line, for each measure one column per level.
 
     Args:
-        grid: Runs on one data set.
-        measures: Column name with a place for the level -> measure; the level of "P_{}" is written "123".
-        digits: Decimals; of counts ("n ...") only the mean is shown, without any.
-        leave_out: Column name -> how many of the first levels mean nothing.
+        name: Of the table.
+        frames: Of a data set.
+        metrics: Heading with a gap for the level -> metric; the level of "P_{}" is written "123". Under "n ..." stands
+            the number of queries behind the metric. Places are lost from the second level on.
+        digits: Decimals.
     """
-    skip, headers = leave_out or {}, ["Model"]
-    columns: list[list[str]] = []
-    models = grid.models
-    for name, measure in measures.items():
-        cells = [_cells(over_seeds(grid.of_model(model), measure), name, digits) for model in models]
-        by_level = list(zip_longest(*cells, fillvalue=NONE))
-        for level in range(1 + skip.get(name, 0), len(by_level) + 1):
-            headers.append(name.format(prefix_name(level) if name == "P_{}" else level))
-            columns.append(list(by_level[level - 1]))
-    return table(headers, list(zip(models, *columns, strict=True))) if columns else None
+    traces = Traces(frames)
+    columns: list[Column] = [Column("Model")]
+    values: list[Sequence[object]] = [traces.rows]
+    for heading, metric in metrics.items():
+        counts = heading.startswith("n ")
+        levels = [_of_levels(traces, row, metric, counts) for row in traces.rows]
+        for level, of_level in enumerate(zip_longest(*levels), start=1):
+            if level > 1 or metric != "rank-progression":
+                title = heading.format(prefix_name(level) if heading == _PREFIX else level)
+                columns.append(Column(title, COUNT if counts else mean_std(digits)))
+                values.append(of_level)
+    return Table.of(name, columns, zip(*values, strict=True)) if len(columns) > 1 else None
 
 
-def _cells(measured: tuple[Levels, Levels], name: str, digits: int) -> list[str]:
-    if name.startswith("n "):
-        return [f"{mean:,.0f}" for mean in measured[0]]
-    return [plus_minus(mean, std, digits) for mean, std in zip(*measured, strict=True)]
-
-
-def _compared(grid: Grid, first: str, second: str) -> str:
-    """One question of the suite, on where the two models lose the target."""
-
-    def at(measure: Callable[[pd.DataFrame], Levels], level: int, digits: int) -> str:
-        means = [over_seeds(grid.of_model(model), of_trace(measure))[0] for model in (first, second)]
-        return " against ".join(number(mean[level] if level < len(mean) else None, digits) for mean in means)
-
-    text = f"**{first} against {second}**: the best ID begins with the target's first code for a share of "
-    text += f"{at(prefix_precision, 0, 3)} of the queries; a target still in the beam loses "
-    text += f"{at(rank_progression, 1, 2)} places at level 2 and {at(rank_progression, 2, 2)} at level 3; the beam "
-    return f"{text}ends with a share of {at(survival, -1, 3)} of the targets in it."
-
-
-def _gate_sentences(grid: Grid) -> list[str]:
-    """How the gate goes with what was retrieved, of every model where that is defined; tested as one family."""
-    seeds = {model: over_seeds(grid.of_model(model), gate_correlation)[0] for model in grid.models}
-    known = {model: float(means[0]) for model, means in seeds.items() if len(means)}
-    sizes = {model: min(_with_events(grid.of_model(model))) for model in known}
-    # Without any relation Spearman's coefficient has a standard deviation of 1 / sqrt(n - 1).
-    alone = {model: 2 * float(norm.sf(abs(r) * np.sqrt(sizes[model] - 1))) for model, r in known.items()}
-    corrected = dict(zip(alone, holm(list(alone.values())), strict=True))
-    family = Family("gates", len(known), "gate|gates")
-    sentences = []
-    for model, r in known.items():
-        text = f"**{model}**: gate and number of retrieved events have a rank correlation of {r:+.2f} "
-        text += f"(n = {sizes[model]:,}, {in_words(alone[model], corrected[model], family)})"
-        course = f": the more is retrieved, the {'wider' if r > 0 else 'less'} the gate opens."
-        sentences.append(text + (course if corrected[model] < ALPHA else ", no more than chance may bring about."))
-    return sentences
-
-
-def _with_events(results: Iterable[RunResult]) -> list[int]:
-    """Of each result that tells of retrieval: the queries for which something was retrieved."""
-    traces = map(decoding_of, results)
-    return [int((trace["retrieved"] > 0).sum()) for trace in traces if "retrieved" in trace]
+def _of_levels(traces: Traces, row: str, metric: str, counts: bool) -> list[MeanStd | float | None]:
+    """The values of a row by level, from the first; with `counts` the queries behind them."""
+    parts = [f"level:{level}" for level in range(1, max(traces.levels(row, metric), default=0) + 1)]
+    return [traces.line(row, metric, part).size if counts else traces.over_seeds(row, metric, part) for part in parts]

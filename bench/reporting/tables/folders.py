@@ -4,142 +4,155 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
+import pandas as pd
 
-from bench.analysis.folders import FolderComparison, RowPair, origins, scores
-from bench.number_text import NONE, number, p_cell, plus_minus
-from bench.reporting.markdown import code, foreign, page_text, table
+from bench.analysis.folders import FolderComparison, RowPair, mean_cost, origins, scores
+from bench.reporting.blocks import Block, Bullets, Heading, Page, Paragraph
+from bench.reporting.kinds import VERDICT, Interval, MeanStd, decimals, mean_std, numbers
 from bench.reporting.metric_names import column
-from bench.spec import RunResult
+from bench.reporting.table import Column, Table
+from bench.reporting.tables.columns import tested_columns
+from bench.reporting.words import code, words
 
 _HARDWARE = {"device", "device_name", "threads"}
 
 
-@dataclass(frozen=True)
-class Section:
-    """A heading, a table and a remark; without headers there is no table.
-
-    Attributes:
-        title: The heading.
-        headers, rows: Cells as text.
-        left: Number of leading columns that are aligned left.
-        text: Below the table.
-    """
-
-    title: str
-    headers: tuple[str, ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ()
-    left: int = 1
-    text: str = ""
-
-
-def conclusion(found: FolderComparison) -> str:
+def conclusion(comparison: FolderComparison) -> str:
     """One sentence: how many rows of B are worse, better, the same, or not to be compared."""
-    counts = Counter(pair.verdict for pair in found.compared)
+    counts = Counter(pair.verdict for pair in comparison.compared)
     order = ("worse", "better", "no significant difference", "same ranks", "not tested")
     parts = [f"{counts[verdict]} {verdict}" for verdict in order if counts[verdict]]
-    parts += [f"{len(found.refused)} not comparable"] if found.refused else []
-    broken = [pair.label for pair in found.pairs if pair.broken]
+    parts += [f"{len(comparison.refused)} not comparable"] if comparison.refused else []
+    broken = [pair.label for pair in comparison.pairs if pair.broken]
     failing = f" Failed in B, complete in A: {', '.join(broken)}." if broken else ""
     return f"B against A, rows of both: {', '.join(parts) or 'none'}.{failing}"
 
 
-def sections(found: FolderComparison) -> list[Section]:
+def tables(comparison: FolderComparison) -> list[Table]:
     """Everything that there is to tell, in the order of its weight; empty parts are left out."""
     parts = []
-    for dataset in dict.fromkeys(pair.dataset for pair in found.compared):
-        pairs = [pair for pair in found.compared if pair.dataset == dataset]
-        parts += [_quality(dataset, pairs, found), _cost(dataset, pairs)]
+    for dataset in dict.fromkeys(pair.dataset for pair in comparison.compared):
+        pairs = [pair for pair in comparison.compared if pair.dataset == dataset]
+        parts += [_quality(dataset, pairs, comparison), _cost(dataset, pairs)]
+    refused = [(pair.dataset, pair.label, pair.refusal) for pair in comparison.refused]
+    changes = [(pair.dataset, pair.label, line) for pair in comparison.pairs for line in pair.differences]
+    alone = [(row.folder, row.dataset, row.label, row.note) for row in comparison.one_sided]
     parts += [
-        Section(
-            "Not comparable",
-            ("Data set", "Row", "Why"),
-            tuple((pair.dataset, pair.label, pair.refusal) for pair in found.refused),
-            left=3,
+        Table.of("refused", ("Data set", "Row", "Why"), refused, title="Not comparable"),
+        Table.of("changes", ("Data set", "Row", "A -> B"), changes, title="What differs besides the code"),
+        Table.of("one-sided", ("Folder", "Data set", "Row", "Note"), alone, title="In one folder only"),
+        Table.of(
+            "origins",
+            ("", "A", "B"),
+            origins(comparison.pairs),
+            title="Where the results come from",
+            caption=_mixed(comparison),
         ),
-        Section(
-            "What differs besides the code",
-            ("Data set", "Row", "A -> B"),
-            tuple((pair.dataset, pair.label, line) for pair in found.pairs for line in pair.differences),
-            left=3,
-        ),
-        Section(
-            "In one folder only",
-            ("Folder", "Data set", "Row", "Note"),
-            tuple((row.folder, row.dataset, row.label, row.note) for row in found.one_sided),
-            left=4,
-        ),
-        Section("Where the results come from", ("", "A", "B"), tuple(origins(found.pairs)), left=3, text=_mixed(found)),
     ]
     return [part for part in parts if part.rows]
 
 
-def page(found: FolderComparison, first: str, second: str, suite: str) -> str:
-    """The comparison as a markdown page.
+def page(comparison: FolderComparison, first: str, second: str, suite: str) -> Page:
+    """The comparison as a page.
 
     Args:
-        found: What was compared.
+        comparison: What was compared.
         first, second: The folders A and B, as given.
         suite: Its name.
     """
-    parts = [f"# Suite {suite}: B against A", f"- A: {code(first)}\n- B: {code(second)}", conclusion(found)]
-    for part in sections(found):
-        rows = [[foreign(cell) for cell in row] for row in part.rows]
-        parts += [f"## {part.title}", table(part.headers, rows, left=part.left)]
-        parts += [part.text] if part.text else []
-    return page_text("\n\n".join(parts)) + "\n"
+    blocks: list[Block] = [
+        Heading(f"Suite {suite}: B against A", level=1),
+        Bullets((words("A: ", code(first)), words("B: ", code(second)))),
+        Paragraph(conclusion(comparison)),
+    ]
+    for table in tables(comparison):
+        blocks += [Heading(table.title), table]
+    return Page(tuple(blocks))
 
 
-def _quality(dataset: str, pairs: Sequence[RowPair], found: FolderComparison) -> Section:
-    rows = []
-    for pair in pairs:
-        left, right = (scores(side, found.metric) for side in (pair.first, pair.second))
-        test = [NONE] * 3
-        if pair.test:
-            interval = f"{pair.test.low:+.4f} .. {pair.test.high:+.4f}"
-            test = [interval, p_cell(pair.test.p_value), p_cell(pair.p_value)]
-        cells = [plus_minus(*left), plus_minus(*right), f"{right[0] - left[0]:+.4f}", *test, pair.verdict]
-        seeds = (
-            str(len(pair.first)) if len(pair.first) == len(pair.second) else f"{len(pair.first)}, {len(pair.second)}"
+def beside_table(beside: pd.DataFrame, metric: str) -> Table:
+    """The figures of two folders side by side, untested (`bench.analysis.report_columns.BESIDE`)."""
+    rows = [
+        (
+            *(line["dataset"], line["row"], line["seeds_a"], MeanStd(line["mean_a"], line["std_a"])),
+            *(line["seeds_b"], MeanStd(line["mean_b"], line["std_b"]), line["difference"]),
         )
-        rows.append((pair.label, seeds, *cells))
-    headers: tuple[str, ...] = ("Row", "Seeds", column(found.metric, "A"), column(found.metric, "B"))
-    headers += ("B - A", "95 % interval", "p", "p (Holm)", "B is")
-    queries = sorted({pair.test.n_queries for pair in pairs if pair.test})
-    asked = f" over {' or '.join(f'{count:,}' for count in queries)} queries" if queries else ""
-    text = (
-        f"Item level, mean ± standard deviation over the common seeds. Paired test{asked}; p is that of the row alone, "
-        f"p (Holm) is corrected over the {len(found.tested)} rows tested on all data sets. From two seeds on it covers "
-        "the choice of seeds, too."
+        for line in beside.to_dict("records")
+    ]
+    columns = (
+        *(Column("Data set"), Column("Row"), Column("Seeds A", decimals(0)), Column(column(metric, "A"), mean_std())),
+        *(Column("Seeds B", decimals(0)), Column(column(metric, "B"), mean_std()), Column("B - A", numbers("+.4f"))),
     )
-    return Section(f"{dataset}: quality", headers, tuple(rows), text=text)
+    caption = (
+        "Item level, mean ± standard deviation over seeds, from CSV files. They hold no per-query ranks, so no "
+        "difference was tested, and nothing tells whether data, configurations and seeds are the same."
+    )
+    return Table.of("beside", columns, rows, title="Figures of A and B", caption=caption)
 
 
-def _cost(dataset: str, pairs: Sequence[RowPair]) -> Section:
+def beside_page(beside: pd.DataFrame, metric: str, first: str, second: str, suite: str) -> Page:
+    """The same as a page.
+
+    Args:
+        beside, metric: As for `beside_table`.
+        first, second: The folders A and B, as given.
+        suite: Its name.
+    """
+    folders = Bullets((words("A: ", code(first)), words("B: ", code(second))))
+    table = beside_table(beside, metric)
+    return Page((Heading(f"Suite {suite}: B beside A", level=1), folders, Heading(table.title), table))
+
+
+def _quality(dataset: str, pairs: Sequence[RowPair], comparison: FolderComparison) -> Table:
     rows = []
     for pair in pairs:
-        cells: list[str] = []
-        for cost, digits in (("fit_seconds", 1), ("milliseconds_per_user", 2)):
-            left, right = (_mean(side, cost) for side in (pair.first, pair.second))
-            change = f"{right / left - 1:+.0%}" if left > 0 else NONE
-            cells += [number(left, digits), number(right, digits), change]
-        rows.append((pair.label, *cells))
-    headers = ("Row", "Training, s A", "B", "Change", "ms per user A", "B", "Change")
-    text = ""
-    if any(name in _HARDWARE for name, _, _ in origins(pairs)):
-        text = "A and B were measured on different hardware or threads: their times don't compare."
-    return Section(f"{dataset}: cost", headers, tuple(rows), text=text)
+        left, right = (MeanStd(*scores(side, comparison.metric)) for side in (pair.first, pair.second))
+        test: list[Any] = [None] * 3
+        if pair.test:
+            test = [Interval(pair.test.low, pair.test.high), pair.test.p_value, pair.p_value]
+        counts = dict.fromkeys([len(pair.first), len(pair.second)])
+        rows.append((pair.label, ", ".join(map(str, counts)), left, right, right.mean - left.mean, *test, pair.verdict))
+    columns = (
+        Column("Row"),
+        Column("Seeds", VERDICT),
+        Column(column(comparison.metric, "A"), mean_std()),
+        Column(column(comparison.metric, "B"), mean_std()),
+        *tested_columns("B - A"),
+        Column("B is", VERDICT),
+    )
+    queries = sorted({pair.test.n_queries for pair in pairs if pair.test})
+    basis = f" over {' or '.join(f'{count:,}' for count in queries)} queries" if queries else ""
+    caption = (
+        f"Item level, mean ± standard deviation over the common seeds. Paired test{basis}; p is that of the row alone, "
+        f"p (Holm) is corrected over the {len(comparison.tested)} rows tested on all data sets. From two seeds on it "
+        "covers the choice of seeds, too."
+    )
+    return Table.of("quality", columns, rows, title=f"{dataset}: quality", caption=caption)
 
 
-def _mean(results: Sequence[RunResult], cost: str) -> float:
-    return float(np.mean([getattr(result, cost) for result in results]))
+def _cost(dataset: str, pairs: Sequence[RowPair]) -> Table:
+    rows = []
+    for pair in pairs:
+        values: list[float | None] = []
+        for cost in ("fit_seconds", "milliseconds_per_user"):
+            left, right = (mean_cost(side, cost) for side in (pair.first, pair.second))
+            values += [left, right, right / left - 1 if left > 0 else None]
+        rows.append((pair.label, *values))
+    columns = (
+        Column("Row"),
+        *(Column("Training, s A", decimals(1)), Column("B", decimals(1)), Column("Change", numbers("+.0%"))),
+        *(Column("ms per user A", decimals(2)), Column("B", decimals(2)), Column("Change", numbers("+.0%"))),
+    )
+    differ = any(name in _HARDWARE for name, _, _ in origins(pairs))
+    caption = "A and B were measured on different hardware or threads: their times don't compare." if differ else ""
+    return Table.of("cost", columns, rows, title=f"{dataset}: cost", caption=caption)
 
 
-def _mixed(found: FolderComparison) -> str:
+def _mixed(comparison: FolderComparison) -> str:
     """What makes the commits say less than they seem to."""
-    commits = [side for name, *sides in origins(found.pairs) if name == "commit" for side in sides]
+    commits = [side for name, *sides in origins(comparison.pairs) if name == "commit" for side in sides]
     remarks = []
     if any("-dirty" in commit for commit in commits):
         remarks.append("Some results come from code with uncommitted changes (commits that end in -dirty).")

@@ -2,75 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import pandas as pd
 from scipy.stats import friedmanchisquare
 
-from bench.analysis.fitness import mark_of
-from bench.analysis.pairs import critical_difference, models_of, verdicts
+from bench.analysis.fitness import mark_of, unfit_rows
+from bench.analysis.frames import DatasetFrames
+from bench.analysis.pairs import critical_difference, rows_of, verdicts
 from bench.analysis.significance import ALPHA
-from bench.evaluation.metrics import PRIMARY_NAME
-from bench.number_text import number, p_cell
-from bench.reporting.markdown import table
+from bench.conventions import PRIMARY_NAME
+from bench.number_text import p_cell
+from bench.reporting.kinds import COUNT, DIFFERENCE, INTERVAL, P_VALUE, VERDICT, Interval, decimals, numbers
+from bench.reporting.table import Column, Flagged, Table
+
+_SIGNS = {1: "<", -1: ">", 0: "=", None: "?"}
+"""Of the row against a column, by the verdict on the column's row against it."""
 
 
-def against_best(compared: pd.DataFrame, unfit: Collection[str] = ()) -> str | None:
-    """Every model against the best one. None with fewer than two comparable models.
-
-    Args:
-        compared: Of `pairs`.
-        unfit: Rows whose comparisons carry `UNFIT_MARK`.
-    """
+def against_best(frames: DatasetFrames) -> Table | None:
+    """Every row against the best one. None with fewer than two comparable rows."""
+    compared, unfit = frames.pairs, unfit_rows(frames.leaderboard)
     if compared.empty:
         return None
     best = str(compared["first"].iloc[0])
+    columns = (
+        Column("Model"),
+        Column(PRIMARY_NAME, decimals()),
+        Column(f"{best} is ahead by", DIFFERENCE),
+        Column("95 % interval", INTERVAL),
+        Column("Effect size", numbers("+.2f")),
+        Column("p", P_VALUE),
+        Column("p (Holm)", P_VALUE),
+        Column("Significant", VERDICT),
+    )
     rows = [
-        [
+        (
             row["second"],
-            number(row["second_mean"]),
-            f"{row['difference']:+.4f}",
-            f"{row['low']:+.4f} .. {row['high']:+.4f}",
-            f"{row['effect_size']:+.2f}",
-            p_cell(row["p_value"]),
-            p_cell(row["p_holm"]),
-            ("yes" if row["p_holm"] < ALPHA else "no") + mark_of((best, row["second"]), unfit),
-        ]
+            row["second_mean"],
+            row["difference"],
+            Interval(row["low"], row["high"]),
+            row["effect_size"],
+            row["p_value"],
+            row["p_holm"],
+            Flagged("yes" if row["p_holm"] < ALPHA else "no", mark_of((best, row["second"]), unfit)),
+        )
         for row in compared[compared["first"] == best].to_dict("records")
     ]
-    headers = ["Model", PRIMARY_NAME, f"{best} is ahead by", "95 % interval", "Effect size", "p", "p (Holm)"]
-    return table([*headers, "Significant"], rows)
+    return Table.of("against-best", columns, rows)
 
 
-def beats_table(compared: pd.DataFrame, unfit: Collection[str] = ()) -> str | None:
-    """Who beats whom as a matrix: the row against each column. None with fewer than three models.
-
-    Args:
-        compared: Of `pairs`.
-        unfit: Rows that carry `UNFIT_MARK`.
-    """
-    models = models_of(compared)
-    if len(models) < 3:
+def beats_table(frames: DatasetFrames) -> Table | None:
+    """Who beats whom as a matrix: the row against each column. None with fewer than three rows."""
+    labels, unfit = rows_of(frames.pairs), unfit_rows(frames.leaderboard)
+    if len(labels) < 3:
         return None
     rows = []
-    for place, model in enumerate(models, start=1):
-        verdict = verdicts(compared, model)  # of the others against it
-        cells = [
-            " " if other == model else {1: "<", -1: ">", 0: "=", None: "?"}[verdict.get(other)] for other in models
-        ]
+    for position, label in enumerate(labels, start=1):
+        verdict = verdicts(frames.pairs, label)  # of the others against it
+        signs = ["" if other == label else _SIGNS[verdict.get(other)] for other in labels]
         beaten, lost = (sum(value == wanted for value in verdict.values()) for wanted in (-1, 1))
-        rows.append([f"{place}. {model}{mark_of([model], unfit)}", *cells, str(beaten), str(lost)])
-    return table(["Model", *(str(place) for place in range(1, len(models) + 1)), "Beats", "Loses to"], rows)
+        rows.append([Flagged(f"{position}. {label}", mark_of([label], unfit)), *signs, beaten, lost])
+    opponents = [Column(str(position), VERDICT) for position in range(1, len(labels) + 1)]
+    return Table.of("pairs", [Column("Model"), *opponents, Column("Beats", COUNT), Column("Loses to", COUNT)], rows)
 
 
-def ranks_table(ranks: pd.DataFrame) -> str:
-    """Mean ranks and those on each data set, with the tests in a sentence below."""
+def ranks_table(ranks: pd.DataFrame) -> Table:
+    """Mean ranks and those on each data set."""
     datasets = [str(column) for column in ranks.columns[2:]]
-    values = ranks[["rank", *datasets]].to_numpy()
-    rows = [
-        [model, number(row[0], 2), *(f"{rank:g}" for rank in row[1:])]
-        for model, row in zip(ranks["model"], values, strict=True)
-    ]
+    columns = [Column("Model"), Column("Mean rank", decimals(2)), *(Column(name, numbers("g")) for name in datasets)]
+    return Table.of("ranks", columns, ranks[["row", "rank", *datasets]].itertuples(index=False, name=None))
+
+
+def ranks_tested(ranks: pd.DataFrame) -> str:
+    """What can be concluded from mean ranks."""
+    datasets = list(ranks.columns[2:])
     gap = critical_difference(len(ranks), len(datasets))
     text = f"Critical difference of mean ranks: {gap:.2f} (Nemenyi, {ALPHA:g}, over {len(datasets)} data sets), "
     text += f"which holds for every two of the {len(ranks)} models at once."
@@ -79,4 +83,4 @@ def ranks_table(ranks: pd.DataFrame) -> str:
         text += f" That all models are alike has p {p_cell(p_value)} (Friedman)."
     if gap >= len(ranks) - 1:
         text += " So many models on so few data sets can't be told apart by their ranks."
-    return f"{table(['Model', 'Mean rank', *datasets], rows)}\n\n{text}"
+    return text

@@ -2,150 +2,151 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-from bench.analysis import diagnostics
-from bench.analysis.grid import Grid, Run
-from bench.evaluation.evaluator import K_MAX
-from bench.evaluation.metrics import PRIMARY_NAME
+import pandas as pd
+
+from bench.analysis.frames import DatasetFrames
+from bench.conventions import PRIMARY_NAME
 from bench.number_text import NONE
-from bench.reporting.markdown import code, fenced, foreign, table
-from bench.spec import RunResult
+from bench.reporting.blocks import Bullets, bullets
+from bench.reporting.kinds import COUNT
+from bench.reporting.table import Column, Table
+from bench.reporting.words import Text, code, joined
 
-_ELSEWHERE = {"dataset", "excluded", "cold_targets", "started", "commit", "device", "device_name", "threads"}
-"""Keys of a result's environment that have a line of their own, or change from run to run; peaks of memory too."""
+_RULES = {
+    "exclude": "excluded from the candidates",
+    "keep": "stay candidates",
+    "": "the data set's own rule",
+}
 
 
-def progress(grid: Grid) -> str:
+def runs_of(datasets: Sequence[DatasetFrames]) -> pd.DataFrame:
+    """The planned runs on all data sets, with the label of the data set in a column before all others."""
+    frames = [of_dataset.runs.assign(dataset=of_dataset.dataset) for of_dataset in datasets]
+    return pd.concat(frames, ignore_index=True)
+
+
+def progress(runs: pd.DataFrame) -> str:
     """One sentence, e.g. "5 of 27 runs complete, 1 failed, 21 pending."."""
-    counts = {status: sum(run.status == status for run in grid.runs) for status in ("failed", "skipped", "pending")}
-    rest = "".join(f", {count} {status}" for status, count in counts.items() if count)
-    return f"{len(grid.results)} of {len(grid.runs)} runs complete{rest}."
+    counts = runs["status"].value_counts()
+    rest = "".join(f", {counts[status]} {status}" for status in ("failed", "skipped", "pending") if status in counts)
+    return f"{counts.get('complete', 0)} of {len(runs)} runs complete{rest}."
 
 
-def how_to_repeat(grid: Grid, command: str) -> str:
-    """The command, the rules of judging, and the machines and versions behind the complete runs."""
-    results = grid.results
+def setup_table(runs: pd.DataFrame, list_length: int) -> Table:
+    """The rules of judging, and the machines and versions behind the complete runs."""
+    complete = _complete(runs)
+    started = complete.loc[complete["started"] != "", "started"]
     rows = [
-        ["Seeds", _listed(run.spec.seed for run in grid.runs)],
-        ["Judged by", f"full ranking of the whole catalogue, all test queries, lists of {K_MAX}"],
-        ["Early stopping", f"validation {PRIMARY_NAME}, the same for every model; never the test queries"],
-        ["Hardware", _listed(_hardware(result) for result in results)],
-        ["Versions", _listed(_versions(result) for result in results)],
-        ["Commit", _listed(_commit(result) for result in results)],
-        [
-            "First run started",
-            min((foreign(r.environment["started"]) for r in results if r.environment.get("started")), default=NONE),
-        ],
+        ("Seeds", _listed(runs["seed"])),
+        ("Judged by", f"full ranking of the whole catalogue, all test queries, lists of {list_length}"),
+        ("Early stopping", f"validation {PRIMARY_NAME}, the same for every model; never the test queries"),
+        ("Hardware", _listed(_hardware(complete))),
+        ("Versions", _listed(complete["versions"])),
+        ("Commit", _listed(_commits(complete))),
+        ("First run started", started.min() if len(started) else NONE),
     ]
-    warnings = "".join(f"\n\n> **Warning:** {text}" for text in mixtures(grid))
-    return f"{fenced(command)}\n\n{table(['', ''], rows, left=2)}{warnings}"
+    return Table.of_facts("setup", rows)
 
 
-def dataset_card(grid: Grid) -> str:
+def dataset_card(frames: DatasetFrames) -> Table:
     """One data set: its size and rules, and who was left out."""
-    spec = grid.runs[0].spec
-    card: dict[str, Any] = next((r.environment["dataset"] for r in grid.results if "dataset" in r.environment), {})
-    seen = card.get("seen_items") or spec.dataset.seen_items or "the data set's own rule"
-    rules = {"exclude": "excluded from the candidates", "keep": "stay candidates"}
-    rows = [
-        *([name.capitalize(), f"{card[name]:,}"] for name in ("users", "items", "events") if name in card),
-        ["Protocol", spec.dataset.protocol],
-        ["Items already seen", rules.get(seen, foreign(seen))],
-        *(["Filter", foreign(sentence)] for sentence in card.get("filters", ())),
-        *([name.capitalize(), foreign(card[name])] for name in ("licence", "source") if card.get(name)),
-        ["Data hash", _listed(code(run.spec.data_hash) for run in grid.runs)],
+    card = frames.card
+
+    def of(section: str) -> list[tuple[str, str, float]]:
+        lines = card.loc[card["section"] == section, ["name", "text", "value"]]
+        return list(lines.itertuples(index=False, name=None))
+
+    rules = {name: text for name, text, _ in of("rule")}
+    seen = rules["seen items"]
+    sizes = [(name, f"{value:,.0f}") for name, _, value in of("size")]
+    rows: list[tuple[str, Text]] = [
+        *((name.capitalize(), size) for name, size in sizes if name != "test queries"),
+        ("Protocol", rules["protocol"]),
+        ("Items already seen", _RULES.get(seen, seen)),
+        *(("Filter", text) for _, text, _ in of("filter")),
+        *((name.capitalize(), text) for name, text, _ in of("origin")),
+        *((name.capitalize(), size) for name, size in sizes if name == "test queries"),
+        ("Data hash", joined("; ", (code(text) for _, text, _ in of("hash")))),
     ]
-    if grid.results and grid.results[0].queries is not None:
-        rows.insert(len(rows) - 1, ["Test queries", f"{len(grid.results[0].queries):,}"])
-    return table([spec.dataset.label, ""], rows, left=2)
+    return Table.of_facts("data-set", rows, heading=frames.dataset)
 
 
-def excluded_users(grid: Grid) -> str:
-    """Who has no query, and why; and how many queries ask for an item without any training event."""
-    known = [result.environment["excluded"] for result in grid.results if "excluded" in result.environment]
-    if not known:
+def excluded_users(frames: DatasetFrames) -> Table | str:
+    """Who has no query, and why; a sentence where that is nobody, or not known."""
+    if not frames.n_queries:
         return "Not known before the first run is complete."
-    reasons = {reason: count for reason, count in known[0].items() if count}
-    if not reasons:
-        text = "Nobody: every user has a test query."
-    else:
-        text = table(["Reason", "Users"], [[foreign(reason), f"{count:,}"] for reason, count in reasons.items()])
-    cold: dict[str, int] = next(
-        (r.environment["cold_targets"] for r in grid.results if "cold_targets" in r.environment), {}
-    )
-    if cold:
-        counts = " and ".join(f"{count:,} {part}" for part, count in cold.items())
-        text += f"\n\nAsked all the same: {counts} queries whose target has no training event."
-    return text
+    excluded = frames.card[(frames.card["section"] == "excluded") & (frames.card["value"] > 0)]
+    columns = (Column("Reason"), Column("Users", COUNT))
+    reasons = excluded[["name", "value"]].itertuples(index=False, name=None)
+    if excluded.empty:
+        return "Nobody: every user has a test query."
+    return Table.of("excluded-users", columns, reasons)
 
 
-def unfinished(grid: Grid) -> str:
+def cold_targets(frames: DatasetFrames) -> str:
+    """How many queries ask for an item without any training event; "" where none does."""
+    cold = frames.card[frames.card["section"] == "cold targets"]
+    counts = " and ".join(f"{count:,.0f} {part}" for part, count in zip(cold["name"], cold["value"], strict=True))
+    return f"Asked all the same: {counts} queries whose target has no training event." if counts else ""
+
+
+def unfinished(runs: pd.DataFrame) -> Table | None:
     """Every run that isn't complete, with its reason; runs of a row that share a reason share a line."""
-    seeds: dict[tuple[str, str, str, str], list[int]] = {}
+    lines = []
     for status in ("failed", "skipped", "pending"):
-        for run in grid.runs:
-            if run.status == status:
-                line = (run.spec.dataset.label, run.spec.label, status, _reason(run))
-                seeds.setdefault(line, []).append(run.spec.seed)
-    rows = [[*line[:2], ", ".join(map(str, numbers)), *line[2:]] for line, numbers in seeds.items()]
-    return table(["Data set", "Model", "Seeds", "Status", "Reason"], rows, left=5) if rows else "None."
+        some = runs[runs["status"] == status]
+        for (dataset, row, reason), of_line in some.groupby(["dataset", "row", "reason"], sort=False):
+            why = reason or ("no result yet" if status == "pending" else "no reason given")
+            lines.append((dataset, row, ", ".join(map(str, of_line["seed"])), status, why))
+    return Table.of("unfinished", ("Data set", "Model", "Seeds", "Status", "Reason"), lines) if lines else None
 
 
-def unreadable_diagnostics(grid: Grid) -> str | None:
-    """What complete runs noted in a form that the report doesn't know, one line each; None where all is well."""
-    lines = [
-        f"- {result.spec.label} on {result.spec.dataset.label}, seed {result.spec.seed}: {foreign(flaw)}"
-        for result in grid.results
-        for flaw in diagnostics.malformed(result)
-    ]
-    told = (
-        "These diagnostics of complete runs could not be read and are left out above; no other figure depends on them:"
-    )
-    return "\n".join([told, "", *lines]) if lines else None
+UNREADABLE = (
+    "These diagnostics of complete runs could not be read and are left out above; no other figure depends on them:"
+)
 
 
-def mixtures(grid: Grid) -> list[str]:
+def unreadable_diagnostics(runs: pd.DataFrame) -> Bullets | None:
+    """What complete runs noted in a form that the report doesn't know, one line a run; None where all is well."""
+    lines = runs[runs["flaws"] != ""].to_dict("records")
+    return bullets([f"{line['row']} on {line['dataset']}, seed {line['seed']}: {line['flaws']}" for line in lines])
+
+
+def mixtures(runs: pd.DataFrame) -> list[str]:
     """What makes results of one report less comparable than they look."""
+    complete = _complete(runs)
     facts = {
-        "code of different commits": [_commit(result) for result in grid.results],
-        "different hardware, so that times don't compare": [_hardware(result) for result in grid.results],
-        "different versions": [_versions(result) for result in grid.results],
+        "code of different commits": _commits(complete),
+        "different hardware, so that times don't compare": _hardware(complete),
+        "different versions": complete["versions"].tolist(),
     }
     warnings = [
-        f"these results come from {text}: {_listed(found)}." for text, found in facts.items() if len(set(found)) > 1
+        f"these results come from {text}: {_listed(values)}." for text, values in facts.items() if len(set(values)) > 1
     ]
-    if any(_commit(result).endswith("-dirty") for result in grid.results):
+    if any(commit.endswith("-dirty") for commit in _commits(complete)):
         warnings.append("some results come from code with uncommitted changes (commits that end in -dirty).")
-    for dataset in grid.datasets:
-        hashes = [result.spec.data_hash for result in grid.on(dataset).results]
-        if len(set(hashes)) > 1:
-            warnings.append(f"results on {dataset} come from different data: {_listed(hashes)}.")
+    for dataset, of_dataset in complete.groupby("dataset", sort=False):
+        if of_dataset["data_hash"].nunique() > 1:
+            warnings.append(f"results on {dataset} come from different data: {_listed(of_dataset['data_hash'])}.")
     return warnings
 
 
-def _reason(run: Run) -> str:
-    return foreign(run.reason) or ("no result yet" if run.status == "pending" else "no reason given")
+def _complete(runs: pd.DataFrame) -> pd.DataFrame:
+    return runs[runs["status"] == "complete"]
 
 
-def _commit(result: RunResult) -> str:
-    return foreign(result.environment.get("commit") or "unknown")
+def _commits(runs: pd.DataFrame) -> list[str]:
+    return [commit or "unknown" for commit in runs["commit"]]
 
 
-def _hardware(result: RunResult) -> str:
-    found = result.environment
-    name = found.get("device_name") or found.get("device") or "unknown"
-    threads = f", threads per run: {found['threads']}" if "threads" in found and found.get("device") == "cpu" else ""
-    return foreign(f"{name}{threads}")
-
-
-def _versions(result: RunResult) -> str:
-    """Whatever the environment records beside the keys that are told elsewhere."""
-    found = result.environment.items()
-    return ", ".join(
-        foreign(f"{key} {value}") for key, value in found if key not in _ELSEWHERE and not key.startswith("peak_")
-    )
+def _hardware(runs: pd.DataFrame) -> list[str]:
+    return [
+        (run["device_name"] or run["device"] or "unknown")
+        + (f", threads per run: {run['threads']}" if run["threads"] and run["device"] == "cpu" else "")
+        for run in runs.to_dict("records")
+    ]
 
 
 def _listed(values: Iterable[object]) -> str:

@@ -2,66 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import groupby, permutations
+from itertools import permutations
 
-from bench.analysis.published import ABOVE, BELOW, TREND, Replication
-from bench.number_text import NONE, number, plus_minus
-from bench.reporting.markdown import foreign, table
+import pandas as pd
+
+from bench.analysis.frames import DatasetFrames
+from bench.analysis.published import ABOVE, BELOW, TREND
+from bench.reporting.blocks import Bullets, bullets
+from bench.reporting.kinds import TEXT, VERDICT, MeanStd, decimals, mean_std, numbers
+from bench.reporting.table import Column, Table
+from bench.reporting.words import Words, strong
+
+_COLUMNS = (
+    Column("Model"),
+    Column("Metric"),
+    Column("Published", decimals()),
+    Column("Measured", mean_std()),
+    Column("Difference", numbers("+.1%")),
+    Column("Tolerance", numbers(".0%")),
+    Column("Verdict", VERDICT),
+    Column("Source", TEXT, align="right"),
+)
 
 
-def published_table(found: Sequence[Replication]) -> str | None:
+def published_table(frames: DatasetFrames) -> Table | None:
     """Published, measured, difference, tolerance and verdict of each figure. None where the suite names none."""
     rows = [
-        [
-            line.row,
-            foreign(line.metric),
-            number(line.figure.value),
-            plus_minus(line.mean, line.deviation),
-            f"{line.difference:+.1%}" if line.seeds else NONE,
-            NONE if line.figure.tolerance is None else f"{line.figure.tolerance:.0%}",
-            foreign(line.verdict),
-            foreign(line.figure.source),
-        ]
-        for line in found
+        (
+            line["row"],
+            line["metric"],
+            line["published"],
+            MeanStd(line["mean"], line["std"]),
+            line["difference"],
+            line["tolerance"],
+            line["verdict"],
+            line["source"],
+        )
+        for line in _of_ranking(frames).to_dict("records")
     ]
-    headers = ["Model", "Metric", "Published", "Measured", "Difference", "Tolerance", "Verdict", "Source"]
-    return table(headers, rows, left=2) if rows else None
+    return Table.of("published", _COLUMNS, rows) if rows else None
 
 
-def reasons(found: Sequence[Replication]) -> str | None:
+def reasons(frames: DatasetFrames) -> Bullets | None:
     """What the suite says of every measured figure that is not reproduced, one line for each row and reason."""
-    said: dict[tuple[str, str], list[str]] = {}
-    for line in found:
-        if line.verdict in (ABOVE, BELOW, TREND):
-            said.setdefault((line.row, line.figure.why), []).append(f"{foreign(line.metric)} {line.verdict}")
-    lines = [
-        f"- **{row}** ({', '.join(verdicts)}): {foreign(why) or 'the suite names no difference in the set-up.'}"
-        for (row, why), verdicts in said.items()
-    ]
-    return "\n".join(lines) or None
+    lines = _of_ranking(frames)
+    lines = lines[lines["verdict"].isin([ABOVE, BELOW, TREND])]
+    return bullets(
+        [
+            _reason(row, why, (group["metric"] + " " + group["verdict"]).tolist())
+            for (row, why), group in lines.groupby(["row", "why"], sort=False)
+        ]
+    )
 
 
-def order_of_trends(found: Sequence[Replication]) -> str | None:
+def order_of_trends(frames: DatasetFrames) -> Bullets | None:
     """Whether the rows of figures that only show a trend stand in the published order, a line for each metric.
 
     None where no metric has two such rows with complete runs and different published values.
     """
-    trends = sorted((line for line in found if line.verdict == TREND), key=lambda line: line.metric)
-    lines = []
-    for metric, group in groupby(trends, key=lambda line: line.metric):
-        members = list(group)
-        rising = [(low, high) for low, high in permutations(members, 2) if low.figure.value < high.figure.value]
+    lines = _of_ranking(frames)
+    sentences = []
+    for metric, group in lines[lines["verdict"] == TREND].groupby("metric", sort=True):
+        pairs = permutations(group[["published", "mean"]].itertuples(index=False, name=None), 2)
+        rising = [(low, high) for low, high in pairs if low[0] < high[0]]
         if not rising:
             continue
-        published = _ordered(members, lambda line: line.figure.value)
-        kept = all(low.mean < high.mean for low, high in rising)
-        same = "in the same order here" if kept else f"here {_ordered(members, lambda line: line.mean)}"
-        lines.append(f"- {foreign(metric)}: published {published}; {same}.")
-    return "\n".join(lines) or None
+        agrees = all(low[1] < high[1] for low, high in rising)
+        same = "in the same order here" if agrees else f"here {_ordered(group, 'mean')}"
+        sentences.append(f"{metric}: published {_ordered(group, 'published')}; {same}.")
+    return bullets(sentences)
 
 
-def _ordered(members: Sequence[Replication], value: Callable[[Replication], float]) -> str:
+def _of_ranking(frames: DatasetFrames) -> pd.DataFrame:
+    """The figures of ranking, with the level in the metric's name where it is not the usual one."""
+    lines = frames.published[frames.published["level"] != "decoding"]
+    return lines.assign(metric=lines["metric"] + lines["level"].map({"item": "", "sid": " (SID level)"}))
+
+
+def _reason(row: str, why: str, verdicts: list[str]) -> Words:
+    return strong(row) + f" ({', '.join(verdicts)}): {why or 'the suite names no difference in the set-up.'}"
+
+
+def _ordered(lines: pd.DataFrame, column: str) -> str:
     """Rows from the lowest value to the highest."""
-    equals = groupby(sorted(members, key=value), key=value)
-    return " < ".join(" = ".join(line.row for line in group) for _, group in equals)
+    ordered = lines.sort_values(column, kind="stable").groupby(column, sort=True)["row"]
+    return " < ".join(" = ".join(rows) for _, rows in ordered)

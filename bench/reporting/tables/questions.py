@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from bench.analysis.questions import PARTITIONS, PartTest, of_question
-from bench.analysis.significance import PairedComparison
-from bench.evaluation.metrics import PRIMARY_NAME, SECONDARY_METRIC, metric_name
-from bench.evaluation.slices import REACH_WINDOW
-from bench.number_text import number, p_cell
-from bench.reporting.markdown import table
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from bench.analysis.frames import DatasetFrames
+from bench.analysis.questions import PARTITIONS
+from bench.conventions import PRIMARY_NAME, REACH_WINDOW, SECONDARY_METRIC, metric_name
+from bench.reporting.kinds import COUNT, decimals
 from bench.reporting.metric_names import column
+from bench.reporting.table import Column, Table
+from bench.reporting.tables.columns import tested_columns, values_of_test
+
+Labels = tuple[str, str]
+"""The two rows of a question."""
 
 HOW_TO_READ = (
     f"In this and the next questions, {PRIMARY_NAME} with the same test. p is that of the line alone. p (Holm) is "
@@ -17,44 +25,49 @@ HOW_TO_READ = (
     f"between the kinds nothing is corrected. {metric_name(SECONDARY_METRIC)} is secondary and was not tested."
 )
 
-_REACH = {"recent": f"last {REACH_WINDOW} events", "far": f"only before the last {REACH_WINDOW}", "never": "never"}
+REACH = {"recent": f"last {REACH_WINDOW} events", "far": f"only before the last {REACH_WINDOW}", "never": "never"}
+"""What the report calls the parts by reach."""
 
 
-def question_table(tests: list[PartTest], labels: tuple[str, str]) -> str | None:
-    """One of the suite's questions, answered on each part of the test queries.
+def questions_of(frames: DatasetFrames) -> list[Labels]:
+    """The rows that the suite asks about."""
+    return list(frames.questions.itertuples(index=False, name=None))
 
-    Returns:
-        A markdown table, or None where the two models can't be compared.
-    """
+
+def lines_of(frames: DatasetFrames, labels: Labels, partition: str | None = None) -> pd.DataFrame:
+    """The tests of one question; of one partition of the queries where it is named."""
+    tests = frames.tests
+    chosen = (tests["kind"] == "question") & (tests["first"] == labels[0]) & (tests["second"] == labels[1])
+    return tests[chosen & ((tests["partition"] == partition) if partition else True)]
+
+
+def question_table(frames: DatasetFrames, labels: Labels) -> Table | None:
+    """One of the suite's questions, answered on each part of the test queries; None where it could not be tested."""
+    columns = (
+        Column("Test queries"),
+        Column("n", COUNT),
+        *(Column(label, decimals()) for label in labels),
+        *tested_columns("Difference"),
+        Column("Tests in family", COUNT),
+        *(Column(column(SECONDARY_METRIC, label), decimals()) for label in labels),
+    )
     rows = [
-        [
+        (
             part_name(test),
-            f"{test.test.n_queries:,}",
-            *compared_cells(test.test),
-            p_cell(test.test.p_value),
-            p_cell(test.p_holm),
-            str(test.family.size),
-            *map(number, test.secondary),
-        ]
-        for test in of_question(tests, labels).values()
+            test["n_queries"],
+            test["first_mean"],
+            test["second_mean"],
+            *values_of_test(test),
+            test["family_size"],
+            test["secondary_first_mean"],
+            test["secondary_second_mean"],
+        )
+        for test in lines_of(frames, labels).drop_duplicates(["partition", "part"]).to_dict("records")
     ]
-    if not rows:
-        return None
-    headers = ["Test queries", "n", *labels, "Difference", "95 % interval", "p", "p (Holm)", "Tests in family"]
-    return table([*headers, *(column(SECONDARY_METRIC, label) for label in labels)], rows)
+    return Table.of("question", columns, rows) if rows else None
 
 
-def part_name(test: PartTest) -> str:
-    """What the report calls a part."""
-    name = _REACH.get(test.part, test.part) if test.partition.endswith("reach") else test.part
-    return f"{PARTITIONS[test.partition]}{name}"
-
-
-def compared_cells(found: PairedComparison) -> list[str]:
-    """Cells: first, second, difference, interval."""
-    return [
-        number(found.first),
-        number(found.second),
-        f"{found.difference:+.4f}",
-        f"{found.low:+.4f} .. {found.high:+.4f}",
-    ]
+def part_name(test: Mapping[Any, Any]) -> str:
+    """What the report calls the part of a line of the frame of tests."""
+    name = REACH.get(test["part"], test["part"]) if test["partition"].endswith("reach") else test["part"]
+    return f"{PARTITIONS[test['partition']]}{name}"

@@ -1,4 +1,6 @@
-"""A small catalogue for H2Rec, its network, and its parts written out in loops."""
+"""A catalogue of ten items for the tests of H2Rec, and its two branches written out in loops."""
+
+from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from baselines.h2rec.network import H2RecConfig, H2RecNetwork
 from baselines.sasrec import SASRecConfig, SASRecNetwork
 from bench.data.cache import ArtifactCache
 from bench.data.dataset import ItemTable, TrainingData
-from bench.data.interactions import PAD, Histories, Interactions
+from bench.data.interactions import PAD, Interactions
 from bench.recommender import FitContext
 from models.semantic_ids.semantic_ids import SemanticIds
 from models.training.windows import WindowBatch
@@ -61,11 +63,11 @@ def batch_of(rows: list[list[int]], users: list[int]) -> WindowBatch:
 def naive_weights(network: H2RecNetwork, item: int) -> np.ndarray:
     logits = np.linspace(1.0, 0.2, LEVELS)  # `_init_cross_attention` in the official models/DualTrisRec.py
     if network.items is None:
-        logits = logits + as_array(network.semantic.shared)
+        logits = logits + array_of(network.semantic.shared)
     else:
         inner, _, outer = network.semantic.gate
-        seen = np.maximum(as_array(inner.weight) @ as_array(network.items.weight)[item] + as_array(inner.bias), 0)
-        logits = logits + as_array(outer.weight) @ seen + as_array(outer.bias)
+        seen = np.maximum(array_of(inner.weight) @ array_of(network.items.weight)[item] + array_of(inner.bias), 0)
+        logits = logits + array_of(outer.weight) @ seen + array_of(outer.bias)
     return np.exp(logits) / np.exp(logits).sum()
 
 
@@ -73,32 +75,11 @@ def naive_fused(network: H2RecNetwork, item: int, masked: set[int] = frozenset()
     total, weights = np.zeros(DIM), naive_weights(network, item)
     for level, code in enumerate(semantic_ids().codes[item]):
         read = (
-            as_array(network.mask)[level]
+            array_of(network.mask)[level]
             if level in masked
-            else as_array(network.semantic.embedding.tables[level])[code]
+            else array_of(network.semantic.embedding.tables[level])[code]
         )
         total += weights[level] * read
-    return total
-
-
-def naive_injection(network: H2RecNetwork, row: list[int], place: int) -> np.ndarray:
-    """What the event at `place` reads: attention over a Python list of the hash vectors so far, level by level."""
-    positions, hashed = as_array(network.positions.weight), as_array(network.items.weight)
-    weights, total = naive_weights(network, row[place]), np.zeros(DIM)
-    for level, attention in enumerate(network.injection):
-        code = semantic_ids().codes[row[place], level]
-        query = as_array(attention.query.weight) @ (
-            as_array(network.semantic.embedding.tables[level])[code] + positions[place]
-        )
-        sides = [as_array(attention.key_value.weight) @ (hashed[row[p]] + positions[p]) for p in range(place + 1)]
-        read = []
-        for head in range(2):
-            part = slice(head * DIM // 2, (head + 1) * DIM // 2)
-            scores = np.array([query[part] @ side[:DIM][part] for side in sides]) / np.sqrt(DIM // 2)
-            share = np.exp(scores) / np.exp(scores).sum()
-            read.append(sum(s * side[DIM:][part] for s, side in zip(share, sides, strict=True)))
-        out = as_array(attention.out.weight) @ np.concatenate(read) + as_array(attention.out.bias)
-        total += weights[level] * out
     return total
 
 
@@ -108,7 +89,7 @@ def backbone(network: H2RecNetwork, vectors: list[np.ndarray]) -> np.ndarray:
     own = {name: value for name, value in network.state_dict().items() if name in sasrec.state_dict()}
     sasrec.load_state_dict(own | {"items.weight": torch.tensor(np.array(vectors), dtype=torch.float32)})
     events = torch.arange(len(vectors)).unsqueeze(0)
-    return as_array(sasrec(events, events)[0])
+    return array_of(sasrec(events, events)[0])
 
 
 TOKENIZER: dict[str, Any] = {"method": "random", "codebooks": (3, 2, 2), "seed": 2025}
@@ -121,23 +102,10 @@ def cycles() -> TrainingData:
     return TrainingData(interactions, ItemTable(pd.DataFrame(index=range(N_ITEMS)), (), None), False, "cycles")
 
 
-def titled() -> TrainingData:
-    """The cycles, of items with names."""
-    plain = cycles()
-    titles = pd.DataFrame({"title": [f"part{item // 3} kind{item % 4} number{item}" for item in range(N_ITEMS)]})
-    return TrainingData(plain.interactions, ItemTable(titles, ("title",), None), False, "titled cycles")
-
-
-def histories_of(rows: list[list[int]]) -> Histories:
-    items = np.array([item for row in rows for item in row], dtype=np.int32)
-    offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
-    return Histories(items, np.arange(len(items), dtype=np.int64), offsets, N_ITEMS, False)
-
-
 def context(tmp_path: Path) -> FitContext:
     rising = iter(range(1000))
     return FitContext(5, "cpu", ArtifactCache(tmp_path), validate=lambda _: float(next(rising)))
 
 
-def as_array(tensor: Tensor) -> np.ndarray:
+def array_of(tensor: Tensor) -> np.ndarray:
     return tensor.detach().double().numpy()

@@ -16,16 +16,14 @@ from h2rec_world import (
     SMALL,
     TOKENIZER,
     USERS,
-    as_array,
+    array_of,
     backbone,
     batch_of,
     context,
     cycles,
     each_branch,
     hidden_of,
-    histories_of,
     naive_fused,
-    naive_injection,
     naive_weights,
     network_of,
     semantic_ids,
@@ -36,6 +34,28 @@ from baselines import next_item
 from baselines.h2rec.model import H2Rec
 from baselines.h2rec.network import H2RecConfig, H2RecNetwork
 from baselines.sasrec import SASRec
+from bench.data.interactions import Histories
+
+
+def naive_injection(network: H2RecNetwork, row: list[int], place: int) -> np.ndarray:
+    """What the event at `place` reads: attention over a Python list of the hash vectors so far, level by level."""
+    positions, hashed = array_of(network.positions.weight), array_of(network.items.weight)
+    weights, total = naive_weights(network, row[place]), np.zeros(DIM)
+    for level, attention in enumerate(network.injection):
+        code = semantic_ids().codes[row[place], level]
+        query = array_of(attention.query.weight) @ (
+            array_of(network.semantic.embedding.tables[level])[code] + positions[place]
+        )
+        sides = [array_of(attention.key_value.weight) @ (hashed[row[p]] + positions[p]) for p in range(place + 1)]
+        read = []
+        for head in range(2):
+            part = slice(head * DIM // 2, (head + 1) * DIM // 2)
+            scores = np.array([query[part] @ side[:DIM][part] for side in sides]) / np.sqrt(DIM // 2)
+            share = np.exp(scores) / np.exp(scores).sum()
+            read.append(sum(s * side[DIM:][part] for s, side in zip(share, sides, strict=True)))
+        out = array_of(attention.out.weight) @ np.concatenate(read) + array_of(attention.out.bias)
+        total += weights[level] * out
+    return total
 
 
 @each_branch
@@ -45,7 +65,7 @@ def test_hidden_states_and_scores_are_those_of_two_branches_written_out(config: 
     for row, states in zip(ROWS, hidden_of(network, ROWS), strict=True):
         branches, tables = [], []
         if network.items is not None:
-            hashed = as_array(network.items.weight)
+            hashed = array_of(network.items.weight)
             injected = [naive_injection(network, row, p) if network.semantic else 0.0 for p in range(len(row))]
             branches.append(
                 backbone(network, [hashed[item] + extra for item, extra in zip(row, injected, strict=True)])
@@ -160,3 +180,9 @@ def test_the_constants_that_the_card_calls_the_official_ones() -> None:
 def test_what_does_not_fit_together_is_refused() -> None:
     with pytest.raises(ValidationError, match="leave one of them on"):
         H2Rec({"sid_branch": False, "hash_branch": False})
+
+
+def histories_of(rows: list[list[int]]) -> Histories:
+    items = np.array([item for row in rows for item in row], dtype=np.int32)
+    offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
+    return Histories(items, np.arange(len(items), dtype=np.int64), offsets, N_ITEMS, False)

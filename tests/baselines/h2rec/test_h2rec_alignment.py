@@ -1,4 +1,4 @@
-"""H2Rec: its two alignments written out in loops."""
+"""The alignments of H2Rec, written out pair by pair, and what they add to the loss."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from h2rec_world import (
     SMALL,
     TOKENIZER,
     USERS,
-    as_array,
+    array_of,
     backbone,
     batch_of,
     context,
@@ -36,7 +36,7 @@ from bench.data.interactions import PAD
 @torch.no_grad()
 def test_item_alignment_is_the_weighted_loss_over_the_items_of_the_batch() -> None:
     network, codes, items, temperature = network_of(), semantic_ids().codes, [0, 1, 2, 5, 8, 9], 0.7
-    hashed = [as_array(network.items.weight)[item] for item in items]
+    hashed = [array_of(network.items.weight)[item] for item in items]
     fused = [naive_fused(network, item) for item in items]
     weights = [[prefix_share(codes[one], codes[other]) for other in items] for one in items]
     assert weights[2][4] == 1.0, "an item of the same codes is as good a positive as the item itself"

@@ -9,16 +9,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from as_text import text_of
 from enriched import enriched
 from small_suites import grid_of, suite_of
 
-from bench.analysis.dataset_tables import DatasetTables, write_tables
+from bench.analysis.columns import SCHEMA
+from bench.analysis.dataset_tables import frames_of, write_frames
 from bench.analysis.families import all_pairs, both, in_words, of_questions
-from bench.analysis.grid import Grid
-from bench.analysis.leaderboard import SCHEMA, leaderboard, tidy_metrics
+from bench.analysis.runs import SuiteRuns
 from bench.analysis.significance import holm
 from bench.number_text import p_cell, p_value
-from bench.reporting.summary import findings, overview, shared_question
+from bench.reporting.overview import overview, shared_question
+from bench.reporting.summary import findings
+from bench.reporting.table import Table
 from bench.spec import Comparison
 
 
@@ -81,11 +84,11 @@ def test_no_p_value_is_rounded_to_the_other_side_of_the_threshold(p: float, cell
     assert p_value(p) == (f"p {cell}" if cell.startswith("<") else f"p = {cell}")
 
 
-def test_the_files_hold_families_that_anybody_can_correct_again(full_grid: Grid, tmp_path: Path) -> None:
+def test_the_files_hold_families_that_anybody_can_correct_again(full_runs: SuiteRuns, tmp_path: Path) -> None:
     parts = Comparison(title="Parts", question="?", rows=("tiger", "glass-no-sid-tier", "glass"), against="glass")
-    grid = enriched(full_grid)
-    asked = grid.suite.model_copy(update={"comparisons": (parts,)})
-    write_tables(Grid.of(asked, [run.spec for run in grid.runs], grid.results), tmp_path)
+    runs = enriched(full_runs)
+    asked = runs.suite.model_copy(update={"comparisons": (parts,)})
+    write_frames(SuiteRuns.of(asked, [run.spec for run in runs.runs], runs.results), tmp_path)
     folder = tmp_path / "made-up" / "ml-100k"
     sizes: dict[str, int] = {}
     for name in ("pairs", "tests"):
@@ -103,10 +106,10 @@ def test_the_files_hold_families_that_anybody_can_correct_again(full_grid: Grid,
     assert sizes["glass against tiger: parts by reach"] == sizes["sim against item-knn: parts by reach"] == 3
 
 
-def test_two_rows_have_one_p_value_wherever_they_are_compared(full_grid: Grid, tmp_path: Path) -> None:
+def test_two_rows_have_one_p_value_wherever_they_are_compared(full_runs: SuiteRuns, tmp_path: Path) -> None:
     parts = Comparison(title="Parts", question="?", rows=("tiger", "glass"), against="glass")
-    asked = full_grid.suite.model_copy(update={"comparisons": (parts,)})
-    write_tables(Grid.of(asked, [run.spec for run in full_grid.runs], full_grid.results), tmp_path)
+    asked = full_runs.suite.model_copy(update={"comparisons": (parts,)})
+    write_frames(SuiteRuns.of(asked, [run.spec for run in full_runs.runs], full_runs.results), tmp_path)
     folder = tmp_path / "made-up" / "ml-100k"
     pairs = {
         frozenset((row["first"], row["second"])): row
@@ -122,17 +125,13 @@ def test_two_rows_have_one_p_value_wherever_they_are_compared(full_grid: Grid, t
         assert row["difference"] == pytest.approx(row["first_mean"] - row["second_mean"])
 
 
-def test_the_summary_tells_why_a_question_and_the_table_of_pairs_differ(full_grid: Grid) -> None:
+def test_the_summary_tells_why_a_question_and_the_table_of_pairs_differ(full_runs: SuiteRuns) -> None:
     """The same difference: significant as one of two questions, not as one of 55 pairs."""
-    found = DatasetTables.of(full_grid, leaderboard(tidy_metrics(full_grid)))
-    tests = [
-        dataclasses.replace(test, p_holm=0.012, test=dataclasses.replace(test.test, p_value=0.0035))
-        if test.part == "overall"
-        else test
-        for test in found.tests
-    ]
-    pairs = found.compared.assign(p_value=0.0035, p_holm=0.1015)
-    sentence = findings(full_grid, dataclasses.replace(found, tests=tests, compared=pairs))[0]
+    frames = frames_of(full_runs)
+    tests = frames.tests.copy()
+    tests.loc[(tests["kind"] == "question") & (tests["part"] == "overall"), ["p_value", "p_holm"]] = 0.0035, 0.012
+    pairs = frames.pairs.assign(p_value=0.0035, p_holm=0.1015)
+    sentence = text_of(findings(dataclasses.replace(frames, tests=tests, pairs=pairs))[0])
     assert (
         "p = 0.004; 0.012 with Holm's correction over both questions of the suite): glass is significantly" in sentence
     )
@@ -140,17 +139,15 @@ def test_the_summary_tells_why_a_question_and_the_table_of_pairs_differ(full_gri
         "picked these two from the table it is not significant: p = 0.102 with Holm's correction over all 55 pairs"
         in (sentence)
     )
-    agreed = dataclasses.replace(found, tests=tests, compared=pairs.assign(p_holm=0.02))
-    assert "picked" not in findings(full_grid, agreed)[0]
+    agreed = dataclasses.replace(frames, tests=tests, pairs=pairs.assign(p_holm=0.02))
+    assert "picked" not in text_of(findings(agreed)[0])
 
 
-def test_the_secondary_metric_is_marked_and_not_tested(full_grid: Grid, tmp_path: Path) -> None:
-    found = write_tables(full_grid, tmp_path)["ml-100k"]
-    sentence = findings(full_grid, found)[0]
+def test_the_secondary_metric_is_marked_and_not_tested(full_runs: SuiteRuns, tmp_path: Path) -> None:
+    found = write_frames(full_runs, tmp_path)["ml-100k"]
+    sentence = text_of(findings(found)[0])
     glass, tiger = (
-        np.mean(
-            [r.queries["item_rank"].between(1, 10).mean() for r in full_grid.of_model(row) if r.queries is not None]
-        )
+        np.mean([r.queries["item_rank"].between(1, 10).mean() for r in full_runs.of_row(row) if r.queries is not None])
         for row in ("glass", "tiger")
     )
     assert sentence.endswith(f"Secondary: Recall@10 {glass:.4f} against {tiger:.4f}, not tested.")
@@ -167,13 +164,12 @@ def test_data_sets_that_answer_other_questions_are_not_put_under_one_heading(tmp
     )
     whole = grid_of(suite, lambda dataset, row, seed: np.arange(60) % 3)
     kept = [r for r in whole.results if (r.spec.dataset.name, r.spec.label) != ("b", "tiger")]
-    grid = Grid.of(suite, [run.spec for run in whole.runs], kept)
-    tables = write_tables(grid, tmp_path)
-    grids = [grid.on(dataset) for dataset in grid.datasets]
-    assert shared_question(grids, tables) == ("tiger", "hstu")
-    text = overview(grids, tables)
-    assert text is not None
-    rows = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("|")]
-    assert rows[2:] == ["a", "c"]
-    told = findings(grids[1], tables["b"], ("tiger", "hstu"))
-    assert told[0].startswith("**hstu against popularity**, NDCG@10"), "what only this data set answers is told there"
+    runs = SuiteRuns.of(suite, [run.spec for run in whole.runs], kept)
+    datasets = write_frames(runs, tmp_path)
+    assert shared_question(list(datasets.values())) == ("tiger", "hstu")
+    (table,) = (block for block in overview(list(datasets.values())) if isinstance(block, Table))
+    assert [row[0] for row in table.rows] == ["a", "c"]
+    told = findings(datasets["b"], ("tiger", "hstu"))
+    assert text_of(told[0]).startswith("**hstu against popularity**, NDCG@10"), (
+        "what only this data set answers is told there"
+    )

@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 from small_suites import N_ITEMS, grid_of, plan, suite_of
 
-from bench.analysis.dataset_tables import DatasetTables, write_tables
+from bench.analysis.dataset_tables import frames_of, write_frames
 from bench.analysis.fitness import UNFIT
-from bench.analysis.grid import Grid, role_of
-from bench.analysis.leaderboard import leaderboard, tidy_metrics
+from bench.analysis.frames import DatasetFrames
+from bench.analysis.runs import SuiteRuns, role_of
 from bench.analysis.significance import holm
+from bench.report import write_report
 from bench.reporting.figures import style
-from bench.reporting.report import write_report
 from bench.spec import Comparison
 
 N = 120
@@ -25,16 +25,18 @@ GOOD, FLOOR, POOR = np.ones(N), np.resize([1, 0, 0], N), np.resize([1, 0, 0, 0, 
 RANKS = {"popularity": FLOOR, "tiger": GOOD, "hstu": GOOD, "hstu-wide": GOOD}
 
 
-def tables(grid: Grid) -> DatasetTables:
-    return DatasetTables.of(grid, leaderboard(tidy_metrics(grid)))
+def warned(runs: SuiteRuns) -> dict[str, str]:
+    wide = frames_of(runs).leaderboard
+    return {row["row"]: row["warning"] for row in wide.to_dict("records") if row["warning"]}
 
 
-def warned(grid: Grid) -> dict[str, str]:
-    wide = tables(grid).wide
-    return {row["model"]: row["warning"] for row in wide.to_dict("records") if row["warning"]}
+def against_floor(frames: DatasetFrames) -> pd.DataFrame:
+    return frames.tests[frames.tests["kind"] == "floor"].set_index("first")
 
 
-def grid_with(ranks: dict[str, np.ndarray] | None = None, floor: str | None = "popularity", **changes: object) -> Grid:
+def grid_with(
+    ranks: dict[str, np.ndarray] | None = None, floor: str | None = "popularity", **changes: object
+) -> SuiteRuns:
     told = {**RANKS, **(ranks or {})}
     comparison = Comparison(title="Width", question="?", rows=("hstu", "hstu-wide", "tiger"), against="hstu")
     asked = {"questions": (("tiger", "hstu"), ("hstu", "hstu-wide")), "comparisons": (comparison,)}
@@ -65,14 +67,14 @@ def test_of_a_catalogue_too_large_for_the_queries_a_tenth_of_what_lists_can_hold
 
 def test_a_row_must_be_significantly_above_the_floor() -> None:
     """Hstu is equal to the floor, hstu-wide far below it, tiger far above."""
-    grid = grid_with({"hstu": FLOOR, "hstu-wide": POOR})
-    found = tables(grid)
-    p_values = {test.label: test.test.p_value for test in found.floor}
-    assert p_values["hstu"] == 1.0
-    assert dict(zip(p_values, holm(list(p_values.values())), strict=True)) == {t.label: t.p_holm for t in found.floor}
-    assert found.unfit == ["hstu", "hstu-wide"]
+    runs = grid_with({"hstu": FLOOR, "hstu-wide": POOR})
+    frames = frames_of(runs)
+    tests = against_floor(frames)
+    assert tests.loc["hstu", "p_value"] == 1.0
+    assert tests["p_holm"].tolist() == holm(tests["p_value"].tolist())
+    assert frames.doubts["row"].tolist() == ["hstu", "hstu-wide"]
     family = "with Holm's correction over all 3 rows against popularity"
-    assert warned(grid) == {
+    assert warned(runs) == {
         "hstu": f"{UNFIT}: its NDCG@10 is not significantly above popularity: p = 1.000; 1.000 {family}",
         "hstu-wide": f"{UNFIT}: its NDCG@10 is significantly below popularity: p < 0.001; < 0.001 {family}",
     }
@@ -82,66 +84,72 @@ def test_a_lead_over_the_floor_that_chance_explains_is_none() -> None:
     """Six more hits: p = 2 / 2**6 alone, 0.06 among three rows of which another has the like."""
     slightly = FLOOR.copy()
     slightly[np.flatnonzero(FLOOR == 0)[:6]] = 1
-    found = tables(grid_with({"hstu": slightly, "hstu-wide": slightly}))
-    test = next(test for test in found.floor if test.label == "hstu")
-    assert test.test.p_value == pytest.approx(2 / 2**6, abs=0.006)
-    assert test.p_holm == pytest.approx(2 * test.test.p_value)
-    assert found.unfit == ["hstu", "hstu-wide"]
+    frames = frames_of(grid_with({"hstu": slightly, "hstu-wide": slightly}))
+    test = against_floor(frames).loc["hstu"]
+    assert test["p_value"] == pytest.approx(2 / 2**6, abs=0.006)
+    assert test["p_holm"] == pytest.approx(2 * test["p_value"])
+    assert frames.doubts["row"].tolist() == ["hstu", "hstu-wide"]
 
 
 def test_rows_that_do_not_contend_are_not_doubted() -> None:
     """By the role that their models declare, whatever their names and parameters."""
     for role, doubted in (("reference", set()), ("oracle", set()), ("contestant", {"hstu-wide"})):
         roles = {"hstu-wide": {"role": role}}
-        grid = grid_with({"hstu-wide": POOR}, diagnostics=roles, parameters={"hstu-wide": 0})
-        assert set(warned(grid)) == doubted
+        runs = grid_with({"hstu-wide": POOR}, diagnostics=roles, parameters={"hstu-wide": 0})
+        assert set(warned(runs)) == doubted
 
 
 def test_results_from_before_roles_tell_them_by_what_they_left() -> None:
     (result, *_) = grid_with().results
     old = dataclasses.replace(result, diagnostics={}, parameters=0)
     assert role_of(old) == "reference"
-    assert role_of(dataclasses.replace(old, parameters=5)) == "contestant"
     assert role_of(dataclasses.replace(old, diagnostics={"exact": {"ndcg@10": 0.5}})) == "oracle"
-    assert role_of(dataclasses.replace(old, diagnostics={"role": "contestant"})) == "contestant"
+    for label, role in (("hstu", "baseline"), ("glass", "contestant")):
+        spec = old.spec.model_copy(update={"model": label})
+        for told in (
+            {"parameters": 5},
+            {"diagnostics": {"role": "contestant"}},
+            {"parameters": 5, "diagnostics": {"role": 3}},
+        ):
+            assert role_of(dataclasses.replace(old, spec=spec, **told)) == role
 
 
 def test_without_a_floor_only_lists_are_judged_and_the_table_says_so(tmp_path: Path) -> None:
     bare = grid_with({"hstu": POOR}, floor=None, items_in_lists={"tiger": 3})
     assert set(warned(bare)) == {"tiger"}
     assert "No row was tested against a floor: the suite names no floor." in page(bare, tmp_path)
-    grid = grid_with({"hstu": POOR})
-    pending = [result for result in grid.results if result.spec.label != "popularity"]
-    without = Grid.of(grid.suite, plan(grid.suite), pending)
+    runs = grid_with({"hstu": POOR})
+    pending = [result for result in runs.results if result.spec.label != "popularity"]
+    without = SuiteRuns.of(runs.suite, plan(runs.suite), pending)
     assert warned(without) == {}
     assert "No row was tested against a floor: popularity has no complete run." in page(without, tmp_path)
 
 
 def test_a_row_that_cannot_be_paired_with_the_floor_is_doubted() -> None:
-    grid = grid_with()
+    runs = grid_with()
     moved = [
         dataclasses.replace(r, queries=r.queries.assign(target=r.queries["target"] + 1))
         if r.spec.label == "hstu" and r.queries is not None
         else r
-        for r in grid.results
+        for r in runs.results
     ]
-    found = warned(Grid.of(grid.suite, plan(grid.suite), moved))
+    found = warned(SuiteRuns.of(runs.suite, plan(runs.suite), moved))
     assert found == {"hstu": f"{UNFIT}: no test against popularity was possible"}
 
 
 def test_where_coverage_was_not_stored_it_is_not_judged() -> None:
-    grid = grid_with(items_in_lists={"hstu": 1})
+    runs = grid_with(items_in_lists={"hstu": 1})
     old = [
         dataclasses.replace(r, queries=r.queries.drop(columns="new_items"))
-        for r in grid.results
+        for r in runs.results
         if r.queries is not None
     ]
-    assert warned(Grid.of(grid.suite, plan(grid.suite), old)) == {}
+    assert warned(SuiteRuns.of(runs.suite, plan(runs.suite), old)) == {}
 
 
 def test_the_warning_stands_in_the_leaderboard_file(tmp_path: Path) -> None:
-    write_tables(grid_with({"hstu": POOR}), tmp_path)
-    wide = pd.read_csv(tmp_path / "small" / "d" / "leaderboard.csv").set_index("model")
+    write_frames(grid_with({"hstu": POOR}), tmp_path)
+    wide = pd.read_csv(tmp_path / "small" / "d" / "leaderboard.csv").set_index("row")
     assert wide["warning"].notna().to_dict() == {"tiger": False, "hstu-wide": False, "popularity": False, "hstu": True}
     assert wide.loc["hstu", "warning"].startswith(
         "under-trained or unfit, not evidence: its NDCG@10 is significantly below"
@@ -152,10 +160,10 @@ def test_the_warning_stands_in_the_leaderboard_file(tmp_path: Path) -> None:
     assert set(floor["second"]) == {"popularity"}
 
 
-def page(grid: Grid, folder: Path) -> str:
+def page(runs: SuiteRuns, folder: Path) -> str:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(style, "save", lambda figure, stem: None)
-        path = write_report(grid.suite, plan(grid.suite), grid.results, folder, folder, "command")
+        path = write_report(runs.suite, plan(runs.suite), runs.results, folder, folder, "command")
     return path.read_text()
 
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import make_result, make_suite, plan
 
-from bench.analysis.grid import Grid
 from bench.analysis.leaderboard import tidy_metrics
 from bench.analysis.questions import OVERALL, PARTITIONS, question_tests
+from bench.analysis.runs import SuiteRuns
 
 SUITE = make_suite(seeds=(0,)).model_copy(update={"slices": ("kind", "year")})
 SPECS = {spec.label: spec for spec in plan(SUITE)}
@@ -45,7 +45,7 @@ def worlds(draw: st.DrawFn, fewest: int = 1) -> pd.DataFrame:
     )
 
 
-def judged(queries: pd.DataFrame, labels: tuple[str, ...], seed: int) -> Grid:
+def judged(queries: pd.DataFrame, labels: tuple[str, ...], seed: int) -> SuiteRuns:
     """Runs with random ranks for these queries."""
     random = np.random.default_rng(seed)
     results = []
@@ -54,7 +54,7 @@ def judged(queries: pd.DataFrame, labels: tuple[str, ...], seed: int) -> Grid:
         item = np.where((sid > 0) & (random.random(len(queries)) < 0.8), np.minimum(sid + 1, 20), 0)
         ranked = queries.assign(item_rank=item, sid_rank=sid, tie_first=item, tie_last=item)
         results.append(dataclasses.replace(RESULTS[label], queries=ranked))
-    return Grid.of(SUITE, [SPECS[label] for label in labels], results)
+    return SuiteRuns.of(SUITE, [SPECS[label] for label in labels], results)
 
 
 @settings(deadline=None, max_examples=50)
@@ -94,8 +94,8 @@ def test_the_tested_parts_of_a_question_sum_to_the_whole(queries: pd.DataFrame, 
             assert overall.test.n_queries - sum(part.n_queries for part in parts) <= 5
 
 
-def test_the_parts_in_the_made_up_report_have_no_query_twice(full_grid: Grid) -> None:
-    tests = question_tests(full_grid)
+def test_the_parts_in_the_made_up_report_have_no_query_twice(full_runs: SuiteRuns) -> None:
+    tests = question_tests(full_runs)
     for labels in {test.labels for test in tests}:
         for family in PARTITIONS:
             parts = [test.test.n_queries for test in tests if (test.labels, test.partition) == (labels, family)]

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy.stats import permutation_test, ttest_1samp
 
-from bench.analysis.grid import Grid
+from bench.analysis.runs import SuiteRuns
 from bench.analysis.significance import compare, compare_all, holm, sign_flip_test, sign_flip_tests
 from bench.spec import DatasetSpec, RunResult, RunSpec
 
@@ -60,8 +60,8 @@ def test_holm_by_hand() -> None:
     assert holm([]) == []
 
 
-def test_compares_the_means_over_common_seeds(full_grid: Grid) -> None:
-    glass, tiger = full_grid.of_model("glass"), full_grid.of_model("tiger")
+def test_compares_the_means_over_common_seeds(full_runs: SuiteRuns) -> None:
+    glass, tiger = full_runs.of_row("glass"), full_runs.of_row("tiger")
     found = compare(glass, tiger[1:], "recall@10")
     assert found is not None
     assert found.seeds == (1, 2)
@@ -72,8 +72,8 @@ def test_compares_the_means_over_common_seeds(full_grid: Grid) -> None:
     assert found.n_queries == 943
 
 
-def test_is_antisymmetric(full_grid: Grid) -> None:
-    glass, tiger = full_grid.of_model("glass"), full_grid.of_model("tiger")
+def test_is_antisymmetric(full_runs: SuiteRuns) -> None:
+    glass, tiger = full_runs.of_row("glass"), full_runs.of_row("tiger")
     one, other = compare(glass, tiger, "ndcg@10"), compare(tiger, glass, "ndcg@10")
     assert one is not None
     assert other is not None
@@ -81,15 +81,15 @@ def test_is_antisymmetric(full_grid: Grid) -> None:
     assert one.p_value == other.p_value
 
 
-def test_a_mask_limits_the_queries(full_grid: Grid) -> None:
+def test_a_mask_limits_the_queries(full_runs: SuiteRuns) -> None:
     mask = np.arange(943) < 100
-    found = compare(full_grid.of_model("glass"), full_grid.of_model("tiger"), "ndcg@10", mask)
+    found = compare(full_runs.of_row("glass"), full_runs.of_row("tiger"), "ndcg@10", mask)
     assert found is not None
     assert found.n_queries == 100
 
 
-def test_nothing_to_pair(full_grid: Grid) -> None:
-    glass, tiger = full_grid.of_model("glass"), full_grid.of_model("tiger")
+def test_nothing_to_pair(full_runs: SuiteRuns) -> None:
+    glass, tiger = full_runs.of_row("glass"), full_runs.of_row("tiger")
     assert compare(glass[:1], tiger[1:], "ndcg@10") is None  # no common seed
     assert compare(glass, [], "ndcg@10") is None
     assert compare(glass, [_other_targets(result) for result in tiger], "ndcg@10") is None
@@ -104,8 +104,8 @@ def test_tests_made_together_are_those_made_alone() -> None:
     np.testing.assert_allclose(sign_flip_tests(np.column_stack([differences, np.zeros(1500)]))[3], 1.0)
 
 
-def test_all_pairs_are_compared_as_one_by_one(full_grid: Grid) -> None:
-    results = {model: full_grid.of_model(model) for model in ("glass", "tiger", "sim")}
+def test_all_pairs_are_compared_as_one_by_one(full_runs: SuiteRuns) -> None:
+    results = {model: full_runs.of_row(model) for model in ("glass", "tiger", "sim")}
     found = compare_all(results, "ndcg@10")
     assert list(found) == [("glass", "tiger"), ("glass", "sim"), ("tiger", "sim")]
     for (first, second), comparison in found.items():
@@ -117,8 +117,8 @@ def test_all_pairs_are_compared_as_one_by_one(full_grid: Grid) -> None:
     assert list(compare_all(results, "ndcg@10")) == [("glass", "sim")]
 
 
-def test_effect_size_is_the_difference_in_standard_deviations(full_grid: Grid) -> None:
-    glass, tiger = full_grid.of_model("glass")[:1], full_grid.of_model("tiger")[:1]
+def test_effect_size_is_the_difference_in_standard_deviations(full_runs: SuiteRuns) -> None:
+    glass, tiger = full_runs.of_row("glass")[:1], full_runs.of_row("tiger")[:1]
     hits = [side[0].queries["item_rank"].between(1, 10).to_numpy(float) for side in (glass, tiger)]  # type: ignore[index]
     gaps = hits[0] - hits[1]
     found = compare(glass, tiger, "recall@10")

@@ -140,7 +140,7 @@ def test_list(arguments: list[str], words: list[str], capsys: pytest.CaptureFixt
 def test_a_report_that_can_not_be_written_is_an_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bench.reporting import report
+    from bench import report
 
     folders = ["--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]
 

@@ -15,11 +15,13 @@ import pandas as pd
 import pytest
 
 from bench.analysis.folders import FolderComparison, RowPair, compare_folders, scores
-from bench.analysis.grid import Grid
+from bench.analysis.runs import SuiteRuns
 from bench.cli.main import main
 from bench.execution.store import ResultStore
 from bench.plan import Plan
-from bench.reporting.tables.folders import conclusion, page
+from bench.reporting import markdown
+from bench.reporting.tables.folders import conclusion
+from bench.reporting.tables.folders import page as comparison_page
 from bench.spec import DatasetSpec, Entry, RunResult, RunSpec, Suite
 
 ROOT = Path(__file__).parents[3]
@@ -44,7 +46,7 @@ def made(label: str, seed: int = 0, dataset: DatasetSpec | None = None, **result
     return replace(complete, **result)
 
 
-def grid(*results: RunResult) -> Grid:
+def runs(*results: RunResult) -> SuiteRuns:
     labels = dict.fromkeys(result.spec.label for result in results)
     datasets = {result.spec.dataset.label: result.spec.dataset for result in results}
     suite = Suite(
@@ -54,7 +56,7 @@ def grid(*results: RunResult) -> Grid:
         models=tuple(Entry(model="popularity", label=label) for label in labels),
         seeds=(0,),
     )
-    return Grid.of(suite, [result.spec for result in results], results)
+    return SuiteRuns.of(suite, [result.spec for result in results], results)
 
 
 def ranks(result: RunResult, values: Any) -> RunResult:
@@ -67,7 +69,7 @@ def respecified(result: RunResult, **changed: Any) -> RunResult:
 
 
 def one(first: RunResult, second: RunResult) -> RowPair:
-    (pair,) = compare_folders(grid(first), grid(second), "ndcg@10").pairs
+    (pair,) = compare_folders(runs(first), runs(second), "ndcg@10").pairs
     return pair
 
 
@@ -98,7 +100,7 @@ def test_p_values_are_corrected_over_all_rows_of_all_data_sets() -> None:
     other = DatasetSpec(name="other")
     rows = [made("a"), made("b"), made("c", dataset=other)]
     alone = one(rows[0], ranks(rows[0], lost))
-    found = compare_folders(grid(*rows), grid(*(ranks(row, lost) for row in rows)), "ndcg@10")
+    found = compare_folders(runs(*rows), runs(*(ranks(row, lost) for row in rows)), "ndcg@10")
     assert alone.verdict == "worse"
     assert alone.test is not None
     text = page(found, "A", "B", "made-up")
@@ -116,7 +118,7 @@ def test_p_values_are_corrected_over_all_rows_of_all_data_sets() -> None:
 def test_another_metric_than_the_primary_one_is_marked() -> None:
     rows = [made("a"), ranks(made("a"), WORSE)]
     shown = {
-        metric: page(compare_folders(grid(rows[0]), grid(rows[1]), metric), "A", "B", "made-up")
+        metric: page(compare_folders(runs(rows[0]), runs(rows[1]), metric), "A", "B", "made-up")
         for metric in ("ndcg@10", "recall@10")
     }
     assert "NDCG@10 A |" in shown["ndcg@10"]
@@ -127,7 +129,7 @@ def test_another_metric_than_the_primary_one_is_marked() -> None:
 def test_only_common_seeds_count() -> None:
     first = [made("a", seed) for seed in (0, 1)]
     second = [ranks(made("a", seed), rank) for seed, rank in ((1, 1), (2, 0))]
-    (pair,) = compare_folders(grid(*first), grid(*second), "hit@1").pairs
+    (pair,) = compare_folders(runs(*first), runs(*second), "hit@1").pairs
     assert [result.spec.seed for result in (*pair.first, *pair.second)] == [1, 1]
     assert scores(pair.second, "hit@1") == (1.0, pytest.approx(np.nan, nan_ok=True))
     assert pair.differences == ("complete seeds: 0, 1 in A, 1, 2 in B; compared on 1",)
@@ -164,7 +166,7 @@ def test_without_a_common_seed_there_are_means_and_no_test() -> None:
 def test_what_can_not_be_compared_is_refused_with_its_reason(change: Change, reason: str) -> None:
     pair = one(made("a"), change(made("a")))
     assert (pair.refusal, pair.verdict, pair.worse) == (reason, "not tested", False)
-    assert reason in page(compare_folders(grid(made("a")), grid(change(made("a"))), "ndcg@10"), "A", "B", "s")
+    assert reason in page(compare_folders(runs(made("a")), runs(change(made("a"))), "ndcg@10"), "A", "B", "s")
 
 
 @pytest.mark.parametrize(
@@ -183,7 +185,7 @@ def test_what_else_differs_is_told_and_compared_all_the_same(changed: dict[str, 
 
 def test_a_seed_that_fails_in_b_makes_the_row_worse() -> None:
     failed = made("a", 1, status="failed", reason="loss is NaN", queries=None)
-    found = compare_folders(grid(made("a"), made("a", 1)), grid(made("a"), failed), "ndcg@10")
+    found = compare_folders(runs(made("a"), made("a", 1)), runs(made("a"), failed), "ndcg@10")
     assert (found.pairs[0].broken, found.pairs[0].verdict, found.pairs[0].worse) == ((1,), "same ranks", True)
     assert "failed in B, complete in A: seeds 1 (loss is NaN)" in found.pairs[0].differences
     assert conclusion(found).endswith("Failed in B, complete in A: a.")
@@ -191,7 +193,7 @@ def test_a_seed_that_fails_in_b_makes_the_row_worse() -> None:
 
 def test_rows_of_one_folder_are_listed_and_another_protocol_is_named() -> None:
     temporal = DatasetSpec(name="tiny", protocol="temporal")
-    found = compare_folders(grid(made("a"), made("b")), grid(made("a", dataset=temporal), made("c")), "ndcg@10")
+    found = compare_folders(runs(made("a"), made("b")), runs(made("a", dataset=temporal), made("c")), "ndcg@10")
     assert found.pairs == ()
     assert [(row.folder, row.dataset, row.label) for row in found.one_sided] == [
         ("A", "tiny", "a"),
@@ -203,8 +205,12 @@ def test_rows_of_one_folder_are_listed_and_another_protocol_is_named() -> None:
     assert found.one_sided[1].note == ""
 
 
+def page(found: FolderComparison, first: str, second: str, suite: str) -> str:
+    return markdown.page(comparison_page(found, first, second, suite))
+
+
 def compared(change: Change) -> FolderComparison:
-    return compare_folders(grid(made("a")), grid(change(made("a"))), "ndcg@10")
+    return compare_folders(runs(made("a")), runs(change(made("a"))), "ndcg@10")
 
 
 def test_the_page_tells_commits_versions_and_hardware_that_differ() -> None:
@@ -238,7 +244,7 @@ def folders(tmp_path: Path) -> tuple[str, str]:
         results = [change(made("a")), made("b")]
         for result in results:
             ResultStore(tmp_path / name).save(result)
-        made_grid = grid(*results)
+        made_grid = runs(*results)
         specs = tuple(run.spec for run in made_grid.runs)
         Plan(suite=made_grid.suite, runs=specs, command="").write(tmp_path / name)
         written.append(str(tmp_path / name))

@@ -1,3 +1,4 @@
+import importlib
 import importlib.util
 import subprocess
 import zipfile
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.data.catalog import CATALOG, available_datasets, load_dataset
+from bench.data.catalog import CATALOG, SOURCES, available_datasets, load_dataset
 from bench.data.fingerprint import dataset_hash
 from bench.data.protocols import split
 from bench.data.sources import recbole_wheel
@@ -90,6 +91,15 @@ def test_the_list_of_data_sets_loads_nothing(monkeypatch):
 
     monkeypatch.setitem(CATALOG, "ml-100k", replace(CATALOG["ml-100k"], load=fail))
     assert "943 users" in available_datasets()["ml-100k"]
+
+
+def test_every_source_declares_data_sets_that_it_loads_itself() -> None:
+    for source in SOURCES:
+        module = importlib.import_module(f"bench.data.sources.{source}")
+        assert module.DATASETS.items() <= CATALOG.items()
+        loaders = [getattr(entry.load, "func", entry.load) for entry in module.DATASETS.values()]
+        assert {loader.__module__ for loader in loaders} == {module.__name__}
+    assert len(CATALOG) == 23
 
 
 def test_a_data_set_is_read_once(ml_100k):

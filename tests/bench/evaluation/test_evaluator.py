@@ -15,6 +15,7 @@ from bench.data.dataset import TrainingData
 from bench.data.interactions import Histories, Interactions
 from bench.data.protocols import Queries
 from bench.evaluation.evaluator import QUERY_COLUMNS, Catalogue, events_back, judge, target_ranks, validation_ndcg
+from bench.evaluation.transitions import Transitions
 from bench.recommender import FitContext, Recommendations, Recommender
 
 N_ITEMS = 30
@@ -167,6 +168,26 @@ def test_a_repeated_target_has_its_distance() -> None:
         targets=np.array([4], dtype=np.int32),
     )
     assert judge(Scripted(), one, k=K)["item_gap"].tolist() == [2]  # not the target itself, which is out of the history
+
+
+def test_a_group_holds_all_items_of_the_targets_semantic_id_and_one_where_there_are_none() -> None:
+    queries = make_queries()
+    scripted = Scripted(with_sids=True)
+    assert scripted.sid_of_item is not None
+    scripted.sid_of_item = np.minimum(scripted.sid_of_item, 12)  # six items share 12, two every other one
+    sizes = judge(scripted, queries)["sid_group"].tolist()
+    assert sizes == [6 if target % 15 >= 12 else 2 for target in queries.targets.tolist()]
+    assert set(judge(Scripted(), queries)["sid_group"]) == {1}
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 100])
+def test_steps_are_those_of_training_whatever_the_batch(batch_size: int) -> None:
+    queries = make_queries()
+    steps = Transitions(queries.interactions.truncated(queries.ends), None)
+    table = judge(Scripted(), queries, batch_size, K, catalogue=Catalogue(transitions=steps))
+    assert table["transition"].tolist() == steps.kinds(queries.histories(0, len(queries)), queries.targets).tolist()
+    assert set(table["transition"]) >= {1, 2}
+    assert set(judge(Scripted(), queries)["transition"]) == {0}
 
 
 def test_without_semantic_ids_both_levels_are_one() -> None:

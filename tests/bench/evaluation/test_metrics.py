@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import ndcg_score
 
+from bench.analysis.columns import RANKING_METRICS
 from bench.errors import BenchError
 from bench.evaluation.evaluator import target_ranks
 from bench.evaluation.lists import tied_places
-from bench.evaluation.metrics import METRICS, compute, expected, hit, mrr, ndcg, recall
+from bench.evaluation.metrics import METRICS, REPORTED, compute, expected
+from bench.evaluation.rank_metrics import hit, mrr, ndcg, recall
 
 DEPTH = 20
 CUTOFFS = (1, 3, 5, 10, 20)
@@ -148,3 +150,9 @@ def test_wrong_names_are_told_in_one_line(name: str, message: str, ranks: np.nda
         compute(name, ranks, DEPTH)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_the_leaderboard_has_the_cut_offs_that_metrics_are_reported_at() -> None:
+    """In this order: columns of stored leaderboards follow it."""
+    assert REPORTED == ("hit@1", "recall@5", "recall@10", "recall@20", "ndcg@5", "ndcg@10", "ndcg@20")
+    assert RANKING_METRICS == REPORTED

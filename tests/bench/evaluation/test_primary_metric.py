@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.evaluation.metrics import PRIMARY_METRIC, PRIMARY_NAME, SECONDARY_METRIC, metric_name
+from bench.conventions import PRIMARY_METRIC, PRIMARY_NAME, SECONDARY_METRIC, metric_name
 from bench.reporting.metric_names import column
 
 BENCH = Path(__file__).parents[3] / "bench"
 LISTS_OF_METRICS = {
-    ("evaluation/metrics.py", "ndcg@10"),  # the declaration
-    ("analysis/leaderboard.py", "ndcg@10"),  # among all that the leaderboard holds
+    ("conventions.py", "ndcg@10"),  # the declaration
     ("export/latex.py", "ndcg@10"),  # among the columns of an export
     ("cli/results.py", "ndcg@10"),  # how to write such columns
 }

@@ -19,6 +19,8 @@ from bench.evaluation.slices import (
     popularity_slices,
     reach_parts,
     reach_slices,
+    repetition_slices,
+    transition_slices,
 )
 
 
@@ -116,6 +118,28 @@ def test_reach_says_nothing_where_all_queries_are_alike_or_the_columns_are_missi
 def test_every_query_reaches_into_exactly_one_part(found: list[int], window: int, of: ReachOf) -> None:
     parts = reach_parts(gaps(found, found), window, of)
     assert not parts or np.sum(list(parts.values()), axis=0).tolist() == [1] * len(found)
+
+
+def test_a_target_of_the_history_is_repeated_and_all_others_are_explored() -> None:
+    table = queries(lengths=[9, 9, 9, 9]).assign(item_gap=[0, 1, 7, 0])
+    parts = {name: mask.tolist() for name, mask in repetition_slices(table).items()}
+    assert parts == {"repeat": [False, True, True, False], "explore": [True, False, False, True]}
+    assert {"repetition:repeat", "repetition:explore"} <= set(
+        named_slices(table.assign(target_count=1, category_gap=0))
+    )
+
+
+def test_steps_are_seen_composable_new_or_unknown() -> None:
+    table = queries(lengths=[9, 9, 9, 0]).assign(transition=np.array([3, 1, 2, 0], dtype=np.int8))
+    parts = {name: np.flatnonzero(mask).tolist() for name, mask in transition_slices(table).items()}
+    assert parts == {"seen": [0], "composable": [2], "new": [1], "unknown": [3]}
+
+
+def test_repetition_and_steps_say_nothing_where_all_are_alike_or_the_columns_are_missing() -> None:
+    table = queries(lengths=[5, 6])
+    assert repetition_slices(table) == transition_slices(table) == {}
+    table = table.assign(item_gap=[0, 0], transition=[3, 3])
+    assert repetition_slices(table) == transition_slices(table) == {}
 
 
 def test_cold_targets_are_unseen_or_rarely_seen_in_training() -> None:

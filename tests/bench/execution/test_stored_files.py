@@ -40,6 +40,7 @@ def queries(seed: int = 0) -> pd.DataFrame:
     }
     columns |= {"target_quantile": draw.random(N).astype(np.float32)}
     columns |= {"list_popularity": draw.random(N).astype(np.float32)}
+    columns |= {"transition": draw.integers(0, 4, N).astype(np.int8), "sid_group": columns["sid_group"] + 1}
     columns |= {"tie_first": columns["item_rank"], "tie_last": columns["item_rank"]}
     return pd.DataFrame(columns).assign(**{"item:genre": pd.Categorical(draw.choice(["a", "b"], N))})
 

@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 from fake_trackers import FakeClient, FakeWriter
 
-from bench.analysis.grid import Grid
+from bench.analysis.runs import SuiteRuns
 from bench.cli.main import main
 from bench.execution.store import ResultStore
 from bench.export.latex import escape, export_latex
@@ -67,7 +67,7 @@ def make_run(label: str, seed: int, rank: int, dataset: str = "tiny") -> RunResu
     )
 
 
-def grid_of(results: list[RunResult]) -> Grid:
+def grid_of(results: list[RunResult]) -> SuiteRuns:
     suite = Suite(
         name="made_up",
         description="",
@@ -75,11 +75,11 @@ def grid_of(results: list[RunResult]) -> Grid:
         models=tuple(Entry(model="popularity", label=label) for label in {r.spec.label: None for r in results}),
         seeds=(0, 1),
     )
-    return Grid.of(suite, [result.spec for result in results], results)
+    return SuiteRuns.of(suite, [result.spec for result in results], results)
 
 
 @pytest.fixture
-def grid() -> Grid:
+def grid() -> SuiteRuns:
     """Row "best_1" with two seeds, "second", "third", and "broken & co" that failed."""
     failed = replace(make_run("broken & co", 0, 1), status="failed", reason="loss is NaN", queries=None, curve=[])
     rows = [make_run("third", 0, 8), make_run("best_1", 0, 1), make_run("best_1", 1, 2), make_run("second", 0, 4)]
@@ -87,7 +87,7 @@ def grid() -> Grid:
 
 
 @pytest.fixture
-def results(grid: Grid, tmp_path: Path) -> Path:
+def results(grid: SuiteRuns, tmp_path: Path) -> Path:
     """The same, stored."""
     folder = tmp_path / "results"
     for run in grid.runs:
@@ -97,7 +97,7 @@ def results(grid: Grid, tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_latex_table_line_by_line(grid: Grid, tmp_path: Path) -> None:
+def test_a_latex_table_line_by_line(grid: SuiteRuns, tmp_path: Path) -> None:
     (path,) = export_latex(grid, tmp_path / "tables", ("hit@1", "recall@5", "ndcg@10"))
     assert path.name == "tiny.tex"
     assert path.read_text().splitlines() == [
@@ -109,7 +109,7 @@ def test_a_latex_table_line_by_line(grid: Grid, tmp_path: Path) -> None:
         r"  \label{tab:made-up-tiny}",
         r"  \begin{tabular}{lccc}",
         r"    \toprule",
-        r"    Model & Hit@1 & Recall@5 & NDCG@10 \\",
+        r"    Row & Hit@1 & Recall@5 & NDCG@10 \\",
         r"    \midrule",
         # NDCG: mean of 1 and 1 / log2(3); 1 / log2(5); 1 / log2(9)
         r"    best\_1 & \textbf{0.5000 $\pm$ 0.7071} & \textbf{1.0000 $\pm$ 0.0000} & \textbf{0.8155 $\pm$ 0.2610} \\",
@@ -155,10 +155,10 @@ def test_latex_goes_to_standard_output_without_torch_or_plotting(results: Path) 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("% Needs")
     assert done.stdout.endswith("\\end{table}\n")
-    assert r"Model & NDCG@10 & Hit@1 \\" in done.stdout
+    assert r"Row & NDCG@10 & Hit@1 \\" in done.stdout
 
 
-def test_a_curve_has_its_finite_points_at_the_time_they_were_measured(grid: Grid) -> None:
+def test_a_curve_has_its_finite_points_at_the_time_they_were_measured(grid: SuiteRuns) -> None:
     result = grid.results[0]
     assert [(p.name, p.value, p.step, p.time - BEGAN) for p in curve(result)] == [
         ("loss", 5.0, 30, 4.0),
@@ -168,7 +168,7 @@ def test_a_curve_has_its_finite_points_at_the_time_they_were_measured(grid: Grid
     assert started(replace(result, environment={})) == 0.0
 
 
-def test_final_values_are_those_of_the_leaderboard(grid: Grid) -> None:
+def test_final_values_are_those_of_the_leaderboard(grid: SuiteRuns) -> None:
     values = final_values(grid, grid.runs[0])
     assert values["item/overall/ndcg@10"] == pytest.approx(1 / np.log2(9))
     assert (values["run/overall/fit_seconds"], values["run/overall/parameters"]) == (10.0, 7.0)
@@ -189,7 +189,7 @@ def read_events(folder: Path) -> Any:
     return events
 
 
-def test_tensorboard_reads_curves_and_final_values_once_after_two_exports(grid: Grid, tmp_path: Path) -> None:
+def test_tensorboard_reads_curves_and_final_values_once_after_two_exports(grid: SuiteRuns, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     for _ in range(2):
         folders = export_tensorboard(grid, tmp_path)
@@ -209,7 +209,7 @@ def test_tensorboard_reads_curves_and_final_values_once_after_two_exports(grid: 
 
 
 def test_mlflow_reads_back_parameters_metrics_and_files_once_after_two_exports(
-    grid: Grid, results: Path, tmp_path: Path
+    grid: SuiteRuns, results: Path, tmp_path: Path
 ) -> None:
     mlflow = pytest.importorskip("mlflow")
     pytest.importorskip("sqlalchemy")
@@ -233,7 +233,9 @@ def test_mlflow_reads_back_parameters_metrics_and_files_once_after_two_exports(
     assert by_name["broken & co on tiny, seed 0"].info.status == "FAILED"
 
 
-def test_tensorboard_is_told_each_complete_run(grid: Grid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tensorboard_is_told_each_complete_run(
+    grid: SuiteRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     writers: list[FakeWriter] = []
 
     def writer(folder: str) -> FakeWriter:
@@ -269,7 +271,7 @@ def fake_mlflow(monkeypatch: pytest.MonkeyPatch) -> FakeClient:
 
 
 def test_mlflow_is_told_each_run_that_has_ended(
-    grid: Grid, results: Path, tmp_path: Path, fake_mlflow: FakeClient
+    grid: SuiteRuns, results: Path, tmp_path: Path, fake_mlflow: FakeClient
 ) -> None:
     for _ in range(2):
         assert len(export_mlflow(grid, results, tmp_path / "store")) == 5
@@ -293,6 +295,8 @@ def test_rows_that_share_a_run_are_both_there(results: Path, tmp_path: Path, fak
     assert first.spec.key == twin.spec.key
     export_mlflow(grid_of([first, twin]), results, tmp_path / "store")
     assert sorted(run.data.tags["row"] for run in fake_mlflow.runs.values()) == ["a", "b"]
+    identities = {(run.data.tags["model"], run.data.tags["role"]) for run in fake_mlflow.runs.values()}
+    assert identities == {("popularity", "contestant")}
 
 
 @pytest.mark.parametrize(("target", "module"), [("tensorboard", "torch.utils.tensorboard"), ("mlflow", "mlflow")])
@@ -347,7 +351,9 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert message in refused(["export", *arguments])
 
 
-def test_nothing_complete_is_nothing_to_export(grid: Grid, results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_complete_is_nothing_to_export(
+    grid: SuiteRuns, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     plan = Plan.read(results, "made_up")
     plan.model_copy(update={"runs": plan.runs[-1:]}).write(results)
     for target in ("latex", "tensorboard", "mlflow"):

@@ -30,7 +30,7 @@ from outside_models import Outside
 import baselines.full_ranking
 import baselines.item_knn
 import bench.evaluation.evaluator
-import bench.evaluation.metrics
+import bench.evaluation.rank_metrics
 import models.semantic_ids.item_features
 import models.semantic_ids.tokenizer
 import models.training.loop
@@ -167,7 +167,7 @@ DEEDS: dict[str, Deed] = {
     "optimiser": lambda *_: _overwrite(torch.optim.AdamW, "step", lambda *a, **k: None),
     "sorted": lambda *_: _overwrite(builtins, "sorted", lambda values, **_: list(values)),
     "ranks": lambda *_: _overwrite(bench.evaluation.evaluator, "target_ranks", lambda a, b: np.ones(len(b), np.int16)),
-    "ndcg": lambda *_: _overwrite(bench.evaluation.metrics, "ndcg", lambda ranks, k: ranks * 0.0),
+    "ndcg": lambda *_: _overwrite(bench.evaluation.rank_metrics, "ndcg", lambda ranks, k: ranks * 0.0),
     "histories": lambda *_: _overwrite(Histories, "seen", lambda self: np.zeros((len(self), self.n_items), bool)),
     "counts": lambda *_: _overwrite(Interactions, "item_counts", lambda self: np.zeros(self.n_items, np.int64)),
     "full ranking": lambda *_: _overwrite(baselines.full_ranking, "rank_catalogue", None),

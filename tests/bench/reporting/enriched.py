@@ -8,15 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from bench.analysis.grid import Grid
+from bench.analysis.runs import SuiteRuns
 from bench.seeds import seed_for
 from bench.spec import RunResult
 
 
-def enriched(grid: Grid, slices: Sequence[str] = ()) -> Grid:
+def enriched(grid: SuiteRuns, slices: Sequence[str] = ()) -> SuiteRuns:
     """A grid of the same runs: with ties, lists, gaps, facts about the target, and cold targets."""
     suite = grid.suite.model_copy(update={"slices": tuple(slices)})
-    return Grid.of(suite, [run.spec for run in grid.runs], [_with_columns(result) for result in grid.results])
+    return SuiteRuns.of(suite, [run.spec for run in grid.runs], [_with_columns(result) for result in grid.results])
 
 
 def _with_columns(result: RunResult) -> RunResult:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.analysis.grid import Grid
+from bench.analysis.runs import SuiteRuns
 from bench.spec import DatasetSpec, Entry, RunResult, RunSpec, Suite
 
 N_ITEMS = 1_000
@@ -83,10 +83,10 @@ def plan(suite: Suite) -> list[RunSpec]:
     ]
 
 
-def grid_of(suite: Suite, ranks: Ranks, **changes: Any) -> Grid:
+def grid_of(suite: Suite, ranks: Ranks, **changes: Any) -> SuiteRuns:
     """The suite with complete runs; `changes` go to `result_of`, by row where they are mappings."""
     results = []
     for spec in plan(suite):
         own = {name: value[spec.label] for name, value in changes.items() if spec.label in value}
         results.append(result_of(spec, ranks(spec.dataset.name, spec.label, spec.seed), **own))
-    return Grid.of(suite, plan(suite), results)
+    return SuiteRuns.of(suite, plan(suite), results)

@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from as_text import text_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_suites import grid_of, suite_of
 
-from bench.analysis.dataset_tables import write_tables
+from bench.analysis.dataset_tables import write_frames
 from bench.number_text import p_cell
-from bench.reporting.summary import findings, overview, shared_question
+from bench.reporting.overview import overview, shared_question
+from bench.reporting.summary import findings
 from bench.reporting.tables import comparisons
 from bench.spec import Comparison
 
@@ -40,18 +42,18 @@ def told(seed: int, n_queries: int, n_seeds: int, spread: float, folder: Path) -
 
     wide = Comparison(title="Width", question="?", rows=("hstu", "hstu-wide", "tiger-wide"), against="hstu")
     suite = suite_of(ROWS, DATASETS, n_seeds, questions=QUESTIONS, floor="popularity", comparisons=(wide,))
-    grid = grid_of(suite, ranks, items_in_lists={"hstu-wide": int(random.integers(1, 60))})
-    tables = write_tables(grid, folder)
-    grids = [grid.on(dataset) for dataset in DATASETS]
-    first = shared_question(grids, tables)
+    runs = grid_of(suite, ranks, items_in_lists={"hstu-wide": int(random.integers(1, 60))})
+    frames = write_frames(runs, folder)
+    datasets = list(frames.values())
+    first = shared_question(datasets)
     return {
-        "": (overview(grids, tables) or "").splitlines(),
+        "": text_of(overview(datasets)).splitlines(),
         **{
-            part.datasets[0]: [
-                *findings(part, tables[part.datasets[0]], first if random.random() < 0.5 else None),
-                *(comparisons.sentence(answer) for answer in tables[part.datasets[0]].answers),
+            dataset: [
+                *map(text_of, findings(of_dataset, first if random.random() < 0.5 else None)),
+                *(text_of(comparisons.sentence(compared)) for compared in comparisons.comparisons_of(of_dataset)),
             ]
-            for part in grids
+            for dataset, of_dataset in frames.items()
         },
     }
 
@@ -62,7 +64,7 @@ class Checked:
     def __init__(self, folder: Path) -> None:
         self.pairs = pd.read_csv(folder / "pairs.csv").to_dict("records")
         self.tests = pd.read_csv(folder / "tests.csv")
-        self.warned = set(pd.read_csv(folder / "leaderboard.csv").query("warning.notna()")["model"])
+        self.warned = set(pd.read_csv(folder / "leaderboard.csv").query("warning.notna()")["row"])
 
     def of_tests(self, first: str, second: str, **wanted: str) -> dict[str, float]:
         rows = self.tests

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from as_text import text_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import make_suite, plan
@@ -18,15 +19,19 @@ from matplotlib.figure import Figure
 from test_html import Elements
 
 from bench.analysis.csv_files import write_csv
-from bench.analysis.grid import Grid
-from bench.analysis.leaderboard import leaderboard, tidy_metrics, write_leaderboards
+from bench.analysis.dataset_tables import frames_of, write_frames
+from bench.analysis.leaderboard import leaderboard, tidy_metrics
+from bench.analysis.runs import SuiteRuns
 from bench.export.latex import escape as latex
 from bench.plain_text import printable
+from bench.report import write_report
+from bench.reporting import html
+from bench.reporting.blocks import Code, Page
 from bench.reporting.figures.style import headline
-from bench.reporting.html import page
-from bench.reporting.markdown import code, fenced, foreign, page_text, paragraph, table
-from bench.reporting.report import write_report
-from bench.reporting.tables.provenance import how_to_repeat, unfinished
+from bench.reporting.markdown import fenced, line, paragraph, table
+from bench.reporting.table import Table
+from bench.reporting.tables.provenance import runs_of, unfinished
+from bench.reporting.words import code
 from bench.spec import Comparison, Published, RunResult, RunSpec, Suite
 
 FORMULAS = [
@@ -77,14 +82,14 @@ def test_numbers_stay_numbers_and_blanks_blank(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(back[["float", "int", "bool"]], frame[["float", "int", "bool"]])
 
 
-def test_leaderboards_of_ordinary_runs_are_the_same_bytes_and_read_back(full_grid: Grid, tmp_path: Path) -> None:
-    wide = write_leaderboards(full_grid, tmp_path)["ml-100k"]
+def test_leaderboards_of_ordinary_runs_are_the_same_bytes_and_read_back(full_runs: SuiteRuns, tmp_path: Path) -> None:
+    wide = write_frames(full_runs, tmp_path)["ml-100k"].leaderboard
     folder = tmp_path / "made-up" / "ml-100k"
-    tidy = tidy_metrics(full_grid)
+    tidy = tidy_metrics(full_runs)
     assert (folder / "metrics.csv").read_text() == tidy.to_csv(index=False)
     assert (folder / "leaderboard.csv").read_text() == wide.to_csv(index=False, float_format="%.10g")
     again = leaderboard(pd.read_csv(folder / "metrics.csv"))
-    assert again["model"].tolist() == wide["model"].tolist()
+    assert again["row"].tolist() == wide["row"].tolist()
     np.testing.assert_allclose(again["item.overall.ndcg@10.mean"], wide["item.overall.ndcg@10.mean"])
 
 
@@ -136,7 +141,7 @@ def with_hostile_facts(result: RunResult) -> RunResult:
 def test_a_hostile_report_has_no_element_of_its_own(told: tuple[Path, Elements], tmp_path: Path) -> None:
     elements = told[1]
     assert elements.balanced
-    assert len(list(elements.of("script"))) == len(list(Elements(page("", tmp_path)).of("script")))
+    assert len(list(elements.of("script"))) == len(list(Elements(html.page(Page(()), tmp_path)).of("script")))
     assert all(attributes["src"].startswith("data:image/") for attributes, _ in elements.of("img"))
     assert all(attributes["href"].startswith("#") for attributes, _ in elements.of("a"))
     assert [text for _, text in elements.of("h1")] == [
@@ -188,7 +193,7 @@ def rendered(markdown: str) -> list[str]:
 )
 def test_foreign_text_is_shown_as_it_is(text: str) -> None:
     shown = " ".join(text.split())
-    for markdown in (foreign(text), paragraph(text)):
+    for markdown in (line(text), paragraph(text)):
         tokens = MarkdownIt("commonmark", {"html": True}).parse(f"x {markdown}")
         assert [token.type for token in tokens] == ["paragraph_open", "inline", "paragraph_close"]
         children = tokens[1].children or []
@@ -202,24 +207,24 @@ def test_words_in_ordinary_text_and_its_code_stay_as_they_are() -> None:
         "a - b + c = d",
         "-",
     ):
-        assert foreign(text) == text
-    assert foreign("`a|<b>` *c*") == r"`a|<b>` \*c\*"
-    assert code("results/a_b") == "`results/a_b`"
-    assert code("a`b") == r"a\`b"
+        assert line(text) == text
+    assert line("`a|<b>` *c*") == r"`a|<b>` \*c\*"
+    assert line(code("results/a_b")) == "`results/a_b`"
+    assert line(code("a`b")) == r"a\`b"
     assert fenced("x\n```\ny") == "````\nx\n```\ny\n````"
 
 
 def test_headers_of_a_table_can_not_break_it() -> None:
-    assert len(table(["a | b\nc", "d"], [["1", "2"]]).splitlines()) == 3
-    assert r"a \| b c" in table(["a | b\nc", "d"], [["1", "2"]])
+    text = table(Table.of("t", ["a | b\nc", "d"], [["1", "2"]]))
+    assert len(text.splitlines()) == 3
+    assert r"a \| b c" in text
 
 
-def test_a_reason_and_a_command_stay_in_their_place(full_grid: Grid, planned: list[RunSpec]) -> None:
+def test_a_reason_and_a_command_stay_in_their_place(full_runs: SuiteRuns, planned: list[RunSpec]) -> None:
     failed = RunResult(spec=planned[0], status="failed", reason=HOSTILE)
-    grid = Grid.of(full_grid.suite, planned[:1], [failed])
-    assert len(unfinished(grid).splitlines()) == 3
-    block = how_to_repeat(grid, "a\n```\nb").split("\n\n")[0]
-    assert block == "````\na\n```\nb\n````"
+    runs = SuiteRuns.of(full_runs.suite, planned[:1], [failed])
+    assert len(text_of(unfinished(runs_of([frames_of(runs)]))).splitlines()) == 3
+    assert text_of(Code("a\n```\nb")) == "````\na\n```\nb\n````"
 
 
 @pytest.mark.parametrize(
@@ -279,9 +284,9 @@ def test_no_written_cell_is_a_formula_or_a_control_code(
 def test_foreign_text_brings_no_markup_but_code(text: str) -> None:
     plain = {"paragraph_open", "paragraph_close", "inline", "text", "text_special", "code_inline"}
     assert set(rendered(paragraph(text))) <= plain
-    assert set(rendered(f"x {foreign(text)}")) <= plain
-    cells = rendered(table(["a", "b"], [[foreign(text), "x"]], left=2))
+    assert set(rendered(f"x {line(text)}")) <= plain
+    cells = rendered(table(Table.of("t", ["a", "b"], [[text, "x"]])))
     assert cells.count("td_open") == 2
     assert {name for name in cells if not name.startswith(("t", "inline"))} <= {"code_inline"}
-    assert page_text(foreign(text)) == foreign(text)
+    assert "\n" not in line(text)
     assert "\n" not in latex(text)

@@ -8,16 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from as_text import text_of
 
-from bench.analysis.grid import Grid
-from bench.analysis.leaderboard import LEADERBOARD_COLUMNS, leaderboard, tidy_metrics
-from bench.analysis.questions import question_tests
+from bench.analysis.columns import LEADERBOARD
+from bench.analysis.dataset_tables import frames_of
+from bench.analysis.leaderboard import leaderboard, tidy_metrics
+from bench.analysis.runs import SuiteRuns
 from bench.evaluation.evaluator import K_MAX
 from bench.evaluation.metrics import compute
+from bench.report import write_report
 from bench.reporting.figures import quality, style
-from bench.reporting.report import write_report
+from bench.reporting.tables.parts import reach_table
 from bench.reporting.tables.questions import question_table
-from bench.reporting.tables.results import reach_table
 from bench.spec import RunResult
 
 N_QUERIES = 943
@@ -36,72 +38,70 @@ def with_gaps(results: Sequence[RunResult], category: np.ndarray | None = None) 
 
 
 @pytest.fixture(scope="module")
-def grid(full_grid: Grid) -> Grid:
-    return Grid.of(full_grid.suite, [run.spec for run in full_grid.runs], with_gaps(full_grid.results))
+def runs(full_runs: SuiteRuns) -> SuiteRuns:
+    return SuiteRuns.of(full_runs.suite, [run.spec for run in full_runs.runs], with_gaps(full_runs.results))
 
 
-def test_the_table_tells_the_parts_and_their_values(grid: Grid) -> None:
-    text = reach_table(grid, "item")
-    assert text is not None
+def test_the_table_tells_the_parts_and_their_values(runs: SuiteRuns) -> None:
+    text = text_of(reach_table(frames_of(runs), "item"))
     heading, _, *lines = text.splitlines()
     for part in ("last 50 events (n = 300)", "only before the last 50 (n = 300)", "never (n = 343)"):
         assert part in heading
     glass = next(line for line in lines if line.startswith("| glass "))
     recent = [
         compute("ndcg@10", r.queries["item_rank"].to_numpy()[:300], K_MAX).mean()
-        for r in grid.of_model("glass")
+        for r in runs.of_row("glass")
         if r.queries is not None
     ]
     assert f"{np.mean(recent):.4f} ± {np.std(recent, ddof=1):.4f}" in glass
-    assert len(lines) == len(grid.models)
+    assert len(lines) == len(runs.rows)
 
 
-def test_a_cut_that_tells_no_queries_apart_has_no_table_and_no_figure(grid: Grid) -> None:
-    assert reach_table(grid, "category") is None
-    assert quality.reach(grid, style.model_styles(grid.models), "category") is None
+def test_a_cut_that_tells_no_queries_apart_has_no_table_and_no_figure(runs: SuiteRuns) -> None:
+    assert reach_table(frames_of(runs), "category") is None
+    assert quality.reach(frames_of(runs), style.model_styles(runs.rows), "category") is None
 
 
-def test_the_figure_has_a_panel_a_part_with_every_model(grid: Grid) -> None:
+def test_the_figure_has_a_panel_a_part_with_every_model(runs: SuiteRuns) -> None:
     style.use_style()
-    figure = quality.reach(grid, style.model_styles(grid.models), "item")
+    figure = quality.reach(frames_of(runs), style.model_styles(runs.rows), "item")
     assert figure is not None
     assert [axes.get_title(loc="left") for axes in figure.axes] == [
         "last 50 events (n = 300)",
         "only before the last 50 (n = 300)",
         "never (n = 343)",
     ]
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == grid.models
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == runs.rows
 
 
-def test_questions_are_answered_part_by_part(grid: Grid, full_grid: Grid) -> None:
-    text = question_table(question_tests(grid), ("glass", "tiger"))
-    assert text is not None
+def test_questions_are_answered_part_by_part(runs: SuiteRuns, full_runs: SuiteRuns) -> None:
+    text = text_of(question_table(frames_of(runs), ("glass", "tiger")))
     assert "target in the history: only before the last 50" in text
     assert "its category" not in text
-    assert "in the history" not in str(question_table(question_tests(full_grid), ("glass", "tiger")))
+    assert "in the history" not in text_of(question_table(frames_of(full_runs), ("glass", "tiger")))
 
 
-def test_the_tidy_table_has_the_parts_and_the_wide_one_does_not(grid: Grid, full_grid: Grid) -> None:
-    tidy = tidy_metrics(grid)
+def test_the_tidy_table_has_the_parts_and_the_wide_one_does_not(runs: SuiteRuns, full_runs: SuiteRuns) -> None:
+    tidy = tidy_metrics(runs)
     found = tidy[tidy["slice"].str.startswith("reach:")]
     assert set(found["slice"]) == {"reach:recent", "reach:far", "reach:never"}
-    assert set(found[found["model"] == "sasrec-ce"]["level"]) == {"item"}
-    result = grid.of_model("tiger")[0]
+    assert set(found[found["row"] == "sasrec-ce"]["level"]) == {"item"}
+    result = runs.of_row("tiger")[0]
     assert result.queries is not None
-    value = found.query("model == 'tiger' and seed == 0 and level == 'sid' and slice == 'reach:far'")
+    value = found.query("row == 'tiger' and seed == 0 and level == 'sid' and slice == 'reach:far'")
     expected = result.queries["sid_rank"][300:600].between(1, 20).mean()
     assert value.set_index("metric")["value"]["recall@20"] == pytest.approx(expected)
-    assert list(leaderboard(tidy).columns) == list(LEADERBOARD_COLUMNS)
-    assert not tidy_metrics(full_grid)["slice"].str.contains("reach").any()
+    assert list(leaderboard(tidy).columns) == LEADERBOARD.names
+    assert not tidy_metrics(full_runs)["slice"].str.contains("reach").any()
 
 
 def test_the_report_has_a_reach_section_also_where_some_results_are_older_than_the_columns(
-    grid: Grid, full_grid: Grid, tmp_path: Path
+    runs: SuiteRuns, full_runs: SuiteRuns, tmp_path: Path
 ) -> None:
-    planned = [run.spec for run in grid.runs if run.spec.label in {"tiger", "glass"}]
+    planned = [run.spec for run in runs.runs if run.spec.label in {"tiger", "glass"}]
     category = np.where(np.arange(N_QUERIES) < 500, 60, 0).astype(np.int32)
-    results = [*full_grid.of_model("tiger"), *with_gaps(full_grid.of_model("glass"), category)]
-    page = write_report(grid.suite, planned, results, tmp_path / "results", tmp_path / "reports", "command")
+    results = [*full_runs.of_row("tiger"), *with_gaps(full_runs.of_row("glass"), category)]
+    page = write_report(runs.suite, planned, results, tmp_path / "results", tmp_path / "reports", "command")
     text = page.read_text()
     section = text.partition("## ml-100k: reach")[2].partition("\n## ")[0]
     for of in ("item", "category"):

@@ -11,14 +11,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from as_text import text_of
 from drawn_files import is_drawn
 
-from bench.analysis.dataset_tables import DatasetTables
-from bench.analysis.grid import Grid
+from bench.analysis.dataset_tables import frames_of
 from bench.analysis.leaderboard import leaderboard, tidy_metrics
-from bench.reporting.report import write_report
+from bench.analysis.report_columns import FIDELITY
+from bench.analysis.runs import SuiteRuns
+from bench.report import write_report
 from bench.reporting.summary import findings
-from bench.reporting.tables.results import fidelity_cards, level_table, notes
+from bench.reporting.tables.fidelity import fidelity_cards
+from bench.reporting.tables.results import notes
+from bench.reporting.tables.semantic_ids import level_table
 from bench.spec import RunResult, RunSpec, Suite
 
 COMMAND = "python -m bench run --suite made-up"
@@ -33,8 +37,8 @@ def page(
     return write_report(suite, planned, results, folder / "results", folder / "reports", COMMAND)
 
 
-def said(grid: Grid) -> str:
-    return "\n".join(findings(grid, DatasetTables.of(grid, leaderboard(tidy_metrics(grid)))))
+def said(grid: SuiteRuns) -> str:
+    return "\n".join(map(text_of, findings(frames_of(grid))))
 
 
 def with_ranks(result: RunResult, ranks: np.ndarray) -> RunResult:
@@ -80,8 +84,8 @@ def test_how_to_repeat(page: Path) -> None:
     assert "Preliminary" not in text
 
 
-def test_main_table_marks_the_best(page: Path, full_grid: Grid) -> None:
-    wide = leaderboard(tidy_metrics(full_grid))
+def test_main_table_marks_the_best(page: Path, full_runs: SuiteRuns) -> None:
+    wide = leaderboard(tidy_metrics(full_runs))
     best = wide.iloc[0]
     cell = f"**{best['item.overall.ndcg@10.mean']:.4f} ± {best['item.overall.ndcg@10.std']:.4f}**"
     line = next(line for line in page.read_text().splitlines() if line.startswith(f"| {best['model']} "))
@@ -135,29 +139,29 @@ def test_a_note_stands_under_the_table_of_its_data_set_only(
     suite, planned, results = two_datasets
     texts: dict[str, str | dict[str, str]] = {"glass": "everywhere", "tiger": {"beauty": "short histories"}}
     models = tuple(entry.model_copy(update={"note": texts.get(entry.row, "")}) for entry in suite.models)
-    grid = Grid.of(suite.model_copy(update={"models": models}), planned, results)
-    shown = {dataset: (notes(grid.on(dataset)) or "").splitlines() for dataset in grid.datasets}
+    grid = SuiteRuns.of(suite.model_copy(update={"models": models}), planned, results)
+    shown = {dataset: text_of(notes(frames_of(grid.on(dataset)))).splitlines() for dataset in grid.datasets}
     assert shown["ml-100k"] == ["- **glass**: everywhere"]
     assert sorted(shown["beauty"]) == ["- **glass**: everywhere", "- **tiger**: short histories"]
 
 
-def test_significance_is_claimed_only_where_there_is_one(full_grid: Grid) -> None:
+def test_significance_is_claimed_only_where_there_is_one(full_runs: SuiteRuns) -> None:
     """GLASS with TIGER's own ranks, then with every target found first."""
-    tiger = full_grid.of_model("tiger")
-    rest = [result for result in full_grid.results if result.spec.label != "glass"]
-    plan = [run.spec for run in full_grid.runs]
+    tiger = full_runs.of_row("tiger")
+    rest = [result for result in full_runs.results if result.spec.label != "glass"]
+    plan = [run.spec for run in full_runs.runs]
 
     def glass(ranks: Callable[[RunResult], np.ndarray]) -> list[RunResult]:
-        return [with_ranks(g, ranks(t)) for g, t in zip(full_grid.of_model("glass"), tiger, strict=True)]
+        return [with_ranks(g, ranks(t)) for g, t in zip(full_runs.of_row("glass"), tiger, strict=True)]
 
-    equal = said(Grid.of(full_grid.suite, plan, rest + glass(lambda t: t.queries["item_rank"].to_numpy())))  # type: ignore[index]
+    equal = said(SuiteRuns.of(full_runs.suite, plan, rest + glass(lambda t: t.queries["item_rank"].to_numpy())))  # type: ignore[index]
     corrected = " with Holm's correction over both questions of the suite)"
     assert "**glass against tiger**" in equal
     assert "+0.0000" in equal
     assert f"p = 1.000; 1.000{corrected}: no significant difference." in equal
-    perfect = said(Grid.of(full_grid.suite, plan, rest + glass(lambda t: np.ones(len(t.queries), np.int16))))  # type: ignore[arg-type]
+    perfect = said(SuiteRuns.of(full_runs.suite, plan, rest + glass(lambda t: np.ones(len(t.queries), np.int16))))  # type: ignore[arg-type]
     assert f"p < 0.001; < 0.001{corrected}: glass is significantly better than tiger." in perfect
-    hopeless = said(Grid.of(full_grid.suite, plan, rest + glass(lambda t: np.zeros(len(t.queries), np.int16))))  # type: ignore[arg-type]
+    hopeless = said(SuiteRuns.of(full_runs.suite, plan, rest + glass(lambda t: np.zeros(len(t.queries), np.int16))))  # type: ignore[arg-type]
     assert f"p < 0.001; < 0.001{corrected}: tiger is significantly better than glass." in hopeless
     assert re.search(r"\*\*Below popularity\*\*.*glass \(0.0000, 100% lower: p < 0.001, Holm 0.001\)", hopeless)
 
@@ -173,29 +177,33 @@ def test_mixed_commits_and_machines_are_warned_of(
     assert "uncommitted changes" in text
 
 
-def test_an_item_hit_without_a_sid_hit_is_counted(full_grid: Grid) -> None:
+def test_an_item_hit_without_a_sid_hit_is_counted(full_runs: SuiteRuns) -> None:
     broken = []
-    for result in full_grid.results:
+    for result in full_runs.results:
         assert result.queries is not None
         lost = result.queries.assign(sid_rank=0) if result.spec.label == "tiger" else result.queries
         broken.append(dataclasses.replace(result, queries=lost))
-    grid = Grid.of(full_grid.suite, [run.spec for run in full_grid.runs], broken)
-    hits = sum(int((result.queries["item_rank"] > 0).sum()) for result in grid.of_model("tiger"))  # type: ignore[index]
-    text = level_table(grid, leaderboard(tidy_metrics(grid)))
-    assert text is not None
-    counts = {line.split("|")[1].strip(): line.split("|")[-2].strip() for line in text.splitlines()[2:]}
-    assert counts == {"tiger": str(hits), "glass": "0", "glass-no-sid-tier": "0"}
+    grid = SuiteRuns.of(full_runs.suite, [run.spec for run in full_runs.runs], broken)
+    hits = sum(int((result.queries["item_rank"] > 0).sum()) for result in grid.of_row("tiger"))  # type: ignore[index]
+    table = level_table(frames_of(grid))
+    assert table is not None
+    assert {row[0]: row[-1] for row in table.rows} == {"tiger": hits, "glass": 0, "glass-no-sid-tier": 0}
 
 
-def test_equal_fidelity_cards_are_printed_once() -> None:
-    line = {"name": "prefix trie", "status": "faithful", "source": "section 3", "note": "", "test": "tests/a.py::b"}
-    text = fidelity_cards({"glass": [line], "glass-long": [line], "tiger": [{**line, "status": "omitted"}], "knn": []})
-    assert text is not None
-    assert re.findall(r"^### (.+)$", text, flags=re.MULTILINE) == ["glass, glass-long", "tiger"]
-    assert fidelity_cards({}) is None
+def test_equal_fidelity_cards_are_printed_once(full_runs: SuiteRuns) -> None:
+    line = ("prefix trie", "faithful", "section 3", "", "tests/a.py::b")
+    lines = [("glass", *line), ("glass-long", *line), ("tiger", line[0], "omitted", *line[2:])]
+    noted = FIDELITY.frame((row, "model", "contestant", *mechanism) for row, *mechanism in lines)
+    frames = dataclasses.replace(frames_of(full_runs), fidelity=noted)
+    cards = fidelity_cards([frames])
+    assert {labels: card.rows[0][1] for labels, card in cards.items()} == {
+        "glass, glass-long": "faithful",
+        "tiger": "omitted",
+    }
+    assert fidelity_cards([]) == {}
 
 
 def test_reporting_never_imports_torch() -> None:
-    code = "import bench.reporting.report, sys; print([name for name in sys.modules if name.split('.')[0] == 'torch'])"
+    code = "import bench.report, sys; print([name for name in sys.modules if name.split('.')[0] == 'torch'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

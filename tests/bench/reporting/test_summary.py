@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from as_text import text_of
 
-from bench.analysis.dataset_tables import DatasetTables, write_tables
-from bench.analysis.grid import Grid
-from bench.analysis.leaderboard import leaderboard, tidy_metrics
-from bench.reporting.report import write_report
-from bench.reporting.summary import MEAN, findings, overview
+from bench.analysis.dataset_tables import frames_of
+from bench.analysis.leaderboard import MEAN
+from bench.analysis.runs import SuiteRuns
+from bench.report import write_report
+from bench.reporting.overview import overview
+from bench.reporting.summary import findings
 from bench.spec import RunResult, RunSpec, Suite
 
 N_QUERIES = 943
@@ -43,13 +45,13 @@ def far_only(result: RunResult) -> np.ndarray:
     return np.where((GAPS > 50) & (result.spec.label == "glass"), 1, every_third)
 
 
-def said(grid: Grid, results: Sequence[RunResult]) -> list[str]:
-    changed = Grid.of(grid.suite, [run.spec for run in grid.runs], results)
-    return findings(changed, DatasetTables.of(changed, leaderboard(tidy_metrics(changed))))
+def said(runs: SuiteRuns, results: Sequence[RunResult]) -> list[str]:
+    changed = SuiteRuns.of(runs.suite, [run.spec for run in runs.runs], results)
+    return [*map(text_of, findings(frames_of(changed)))]
 
 
-def test_the_first_question_comes_first_with_whom_and_cost(full_grid: Grid) -> None:
-    sentences = said(full_grid, ranked(full_grid.results, far_only))
+def test_the_first_question_comes_first_with_whom_and_cost(full_runs: SuiteRuns) -> None:
+    sentences = said(full_runs, ranked(full_runs.results, far_only))
     assert [sentence.split("**")[1] for sentence in sentences[:3]] == [
         "glass against tiger",
         "For whom",
@@ -60,8 +62,8 @@ def test_the_first_question_comes_first_with_whom_and_cost(full_grid: Grid) -> N
 @pytest.mark.parametrize(
     ("column", "subject"), [("item_gap", "targets last seen"), ("category_gap", "targets whose category was last seen")]
 )
-def test_whom_it_helps_is_told_by_reach(full_grid: Grid, column: str, subject: str) -> None:
-    sentence = said(full_grid, ranked(full_grid.results, far_only, column))[1]
+def test_whom_it_helps_is_told_by_reach(full_runs: SuiteRuns, column: str, subject: str) -> None:
+    sentence = said(full_runs, ranked(full_runs.results, far_only, column))[1]
     assert (
         f"on {subject} more than 50 events ago (300 queries) 1.0000 against 0.3333, glass is significantly better "
         "(p < 0.001, Holm < 0.001)" in sentence
@@ -74,18 +76,18 @@ def test_whom_it_helps_is_told_by_reach(full_grid: Grid, column: str, subject: s
     assert sentence.count("significantly better") == 1
 
 
-def test_whom_it_harms_is_told_too(full_grid: Grid) -> None:
+def test_whom_it_harms_is_told_too(full_runs: SuiteRuns) -> None:
     def worse(result: RunResult) -> np.ndarray:
         return np.where((GAPS == 0) & (result.spec.label == "glass"), 0, 1)
 
-    sentence = said(full_grid, ranked(full_grid.results, worse))[1]
+    sentence = said(full_runs, ranked(full_runs.results, worse))[1]
     assert (
         "never seen (343 queries) 0.0000 against 1.0000, tiger is significantly better (p < 0.001, Holm < 0.001)"
         in sentence
     )
 
 
-def test_the_parts_are_tested_as_one_family(full_grid: Grid) -> None:
+def test_the_parts_are_tested_as_one_family(full_runs: SuiteRuns) -> None:
     """Six discordant queries in one part: significant alone (p = 0.03), not among three."""
 
     def slightly(result: RunResult) -> np.ndarray:
@@ -93,17 +95,17 @@ def test_the_parts_are_tested_as_one_family(full_grid: Grid) -> None:
         found[np.flatnonzero(GAPS > 50)[:6]] = result.spec.label == "glass"
         return found
 
-    sentence = said(full_grid, ranked(full_grid.results, slightly))[1]
+    sentence = said(full_runs, ranked(full_runs.results, slightly))[1]
     assert "more than 50 events ago (300 queries) 0.0200 against 0.0000, no significant difference" in sentence
 
 
-def test_without_reach_there_is_no_word_on_it(full_grid: Grid) -> None:
-    sentences = said(full_grid, full_grid.results)
+def test_without_reach_there_is_no_word_on_it(full_runs: SuiteRuns) -> None:
+    sentences = said(full_runs, full_runs.results)
     assert not [sentence for sentence in sentences if "For whom" in sentence]
     assert "At what cost" in sentences[1]
 
 
-def test_cost_is_told_in_seconds_and_as_a_ratio(full_grid: Grid) -> None:
+def test_cost_is_told_in_seconds_and_as_a_ratio(full_runs: SuiteRuns) -> None:
     def timed(result: RunResult, **differing: Any) -> RunResult:
         glass = result.spec.label == "glass"
         return dataclasses.replace(
@@ -113,7 +115,7 @@ def test_cost_is_told_in_seconds_and_as_a_ratio(full_grid: Grid) -> None:
             environment={**result.environment, **(differing if glass else {})},
         )
 
-    sentence = said(full_grid, [timed(result) for result in full_grid.results])[1]
+    sentence = said(full_runs, [timed(result) for result in full_runs.results])[1]
     assert "glass trains in 300.0 s against 200.0 s (x 1.5)" in sentence
     assert "answers in 1.00 ms per user against 4.00 ms per user (x 0.25)" in sentence
     assert "don't compare" not in sentence
@@ -123,16 +125,16 @@ def test_cost_is_told_in_seconds_and_as_a_ratio(full_grid: Grid) -> None:
         ({"commit": "another"}, "code"),
         ({"device": "cuda", "commit": "another"}, "hardware and code"),
     ):
-        elsewhere = said(full_grid, [timed(result, **differing) for result in full_grid.results])[1]
+        elsewhere = said(full_runs, [timed(result, **differing) for result in full_runs.results])[1]
         assert f"with different {words}: these times don't compare" in elsewhere
         assert "x 1.5" not in elsewhere
 
 
-def test_models_that_the_figures_picked_are_tested_with_the_correction_over_all_pairs(full_grid: Grid) -> None:
-    found = DatasetTables.of(full_grid, leaderboard(tidy_metrics(full_grid)))
+def test_models_that_the_figures_picked_are_tested_with_the_correction_over_all_pairs(full_runs: SuiteRuns) -> None:
+    frames = frames_of(full_runs)
     for p_value, p_holm, verdict in ((0.01, 0.2, "no significant difference"), (0.01, 0.04, "significant")):
-        changed = found.compared.assign(p_value=p_value, p_holm=p_holm)
-        sentences = findings(full_grid, dataclasses.replace(found, compared=changed))
+        pairs = frames.pairs.assign(p_value=p_value, p_holm=p_holm)
+        sentences = [*map(text_of, findings(dataclasses.replace(frames, pairs=pairs)))]
         for start in ("** has the highest mean", "With semantic IDs"):
             (sentence,) = [sentence for sentence in sentences if start in sentence]
             assert verdict in sentence
@@ -141,14 +143,16 @@ def test_models_that_the_figures_picked_are_tested_with_the_correction_over_all_
             assert ("no significant" in sentence) == (p_holm > 0.05)
 
 
-def test_what_stays_below_the_floor_is_said_to_be_so_by_a_test(full_grid: Grid) -> None:
-    found = DatasetTables.of(full_grid, leaderboard(tidy_metrics(full_grid)))
+def test_what_stays_below_the_floor_is_said_to_be_so_by_a_test(full_runs: SuiteRuns) -> None:
+    frames = frames_of(full_runs)
     for p_holm, words in ((0.2, "lower, not significantly: "), (0.01, "lower: ")):
-        changed = dataclasses.replace(found, floor=[dataclasses.replace(test, p_holm=p_holm) for test in found.floor])
-        (sentence,) = [said for said in findings(full_grid, changed) if said.startswith("**Below popularity**")]
-        assert f"personal-popularity ({found.wide.iloc[-1][MEAN]:.4f}, " in sentence
-        (test,) = [test for test in found.floor if test.label == "personal-popularity"]
-        p_values = f"p = {test.test.p_value:.3f}, Holm {p_holm:.3f}"
+        of_floor = frames.tests["kind"] == "floor"
+        tests = frames.tests.assign(p_holm=frames.tests["p_holm"].mask(of_floor, p_holm))
+        sentences = map(text_of, findings(dataclasses.replace(frames, tests=tests)))
+        (sentence,) = [said for said in sentences if said.startswith("**Below popularity**")]
+        assert f"personal-popularity ({frames.leaderboard.iloc[-1][MEAN]:.4f}, " in sentence
+        (p_value,) = tests.loc[of_floor & (tests["first"] == "personal-popularity"), "p_value"]
+        p_values = f"p = {p_value:.3f}, Holm {p_holm:.3f}"
         assert sentence.endswith(f"{words}{p_values}) (Holm's correction over all 10 rows against popularity).")
 
 
@@ -160,11 +164,9 @@ def test_several_data_sets_have_a_table_of_the_first_question(
     by_label = {result.spec.label: result for result in results if result.spec.seed == 0}
     complete = [dataclasses.replace(by_label[spec.label], spec=spec) for spec in planned]
     complete = ranked(complete, far_only)
-    grid = Grid.of(suite, planned, complete)
-    grids = [grid.on(dataset) for dataset in grid.datasets]
-    tables = write_tables(grid, tmp_path)
-    text = overview(grids, tables)
-    assert text is not None
+    runs = SuiteRuns.of(suite, planned, complete)
+    datasets = [frames_of(runs.on(dataset)) for dataset in runs.datasets]
+    text = text_of(overview(datasets))
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
     assert [line[0] for line in lines[2:]] == ["ml-100k", "beauty"]
     row = dict(zip(lines[0], lines[2], strict=True))
@@ -173,7 +175,7 @@ def test_several_data_sets_have_a_table_of_the_first_question(
     assert "- **For whom** (beauty): NDCG@10 of glass against tiger on targets last seen" in text
     assert row["On far targets"] == "+0.6667"
     assert (row["p"], row["p (Holm)"]) == ("< 0.001", "< 0.001")
-    assert overview(grids[:1], tables) is None
+    assert overview(datasets[:1]) == []
     page = write_report(suite, planned, complete, tmp_path, tmp_path, "command").read_text()
     assert page.index(text) < page.index("**ml-100k**")
     rest = page.partition(text)[2]

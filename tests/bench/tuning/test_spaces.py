@@ -92,6 +92,26 @@ def test_what_a_model_declares_goes_before_the_usual_ranges_and_the_row_is_part_
     }
 
 
+def test_keys_of_a_configuration_in_a_mapping_count_where_the_row_has_them() -> None:
+    class Around(Config):
+        inner: dict[str, object] = {}  # noqa: RUF012
+
+    class Model(Recommender):
+        Config = Around
+        search_space = {"inner.dim": Choice(1, 2), "inner.training.rate": Uniform(0.0, 1.0)}  # noqa: RUF012
+
+    row = run_of("m", Model, {"inner": {"dim": 5, "heads": 2}})
+    assert space_of(Model, row) == {"inner.dim": Choice(1, 2, 5)}
+    with pytest.raises(BenchError, match="nothing to tune"):
+        space_of(Model, run_of("m", Model))
+
+    class Misspelt(Model):
+        search_space = {"iner.dim": Choice(1, 2)}  # noqa: RUF012
+
+    with pytest.raises(BenchError, match=r"unknown key 'iner\.dim'"):
+        space_of(Misspelt, row)
+
+
 def test_a_row_that_no_range_can_hold_is_an_error_of_one_line() -> None:
     class Still(Config):
         learning_rate: float = 0.0

@@ -9,7 +9,7 @@ import pytest
 import searched_models
 from searching import base_of
 
-from bench.analysis.trials import TRIAL_COLUMNS
+from bench.analysis.columns import TRIALS
 from bench.cli.main import main
 from bench.plan import Plan
 from bench.search_space import Choice
@@ -79,9 +79,9 @@ def test_a_search_ends_with_a_table_settings_a_csv_and_a_figure_and_a_run_can_us
 
     place = tmp_path / "results" / "tuning" / "ml-100k"
     trials = pd.read_csv(place / "trials.csv")
-    assert tuple(trials.columns) == TRIAL_COLUMNS
-    assert trials["model"].value_counts().to_dict() == {"searched": 7, "moody": 7}
-    assert trials.loc[trials["model"] == "searched", "validation_ndcg@10"].max() == study.best.validation
+    assert list(trials.columns) == TRIALS.names
+    assert trials["row"].value_counts().to_dict() == {"searched": 7, "moody": 7}
+    assert trials.loc[trials["row"] == "searched", "validation_ndcg@10"].max() == study.best.validation
     assert (place / "best_so_far.png").stat().st_size > 1000
 
     asked: list[Plan] = []

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
-from bench.analysis.data_card import make_card
+from bench.analysis.data_card import make_card, shape_of
 from bench.data.dataset import Dataset, ItemTable
 from bench.data.interactions import Interactions
 from bench.reporting.figures.data import data_figure, save_data_figure
@@ -31,6 +32,11 @@ def made_up(repeats: bool, category: bool, has_time: bool) -> Dataset:
     return Dataset("made-up", interactions, table, ids, ids[:4], rule, False, "", "", "hash", has_time=has_time)
 
 
+def drawn(dataset: Dataset) -> Figure:
+    card = make_card(dataset)
+    return data_figure(card, shape_of(dataset, card))
+
+
 @pytest.mark.parametrize(
     ("repeats", "category", "has_time", "panels", "bars"),
     [(True, True, True, 4, 6), (False, True, True, 4, 3), (True, False, False, 3, 3), (False, False, False, 2, 0)],
@@ -39,7 +45,7 @@ def test_panels_are_drawn_where_there_is_something_to_see(
     repeats: bool, category: bool, has_time: bool, panels: int, bars: int
 ) -> None:
     dataset = made_up(repeats, category, has_time)
-    figure = data_figure(make_card(dataset), dataset)
+    figure = drawn(dataset)
     assert len(figure.axes) == panels
     titles = [axes.get_title(loc="left") or axes.get_title() for axes in figure.axes]
     assert any(title.startswith("Events over time") for title in titles) == has_time
@@ -56,12 +62,13 @@ def test_users_of_one_length_are_drawn_too() -> None:
     dataset = made_up(True, False, True)
     interactions = replace(dataset.interactions, offsets=np.array([0, 277], dtype=np.int64))
     alone = replace(dataset, interactions=interactions)
-    assert len(data_figure(make_card(alone), alone).axes[0].patches) >= 1
+    assert len(drawn(alone).axes[0].patches) >= 1
 
 
 def test_equal_data_give_equal_files(tmp_path: Path) -> None:
     dataset = made_up(True, True, True)
     for name in ("one.png", "two.png"):
-        save_data_figure(make_card(dataset), dataset, tmp_path / name)
+        card = make_card(dataset)
+        save_data_figure(card, shape_of(dataset, card), tmp_path / name)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.png", "two.png"]

@@ -10,10 +10,11 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from bench.analysis.grid import Grid
-from bench.analysis.leaderboard import leaderboard, tidy_metrics
+from bench.analysis.dataset_tables import frames_of
+from bench.analysis.runs import SuiteRuns
 from bench.files import replaced
-from bench.reporting.figures import quality, style
+from bench.reporting.figures import quality, style, training
+from bench.reporting.figures.published import published
 
 
 @pytest.fixture(autouse=True)
@@ -28,38 +29,39 @@ def test_every_model_has_its_own_look() -> None:
     assert style.model_styles(models[:3])["model 2"] == looks["model 2"]
 
 
-def test_nothing_complete_nothing_drawn(full_grid: Grid) -> None:
-    grid = Grid.of(full_grid.suite, [run.spec for run in full_grid.runs], [])
-    wide, looks = leaderboard(tidy_metrics(grid)), style.model_styles(grid.models)
-    assert quality.quality(wide, grid, looks) is None
-    assert quality.head_tail(grid, looks) is None
-    assert quality.popularity(grid) is None
-    assert quality.history_length(grid, looks) is None
-    assert quality.learning_curves(grid, looks) is None
-    assert quality.cost(wide, grid, looks) is None
+def test_nothing_complete_nothing_drawn(full_runs: SuiteRuns) -> None:
+    runs = SuiteRuns.of(full_runs.suite, [run.spec for run in full_runs.runs], [])
+    frames, looks = frames_of(runs), style.model_styles(runs.rows)
+    assert quality.quality(frames, looks) is None
+    assert quality.head_tail(frames, looks) is None
+    assert quality.popularity(frames) is None
+    assert quality.history_length(frames, looks) is None
+    assert training.learning_curves(frames, looks) is None
+    assert training.cost(frames, looks) is None
+    assert published(frames, looks) is None
 
 
-def test_models_are_ordered_and_named(full_grid: Grid) -> None:
-    wide, looks = leaderboard(tidy_metrics(full_grid)), style.model_styles(full_grid.models)
-    figure = quality.quality(wide, full_grid, looks)
+def test_models_are_ordered_and_named(full_runs: SuiteRuns) -> None:
+    frames, looks = frames_of(full_runs), style.model_styles(full_runs.rows)
+    figure = quality.quality(frames, looks)
     assert figure is not None
     axes = figure.axes[0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == wide["model"].tolist()
+    assert [label.get_text() for label in axes.get_yticklabels()] == frames.leaderboard["row"].tolist()
     assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the best at the top
     texts = " ".join(text.get_text() for text in figure.texts)
     assert "943 test queries" in texts
     assert "3 seeds" in texts
 
 
-def test_only_models_that_train_have_curves(full_grid: Grid) -> None:
-    figure = quality.learning_curves(full_grid, style.model_styles(full_grid.models))
+def test_only_models_that_train_have_curves(full_runs: SuiteRuns) -> None:
+    figure = training.learning_curves(frames_of(full_runs), style.model_styles(full_runs.rows))
     assert figure is not None
     shown = {axes.get_title(loc="left") for axes in figure.axes if axes.get_visible()}
     assert "glass" in shown
     assert "popularity" not in shown
-    few = tuple(run for run in full_grid.runs if run.spec.label in ("glass", "tiger", "popularity"))
-    some = replace(full_grid, runs=few)
-    figure = quality.learning_curves(some, style.model_styles(full_grid.models))
+    few = tuple(run for run in full_runs.runs if run.spec.label in ("glass", "tiger", "popularity"))
+    some = replace(full_runs, runs=few)
+    figure = training.learning_curves(frames_of(some), style.model_styles(full_runs.rows))
     assert figure is not None
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["tiger", "glass"]
 
@@ -79,9 +81,9 @@ def test_a_file_keeps_the_colours_of_the_models(tmp_path: Path) -> None:
         assert (np.abs(drawn - wanted).max(axis=1) <= 8).sum() >= 20, color
 
 
-def test_equal_figures_are_equal_files(full_grid: Grid, tmp_path: Path) -> None:
+def test_equal_figures_are_equal_files(full_runs: SuiteRuns, tmp_path: Path) -> None:
     for name in ("one", "two"):
-        figure = quality.head_tail(full_grid, style.model_styles(full_grid.models))
+        figure = quality.head_tail(frames_of(full_runs), style.model_styles(full_runs.rows))
         assert figure is not None
         style.save(figure, tmp_path / name)
     for suffix in (".png", ".svg"):

@@ -10,16 +10,26 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from as_text import text_of
 from drawn_files import is_drawn
 
-from bench.analysis.comparisons import Answer, answers
-from bench.analysis.grid import Grid
+from bench.analysis.comparisons import ComparisonResult, comparison_results
+from bench.analysis.dataset_tables import frames_of
 from bench.analysis.leaderboard import leaderboard, tidy_metrics
 from bench.analysis.pairs import pair_tests
+from bench.analysis.runs import SuiteRuns
 from bench.analysis.significance import compare, holm
-from bench.reporting.figures import quality, style
-from bench.reporting.report import write_report
-from bench.reporting.tables.comparisons import HOW_TO_READ, comparison_table, findings, sentence
+from bench.report import write_report
+from bench.reporting.figures import style
+from bench.reporting.figures.comparison import comparison
+from bench.reporting.tables.comparisons import (
+    HOW_TO_READ,
+    Compared,
+    comparison_table,
+    comparisons_of,
+    findings,
+    sentence,
+)
 from bench.spec import Comparison, RunResult, RunSpec, Suite
 
 PARTS = Comparison(
@@ -33,24 +43,30 @@ LABELS = list(PARTS.rows)
 
 
 @pytest.fixture
-def grid(full_grid: Grid) -> Grid:
+def runs(full_runs: SuiteRuns) -> SuiteRuns:
     """The made-up suite, asking one question."""
-    return asking(full_grid)
+    return asking(full_runs)
 
 
-def asking(grid: Grid, comparison: Comparison = PARTS, results: Sequence[RunResult] | None = None) -> Grid:
-    suite = grid.suite.model_copy(update={"comparisons": (comparison,)})
-    kept = grid.results if results is None else results
-    return Grid.of(suite, [run.spec for run in grid.runs], kept)
+def asking(runs: SuiteRuns, comparison: Comparison = PARTS, results: Sequence[RunResult] | None = None) -> SuiteRuns:
+    suite = runs.suite.model_copy(update={"comparisons": (comparison,)})
+    kept = runs.results if results is None else results
+    return SuiteRuns.of(suite, [run.spec for run in runs.runs], kept)
 
 
-def answered(grid: Grid) -> list[Answer]:
-    return answers(grid, leaderboard(tidy_metrics(grid)))
+def answered(runs: SuiteRuns) -> list[ComparisonResult]:
+    return comparison_results(runs, leaderboard(tidy_metrics(runs)))
 
 
-def only(grid: Grid) -> Answer:
-    (answer,) = answered(grid)
+def only(runs: SuiteRuns) -> ComparisonResult:
+    (answer,) = answered(runs)
     return answer
+
+
+def shown(runs: SuiteRuns) -> Compared:
+    """The one comparison, as the report has it."""
+    (compared,) = comparisons_of(frames_of(runs))
+    return compared
 
 
 def with_ranks_of(results: Sequence[RunResult], other: Sequence[RunResult]) -> list[RunResult]:
@@ -64,16 +80,16 @@ def cells(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-def test_each_row_is_tested_against_the_one_it_varies_with_holms_correction(grid: Grid) -> None:
-    answer = only(grid)
+def test_each_row_is_tested_against_the_one_it_varies_with_holms_correction(runs: SuiteRuns) -> None:
+    answer = only(runs)
     assert [row.label for row in answer.rows] == LABELS
-    assert answer.reference is answer.rows[2]
-    assert answer.reference.test is None
-    tested = pair_tests(grid, leaderboard(tidy_metrics(grid)))
+    assert answer.rows[2].test is None
+    assert [row.complete for row in answer.rows] == [3, 3, 3]
+    tested = pair_tests(runs, leaderboard(tidy_metrics(runs)))
     tests = [tested["glass", label].reversed for label in LABELS[:2]]  # glass is the better one in this made-up world
     assert [row.test for row in answer.rows] == [*tests, None]
     for label, test in zip(LABELS[:2], tests, strict=True):
-        alone = compare(grid.of_model(label), grid.of_model("glass"), "ndcg@10")
+        alone = compare(runs.of_row(label), runs.of_row("glass"), "ndcg@10")
         assert alone is not None
         assert alone.p_value == pytest.approx(test.p_value, abs=0.02)  # other tosses
         assert dataclasses.replace(alone, p_value=0.0) == dataclasses.replace(test, p_value=0.0)
@@ -83,16 +99,16 @@ def test_each_row_is_tested_against_the_one_it_varies_with_holms_correction(grid
     assert (answer.family.name, answer.family.size) == ("comparison: Parts of GLASS", 2)
 
 
-def test_the_table_holds_the_leaderboards_values_and_the_tests(grid: Grid) -> None:
-    answer = only(grid)
-    header, tiger, _, glass = cells(comparison_table(answer))
+def test_the_table_holds_the_leaderboards_values_and_the_tests(runs: SuiteRuns) -> None:
+    answer = only(runs)
+    header, tiger, _, glass = cells(text_of(comparison_table(shown(runs))))
     assert header[4] == "NDCG@10 - glass"
-    scores = answer.rows[0].scores
+    scores = scores_of(runs, "tiger")
     assert tiger[1] == f"{scores['item.overall.ndcg@10.mean']:.4f} ± {scores['item.overall.ndcg@10.std']:.4f}"
     assert tiger[2].startswith(f"{scores['sid.overall.ndcg@10.mean']:.4f}")
     test = answer.rows[0].test
     assert test is not None
-    assert tiger[4] == f"{scores['item.overall.ndcg@10.mean'] - glass_mean(answer):+.4f}"
+    assert tiger[4] == f"{scores['item.overall.ndcg@10.mean'] - glass_mean(runs):+.4f}"
     assert tiger[5] == f"{test.low:+.4f} .. {test.high:+.4f}"
     assert tiger[6:8] == [f"{test.p_value:.3f}", f"{answer.rows[0].p_holm:.3f}"]
     assert glass[4:8] == ["-"] * 4
@@ -101,26 +117,29 @@ def test_the_table_holds_the_leaderboards_values_and_the_tests(grid: Grid) -> No
     assert tiger[-1] == "1,400,000"
 
 
-def glass_mean(answer: Answer) -> float:
-    assert answer.reference is not None
-    return float(answer.reference.scores["item.overall.ndcg@10.mean"])
+def scores_of(runs: SuiteRuns, row: str) -> pd.Series:
+    return leaderboard(tidy_metrics(runs)).set_index("row").loc[row]
 
 
-def test_rows_without_semantic_ids_have_no_column_for_them(full_grid: Grid) -> None:
+def glass_mean(runs: SuiteRuns) -> float:
+    return float(scores_of(runs, "glass")["item.overall.ndcg@10.mean"])
+
+
+def test_rows_without_semantic_ids_have_no_column_for_them(full_runs: SuiteRuns) -> None:
     plain = PARTS.model_copy(update={"rows": ("sasrec-ce", "hstu"), "against": "hstu"})
-    assert "NDCG@10 SID" not in comparison_table(only(asking(full_grid, plain)))
+    assert "NDCG@10 SID" not in text_of(comparison_table(shown(asking(full_runs, plain))))
 
 
-def test_the_sentence_claims_only_what_the_test_supports(full_grid: Grid) -> None:
+def test_the_sentence_claims_only_what_the_test_supports(full_runs: SuiteRuns) -> None:
     """One row with the ranks of the full model, one that finds every target first."""
-    glass = full_grid.of_model("glass")
-    same = with_ranks_of(full_grid.of_model("glass-no-sid-tier"), glass)
+    glass = full_runs.of_row("glass")
+    same = with_ranks_of(full_runs.of_row("glass-no-sid-tier"), glass)
     perfect = [
         dataclasses.replace(r, queries=r.queries.assign(item_rank=np.int16(1), sid_rank=np.int16(1)))
-        for r in full_grid.of_model("tiger")
+        for r in full_runs.of_row("tiger")
         if r.queries is not None
     ]
-    said = sentence(only(asking(full_grid, results=[*glass, *same, *perfect])))
+    said = sentence(shown(asking(full_runs, results=[*glass, *same, *perfect]))).plain
     assert said.startswith("Against glass (NDCG@10 0.")
     assert "significantly higher: tiger (+0.9511, p < 0.001, Holm < 0.001)" in said
     assert "no significant difference: glass-no-sid-tier (+0.0000, p = 1.000, Holm 1.000)" in said
@@ -129,65 +148,66 @@ def test_the_sentence_claims_only_what_the_test_supports(full_grid: Grid) -> Non
     assert said.endswith(f"({basis}).")
 
 
-def test_one_seed_is_told(full_grid: Grid) -> None:
-    first = [result for result in full_grid.results if result.spec.seed == 0]
-    assert "one seed" in sentence(only(asking(full_grid, results=first)))
+def test_one_seed_is_told(full_runs: SuiteRuns) -> None:
+    first = [result for result in full_runs.results if result.spec.seed == 0]
+    assert "one seed" in sentence(shown(asking(full_runs, results=first))).plain
 
 
-def test_rows_that_are_pending_are_named_and_rows_outside_the_plan_passed_over(full_grid: Grid) -> None:
-    kept = [result for result in full_grid.results if result.spec.label != "tiger"]
-    pending = only(asking(full_grid, results=kept))
-    assert [row.label for row in pending.rows] == LABELS[1:]
-    assert sentence(pending).endswith("Not complete yet: tiger.")
-    planned = [run.spec for run in full_grid.runs if run.spec.label != "tiger"]
-    suite = full_grid.suite.model_copy(update={"comparisons": (PARTS,)})
-    narrowed = only(Grid.of(suite, planned, kept))
+def test_rows_that_are_pending_are_named_and_rows_outside_the_plan_passed_over(full_runs: SuiteRuns) -> None:
+    kept = [result for result in full_runs.results if result.spec.label != "tiger"]
+    pending = shown(asking(full_runs, results=kept))
+    assert pending.rows["row"].tolist() == LABELS[1:]
+    assert sentence(pending).plain.endswith("Not complete yet: tiger.")
+    planned = [run.spec for run in full_runs.runs if run.spec.label != "tiger"]
+    suite = full_runs.suite.model_copy(update={"comparisons": (PARTS,)})
+    narrowed = shown(SuiteRuns.of(suite, planned, kept))
     assert narrowed.pending == ()
-    assert "Not complete" not in sentence(narrowed)
+    assert "Not complete" not in sentence(narrowed).plain
 
 
-def test_without_the_full_model_there_is_a_table_and_no_claim(full_grid: Grid) -> None:
+def test_without_the_full_model_there_is_a_table_and_no_claim(full_runs: SuiteRuns) -> None:
     style.use_style()
-    grid = asking(full_grid, results=[r for r in full_grid.results if r.spec.label != "glass"])
-    answer = only(grid)
-    assert answer.reference is None
-    assert sentence(answer) == "glass has no complete run yet, so nothing could be tested."
-    assert [row[4:7] for row in cells(comparison_table(answer))[1:]] == [["-"] * 3] * 2
-    figure = quality.comparison(answer, grid, style.model_styles(grid.models))
+    runs = asking(full_runs, results=[r for r in full_runs.results if r.spec.label != "glass"])
+    assert [row.label for row in only(runs).rows] == LABELS[:2]
+    assert sentence(shown(runs)).plain == "glass has no complete run yet, so nothing could be tested."
+    assert [row[4:7] for row in cells(text_of(comparison_table(shown(runs))))[1:]] == [["-"] * 3] * 2
+    figure = comparison(frames_of(runs), PARTS.title, style.model_styles(runs.rows))
     assert not any("line and band" in text.get_text() for text in figure.texts)
 
 
-def test_a_single_row_is_no_comparison(full_grid: Grid) -> None:
-    assert answered(asking(full_grid, results=full_grid.of_model("glass"))) == []
-    assert answered(asking(full_grid, results=[])) == []
+def test_a_single_row_is_no_comparison(full_runs: SuiteRuns) -> None:
+    assert answered(asking(full_runs, results=full_runs.of_row("glass"))) == []
+    assert answered(asking(full_runs, results=[])) == []
 
 
-def test_rows_that_answered_other_queries_are_not_tested(full_grid: Grid) -> None:
+def test_rows_that_answered_other_queries_are_not_tested(full_runs: SuiteRuns) -> None:
     def moved(queries: pd.DataFrame | None) -> pd.DataFrame:
         assert queries is not None
         return queries.assign(target=queries["target"] + 1)
 
-    others = [dataclasses.replace(r, queries=moved(r.queries)) for r in full_grid.of_model("tiger")]
-    answer = only(asking(full_grid, results=[*others, *full_grid.of_model("glass")]))
-    assert answer.tested == []
-    assert sentence(answer) == "No row could be compared with glass query by query."
+    others = [dataclasses.replace(r, queries=moved(r.queries)) for r in full_runs.of_row("tiger")]
+    runs = asking(full_runs, results=[*others, *full_runs.of_row("glass")])
+    assert only(runs).tested == []
+    assert sentence(shown(runs)).plain == "No row could be compared with glass query by query."
 
 
-def test_the_papers_finding_stands_beside_the_measured_one(grid: Grid) -> None:
-    assert findings(only(grid)) == f"- Here: {sentence(only(grid))}\n- In the paper: All parts help (Table 9)."
-    unknown = asking(grid, PARTS.model_copy(update={"paper": ""}))
-    assert "paper" not in findings(only(unknown))
+def test_the_papers_finding_stands_beside_the_measured_one(runs: SuiteRuns) -> None:
+    assert (
+        text_of(findings(shown(runs)))
+        == f"- Here: {text_of(sentence(shown(runs)))}\n- In the paper: All parts help (Table 9)."
+    )
+    unknown = asking(runs, PARTS.model_copy(update={"paper": ""}))
+    assert "paper" not in text_of(findings(shown(unknown)))
 
 
 @pytest.mark.parametrize("cost", [False, True])
-def test_the_figure_marks_what_is_significant(full_grid: Grid, cost: bool) -> None:
+def test_the_figure_marks_what_is_significant(full_runs: SuiteRuns, cost: bool) -> None:
     style.use_style()
-    grid = asking(full_grid, PARTS.model_copy(update={"cost": cost}))
-    answer = only(grid)
-    worse = dataclasses.replace(answer.rows[0], p_holm=0.01)
-    like = dataclasses.replace(answer.rows[1], p_holm=0.4)
-    answer = dataclasses.replace(answer, rows=(worse, like, answer.rows[2]))
-    figure = quality.comparison(answer, grid, style.model_styles(grid.models))
+    runs = asking(full_runs, PARTS.model_copy(update={"cost": cost}))
+    frames = frames_of(runs)
+    changed = frames.comparisons.assign(p_holm=[0.01, 0.4, np.nan])
+    looks = style.model_styles(runs.rows)
+    figure = comparison(dataclasses.replace(frames, comparisons=changed), PARTS.title, looks)
     assert len(figure.axes) == (3 if cost else 1)
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == LABELS
     (notes,) = figure.axes[0].child_axes
@@ -195,7 +215,7 @@ def test_the_figure_marks_what_is_significant(full_grid: Grid, cost: bool) -> No
     assert [text.get_text().endswith("*") for text in texts] == [True, False, False]
     assert [text.get_fontweight() for text in texts] == ["bold", "normal", "normal"]
     reference = [line.get_xdata()[0] for line in figure.axes[0].lines if list(line.get_ydata()) == [0, 1]]
-    assert reference == [pytest.approx(glass_mean(answer))]
+    assert reference == [pytest.approx(glass_mean(runs))]
 
 
 def test_the_report_has_a_section_and_a_figure_for_each(

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from as_text import cells_of
 
-from bench.analysis.dataset_tables import write_tables
-from bench.analysis.grid import Grid
-from bench.analysis.leaderboard import leaderboard, tidy_metrics
+from bench.analysis.columns import PAIRS
+from bench.analysis.dataset_tables import frames_of, write_frames
+from bench.analysis.leaderboard import MEAN, leaderboard, tidy_metrics
 from bench.analysis.pairs import (
-    MEAN,
-    PAIR_COLUMNS,
     average_ranks,
     best_baseline,
     critical_difference,
@@ -22,23 +23,25 @@ from bench.analysis.pairs import (
     pairs,
     verdicts,
 )
+from bench.analysis.runs import SuiteRuns
 from bench.analysis.significance import compare, holm
 from bench.reporting.figures import style
 from bench.reporting.figures.pairs import pairwise_figure, ranks_figure
+from bench.reporting.table import Flagged
 from bench.reporting.tables import pairs as pairwise
 from bench.reporting.tables.pairs import beats_table
-from bench.reporting.tables.results import main_table
+from bench.reporting.tables.results import FLAGS, flags_explained, main_table
 from bench.spec import RunResult, RunSpec, Suite
 
 
 @pytest.fixture(scope="module")
-def wide(full_grid: Grid) -> pd.DataFrame:
-    return leaderboard(tidy_metrics(full_grid))
+def wide(full_runs: SuiteRuns) -> pd.DataFrame:
+    return leaderboard(tidy_metrics(full_runs)).assign(model=lambda wide: wide["row"])
 
 
 @pytest.fixture(scope="module")
-def compared(full_grid: Grid, wide: pd.DataFrame) -> pd.DataFrame:
-    return pairs(full_grid, wide)
+def compared(full_runs: SuiteRuns, wide: pd.DataFrame) -> pd.DataFrame:
+    return pairs(full_runs, wide)
 
 
 def table_of(*rows: tuple[str, str, float, float]) -> pd.DataFrame:
@@ -47,28 +50,34 @@ def table_of(*rows: tuple[str, str, float, float]) -> pd.DataFrame:
     return table.assign(dataset="d", n_queries=10)
 
 
+def frames_with(compared: pd.DataFrame) -> Any:
+    """Frames of which only these pairs count."""
+    rows = list(dict.fromkeys([*compared["first"], *compared["second"]]))
+    return SimpleNamespace(pairs=compared, leaderboard=pd.DataFrame({"row": rows, "warning": ""}))
+
+
 def scores(**means: float) -> pd.DataFrame:
-    return pd.DataFrame({"model": list(means), MEAN: list(means.values())})
+    return pd.DataFrame({"row": list(means), MEAN: list(means.values())})
 
 
 def test_every_two_models_are_compared_and_corrected_together(
-    compared: pd.DataFrame, full_grid: Grid, wide: pd.DataFrame
+    compared: pd.DataFrame, full_runs: SuiteRuns, wide: pd.DataFrame
 ) -> None:
-    n_models = len(full_grid.models)
-    assert list(compared.columns) == list(PAIR_COLUMNS)
+    n_models = len(full_runs.rows)
+    assert list(compared.columns) == PAIRS.names
     assert len(compared) == n_models * (n_models - 1) // 2
     np.testing.assert_allclose(compared["p_holm"], holm(compared["p_value"].tolist()))
     assert compared["first"].iloc[0] == wide["model"].iloc[0]
     row = compared[(compared["first"] == "glass") & (compared["second"] == "popularity")].iloc[0]
-    alone = compare(full_grid.of_model("glass"), full_grid.of_model("popularity"), "ndcg@10")
+    alone = compare(full_runs.of_row("glass"), full_runs.of_row("popularity"), "ndcg@10")
     assert alone is not None
     assert row["difference"] == pytest.approx(alone.difference)
     assert (row["low"], row["high"]) == pytest.approx((alone.low, alone.high))
     assert row["seeds"] == 3
 
 
-def test_the_file_holds_the_comparisons(full_grid: Grid, tmp_path: Path) -> None:
-    found = write_tables(full_grid, tmp_path)["ml-100k"].compared
+def test_the_file_holds_the_comparisons(full_runs: SuiteRuns, tmp_path: Path) -> None:
+    found = write_frames(full_runs, tmp_path)["ml-100k"].pairs
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "made-up" / "ml-100k" / "pairs.csv"), found)
 
 
@@ -80,9 +89,9 @@ def test_a_verdict_needs_significance_and_has_a_direction() -> None:
 
 
 def test_the_matrix_says_the_same_from_either_side(compared: pd.DataFrame) -> None:
-    text = beats_table(compared)
-    assert text is not None
-    cells = [[cell.strip() for cell in line.split("|")[2:-3]] for line in text.splitlines()[2:]]
+    table = beats_table(frames_with(compared))
+    assert table is not None
+    cells = [row[1:-2] for row in cells_of(table)]
     opposite = {">": "<", "<": ">", "=": "=", "": ""}
     for i, row in enumerate(cells):
         for j, cell in enumerate(row):
@@ -91,35 +100,44 @@ def test_the_matrix_says_the_same_from_either_side(compared: pd.DataFrame) -> No
 
 
 def test_the_matrix_by_hand() -> None:
-    text = beats_table(table_of(("a", "b", 0.1, 0.2), ("a", "c", 0.2, 0.01)))
-    assert text is not None
-    lines = ["".join(line.split()) for line in text.splitlines()[2:]]
-    assert lines == ["|1.a||=|>|1|0|", "|2.b|=||?|0|0|", "|3.c|<|?||0|1|"]
-    assert beats_table(table_of(("a", "b", 0.1, 0.2))) is None
-    assert beats_table(table_of()) is None
+    table = beats_table(frames_with(table_of(("a", "b", 0.1, 0.2), ("a", "c", 0.2, 0.01))))
+    assert table is not None
+    assert table.rows == (
+        (Flagged("1. a", ""), "", "=", ">", 1, 0),
+        (Flagged("2. b", ""), "=", "", "?", 0, 0),
+        (Flagged("3. c", ""), "<", "?", "", 0, 1),
+    )
+    assert beats_table(frames_with(table_of(("a", "b", 0.1, 0.2)))) is None
+    assert beats_table(frames_with(table_of())) is None
 
 
 def test_the_main_table_marks_what_differs_from_the_best_baseline(
-    full_grid: Grid, wide: pd.DataFrame, compared: pd.DataFrame
+    full_runs: SuiteRuns, wide: pd.DataFrame, compared: pd.DataFrame
 ) -> None:
-    baseline = best_baseline(full_grid, wide)
+    baseline = best_baseline(wide)
     assert baseline == "tiger"  # glass, ahead of it in this made-up world, is no baseline
-    text = main_table(wide, full_grid, compared.assign(p_holm=1.0))
-    assert "▲ ▼ NDCG@10 is significantly above or below that of tiger, the best baseline" in text
-    assert "▲" not in text.rpartition("\n\n")[0]
-    certain = main_table(wide, full_grid, compared.assign(p_holm=0.0)).rpartition("\n\n")[0]
-    marks = {line.split("|")[1].strip(): "▲" in line for line in certain.splitlines()[2:] if "▲" in line or "▼" in line}
-    place = wide["model"].tolist().index("tiger")
-    assert marks == {model: index < place for index, model in enumerate(wide["model"]) if model != "tiger"}
+    explained = "▲ ▼ NDCG@10 is significantly above or below that of tiger, the best baseline"
+    frames = frames_of(full_runs)
+    assert flags_explained(frames).startswith(explained)
+
+    def flags(p_holm: float) -> dict[str, str]:
+        table = main_table(dataclasses.replace(frames, pairs=compared.assign(p_holm=p_holm)))
+        return {row[0]: row[-7].flag for row in table.rows if row[-7].flag}
+
+    assert flags(1.0) == {}
+    index = wide["row"].tolist().index("tiger")
+    others = [model for model in wide["row"] if model != "tiger"]
+    assert flags(0.0) == {model: FLAGS[1 if others.index(model) < index else -1] for model in others}
 
 
-def test_without_a_baseline_nothing_is_marked(full_grid: Grid) -> None:
-    grid = Grid.of(
-        full_grid.suite, [run.spec for run in full_grid.runs if run.spec.model == "glass"], full_grid.results
+def test_without_a_baseline_nothing_is_marked(full_runs: SuiteRuns) -> None:
+    runs = SuiteRuns.of(
+        full_runs.suite, [run.spec for run in full_runs.runs if run.spec.model == "glass"], full_runs.results
     )
-    wide = leaderboard(tidy_metrics(grid))
-    assert best_baseline(grid, wide) is None
-    assert "▲" not in main_table(wide, grid, pairs(grid, wide))
+    frames = frames_of(runs)
+    assert best_baseline(frames.leaderboard) is None
+    assert flags_explained(frames) == ""
+    assert {row[-7].flag for row in main_table(frames).rows} == {""}
 
 
 def test_ranks_are_averaged_over_the_data_sets_of_all_models() -> None:
@@ -127,7 +145,7 @@ def test_ranks_are_averaged_over_the_data_sets_of_all_models() -> None:
     ranks = average_ranks(tables)
     assert ranks is not None
     assert ranks.to_dict("list") == {
-        "model": ["a", "c", "b"],
+        "row": ["a", "c", "b"],
         "rank": [1.75, 2.0, 2.25],
         "x": [1.0, 3.0, 2.0],
         "y": [2.5, 1.0, 2.5],
@@ -151,24 +169,25 @@ def test_bars_join_the_widest_runs_of_models_within_the_gap() -> None:
 def test_the_ranks_say_when_they_cannot_tell_anything() -> None:
     ranks = average_ranks({"x": scores(a=0.3, b=0.2, c=0.1), "y": scores(a=0.2, b=0.1, c=0.3)})
     assert ranks is not None
-    assert "can't be told apart" in pairwise.ranks_table(ranks)
+    assert "can't be told apart" in pairwise.ranks_tested(ranks)
     many = average_ranks({str(n): scores(a=0.3, b=0.2, c=0.1) for n in range(20)})
     assert many is not None
-    text = pairwise.ranks_table(many)
+    text = pairwise.ranks_tested(many)
     assert "has p < 0.001 (Friedman)" in text
     assert "can't be told apart" not in text
 
 
-def test_figures_show_every_model(compared: pd.DataFrame) -> None:
+def test_figures_show_every_model(compared: pd.DataFrame, full_runs: SuiteRuns) -> None:
     style.use_style()
-    figure = pairwise_figure(compared)
+    frames = frames_of(full_runs)
+    figure = pairwise_figure(frames)
     assert figure is not None
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels[0].startswith("1. ")
     assert len(labels) == 11
     stars = sum(text.get_text().endswith("*") for text in figure.axes[0].texts)
     assert stars == 2 * (compared["p_holm"] < 0.05).sum()
-    assert pairwise_figure(table_of(("a", "b", 0.1, 0.2))) is None
+    assert pairwise_figure(dataclasses.replace(frames, pairs=table_of(("a", "b", 0.1, 0.2)))) is None
     ranks = average_ranks({"x": scores(a=0.3, b=0.2, c=0.1), "y": scores(a=0.2, b=0.1, c=0.3)})
     assert ranks is not None
     named = [text.get_text() for text in ranks_figure(ranks).axes[0].texts]
@@ -177,11 +196,11 @@ def test_figures_show_every_model(compared: pd.DataFrame) -> None:
 
 def test_before_there_is_anything_to_compare(suite: Suite, planned: list[RunSpec], results: list[RunResult]) -> None:
     for ended in ([], results[:1], [dataclasses.replace(results[0], status="failed", queries=None)]):
-        grid = Grid.of(suite, planned, ended)
-        wide = leaderboard(tidy_metrics(grid))
-        compared = pairs(grid, wide)
+        runs = SuiteRuns.of(suite, planned, ended)
+        wide = leaderboard(tidy_metrics(runs))
+        compared = pairs(runs, wide)
         assert compared.empty
-        assert list(compared.columns) == list(PAIR_COLUMNS)
-        assert pairwise.against_best(compared) is None
-        assert beats_table(compared) is None
-        assert pairwise_figure(compared) is None
+        assert list(compared.columns) == PAIRS.names
+        assert pairwise.against_best(frames_with(compared)) is None
+        assert beats_table(frames_with(compared)) is None
+        assert pairwise_figure(frames_of(runs)) is None

@@ -3,11 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from as_text import cells_of
+from matplotlib.figure import Figure
 
-from bench.analysis.grid import Grid
+from bench.analysis.dataset_tables import frames_of
+from bench.analysis.runs import SuiteRuns
 from bench.analysis.trials import trials_table
 from bench.reporting.figures.tuning import best_so_far
-from bench.reporting.tables.tuning import budget_section
+from bench.reporting.tables.tuning import budget_table
 from bench.spec import DatasetSpec, Entry, RunSpec, Suite
 from bench.tuning.study import Study, Trial
 
@@ -38,10 +41,9 @@ def study_of(base: RunSpec, *validations: float | None, limit: float | None = No
 
 
 def budget(results: Path, *runs: RunSpec) -> list[list[str]]:
-    """The cells of the table, without its two heading lines."""
+    """The cells of the table."""
     suite = Suite(name="s", description="", datasets=(DATASET,), models=(Entry(model="popularity"),), seeds=(0,))
-    lines = budget_section(Grid.of(suite, runs, []), results).splitlines()[2:]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return cells_of(budget_table([frames_of(SuiteRuns.of(suite, runs, []), results)]))
 
 
 def test_a_row_is_told_how_its_configuration_was_found(tmp_path: Path) -> None:
@@ -63,11 +65,9 @@ def test_a_row_is_told_how_its_configuration_was_found(tmp_path: Path) -> None:
     ]
 
 
-def test_without_any_search_one_sentence_says_so(tmp_path: Path) -> None:
+def test_without_any_search_there_is_no_table(tmp_path: Path) -> None:
     suite = Suite(name="s", description="", datasets=(DATASET,), models=(Entry(model="popularity"),), seeds=(0,))
-    text = budget_section(Grid.of(suite, [run_of("m")], []), tmp_path)
-    assert text.startswith("No search is kept beside these results")
-    assert "|" not in text
+    assert budget_table([frames_of(SuiteRuns.of(suite, [run_of("m")], []), tmp_path)]) is None
 
 
 def test_the_table_of_trials_has_one_row_a_trial() -> None:
@@ -81,11 +81,15 @@ def test_the_table_of_trials_has_one_row_a_trial() -> None:
     assert found["validation_ndcg@10"].isna().tolist() == [False, True, False]
 
 
+def drawn(*studies: Study) -> Figure | None:
+    return best_so_far(trials_table(studies), [study.base.label for study in studies])
+
+
 def test_the_figure_shows_the_best_so_far_of_each_model_and_skips_those_without_one() -> None:
-    figure = best_so_far([study_of(run_of("m"), 0.2, None, 0.2, 0.3), study_of(run_of("n"), None)])
+    figure = drawn(study_of(run_of("m"), 0.2, None, 0.2, 0.3), study_of(run_of("n"), None))
     assert figure is not None
     line, marks = figure.axes[0].lines
     np.testing.assert_array_equal(line.get_xdata(), [0, 1, 2, 3])
     np.testing.assert_allclose(np.asarray(line.get_ydata(), dtype=float), [0.2, 0.2, 0.2, 0.3])
     np.testing.assert_array_equal(marks.get_xdata(), [0, 3])
-    assert best_so_far([study_of(run_of("n"), None)]) is None
+    assert drawn(study_of(run_of("n"), None)) is None

@@ -1,0 +1,286 @@
+"""RPG (Hou et al., KDD 2025, arXiv 2506.05781): long unordered semantic IDs whose digits are all predicted at once.
+
+Constants are those of github.com/facebookresearch/RPG_KDD2025 at commit a7463a2 (`genrec/models/RPG/`). Where the paper
+walks a graph of similar items to find good ones among very many, every item is scored here: one position of the
+network gives a distribution for each digit, and an item's score is the mean log-probability of its digits. So lists
+hold `k` items that exist, whatever the semantic IDs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from baselines.full_ranking import rank_catalogue
+from baselines.next_item import NextItemConfig, NextItemModel, NextItemNetwork
+from bench.data.dataset import TrainingData
+from bench.data.interactions import Histories
+from bench.recommender import FitContext, Mechanism, Recommendations
+from bench.search_space import Choice, LogUniform, SearchSpace
+from models.fidelity import features_line, optimiser_line
+from models.semantic_ids.semantic_ids import SemanticIds
+from models.semantic_ids.tokenizer import TokenizerConfig, record_health, tokenize
+from models.training.loop import TrainingConfig
+
+NORM_EPS = 1e-12
+"""`layer_norm_epsilon` in config.yaml."""
+
+INITIAL_STD = 0.02
+"""`initializer_range` in config.yaml; of maps back into the residual stream divided by sqrt(2 layers), as in GPT-2."""
+
+
+class RPGConfig(NextItemConfig):
+    """Configuration of RPG.
+
+    Attributes:
+        loss: "ce" alone: the mean cross-entropy of the digits.
+        dim: Width.
+        blocks: Transformer blocks.
+        heads: Attention heads.
+        feed_forward: Inner width of the feed-forward layers.
+        dropout: Of embeddings and attention weights; there is none in the residual stream.
+        temperature: Of the softmax over cosines between a digit's state and its codes.
+        tokenizer: How items become digits.
+    """
+
+    length: int = Field(default=100, ge=1)
+    dim: int = Field(default=128, ge=1)
+    blocks: int = Field(default=2, ge=1)
+    heads: int = Field(default=4, ge=1)
+    feed_forward: int = Field(default=256, ge=1)
+    dropout: float = Field(default=0.3, ge=0, lt=1)
+    temperature: float = Field(default=0.07, gt=0)
+    tokenizer: TokenizerConfig = TokenizerConfig(method="opq", codebooks=(64,) * 16, disambiguate=False)
+    training: TrainingConfig = TrainingConfig(epochs=40, batch_events=2048, learning_rate=2e-3, average=0.99)
+
+    @model_validator(mode="after")
+    def _cross_entropy(self) -> RPGConfig:
+        if self.loss != "ce":
+            raise ValueError(f"loss {self.loss}: only ce, the mean cross-entropy of the digits, is there")
+        return self
+
+
+class GPT2Block(nn.Module):
+    """Pre-norm causal attention and a feed-forward layer with GPT-2's GELU."""
+
+    def __init__(self, config: RPGConfig) -> None:
+        super().__init__()
+        self.heads, self.dropout = config.heads, config.dropout
+        self.attention_norm = nn.LayerNorm(config.dim, eps=NORM_EPS)
+        self.qkv = nn.Linear(config.dim, 3 * config.dim)
+        self.attention_out = nn.Linear(config.dim, config.dim)
+        self.feed_forward_norm = nn.LayerNorm(config.dim, eps=NORM_EPS)
+        self.inner = nn.Linear(config.dim, config.feed_forward)
+        self.feed_forward_out = nn.Linear(config.feed_forward, config.dim)
+        for layer in (self.qkv, self.inner):
+            nn.init.normal_(layer.weight, std=INITIAL_STD)
+        for layer in (self.attention_out, self.feed_forward_out):
+            nn.init.normal_(layer.weight, std=INITIAL_STD / math.sqrt(2 * config.blocks))
+        for layer in (self.qkv, self.inner, self.attention_out, self.feed_forward_out):
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        parts = self.qkv(self.attention_norm(hidden)).unflatten(-1, (3, self.heads, -1)).movedim(-3, 0)
+        query, key, value = parts.transpose(-2, -3)
+        dropout = self.dropout if self.training else 0.0
+        attended = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, is_causal=True)
+        hidden = hidden + self.attention_out(attended.transpose(1, 2).flatten(-2))
+        inner = F.gelu(self.inner(self.feed_forward_norm(hidden)), approximate="tanh")
+        return hidden + self.feed_forward_out(inner)
+
+
+class DigitHead(nn.Module):
+    """A digit's own view of the hidden state: `x + SiLU(W x + b)`, with W = 0 at first (`ResBlock`)."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(dim, dim)
+        nn.init.zeros_(self.linear.weight)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return hidden + F.silu(self.linear(hidden))
+
+
+class RPGNetwork(NextItemNetwork):
+    """A causal transformer with one position an item, the mean of its digits' embeddings, and a head for each digit.
+
+    Args:
+        ids: Semantic IDs; every level is a digit.
+        config: Configuration.
+    """
+
+    codes: Tensor
+
+    def __init__(self, ids: SemanticIds, config: RPGConfig) -> None:
+        super().__init__()
+        self.temperature = config.temperature
+        self.register_buffer("codes", torch.from_numpy(ids.codes), persistent=False)
+        self.tables = nn.ParameterList(torch.randn(size, config.dim) * INITIAL_STD for size in ids.codebook_sizes)
+        self.positions = nn.Embedding(config.length, config.dim)
+        nn.init.normal_(self.positions.weight, std=INITIAL_STD)
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(GPT2Block(config) for _ in range(config.blocks))
+        self.norm = nn.LayerNorm(config.dim, eps=NORM_EPS)
+        self.heads = nn.ModuleList(DigitHead(config.dim) for _ in ids.codebook_sizes)
+
+    def forward(self, items: Tensor, timestamps: Tensor) -> Tensor:
+        codes = self.codes[items.clamp(min=0)]
+        digits = [F.embedding(codes[..., digit], table) for digit, table in enumerate(self.tables)]
+        hidden = self.dropout(torch.stack(digits).mean(0) + self.positions.weight[: items.shape[1]])
+        for block in self.blocks:
+            hidden = block(hidden)
+        return self.norm(hidden)
+
+    def digit_logits(self, hidden: Tensor) -> list[Tensor]:
+        """Per digit float32 `[..., codes]`: cosines over the temperature, for hidden states `[..., d]`."""
+        return [
+            F.normalize(head(hidden), dim=-1) @ F.normalize(table, dim=-1).T / self.temperature
+            for head, table in zip(self.heads, self.tables, strict=True)
+        ]
+
+    def compared(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probabilities of all codes side by side, and a row of ones and zeros for each item; takes much memory."""
+        states = [logits.log_softmax(-1) for logits in self.digit_logits(hidden)]
+        has = [F.one_hot(self.codes[:, digit], len(table)) for digit, table in enumerate(self.tables)]
+        return torch.cat(states, -1), torch.cat(has, -1).float() / len(has)
+
+    def scores(self, hidden: Tensor) -> Tensor:
+        """The mean log-probability of the digits of every item."""
+        total = hidden.new_zeros(*hidden.shape[:-1], len(self.codes))
+        for digit, logits in enumerate(self.digit_logits(hidden)):
+            total = total + logits.log_softmax(-1)[..., self.codes[:, digit]]
+        return total / len(self.heads)
+
+    def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy of the targets' digits given hidden states `[n, d]`, the mean over targets and digits."""
+        codes = self.codes[targets]
+        losses = [F.cross_entropy(logits, codes[:, digit]) for digit, logits in enumerate(self.digit_logits(hidden))]
+        return torch.stack(losses).mean()
+
+
+_TESTS = "tests/baselines/test_rpg.py::"
+
+
+class RPG(NextItemModel):
+    """RPG with exact scores over the catalogue: the registered name `rpg`."""
+
+    Config = RPGConfig
+    config: RPGConfig
+    network: RPGNetwork | None = None
+    search_space: ClassVar[SearchSpace] = {
+        "dim": Choice(64, 128, 256),
+        "length": Choice(50, 100, 200),
+        "temperature": LogUniform(0.02, 0.2),
+        "tokenizer.codebooks": Choice((64,) * 8, (64,) * 16, (256,) * 16, (256,) * 32),
+        "training.average": Choice(0.0, 0.99, 0.999),
+    }
+    summary = "predicts all digits of a long semantic ID at once, and scores every item by its digits"
+    group = "semantic ID"
+    paper = "Hou et al., KDD"
+    year = 2025
+    fidelity: ClassVar[tuple[Mechanism, ...]] = (
+        Mechanism(
+            "an event is the mean of its item's digit embeddings: one position an item",
+            "faithful",
+            "section 2.2; official code, model.py, `RPG.forward`",
+            test=_TESTS + "test_hidden_states_are_those_of_gpt2_over_means_of_digits",
+        ),
+        Mechanism(
+            "a residual SiLU head for each digit, cosine logits over a temperature, tables shared with the input",
+            "faithful",
+            "official code, model.py, `ResBlock` and `RPG.forward`",
+            test=_TESTS + "test_an_items_score_is_the_mean_log_probability_of_its_digits",
+        ),
+        Mechanism(
+            "multi-token prediction loss: the mean cross-entropy over digits, at every position",
+            "faithful",
+            "section 2.2; official code, model.py",
+            test=_TESTS + "test_the_loss_is_the_mean_over_targets_and_digits",
+        ),
+        Mechanism(
+            "graph-constrained decoding",
+            "approximated",
+            "section 2.3; official code, `graph_propagation` and `generate`",
+            "every item is scored, as `generate` does without a graph: what a walk along the graph approximates",
+            test=_TESTS + "test_lists_hold_k_items_that_exist_and_the_semantic_ids_of_the_best_first",
+        ),
+        Mechanism(
+            "GPT-2 as the backbone, weights of deviation 0.02",
+            "faithful",
+            "official code, config.yaml",
+            test=_TESTS + "test_hidden_states_are_those_of_gpt2_over_means_of_digits",
+        ),
+        Mechanism(
+            "sizes",
+            "approximated",
+            "official code, config.yaml and README",
+            "d 128, feed-forward 256, dropout 0.3, length 100, 16 digits of 64, temperature 0.07 by default; there "
+            "448, 1024, 0.5, 50, 16 to 64 digits of 256, and 0.03 in the commands of the README; 2 blocks and 4 heads, "
+            "as there",
+        ),
+        features_line(
+            "section 3.1; official code, config.yaml",
+            "text-embedding-3-large encodes the metadata of an item in 3,072 dimensions, PCA whitens them to 512",
+            RPGConfig().tokenizer,
+        ),
+        Mechanism(
+            "quantizer behind the semantic IDs: optimised product quantisation",
+            "approximated",
+            "section 2.1; official code, tokenizer.py",
+            "of whitened features as there; 20 turns of the rotation, in faiss 50; all items count, there those "
+            "of training",
+            test="tests/models/semantic_ids/test_opq.py::test_codes_are_the_nearest_centres_of_the_parts_of_whitened_and_"
+            "rotated_features",
+        ),
+        optimiser_line(
+            "official code, default.yaml and trainer.py",
+            "AdamW at 0.003 to 0.01 after 10,000 steps of warm-up and then along a cosine to 0, no decay, gradients "
+            "clipped at 1, 256 sequences a step, up to 150 epochs, the best by NDCG@10 with a patience of 20",
+            RPGConfig().training,
+        ),
+    )
+
+    def fit(self, train: TrainingData, context: FitContext) -> None:
+        self._ids = tokenize(train, self.config.tokenizer, context.cache, context.shared_seed)
+        record_health(self._ids, self.config.tokenizer, context)
+        self.sid_of_item = self._ids.sid_of_item
+        self._by_popularity = np.argsort(-train.interactions.item_counts(), kind="stable").astype(np.int32)
+        super().fit(train, context)
+
+    def build(self, train: TrainingData) -> NextItemNetwork:
+        return RPGNetwork(self._ids, self.config)
+
+    def target_loss(
+        self, network: NextItemNetwork, states: Tensor, targets: Tensor, negatives: torch.Generator
+    ) -> Tensor:
+        assert isinstance(network, RPGNetwork)
+        return network.loss(states, targets)
+
+    def ranked(self, scores: NDArray[np.float32], histories: Histories, k: int) -> Recommendations:
+        """Items, of which those of one semantic ID tie and the more popular comes first; and semantic IDs."""
+        order = self._by_popularity
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order), dtype=order.dtype)
+        best = rank_catalogue(scores[:, order], replace(histories, items=place[histories.items]), k)
+        items = np.where(best.items < 0, best.items, order[best.items])
+        return Recommendations(items=items, scores=best.scores, sids=self._ranked_ids(scores, histories, k))
+
+    def _ranked_ids(self, scores: NDArray[np.float32], histories: Histories, k: int) -> NDArray[np.int32]:
+        """The `k` best semantic IDs that some candidate has, int32 `[n_queries, k]`."""
+        assert self.sid_of_item is not None
+        _, first = np.unique(self.sid_of_item, return_index=True)
+        of_ids = scores[:, first]
+        if histories.exclude_seen:
+            order = np.argsort(self.sid_of_item, kind="stable")
+            starts = np.searchsorted(self.sid_of_item[order], np.arange(len(first)))
+            all_seen = np.logical_and.reduceat(histories.seen()[:, order], starts, axis=1)
+            of_ids = np.where(all_seen, -np.inf, of_ids)
+        return rank_catalogue(of_ids, replace(histories, exclude_seen=False), k).items

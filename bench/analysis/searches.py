@@ -1,0 +1,58 @@
+"""How the configuration of each row was found, as far as the searches kept beside the results tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from bench.analysis.report_columns import TUNING
+from bench.analysis.runs import SuiteRuns
+from bench.spec import RunSpec
+from bench.tuning.study import Study
+
+BEST_TRIAL, NOTHING_BETTER, A_BETTER_ONE, NO_SEARCH = "best trial", "nothing better", "a better one", "no search"
+"""Outcomes: the row has the configuration of the best trial; it has the one that the search began with, and nothing
+better, or something better that it does not have, was found; nothing is known of a search."""
+
+_BLANK = (None,) * 8
+
+
+def tuning_frame(runs: SuiteRuns, results_dir: Path | None) -> pd.DataFrame:
+    """One line a row, with the columns `bench.analysis.report_columns.TUNING`.
+
+    Args:
+        runs: Of one data set.
+        results_dir: Where searches are kept; None: nowhere.
+
+    Raises:
+        BenchError: The file of a search is unreadable.
+    """
+    known = runs.identities()
+    specs = {run.spec.label: run.spec for run in runs.runs}
+    return TUNING.frame(
+        (*known[label], *_outcome(spec, Study.all_of(results_dir, spec) if results_dir else ()))
+        for label, spec in specs.items()
+    )
+
+
+def _outcome(run: RunSpec, studies: Sequence[Study]) -> tuple[object, ...]:
+    """The cells after the identity; searches in other data or with other code don't count."""
+    now = (run.revision, run.data_hash)
+    own = [study for study in studies if study.trials and (study.base.revision, study.base.data_hash) == now]
+    for study in own:
+        if study.changes and study.best and study.best_config == run.config:
+            return (BEST_TRIAL, study.best.number, *_budget(study))
+    for study in own:
+        if study.base.config == run.config:
+            return (A_BETTER_ONE if study.changes else NOTHING_BETTER, None, *_budget(study))
+    return (NO_SEARCH, *_BLANK)
+
+
+def _budget(study: Study) -> tuple[object, ...]:
+    counts, default, best = study.counts, study.default, study.best
+    return (
+        *(len(study.trials), counts["complete"], counts["pruned"], counts["failed"], study.seconds_per_trial),
+        *(default.validation if default else None, best.validation if best else None),
+    )

@@ -1,0 +1,106 @@
+"""Sections of a report, and the figures in them: the two things to subclass for a new view of the results.
+
+A new figure or section is one new file in `bench/reporting/sections/` and one line in its `registry.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Literal
+
+from matplotlib.figure import Figure
+
+from bench.analysis.frames import DatasetFrames
+from bench.reporting.blocks import Block, Heading, Picture, section
+from bench.reporting.figures import style
+from bench.reporting.figures.marks import Styles, basis
+from bench.reporting.words import Text, words
+
+
+class ReportFigure:
+    """A figure of one data set. Subclasses say what it is called, and draw it.
+
+    Attributes:
+        name: Of its files, `figures/DATASET-NAME.png` and `.svg`.
+        title: Stands above it, with the data set, the number of queries and the seeds. "": `draw` says all that.
+        alternative: What it shows, for who can't see it.
+    """
+
+    name: str
+    title: str = ""
+    alternative: str
+
+    def draw(self, frames: DatasetFrames, styles: Styles) -> Figure | None:
+        """The figure; None where the results so far leave nothing to draw.
+
+        Args:
+            frames: All numbers of the data set.
+            styles: Colour, marker and line of each row, the same in every figure of the report.
+        """
+        raise NotImplementedError
+
+    def picture(self, frames: DatasetFrames, styles: Styles, folder: Path) -> Picture | None:
+        """Draws the figure into the folder of figures."""
+        figure = self.draw(frames, styles)
+        if figure is None:
+            return None
+        if self.title:
+            style.headline(figure, f"{self.title} ({frames.dataset})", basis(frames))
+        file = f"{frames.dataset}-{self.name}"
+        style.save(figure, folder / file)
+        return Picture(f"{folder.name}/{file}.png", words(self.alternative))
+
+
+class FigureOf(ReportFigure):
+    """A figure that a function draws, which writes its own title."""
+
+    def __init__(self, name: str, alternative: str, draw: Callable[[DatasetFrames, Styles], Figure | None]) -> None:
+        self.name, self.alternative = name, alternative
+        self._draw = draw
+
+    def draw(self, frames: DatasetFrames, styles: Styles) -> Figure | None:
+        return self._draw(frames, styles)
+
+
+Part = ReportFigure | Callable[[DatasetFrames], Block | None]
+"""What stands in a section: a figure, or a function that makes a table or words of the frames."""
+
+
+class Section:
+    """A part of the report on one data set. Subclasses say what it is called and what is in it.
+
+    Attributes:
+        title: Its heading, with the data set before it (level 2) or after it (level 3).
+        level: 2, or 3 for a part of the section before it.
+        introduction: How to read what is in it; "" where that goes without saying.
+    """
+
+    title: Text
+    level: Literal[2, 3] = 2
+    introduction: Text = ""
+
+    def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
+        """Tables, figures and words in their order; None is left out. Without any there is no section."""
+        raise NotImplementedError
+
+    def blocks(self, frames: DatasetFrames, styles: Styles, folder: Path) -> list[Block]:
+        """The section, with its figures drawn into the folder of figures."""
+        parts = [
+            part.picture(frames, styles, folder) if isinstance(part, ReportFigure) else part
+            for part in self.content(frames)
+        ]
+        before, after = (f"{frames.dataset}: ", "") if self.level == 2 else ("", f" ({frames.dataset})")
+        return section(Heading(words(before, self.title, after), self.level), self.introduction, parts)
+
+
+class SectionOf(Section):
+    """A section whose parts are known beforehand: functions of the frames, and figures."""
+
+    def __init__(self, title: str, *parts: Part, introduction: Text = "", level: Literal[2, 3] = 2) -> None:
+        self.title, self.level, self.introduction = title, level, introduction
+        self._parts = parts
+
+    def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
+        for part in self._parts:
+            yield part if isinstance(part, ReportFigure) else part(frames)

@@ -1,0 +1,147 @@
+"""The sections about a suite as a whole, before and after those of its data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from bench.analysis.frames import DatasetFrames
+from bench.analysis.pairs import average_ranks
+from bench.conventions import PRIMARY_NAME
+from bench.reporting import summary
+from bench.reporting.blocks import Block, Bullets, Code, Heading, Notice, Paragraph, Picture, section
+from bench.reporting.figures import style
+from bench.reporting.figures.pairs import ranks_figure
+from bench.reporting.how_tested import HOW_TESTED
+from bench.reporting.overview import overview, shared_question
+from bench.reporting.tables import pairs, provenance, tuning
+from bench.reporting.tables.comparisons import comparisons_of, sentence
+from bench.reporting.tables.fidelity import fidelity_cards
+from bench.reporting.words import strong
+
+
+@dataclass(frozen=True)
+class SuiteFrames:
+    """What the report of a suite is made from.
+
+    Attributes:
+        name, description: Of the suite.
+        command: How to run it again.
+        datasets: The frames of each data set, by label.
+        figures: The folder of figures.
+    """
+
+    name: str
+    description: str
+    command: str
+    datasets: Mapping[str, DatasetFrames]
+    figures: Path
+
+    @property
+    def all(self) -> list[DatasetFrames]:
+        """The frames, in the order of the plan."""
+        return list(self.datasets.values())
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """Every planned run."""
+        return provenance.runs_of(self.all)
+
+    @property
+    def rows(self) -> list[str]:
+        """Labels of all rows, in the order of the plan."""
+        return list(dict.fromkeys(row for frames in self.all for row in frames.rows))
+
+
+def title(suite: SuiteFrames) -> list[Block]:
+    """The name of the suite, and how much of it is done."""
+    progress = provenance.progress(suite.runs)
+    preliminary = (suite.runs["status"] != "complete").any()
+    text = f"{progress} " + strong("Preliminary.") if preliminary else progress
+    return [Heading(f"{suite.name}: {suite.description}", level=1), Paragraph(text)]
+
+
+def summary_of_all(suite: SuiteFrames) -> list[Block]:
+    """The findings in words: of all data sets, then of each."""
+    answered = shared_question(suite.all)
+    blocks: list[Block] = [Heading("Summary"), *overview(suite.all)]
+    for frames in suite.all:
+        sentences = summary.findings(frames, answered)
+        sentences += [strong(one.title) + ": " + sentence(one) for one in comparisons_of(frames)]
+        blocks += [Paragraph(strong(frames.dataset)), Bullets(tuple(sentences))]
+    return blocks
+
+
+def how_to_repeat(suite: SuiteFrames) -> list[Block]:
+    """The command, the machines, and the data."""
+    return [
+        Heading("What was run, and how to run it again"),
+        Code(suite.command),
+        provenance.setup_table(suite.runs, suite.all[0].list_length),
+        *map(Notice, provenance.mixtures(suite.runs)),
+        *map(provenance.dataset_card, suite.all),
+    ]
+
+
+def tuning_budget(suite: SuiteFrames) -> list[Block]:
+    """How configurations were found."""
+    return [Heading("Tuning budget"), tuning.budget_table(suite.all) or Paragraph(tuning.NO_SEARCH)]
+
+
+def how_tested(suite: SuiteFrames) -> list[Block]:
+    """How to read all tests that follow."""
+    complete = any(frames.n_queries for frames in suite.all)
+    return section(Heading("How differences are tested"), "", [HOW_TESTED if complete else None])
+
+
+def over_datasets(suite: SuiteFrames) -> list[Block]:
+    """The rows over all data sets; nothing where there is one data set, or one row on all of them."""
+    ranks = average_ranks({label: frames.leaderboard for label, frames in suite.datasets.items()})
+    if ranks is None:
+        return []
+    style.use_style()
+    style.save(ranks_figure(ranks), suite.figures / "ranks")
+    return section(
+        Heading("Over all data sets"),
+        f"Models with complete runs on every data set, ranked by mean {PRIMARY_NAME} on each.",
+        [
+            pairs.ranks_table(ranks),
+            Paragraph(pairs.ranks_tested(ranks)),
+            Picture(f"{suite.figures.name}/ranks.png", "Mean ranks with the critical difference"),
+        ],
+    )
+
+
+def fidelity(suite: SuiteFrames) -> list[Block]:
+    """The card of each row."""
+    cards = fidelity_cards(suite.all)
+    blocks = [block for labels, table in cards.items() for block in (Heading(labels, level=3), table)]
+    introduction = "How near each mechanism is to its source, and the test that pins it."
+    return section(Heading("Fidelity cards"), introduction, blocks)
+
+
+def unfinished(suite: SuiteFrames) -> list[Block]:
+    """Runs without a result, and diagnostics that nobody could read."""
+    unreadable = provenance.unreadable_diagnostics(suite.runs)
+    heading = Heading("Runs that failed, were skipped or are pending")
+    blocks: list[Block] = [heading, provenance.unfinished(suite.runs) or Paragraph("None.")]
+    return [*blocks, Paragraph(provenance.UNREADABLE), unreadable] if unreadable else blocks
+
+
+def excluded_users(suite: SuiteFrames) -> list[Block]:
+    """Who has no query on which data set."""
+    blocks: list[Block] = [Heading("Excluded users")]
+    for frames in suite.all:
+        excluded, cold = provenance.excluded_users(frames), provenance.cold_targets(frames)
+        blocks += [Paragraph(strong(frames.dataset)), Paragraph(excluded) if isinstance(excluded, str) else excluded]
+        blocks += [Paragraph(cold)] if cold else []
+    return blocks
+
+
+SuiteSection = Callable[[SuiteFrames], list[Block]]
+
+BEFORE: tuple[SuiteSection, ...] = (title, summary_of_all, how_to_repeat, tuning_budget, how_tested)
+AFTER: tuple[SuiteSection, ...] = (over_datasets, fidelity, unfinished, excluded_users)

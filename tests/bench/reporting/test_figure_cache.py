@@ -1,0 +1,89 @@
+"""A report draws a data set again when, and only when, something of it has changed."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from bench.analysis.dataset_tables import frames_of
+from bench.analysis.frames import DatasetFrames
+from bench.analysis.runs import SuiteRuns
+from bench.report import write_report
+from bench.reporting import report
+from bench.reporting.blocks import Block, Paragraph
+from bench.reporting.figure_cache import FigureCache
+from bench.spec import RunResult, RunSpec, Suite
+
+
+def size_of(frames: DatasetFrames) -> list[Block]:
+    return [Paragraph(f"{frames.dataset}: {sum(frames.seeds.values())}")]
+
+
+def noted(frames: DatasetFrames, times: list[str]) -> list[Block]:
+    times.append(frames.dataset)
+    return size_of(frames)
+
+
+def drawn_again(cache: FigureCache, runs: SuiteRuns) -> list[str]:
+    """The data sets that a report of these runs draws."""
+    times: list[str] = []
+    datasets = [frames_of(runs.on(dataset)) for dataset in runs.datasets]
+    assert cache.sections(datasets, noted, (times,), processes=1) == [size_of(frames) for frames in datasets]
+    return times
+
+
+def test_only_data_sets_with_news_are_drawn(two_datasets: tuple[Suite, list[RunSpec], list[RunResult]]) -> None:
+    suite, planned, results = two_datasets
+    cache = FigureCache()
+    assert drawn_again(cache, SuiteRuns.of(suite, planned, results[:-1])) == ["ml-100k", "beauty"]
+    assert drawn_again(cache, SuiteRuns.of(suite, planned, results[:-1])) == []
+    assert drawn_again(cache, SuiteRuns.of(suite, planned, results)) == ["beauty"]
+    assert drawn_again(cache, SuiteRuns.of(suite, planned, list(reversed(results)))) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "news"),
+    [
+        (lambda result: dataclasses.replace(result, queries=result.queries.assign(item_rank=1)), True),
+        (lambda result: dataclasses.replace(result, status="failed", queries=None), True),
+        (lambda result: dataclasses.replace(result, fit_seconds=result.fit_seconds + 1), True),
+        (lambda result: dataclasses.replace(result, environment={**result.environment, "commit": "new"}), True),
+        (lambda result: dataclasses.replace(result, queries=result.queries.copy()), False),
+        (lambda result: dataclasses.replace(result, diagnostics={**result.diagnostics, "nobody reads this": 1}), False),
+    ],
+)
+def test_only_what_a_report_shows_is_news(
+    change: object, news: bool, two_datasets: tuple[Suite, list[RunSpec], list[RunResult]]
+) -> None:
+    suite, planned, results = two_datasets
+    cache = FigureCache()
+    drawn_again(cache, SuiteRuns.of(suite, planned, results))
+    changed = [change(results[0]), *results[1:]]  # type: ignore[operator]
+    assert drawn_again(cache, SuiteRuns.of(suite, planned, changed)) == (["ml-100k"] if news else [])
+
+
+def test_another_process_draws_the_same(two_datasets: tuple[Suite, list[RunSpec], list[RunResult]]) -> None:
+    suite, planned, results = two_datasets
+    runs = SuiteRuns.of(suite, planned, results)
+    datasets = [frames_of(runs.on(dataset)) for dataset in runs.datasets]
+    alone, together = (FigureCache().sections(datasets, size_of, (), n) for n in (1, 2))
+    assert alone == together == [[Paragraph("ml-100k: 11")], [Paragraph("beauty: 1")]]
+
+
+def test_a_report_with_and_without_memory_is_the_same(
+    two_datasets: tuple[Suite, list[RunSpec], list[RunResult]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite, everything, complete = two_datasets
+    planned = [spec for spec in everything if spec.label == "popularity"]
+    results = [result for result in complete if result.spec.label == "popularity"]
+    cache, pages, times = FigureCache(), {}, []
+    original = report.dataset_sections
+    monkeypatch.setattr(report, "dataset_sections", lambda *given: times.append(given[0].dataset) or original(*given))
+    for name, ended, memory in (("a", results[:1], cache), ("a", results, cache), ("b", results, None)):
+        pages[name] = write_report(suite, planned, ended, tmp_path, tmp_path / name, "command", cache=memory)
+    assert times == ["ml-100k", "beauty", "beauty", "ml-100k", "beauty"]
+    for suffix in (".md", ".html"):
+        first, second = (page.with_suffix(suffix).read_bytes() for page in pages.values())
+        assert first == second
