@@ -9,6 +9,7 @@ way of the bench.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import shutil
 import threading
@@ -28,6 +29,10 @@ from bench.execution.worker_process import Job, ProcessDiedError, WorkerProcess
 from bench.registry import how_to_install
 from bench.spec import RunResult, RunSpec
 
+GONE = (
+    "the dask scheduler has ended, or has dropped what it was given; complete results are kept, and the same command "
+    "goes on from there"
+)
 WORKER_DIED = "dask worker died while it made the run (out of memory?)"
 _SECONDS_TO_CONNECT = 10
 _SECONDS_BETWEEN_QUESTIONS = 2.0
@@ -89,6 +94,8 @@ class Cluster:
             from distributed import Client
         except ModuleNotFoundError:
             raise BenchError(f"--backend dask {how_to_install('distributed')}") from None
+        # What its connection goes through is told in one line here, and at length by the logs of scheduler and workers.
+        logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
         try:
             client = Client(address, timeout=_SECONDS_TO_CONNECT, set_as_default=False, name="glass-bench")
         except (OSError, ValueError, TypeError) as error:
@@ -125,6 +132,7 @@ class ClusterEngine:
 
     def __init__(self, client: Any, device: str, limits: Limits) -> None:
         self._client, self._device, self._limits = client, device, limits
+        self._address = str(client.scheduler.address)
         self._resources = {_GPU: 1} if device == "cuda" else {}
         self._folder: SharedFolder | None = None
         self._remote: dict[str, Any] = {}
@@ -173,7 +181,9 @@ class ClusterEngine:
             made.set_result(result)
         except KilledWorker:
             made.set_exception(ProcessDiedError(WORKER_DIED))
-        except (Exception, CancelledError) as error:
+        except CancelledError:
+            made.set_exception(BenchError(f"{self._address}: {GONE}"))
+        except Exception as error:
             made.set_exception(error)
         finally:
             self._remote.pop(spec.key, None)
@@ -218,9 +228,9 @@ _own = threading.local()
 
 
 def _is_executing(worker: Any, key: str) -> bool:
-    """Whether the scheduler still wants a task: the bench may have been interrupted, or be gone."""
+    """Whether a task is still wanted: the bench may have been interrupted, or bench or scheduler may be gone."""
     task = worker.state.tasks.get(key)
-    return task is not None and task.state == "executing"
+    return task is not None and task.state == "executing" and worker.status.name in ("running", "paused")
 
 
 def _allow_processes() -> None:

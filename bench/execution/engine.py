@@ -26,7 +26,7 @@ class Engine(Protocol):
     retries: bool
 
     def submit(self, job: Job, spec: RunSpec, results_dir: Path) -> Future[RunResult]:
-        """Has a run made; the future raises what `WorkerProcess.make` does."""
+        """Has a run made; the future raises what `WorkerProcess.make` does, or BenchError where no run can be made."""
 
     def under_way(self, submitted: Sequence[RunSpec]) -> Sequence[RunSpec]:
         """Those of the submitted runs that have begun."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,8 +198,8 @@ class _Schedule:
             result = _failed(spec, died.reason, died.log, self._results_dir)
         except RunEndedError as ended:
             result = _failed(spec, ended.reason, ended.log, self._results_dir)
-        except CancelledError:
-            raise BenchError(f"{spec.label}, seed {spec.seed}: given up by the engine that makes the runs") from None
+        except BenchError:  # the engine's own
+            raise
         except Exception as error:  # not the model's fault: say, a full disk
             log = run_log.read(heartbeat.log_path(self._results_dir, spec))
             result = _failed(spec, reason_of(error), log, self._results_dir)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 from filelock import FileLock
 
@@ -108,6 +113,60 @@ def test_an_interrupted_bench_leaves_no_run_on_the_cluster(address: str, tmp_pat
     started = time.monotonic()
     with FileLock(lock).acquire(timeout=10):  # else the worker's process still makes the run
         assert time.monotonic() - started < 10
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_is_killed_is_one_line_and_nothing_goes_on(
+    tiny_ml_100k: None, outside_models: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    address = f"tcp://127.0.0.1:{_free_port()}"
+    dask = [sys.executable, "-m", "dask"]
+    scheduler = subprocess.Popen(
+        [*dask, "scheduler", "--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--no-dashboard"],
+        stderr=subprocess.DEVNULL,
+    )
+    worker = subprocess.Popen(
+        [*dask, "worker", address, "--nthreads", "1", "--no-dashboard"], stderr=subprocess.DEVNULL
+    )
+    family = psutil.Process(worker.pid)
+    try:
+        cluster = _connected(address)
+        processes: list[psutil.Process] = []
+
+        def kill(running: Sequence[RunSpec]) -> None:
+            if not processes and list((tmp_path / "runs" / ".progress").glob("*.log")):
+                processes.extend(family.children(recursive=True))
+                scheduler.kill()
+
+        gone = f"{address}: the dask scheduler has ended, or has dropped what it was given; complete results are kept"
+        with pytest.raises(BenchError, match=re.escape(gone)):
+            run_all(specs("outside-slow"), tmp_path, cluster, lambda result: None, kill)
+        assert len(processes) >= 2
+        psutil.wait_procs(processes, timeout=30)
+        assert [one for one in processes if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
+        assert "Traceback" not in capfd.readouterr().err
+    finally:
+        for process in (scheduler, worker):
+            process.kill()
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def _connected(address: str) -> Cluster:
+    """A connection to a cluster that is just starting."""
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            cluster = Cluster.at(address)
+        except BenchError:
+            assert time.monotonic() < deadline
+        else:
+            cluster.client.wait_for_workers(1, timeout=120)
+            return cluster
 
 
 def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
