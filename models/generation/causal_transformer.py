@@ -16,7 +16,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.generation.transformer import DecoderCache, EncoderLayer, Layers, Memory, MultiHeadAttention, Seq2SeqConfig
+from models.generation.transformer import (
+    DecoderCache,
+    EncoderLayer,
+    Layers,
+    Memory,
+    MultiHeadAttention,
+    Seq2SeqConfig,
+    continued,
+)
 
 
 class CodeEmbedding(nn.Module):
@@ -167,9 +175,7 @@ class DecoderLayer(nn.Module):
             Hidden states, and the keys and values of all tokens so far.
         """
         normed = self.self_norm(hidden)
-        key, value = self.self_attention.prepare(normed)
-        if own is not None:
-            key, value = torch.cat([own[0], key], dim=-2), torch.cat([own[1], value], dim=-2)
+        key, value = continued(own, self.self_attention.prepare(normed))
         tokens, known = hidden.shape[-2], key.shape[-2]
         ahead = torch.ones(tokens, known, dtype=torch.bool, device=hidden.device).triu(known - tokens + 1)
         causal = torch.zeros(tokens, known, device=hidden.device).masked_fill(ahead, -torch.inf)

@@ -16,7 +16,15 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from models.generation.transformer import DecoderCache, EncoderLayer, Layers, Memory, MultiHeadAttention, Seq2SeqConfig
+from models.generation.transformer import (
+    DecoderCache,
+    EncoderLayer,
+    Layers,
+    Memory,
+    MultiHeadAttention,
+    Seq2SeqConfig,
+    continued,
+)
 
 _EPSILON = 1e-6
 
@@ -212,9 +220,7 @@ class T5DecoderLayer(nn.Module):
             Hidden states, and the keys and values of all tokens so far.
         """
         normed = self.self_norm(hidden)
-        key, value = self.self_attention.prepare(normed)
-        if own is not None:
-            key, value = torch.cat([own[0], key], dim=-2), torch.cat([own[1], value], dim=-2)
+        key, value = continued(own, self.self_attention.prepare(normed))
         hidden = hidden + self.dropout(self.self_attention(normed, (key, value), own_bias))
         read = self.read_history(self.cross_norm(hidden), memory, memory_bias, retrieved)
         hidden = hidden + self.dropout(read)

@@ -143,3 +143,10 @@ class DecoderCache:
         """Lets beam `j` of every query continue beam `parents[:, j]` (int64 `[batch, beams]`)."""
         row = torch.arange(len(parents), device=parents.device)[:, None]
         self.key_values = [(key[row, parents], value[row, parents]) for key, value in self.key_values]
+
+
+def continued(own: tuple[Tensor, Tensor] | None, new: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Appends the keys and values `[..., tokens, head_dim]` of new tokens to those of earlier ones, if any."""
+    if own is None:
+        return new
+    return torch.cat([own[0], new[0]], dim=-2), torch.cat([own[1], new[1]], dim=-2)
