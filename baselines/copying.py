@@ -158,7 +158,7 @@ class HSTUCopyingConfig(HSTUConfig):
     loss: _Loss = "ce"
 
 
-_TWIN = "tests/baselines/test_copying.py::"
+_TWIN = "tests/baselines/test_copying_models.py::"
 COPYING = (
     Mechanism(
         "copying: a gate between attention to past events and the softmax over the catalogue",

@@ -36,6 +36,9 @@ class Columns:
     SEED = "seed"
 
 
+TRIALS_SCHEMA = 2
+"""Version of the columns of `trials.csv`; 1 had no registered model, no role, and the label as `model`."""
+
 PLACE = (
     whole(Columns.SCHEMA, "version of the columns, see `bench.analysis.columns.SCHEMA`"),
     text(Columns.SUITE, "name of the suite"),

@@ -7,22 +7,26 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from bench.analysis.columns import TRIALS
+from bench.analysis.columns import TRIALS, TRIALS_SCHEMA
 from bench.analysis.runs import RowIdentity
 from bench.errors import BenchError, SkippedRun
 from bench.registry import model_class
 from bench.spec import RunSpec
 from bench.tuning.study import Study
 
-SCHEMA = 2
-"""Version of the columns of `trials.csv`; 1 had no registered model, no role, and the label as `model`."""
-
 
 def trials_table(studies: Sequence[Study]) -> pd.DataFrame:
     """All trials, with the columns `bench.analysis.columns.TRIALS`."""
     return TRIALS.frame(
         (
-            *(SCHEMA, study.base.dataset.label, *_identity(study.base), trial.number, trial.state, trial.validation),
+            *(
+                TRIALS_SCHEMA,
+                study.base.dataset.label,
+                *_identity(study.base),
+                trial.number,
+                trial.state,
+                trial.validation,
+            ),
             *(len(trial.validations), trial.seconds, study.seconds_per_trial, json.dumps(trial.values), trial.reason),
         )
         for study in studies

@@ -129,7 +129,10 @@ def _only_files(folder: Path, suite: str) -> bool:
     from bench.analysis.csv_folders import holds_files
     from bench.plan import Plan
 
-    return not Plan.path(folder, suite).is_file() and holds_files(folder, suite)
+    try:
+        return not Plan.path(folder, suite).is_file() and holds_files(folder, suite)
+    except OSError:  # a name that no file can have
+        return False
 
 
 def _show_side_by_side(

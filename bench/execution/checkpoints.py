@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.errors import reason_of
 from bench.files import replaced
 from bench.recommender import Checkpoint, CurvePoint, FitContext, NoCheckpoint
 from bench.spec import RunSpec
@@ -116,7 +117,7 @@ class FileCheckpoint:
         except FileNotFoundError:
             return None
         except Exception as error:  # whatever a damaged file leads to
-            print(f"checkpoint {self._file.name} can't be read ({type(error).__name__}: {error}): begun anew")
+            print(f"checkpoint {self._file.name} can't be read ({reason_of(error)}): begun anew")
             return None
         self._saved = int(content["number"])
         self._context.curve[:] = [CurvePoint(**point) for point in loaded["curve"]]
@@ -132,7 +133,7 @@ class FileCheckpoint:
         try:
             self._save(state)
         except (OSError, TypeError) as error:  # a full disk, or something that no file can hold
-            print(f"no checkpoint could be saved ({type(error).__name__}: {error})")
+            print(f"no checkpoint could be saved ({reason_of(error)})")
             self._given_up = isinstance(error, TypeError)
         self._run.last = time.perf_counter()
 

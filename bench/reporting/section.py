@@ -5,6 +5,7 @@ A new figure or section is one new file in `bench/reporting/sections/` and one l
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
@@ -18,7 +19,7 @@ from bench.reporting.figures.marks import Styles, basis
 from bench.reporting.words import Text, words
 
 
-class ReportFigure:
+class ReportFigure(ABC):
     """A figure of one data set. Subclasses say what it is called, and draw it.
 
     Attributes:
@@ -31,6 +32,7 @@ class ReportFigure:
     title: str = ""
     alternative: str
 
+    @abstractmethod
     def draw(self, frames: DatasetFrames, styles: Styles) -> Figure | None:
         """The figure; None where the results so far leave nothing to draw.
 
@@ -38,7 +40,6 @@ class ReportFigure:
             frames: All numbers of the data set.
             styles: Colour, marker and line of each row, the same in every figure of the report.
         """
-        raise NotImplementedError
 
     def picture(self, frames: DatasetFrames, styles: Styles, folder: Path) -> Picture | None:
         """Draws the figure into the folder of figures."""
@@ -82,7 +83,7 @@ class Section:
 
     def content(self, frames: DatasetFrames) -> Iterable[Block | ReportFigure | None]:
         """Tables, figures and words in their order; None is left out. Without any there is no section."""
-        raise NotImplementedError
+        return ()
 
     def blocks(self, frames: DatasetFrames, styles: Styles, folder: Path) -> list[Block]:
         """The section, with its figures drawn into the folder of figures."""

@@ -33,13 +33,14 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def attributes(model: type[BaseModel]) -> dict[str, str]:
-    """Name -> meaning of the fields of a model, from the section "Attributes:" of its docstring and its parents'."""
+    """Name -> meaning of the fields of a model: its description, or the line under "Attributes:" of the docstrings."""
     found: dict[str, str] = {}
     for one in model.__mro__:
         _, _, section = (one.__doc__ or "").partition("Attributes:\n")
         for names, meaning in re.findall(r"^ {8}([\w, ]+): (.*(?:\n {12}.*)*)", section, re.MULTILINE):
             for name in names.split(", "):
                 found.setdefault(name, " ".join(meaning.split()))
+    found |= {name: field.description for name, field in model.model_fields.items() if field.description}
     return found
 
 

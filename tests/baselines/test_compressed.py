@@ -43,7 +43,9 @@ both = pytest.mark.parametrize("model", [SASRecCompressed, HSTUCompressed])
 def ragged(rows: list[list[int]], scale: int = 1) -> LongTerm:
     items = torch.tensor([scale * item for row in rows for item in row], dtype=torch.long)
     offsets = torch.tensor([0, *np.cumsum([len(row) for row in rows])])
-    return LongTerm(RaggedItems(items, offsets), torch.arange(len(rows)), offsets.diff())
+    return LongTerm(
+        RaggedItems(items, offsets, longest=int(offsets.diff().max())), torch.arange(len(rows)), offsets.diff()
+    )
 
 
 def padded(rows: list[list[int]]) -> Tensor:

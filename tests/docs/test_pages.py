@@ -69,7 +69,7 @@ def test_keys_have_their_meanings_from_the_docstrings() -> None:
         reference.attributes(Entry)["label"]
         == "The row's name in tables; the model's name unless several rows share a model."
     )
-    assert reference.attributes(DatasetSpec)["min_user_events"].startswith("Users and items with fewer events")
+    assert reference.attributes(DatasetSpec)["min_user_events"].startswith("Leave out users with fewer events")
     keys = {key: (default, meaning) for key, default, meaning in reference._flat(PersonalPopularityConfig, "")}
     assert keys["window"] == ("-", "Only so many of the user's last events count. None: all.")
     nested = dict.fromkeys(key for key, _, _ in reference._flat(GlassConfig, ""))

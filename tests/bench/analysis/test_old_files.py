@@ -7,7 +7,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench.analysis.columns import DECODING, LEADERBOARD, METRICS, PAIRS, PUBLISHED, SCHEMA, TESTS
+from bench.analysis.columns import (
+    DECODING,
+    LEADERBOARD,
+    METRICS,
+    PAIRS,
+    PUBLISHED,
+    SCHEMA,
+    TESTS,
+    TRIALS,
+    TRIALS_SCHEMA,
+)
 from bench.analysis.dataset_tables import write_frames
 from bench.analysis.old_files import read_frame
 from bench.analysis.runs import SuiteRuns
@@ -63,3 +73,21 @@ def test_another_file_is_refused_in_one_line(text: str, words: str, tmp_path: Pa
     with pytest.raises(BenchError, match=words) as caught:
         read_frame(path, METRICS)
     assert "\n" not in str(caught.value)
+
+
+def test_trials_have_a_version_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "trials.csv"
+    shared = "trial,state,validation_ndcg@10,validations,seconds,seconds_per_trial,values,reason\n"
+    path.write_text(f"dataset,model,{shared}ml-100k,my row,0,complete,0.07,3,12.5,,{{}},\n")
+    old = read_frame(path, TRIALS)
+    assert old[["schema", "row", "trial"]].values.tolist() == [[1, "my row", 0]]
+    assert old[["model", "role"]].isna().all(axis=None)
+    path.write_text(
+        f"schema,dataset,row,model,role,{shared}"
+        f"{TRIALS_SCHEMA},ml-100k,my row,glass,contestant,0,complete,0.07,3,12.5,,{{}},\n"
+    )
+    new = read_frame(path, TRIALS)
+    assert new[["row", "model", "role"]].values.tolist() == [["my row", "glass", "contestant"]]
+    path.write_text(path.read_text().replace(f"\n{TRIALS_SCHEMA},", f"\n{TRIALS_SCHEMA + 1},"))
+    with pytest.raises(BenchError, match=f"has schema 3, and this program knows 1 to {TRIALS_SCHEMA}"):
+        read_frame(path, TRIALS)

@@ -77,3 +77,10 @@ def test_every_registered_section_exists_once() -> None:
     sections = list(registry.sections(complete=True))
     assert all(isinstance(section, Section) for section in sections)
     assert len(set(map(id, sections))) == len(sections) > len(registry.ADDRESSES)
+
+
+def test_no_two_figures_of_a_report_write_the_same_file() -> None:
+    parts = [part for one in registry.sections(complete=True) for part in getattr(one, "_parts", ())]
+    names = [part.name for part in parts if isinstance(part, ReportFigure)]
+    assert len(names) > 8
+    assert len(names) == len(set(names))
