@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata, studentized_range
+from scipy.stats import rankdata
 
 from bench.analysis.columns import PAIRS, SCHEMA
 from bench.analysis.families import Family, all_pairs
@@ -128,25 +128,6 @@ def average_ranks(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame | None:
     ranks = pd.DataFrame(rankdata(-scores.to_numpy(), axis=0), index=scores.index, columns=scores.columns)
     ranks.insert(0, "rank", ranks.mean(axis=1))
     return ranks.sort_values("rank", kind="stable").rename_axis("row").reset_index()
-
-
-def critical_difference(n_models: int, n_datasets: int) -> float:
-    """How far two mean ranks must be apart to differ significantly (Nemenyi's test; Demsar, JMLR 2006, section 3.2.2).
-
-    It holds for every two of the models at once, at the level `ALPHA`.
-    """
-    quantile = studentized_range.ppf(1 - ALPHA, n_models, np.inf) / np.sqrt(2)
-    return float(quantile * np.sqrt(n_models * (n_models + 1) / (6 * n_datasets)))
-
-
-def indifferent(ranks: list[float], gap: float) -> list[tuple[int, int]]:
-    """The widest runs of ascending `ranks` within `gap`, as (first, last) index, without runs of one."""
-    groups: list[tuple[int, int]] = []
-    for first, rank in enumerate(ranks):
-        last = max(index for index, other in enumerate(ranks) if other - rank < gap)
-        if last > first and (not groups or last > groups[-1][1]):
-            groups.append((first, last))
-    return groups
 
 
 def ranked(wide: pd.DataFrame) -> list[str]:

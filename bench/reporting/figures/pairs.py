@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
 from bench.analysis.families import all_pairs
 from bench.analysis.frames import DatasetFrames
-from bench.analysis.pairs import critical_difference, indifferent, rows_of
+from bench.analysis.pairs import rows_of
 from bench.analysis.significance import ALPHA
 from bench.conventions import PRIMARY_NAME
-from bench.reporting.figures.style import GREY, headline
+from bench.reporting.figures.style import headline
 
 
 def pairwise_figure(frames: DatasetFrames) -> Figure | None:
@@ -53,31 +52,4 @@ def pairwise_figure(frames: DatasetFrames) -> Figure | None:
         f"n = {compared['n_queries'].max():,} test queries; * p < {ALPHA:g} (Holm, {all_pairs(len(compared)).members})"
     )
     headline(figure, f"Who beats whom ({frames.dataset})", subtitle)
-    return figure
-
-
-def ranks_figure(ranks: pd.DataFrame) -> Figure:
-    """A critical-difference diagram: mean ranks, and a bar over models that are not significantly different."""
-    n_datasets = len(ranks.columns) - 2
-    means, models = ranks["rank"].tolist(), ranks["row"].tolist()
-    gap = critical_difference(len(models), n_datasets)
-    groups = indifferent(means, gap)
-    figure = Figure(figsize=(8.5, 1.2 + 0.26 * len(models) + 0.14 * len(groups)), layout="constrained")
-    axes = figure.subplots()
-    for line, (first, last) in enumerate(groups, start=1):
-        ends = (means[first] - 0.03, means[last] + 0.03)
-        axes.plot(ends, (-0.5 * line,) * 2, color=GREY, linewidth=4, solid_capstyle="butt")
-    bottom = -0.5 * (len(groups) + 1)
-    for height, (mean, model) in enumerate(zip(means, models, strict=True)):
-        axes.plot((mean, mean, len(models) + 0.4), (0, bottom - height, bottom - height), color="#444444", linewidth=1)
-        axes.text(len(models) + 0.45, bottom - height, f"{model} ({mean:.2f})", va="center")
-    axes.set_xlim(1, len(models) + 0.4)
-    axes.set_ylim(bottom - len(models) + 0.3, 0)
-    axes.xaxis.tick_top()
-    axes.set_xticks(range(1, len(models) + 1))
-    axes.set_yticks([])
-    axes.grid(visible=False)
-    axes.spines[["left", "right", "bottom"]].set_visible(False)
-    subtitle = f"1 is best; bars join what is not significantly different (Nemenyi, critical difference {gap:.2f})"
-    headline(figure, f"Mean rank by {PRIMARY_NAME} over {n_datasets} data sets", subtitle)
     return figure

@@ -12,9 +12,7 @@ from bench.analysis.frames import DatasetFrames
 from bench.analysis.pairs import average_ranks
 from bench.conventions import PRIMARY_NAME
 from bench.reporting import summary
-from bench.reporting.blocks import Block, Bullets, Code, Heading, Notice, Paragraph, Picture, section
-from bench.reporting.figures import style
-from bench.reporting.figures.pairs import ranks_figure
+from bench.reporting.blocks import Block, Bullets, Code, Heading, Notice, Paragraph, section
 from bench.reporting.how_tested import HOW_TESTED
 from bench.reporting.overview import overview, shared_question
 from bench.reporting.tables import pairs, provenance, tuning
@@ -102,16 +100,10 @@ def over_datasets(suite: SuiteFrames) -> list[Block]:
     ranks = average_ranks({label: frames.leaderboard for label, frames in suite.datasets.items()})
     if ranks is None:
         return []
-    style.use_style()
-    style.save(ranks_figure(ranks), suite.figures / "ranks")
     return section(
         Heading("Over all data sets"),
         f"Models with complete runs on every data set, ranked by mean {PRIMARY_NAME} on each.",
-        [
-            pairs.ranks_table(ranks),
-            Paragraph(pairs.ranks_tested(ranks)),
-            Picture(f"{suite.figures.name}/ranks.png", "Mean ranks with the critical difference"),
-        ],
+        [pairs.ranks_table(ranks), Paragraph(pairs.ranks_tested(ranks))],
     )
 
 

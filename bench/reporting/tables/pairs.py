@@ -7,7 +7,7 @@ from scipy.stats import friedmanchisquare
 
 from bench.analysis.fitness import mark_of, unfit_rows
 from bench.analysis.frames import DatasetFrames
-from bench.analysis.pairs import critical_difference, rows_of, verdicts
+from bench.analysis.pairs import rows_of, verdicts
 from bench.analysis.significance import ALPHA
 from bench.conventions import PRIMARY_NAME
 from bench.number_text import p_cell
@@ -75,12 +75,8 @@ def ranks_table(ranks: pd.DataFrame) -> Table:
 def ranks_tested(ranks: pd.DataFrame) -> str:
     """What can be concluded from mean ranks."""
     datasets = list(ranks.columns[2:])
-    gap = critical_difference(len(ranks), len(datasets))
-    text = f"Critical difference of mean ranks: {gap:.2f} (Nemenyi, {ALPHA:g}, over {len(datasets)} data sets), "
-    text += f"which holds for every two of the {len(ranks)} models at once."
+    text = "No two models are told apart by their ranks here: the paired tests on each data set do that."
     if len(ranks) > 2:
         p_value = float(friedmanchisquare(*ranks[datasets].to_numpy()).pvalue)
-        text += f" That all models are alike has p {p_cell(p_value)} (Friedman)."
-    if gap >= len(ranks) - 1:
-        text += " So many models on so few data sets can't be told apart by their ranks."
+        text += f" That all models are alike over these {len(datasets)} data sets has p {p_cell(p_value)} (Friedman)."
     return text
