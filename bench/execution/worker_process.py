@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import re
 import signal
 import sys
 import warnings
@@ -18,6 +19,7 @@ from loky import ProcessPoolExecutor
 from bench.execution import heartbeat, run_log
 from bench.execution.limits import Limits, Usage
 from bench.execution.parentage import end_with_parent
+from bench.plain_text import one_line
 from bench.spec import RunResult, RunSpec
 
 Job = Callable[[RunSpec, Path, str, int], RunResult]
@@ -47,6 +49,22 @@ class RunEndedError(Exception):
 
 class ProcessDiedError(RunEndedError):
     """The run's process has died: by itself, or since the system was out of memory, for whatever reason."""
+
+
+def why_died(log: str) -> str:
+    """The reason of a run whose process has died, from the last words in its log.
+
+    A failed assertion of a GPU's kernel or of a library ends a process without an exception; so does a fatal signal, of
+    which Python's fault handler still writes a line. Without either, the system may have ended it for want of memory.
+
+    >>> why_died("IndexKernel.cu:111: block: [29,0,0] Assertion `index < sizes[i]` failed.")
+    'worker process died: assertion `index < sizes[i]` failed (see its log)'
+    """
+    assertion = re.search(r"Assertion [`'](.{1,200}?)[`'] failed", log)
+    if assertion:
+        return f"worker process died: assertion `{one_line(assertion[1])}` failed (see its log)"
+    fatal = re.search(r"^Fatal Python error: (.{1,100})", log, re.MULTILINE)
+    return f"worker process died: {one_line(fatal[1])} (see its log)" if fatal else DIED
 
 
 class WorkerProcess:
@@ -84,7 +102,8 @@ class WorkerProcess:
             result = self._watched(self._submitted(job, spec, results_dir), spec, results_dir, wanted)
         except BrokenProcessPool:
             self.close()
-            raise ProcessDiedError(DIED, run_log.read(heartbeat.log_path(results_dir, spec))) from None
+            log = run_log.read(heartbeat.log_path(results_dir, spec))
+            raise ProcessDiedError(why_died(log), log) from None
         except BaseException:
             self.close()
             raise

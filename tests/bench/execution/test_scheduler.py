@@ -15,7 +15,7 @@ from loky import process_executor
 from bench.execution.limits import NO_LIMITS
 from bench.execution.scheduler import DIED, Workers, run_all
 from bench.execution.store import ResultStore
-from bench.execution.worker_process import WorkerProcess
+from bench.execution.worker_process import WorkerProcess, why_died
 from bench.plan import expand
 from bench.spec import DatasetSpec, Entry, RunResult, RunSpec, Suite
 
@@ -117,3 +117,22 @@ def test_cores_are_divided_and_never_given_out_twice(monkeypatch: pytest.MonkeyP
     assert Workers.for_machine("cpu", 4, 100) == Workers("cpu", jobs=4, threads=1)
     assert Workers.for_machine("cuda", None, 100) == Workers("cuda", jobs=3, threads=2)
     assert Workers.for_machine("cpu", 3, 0) == Workers("cpu", jobs=1, threads=6)
+
+
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    [
+        ("epoch 1\n", DIED),
+        (
+            "IndexKernel.cu:111: operator(): block: [29,0,0], thread: [65,0,0] Assertion `-sizes[i] <= index` failed.\n"
+            * 9,
+            "worker process died: assertion `-sizes[i] <= index` failed (see its log)",
+        ),
+        (
+            "epoch 1\nFatal Python error: Segmentation fault\n\nThread 0x7f:\n",
+            "worker process died: Segmentation fault (see its log)",
+        ),
+    ],
+)
+def test_a_dead_process_is_explained_by_its_last_words(log: str, reason: str) -> None:
+    assert why_died(log) == reason
