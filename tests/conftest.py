@@ -81,11 +81,3 @@ def refused(
         return complaint
 
     return complaint_of
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Runs the slow tests of isolation last: what they do to their own process is meant to dirty it.
-
-    After all of them PyTorch's softmax of -inf is no longer 0 in that process, which no other test should have to bear.
-    """
-    items.sort(key=lambda item: "test_isolation.py" in item.nodeid and item.get_closest_marker("slow") is not None)

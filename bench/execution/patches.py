@@ -48,12 +48,12 @@ class Code:
         held: list[tuple[str, Any, dict[str, Any]]] = [
             (name, module, dict(vars(module))) for name, module in modules.items()
         ]
-        held += [
-            (f"{name}.{owner.__name__}", owner, dict(vars(owner)))
-            for name, module in modules.items()
-            if name.startswith(_IN_FULL)
-            for owner in _classes_of(name, module)
-        ]
+        owners: dict[type, str] = {}
+        for name, module in modules.items():
+            if name.startswith(_IN_FULL):
+                for owner in _classes_of(name, module):
+                    owners.setdefault(owner, name)
+        held += [(f"{name}.{owner.__name__}", owner, dict(vars(owner))) for owner, name in owners.items()]
         contents = [
             (f"{name}.{key}", value, value.copy())
             for name, module in modules.items()
@@ -107,7 +107,9 @@ def _is_where_it_belongs(name: str, module: object) -> bool:
 
 
 def _classes_of(name: str, module: ModuleType) -> list[type]:
-    return [value for value in vars(module).values() if isinstance(value, type) and value.__module__ == name]
+    """The classes of a module, also if they say that they are its package's, as `torch._tensor.Tensor` does."""
+    classes = [value for value in vars(module).values() if isinstance(value, type)]
+    return [value for value in classes if f"{name}.".startswith(f"{value.__module__}.")]
 
 
 def _put_back(name: str, owner: Any, before: Mapping[str, Any]) -> list[str]:
@@ -117,10 +119,16 @@ def _put_back(name: str, owner: Any, before: Mapping[str, Any]) -> list[str]:
     for key in changed:
         setattr(owner, key, before[key])
     added = [key for key in held if key not in before and isinstance(held[key], FunctionType | property)]
-    added = added if own and isinstance(owner, type) else []
+    added = [key for key in added if isinstance(owner, type) and (own or _hides_inherited(owner, key))]
     for key in added:
         delattr(owner, key)
     return [f"{name}.{key}" for key in (*changed, *added)]
+
+
+def _hides_inherited(owner: type, key: str) -> bool:
+    """Whether a class got a method that its bases have: as good as replaced, unless torch only watches it."""
+    hooked = getattr(vars(owner)[key], "hooked", False)  # see `_is_equal`
+    return not hooked and any(key in vars(base) for base in owner.__mro__[1:])
 
 
 def _counts(value: Any, own: bool) -> bool:

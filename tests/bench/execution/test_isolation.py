@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -124,6 +125,14 @@ def test_what_is_set_back_is_as_it_was() -> None:
     assert (Path.cwd(), signal.getsignal(signal.SIGINT), sys.path) == (folder, handler, path)
     assert np.geterr()["divide"] == "warn"
     assert os.environ["GLASS_BENCH_DATA"] != "/nowhere"
+
+
+def test_a_method_that_hides_an_inherited_one_is_taken_away_and_told(tmp_path: Path) -> None:
+    """`Tensor` inherits its softmax, so that whoever sets one replaces nothing in the class itself."""
+    dirty, _ = after(tmp_path, ("tensor",))
+    assert "softmax" not in vars(torch.Tensor)
+    assert torch.tensor([1.0, -torch.inf]).softmax(0).tolist() == [1.0, 0.0]
+    assert any("replaced: torch._tensor.Tensor.softmax" in words for words in dirty.left_behind)
 
 
 def test_what_can_not_be_undone_for_sure_is_told(tmp_path: Path) -> None:
