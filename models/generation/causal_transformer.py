@@ -22,6 +22,7 @@ from models.generation.transformer import (
     Layers,
     Memory,
     MultiHeadAttention,
+    RMSNorm,
     Seq2SeqConfig,
     continued,
 )
@@ -44,8 +45,8 @@ class CodeEmbedding(nn.Module):
         return torch.stack(parts).sum(0)
 
     def logits(self, level: int, hidden: Tensor) -> Tensor:
-        """Scores `[..., codebook_size]` of a level's codes for hidden states `[..., dim]`."""
-        return hidden @ self.tables[level].T
+        """Scores float32 `[..., codebook_size]` of a level's codes for hidden states `[..., dim]`."""
+        return (hidden @ self.tables[level].T).float()
 
 
 class RelativeBias(nn.Module):
@@ -100,7 +101,7 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(
             EncoderLayer(config, Attention(config), FeedForward(config)) for _ in range(config.encoder_layers)
         )
-        self.norm = nn.RMSNorm(config.dim)
+        self.norm = RMSNorm(config.dim)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, events: Tensor, prefix: Tensor | None) -> Tensor:
@@ -146,11 +147,11 @@ class DecoderLayer(nn.Module):
 
     def __init__(self, config: Seq2SeqConfig) -> None:
         super().__init__()
-        self.self_norm = nn.RMSNorm(config.dim)
+        self.self_norm = RMSNorm(config.dim)
         self.self_attention = Attention(config)
-        self.cross_norm = nn.RMSNorm(config.dim)
+        self.cross_norm = RMSNorm(config.dim)
         self.cross_attention = Attention(config)
-        self.feed_forward_norm = nn.RMSNorm(config.dim)
+        self.feed_forward_norm = RMSNorm(config.dim)
         self.feed_forward = FeedForward(config)
         self.dropout = nn.Dropout(config.dropout)
 
@@ -212,7 +213,7 @@ class Decoder(nn.Module, Generic[Layer]):
         self.begin = nn.Parameter(torch.randn(config.dim) / math.sqrt(config.dim))
         self.bias = RelativeBias(config.heads, length)
         self.layers: Layers[Layer] = Layers(layers)
-        self.norm = nn.RMSNorm(config.dim)
+        self.norm = RMSNorm(config.dim)
         self.dropout = nn.Dropout(config.dropout)
 
     def read(self, encoded: Tensor, positions: Tensor) -> Memory:

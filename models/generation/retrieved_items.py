@@ -126,5 +126,5 @@ def _gather(prepared: Sequence[tuple[Tensor, Tensor]], rows: Tensor) -> list[tup
     # One look-up for all layers, since its gradient has to sort the rows. That of an embedding is several times faster
     # than that of fancy indexing.
     gathered = F.embedding(rows, torch.stack(sides, 1).flatten(1))
-    keys_and_values = gathered.unflatten(-1, (len(prepared), 2, *sides[0].shape[1:])).movedim(2, -2)
-    return [(key_value[:, :, 0], key_value[:, :, 1]) for key_value in keys_and_values.unbind(2)]
+    parts = gathered.unflatten(-1, (len(sides), *sides[0].shape[1:])).movedim(2, -2).unbind(2)
+    return list(zip(parts[::2], parts[1::2], strict=True))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -22,11 +23,15 @@ from models.generation.transformer import (
     Layers,
     Memory,
     MultiHeadAttention,
+    RMSNorm,
     Seq2SeqConfig,
     continued,
 )
 
 _EPSILON = 1e-6
+
+ALIGNMENT = 8
+"""A GPU's encoder fills sequences up to a multiple of so many tokens."""
 
 
 class T5Config(Seq2SeqConfig):
@@ -131,12 +136,12 @@ class T5Encoder(nn.Module):
 
     def __init__(self, config: T5Config, length: int) -> None:
         super().__init__()
-        self.bias = T5RelativeBias(config, length)
+        self.bias = T5RelativeBias(config, length + -length % ALIGNMENT)
         self.layers = nn.ModuleList(
             EncoderLayer(config, T5Attention(config), T5FeedForward(config), _EPSILON)
             for _ in range(config.encoder_layers)
         )
-        self.norm = nn.RMSNorm(config.dim, eps=_EPSILON)
+        self.norm = RMSNorm(config.dim, eps=_EPSILON)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, embedded: Tensor, hidden_keys: Tensor) -> Tensor:
@@ -149,11 +154,17 @@ class T5Encoder(nn.Module):
         Returns:
             float32 `[batch, length, dim]`; what stands at padding has no meaning.
         """
+        length = embedded.shape[1]
         hidden = self.dropout(embedded)
+        if hidden.is_cuda:
+            # One token more that nothing sees, where it takes rows of scores to a length that tensor cores like.
+            missing = -length % ALIGNMENT
+            hidden = F.pad(hidden, (0, 0, 0, missing))
+            hidden_keys = F.pad(hidden_keys, (0, missing), value=-torch.inf)
         bias = self.bias(0, hidden.shape[1]) + hidden_keys
         for layer in self.layers:
             hidden = layer(hidden, bias)
-        return self.norm(hidden)
+        return self.norm(hidden[:, :length])
 
 
 def hide(visible: Tensor) -> Tensor:
@@ -189,11 +200,11 @@ class T5DecoderLayer(nn.Module):
 
     def __init__(self, config: T5Config) -> None:
         super().__init__()
-        self.self_norm = nn.RMSNorm(config.dim, eps=_EPSILON)
+        self.self_norm = RMSNorm(config.dim, eps=_EPSILON)
         self.self_attention = T5Attention(config)
-        self.cross_norm = nn.RMSNorm(config.dim, eps=_EPSILON)
+        self.cross_norm = RMSNorm(config.dim, eps=_EPSILON)
         self.cross_attention = T5Attention(config)
-        self.feed_forward_norm = nn.RMSNorm(config.dim, eps=_EPSILON)
+        self.feed_forward_norm = RMSNorm(config.dim, eps=_EPSILON)
         self.feed_forward = T5FeedForward(config)
         self.dropout = nn.Dropout(config.dropout)
 
@@ -255,7 +266,7 @@ class T5Decoder(nn.Module, Generic[Layer]):
         super().__init__()
         self.bias = T5RelativeBias(config, length)
         self.layers: Layers[Layer] = Layers(layers)
-        self.norm = nn.RMSNorm(config.dim, eps=_EPSILON)
+        self.norm = RMSNorm(config.dim, eps=_EPSILON)
         self.dropout = nn.Dropout(config.dropout)
 
     def read(self, encoded: Tensor, hidden_keys: Tensor) -> Memory:

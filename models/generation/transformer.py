@@ -49,6 +49,47 @@ class Layers(nn.ModuleList, Generic[Layer]):
         return cast(Iterator[Layer], super().__iter__())
 
 
+class RMSNorm(nn.RMSNorm):
+    """PyTorch's, but on a GPU the weight is multiplied by itself.
+
+    There the gradient of the fused weight sums hundreds of thousands of short rows with few threads, which takes twelve
+    times as long as an ordinary sum.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not x.is_cuda:
+            return super().forward(x)
+        return F.rms_norm(x, self.normalized_shape, None, self.eps) * self.weight
+
+
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, dropout: float = 0.0, scale: float | None = None
+) -> Tensor:
+    """Scaled dot-product attention with as many leading dimensions as one likes.
+
+    PyTorch has fused kernels for one leading dimension alone. More of them mean many targets with few tokens each, for
+    which a GPU has `small_attention`.
+
+    Args:
+        query: `[..., heads, q, head_dim]`.
+        key, value: `[..., heads, m, head_dim]`.
+        bias: Added to the scores, broadcast to `[..., heads, q, m]`; -inf hides. A query must see something.
+        dropout: Of the attention weights.
+        scale: Of the scores; None divides them by the square root of `head_dim`.
+    """
+    leading = query.shape[:-3]
+    if query.is_cuda and len(leading) > 1 and not dropout:
+        from models.generation.small_attention import MOST_KEYS, MOST_QUERIES, small_attention
+
+        if query.shape[-2] <= MOST_QUERIES and key.shape[-2] <= MOST_KEYS:
+            last = len(leading) - 1
+            if bias is not None and bias.ndim > 3:
+                bias = bias.expand(*leading, *bias.shape[-3:]).flatten(0, last)
+            query, key, value = (states.flatten(0, last) for states in (query, key, value))
+            return small_attention(query, key, value, bias, scale).unflatten(0, leading)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout, scale=scale)
+
+
 class MultiHeadAttention(nn.Module, ABC):
     """Multi-head attention whose keys and values can be prepared once and used by many queries.
 
@@ -81,10 +122,7 @@ class MultiHeadAttention(nn.Module, ABC):
             `[..., q, dim]`.
         """
         query = self._split(self.query(hidden))
-        dropout = self.dropout if self.training else 0.0
-        attended = F.scaled_dot_product_attention(
-            query, *key_value, attn_mask=bias, dropout_p=dropout, scale=self.scale
-        )
+        attended = attend(query, *key_value, bias, self.dropout if self.training else 0.0, self.scale)
         return self.out(attended.transpose(-2, -3).flatten(-2))
 
     def _split(self, states: Tensor) -> Tensor:
@@ -108,9 +146,9 @@ class EncoderLayer(nn.Module):
         epsilon: float | None = None,
     ) -> None:
         super().__init__()
-        self.attention_norm = nn.RMSNorm(config.dim, eps=epsilon)
+        self.attention_norm = RMSNorm(config.dim, eps=epsilon)
         self.attention = attention
-        self.feed_forward_norm = nn.RMSNorm(config.dim, eps=epsilon)
+        self.feed_forward_norm = RMSNorm(config.dim, eps=epsilon)
         self.feed_forward = feed_forward
         self.dropout = nn.Dropout(config.dropout)
 

@@ -100,7 +100,7 @@ class CopyHead(nn.Module):
         """
         n_known, tokens = known.shape[-1], hidden.shape[2]
         first = n_known - tokens + 1
-        scores = torch.einsum("bptd,bprd->bptr", self.query(hidden), events.key) / KEY_DIM**0.5
+        scores = torch.einsum("bptd,bprd->bptr", self.query(hidden), events.key).float() / KEY_DIM**0.5
         scores = scores + self.level_bias[first : n_known + 1, None] + self.age_bias(events.age).squeeze(2)
         present = events.present.unsqueeze(2)
         may = present & agreement(known, events.codes)[:, :, -tokens:]

@@ -7,7 +7,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from bench.recommender import CurvePoint, FitContext, Recommender
 from models.training.average import WeightAverage
 from models.training.divergence import DivergenceWatch
 from models.training.state import ChangingParts
-from models.training.step import OptimiserStep, RecordedStep
+from models.training.step import OptimiserStep, RecordedStep, in_bfloat16
 
 Batch = TypeVar("Batch")
 Batch_co = TypeVar("Batch_co", covariant=True)
@@ -47,6 +47,9 @@ class TrainingConfig(Config):
         average: Decay of the moving average of the weights that is judged and kept. 0 keeps the weights themselves.
         validate_every: Epochs between two validations.
         patience: Validations without a new best after which training stops.
+        precision: float32, or bf16: losses are computed in bfloat16 wherever that is safe (PyTorch's autocast), while
+            parameters, gradients, optimiser and answers stay in float32. It changes numbers, so it belongs to the
+            configuration; the default is left out of it, as it was before there was a choice.
     """
 
     epochs: int = Field(default=100, ge=1)
@@ -59,6 +62,7 @@ class TrainingConfig(Config):
     average: float = Field(default=0.0, ge=0, lt=1)
     validate_every: int = Field(default=5, ge=1)
     patience: int = Field(default=5, ge=1)
+    precision: Literal["float32", "bf16"] = Field(default="float32", exclude_if=lambda value: value == "float32")
 
 
 def fit_network(
@@ -122,6 +126,8 @@ class Trainer(Generic[Batch]):
         self._batches_of = epoch
         self._rng = np.random.default_rng(context.seed)
         optimiser = adamw(module, config, context.device)
+        if config.precision == "bf16":
+            loss = in_bfloat16(loss, context.device)
         self._take_step: OptimiserStep[Batch]
         if context.device == "cuda" and generators is not None:
             self._take_step = RecordedStep(module, loss, optimiser, config.gradient_norm, generators)

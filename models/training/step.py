@@ -125,6 +125,21 @@ class RecordedStep(OptimiserStep[Batch]):
         return _Recorded(graph, inputs, loss)
 
 
+def in_bfloat16(loss: Callable[[Batch], Tensor], device: str) -> Callable[[Batch], Tensor]:
+    """The same loss, computed in bfloat16 wherever PyTorch's autocast holds that to be safe.
+
+    Args:
+        loss: Of a batch.
+        device: Type of the device it is computed on.
+    """
+
+    def of(batch: Batch) -> Tensor:
+        with torch.autocast(device, torch.bfloat16):
+            return loss(batch).float()
+
+    return of
+
+
 def tensors_of(batch: Any) -> list[Tensor]:
     """The tensors among the fields of a batch, in their order."""
     if not is_dataclass(batch):

@@ -117,12 +117,14 @@ class TrainingWindows:
         # A little noise in the sort key varies the company of each window without adding much padding.
         order = np.argsort(lengths + rng.uniform(0, 0.1 * self.length, len(lengths)), kind="stable")
         batches: list[NDArray[np.int64]] = []
-        first = 0
-        for last in range(1, len(order) + 1):
-            widest = lengths[order[first : last + 1]].max()
-            if last == len(order) or widest * (last + 1 - first) > self.batch_events:
-                batches.append(order[first:last])
-                first = last
+        first = widest = 0
+        for index, length in enumerate(lengths[order].tolist()):
+            widest = max(widest, length)
+            if index > first and widest * (index + 1 - first) > self.batch_events:
+                batches.append(order[first:index])
+                first, widest = index, length
+        if len(order):
+            batches.append(order[first:])
         shuffled = (batches[index] for index in rng.permutation(len(batches)))
         plan = [(users[chosen], starts[chosen], lengths[chosen]) for chosen in shuffled]
         return WindowEpoch(self, plan)

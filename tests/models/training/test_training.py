@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from bench.data.cache import ArtifactCache
 from bench.recommender import FitContext, Recommendations, Recommender
 from models.training.loop import TrainingConfig, fit_network, parameter_count
+from models.training.step import in_bfloat16
 
 
 class Unused(Recommender):
@@ -222,3 +223,30 @@ def test_only_trainable_parameters_are_counted() -> None:
     module.bias.requires_grad_(False)
     assert parameter_count(module) == 6
     assert parameter_count(None) == 0
+
+
+def test_bfloat16_is_part_of_a_configuration_only_where_it_is_chosen() -> None:
+    assert "precision" not in TrainingConfig().model_dump()
+    assert TrainingConfig(precision="bf16").model_dump()["precision"] == "bf16"
+
+
+def test_in_bfloat16_a_loss_is_nearly_that_of_float32_and_parameters_stay_float32() -> None:
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(64, 64)
+    batch = torch.randn(32, 64)
+
+    def loss(states: torch.Tensor) -> torch.Tensor:
+        assert layer.weight.dtype == torch.float32
+        made = layer(states)
+        types.append(made.dtype)
+        return made.square().mean()
+
+    types: list[torch.dtype] = []
+    full, half = loss(batch), in_bfloat16(loss, "cpu")(batch)
+    assert types == [torch.float32, torch.bfloat16]
+    assert half.dtype == torch.float32
+    assert full != half
+    assert torch.isclose(full, half, rtol=1e-2)
+    half.backward()
+    assert layer.weight.grad is not None
+    assert layer.weight.grad.dtype == torch.float32
