@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from models.generation.transformer import (
     DecoderCache,
     EncoderLayer,
+    KeyValue,
     Layers,
     Memory,
     MultiHeadAttention,
@@ -129,14 +130,14 @@ class Retrieved:
     """Items retrieved from the long-term history, prepared for one decoder layer.
 
     Attributes:
-        key_value: Keys and values `[batch, positions, heads, r, head_dim]`.
+        key_value: Keys and values `[batch, positions, heads, r, head_dim]`, or tables of them.
         bias: `[batch, positions, 1 or heads, 1 or n_known, r]`, one row for all tokens or one for each of the last;
             -inf where nothing was retrieved, in all heads and rows alike.
         present: bool `[batch, positions, 1, 1]`, whether anything was retrieved.
         first_token: The first token that may read them: earlier ones don't know the first code yet.
     """
 
-    key_value: tuple[Tensor, Tensor]
+    key_value: KeyValue
     bias: Tensor
     present: Tensor
     first_token: int

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bench.data.interactions import PAD
 from models.generation.causal_transformer import Attention, Retrieved
+from models.generation.transformer import KeyValue, SharedKeyValue
 from models.history.long_term import RaggedItems, look_up
 from models.history.semantic_search import SemanticSearchIndex
 
@@ -93,8 +94,10 @@ def prepare_retrieved(
     # Where nothing was retrieved, attention sees the padding, whatever that gives: what it reads there is not used.
     hidden = (missing & present.unsqueeze(-1))[:, :, None, None, :]
     bias = torch.zeros(hidden.shape, device=index.device).masked_fill(hidden, -torch.inf)
-    prepared = _gather([attention.prepare(embedded) for attention in attentions], row)
-    layers = [Retrieved(key_value, bias, present[:, :, None, None], first_token) for key_value in prepared]
+    layers = [
+        Retrieved(key_value, bias, present[:, :, None, None], first_token)
+        for key_value in _looked_up([attention.prepare(embedded) for attention in attentions], row)
+    ]
     return Retrieval(layers, index, items, embedded, row)
 
 
@@ -112,7 +115,7 @@ def _to_embed(items: Tensor, n_items: int) -> tuple[Tensor, Tensor]:
     return items.flatten(), torch.arange(items.numel(), device=items.device).view_as(items)
 
 
-def _gather(prepared: Sequence[tuple[Tensor, Tensor]], rows: Tensor) -> list[tuple[Tensor, Tensor]]:
+def _looked_up(prepared: Sequence[tuple[Tensor, Tensor]], rows: Tensor) -> Sequence[KeyValue]:
     """Keys and values of each layer for row numbers int64 `[batch, positions, r]`.
 
     Args:
@@ -120,8 +123,11 @@ def _gather(prepared: Sequence[tuple[Tensor, Tensor]], rows: Tensor) -> list[tup
         rows: Which of the `n` to take.
 
     Returns:
-        Of each layer, keys and values `[batch, positions, heads, r, head_dim]`.
+        Of each layer, keys and values `[batch, positions, heads, r, head_dim]`; on a GPU the tables and the rows, for
+        the copies alone would take it longer than all that is computed with them.
     """
+    if rows.is_cuda:
+        return [SharedKeyValue(key, value, rows) for key, value in prepared]
     sides = [side.transpose(0, 1) for key_value in prepared for side in key_value]
     # One look-up for all layers, since its gradient has to sort the rows. That of an embedding is several times faster
     # than that of fancy indexing.

@@ -1,8 +1,10 @@
 """What `small_attention` runs on a GPU, in Triton: one program for one head of one target.
 
-Keys and values of the program stay in registers while its queries pass one by one. All arithmetic is float32. Strides
-are in numbers of elements: `q_n, q_h, q_t` from one target, head and query to the next, and so on; the last dimension
-is dense. `log_total` float32 `[n, heads, q]` is the logarithm of what a query's exponentials add up to, by which
+Keys and values of the program stay in registers while its queries pass one by one. With `BY_ROW` they are looked up, by
+`rows` int64 `[n, m]`, in tables that all targets share, whose stride from target to target is 0; their gradients,
+float32 then, are added up there in an order that differs from time to time. All arithmetic is float32. Strides are in
+numbers of elements: `q_n, q_h, q_t` from one target, head and query to the next, and so on; the last dimension is
+dense. `log_total` float32 `[n, heads, q]` is the logarithm of what a query's exponentials add up to, by which
 `backward_kernel` makes the attention weights again.
 """
 
@@ -16,16 +18,18 @@ import triton.language as tl
 
 @triton.jit
 def forward_kernel(
-    query, key, value, bias, out, log_total, scale, heads,
+    query, key, value, rows, bias, out, log_total, scale, heads,
     q_n, q_h, q_t, k_n, k_h, k_r, v_n, v_h, v_r, b_n, b_h, b_t, o_n, o_h, o_t,
     n_keys, N_QUERIES: tl.constexpr, KEYS: tl.constexpr, WIDTH: tl.constexpr, HEAD: tl.constexpr,
+    BY_ROW: tl.constexpr,
 ):  # fmt: skip
     target = (tl.program_id(0) // heads).to(tl.int64)
     head = tl.program_id(0) % heads
     r, d = tl.arange(0, KEYS), tl.arange(0, WIDTH)
     inside = (r < n_keys)[:, None] & (d < HEAD)[None, :]
-    keys = tl.load(key + target * k_n + head * k_h + r[:, None] * k_r + d[None, :], inside, 0.0).to(tl.float32)
-    values = tl.load(value + target * v_n + head * v_h + r[:, None] * v_r + d[None, :], inside, 0.0).to(tl.float32)
+    row = tl.load(rows + target * n_keys + r, r < n_keys, 0) if BY_ROW else r
+    keys = tl.load(key + target * k_n + head * k_h + row[:, None] * k_r + d[None, :], inside, 0.0).to(tl.float32)
+    values = tl.load(value + target * v_n + head * v_h + row[:, None] * v_r + d[None, :], inside, 0.0).to(tl.float32)
     for t in tl.static_range(N_QUERIES):
         asked = tl.load(query + target * q_n + head * q_h + t * q_t + d, d < HEAD, 0.0).to(tl.float32)
         biases = tl.load(bias + target * b_n + head * b_h + t * b_t + r, r < n_keys, -float("inf")).to(tl.float32)
@@ -40,18 +44,19 @@ def forward_kernel(
 
 @triton.jit
 def backward_kernel(
-    query, key, value, bias, out, log_total, grad, grad_query, grad_key, grad_value, grad_bias, scale, heads,
+    query, key, value, rows, bias, out, log_total, grad, grad_query, grad_key, grad_value, grad_bias, scale, heads,
     q_n, q_h, q_t, k_n, k_h, k_r, v_n, v_h, v_r, b_n, b_h, b_t, o_n, o_h, o_t, g_n, g_h, g_t, gk_n, gk_h, gk_r,
     n_keys, N_QUERIES: tl.constexpr, KEYS: tl.constexpr, WIDTH: tl.constexpr, HEAD: tl.constexpr,
-    OF_BIAS: tl.constexpr,
+    BY_ROW: tl.constexpr, OF_BIAS: tl.constexpr,
 ):  # fmt: skip
     program = tl.program_id(0).to(tl.int64)
     target = program // heads
     head = program % heads
     r, d = tl.arange(0, KEYS), tl.arange(0, WIDTH)
     inside = (r < n_keys)[:, None] & (d < HEAD)[None, :]
-    keys = tl.load(key + target * k_n + head * k_h + r[:, None] * k_r + d[None, :], inside, 0.0).to(tl.float32)
-    values = tl.load(value + target * v_n + head * v_h + r[:, None] * v_r + d[None, :], inside, 0.0).to(tl.float32)
+    row = tl.load(rows + target * n_keys + r, r < n_keys, 0) if BY_ROW else r
+    keys = tl.load(key + target * k_n + head * k_h + row[:, None] * k_r + d[None, :], inside, 0.0).to(tl.float32)
+    values = tl.load(value + target * v_n + head * v_h + row[:, None] * v_r + d[None, :], inside, 0.0).to(tl.float32)
     of_keys = tl.zeros([KEYS, WIDTH], tl.float32)
     of_values = tl.zeros([KEYS, WIDTH], tl.float32)
     for t in tl.static_range(N_QUERIES):
@@ -71,6 +76,10 @@ def backward_kernel(
         )
         if OF_BIAS:
             tl.store(grad_bias + (program * N_QUERIES + t) * n_keys + r, of_scores, r < n_keys)
-    at = target * gk_n + head * gk_h + r[:, None] * gk_r + d[None, :]
-    tl.store(grad_key + at, of_keys.to(grad_key.dtype.element_ty), inside)
-    tl.store(grad_value + at, of_values.to(grad_value.dtype.element_ty), inside)
+    at = target * gk_n + head * gk_h + row[:, None] * gk_r + d[None, :]
+    if BY_ROW:  # other targets have the same rows
+        tl.atomic_add(grad_key + at, of_keys, inside, sem="relaxed")
+        tl.atomic_add(grad_value + at, of_values, inside, sem="relaxed")
+    else:
+        tl.store(grad_key + at, of_keys.to(grad_key.dtype.element_ty), inside)
+        tl.store(grad_value + at, of_values.to(grad_value.dtype.element_ty), inside)

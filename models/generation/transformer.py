@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeAlias, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -62,8 +62,33 @@ class RMSNorm(nn.RMSNorm):
         return F.rms_norm(x, self.normalized_shape, None, self.eps) * self.weight
 
 
+@dataclass(frozen=True)
+class SharedKeyValue:
+    """Keys and values of many targets, looked up in tables by the attention itself instead of being copied for each.
+
+    Attributes:
+        key, value: `[heads, n_rows, head_dim]`.
+        rows: int64 `[..., m]`, which rows are the keys and values of each target.
+    """
+
+    key: Tensor
+    value: Tensor
+    rows: Tensor
+
+    def gathered(self) -> tuple[Tensor, Tensor]:
+        """Keys and values `[..., heads, m, head_dim]`, copied."""
+        rows = (F.embedding(self.rows, side.transpose(0, 1).flatten(1)) for side in (self.key, self.value))
+        heads, _, head_dim = self.key.shape
+        key, value = (side.unflatten(-1, (heads, head_dim)).transpose(-2, -3) for side in rows)
+        return key, value
+
+
+KeyValue: TypeAlias = tuple[Tensor, Tensor] | SharedKeyValue
+"""Keys and values `[..., heads, m, head_dim]`, or tables of them."""
+
+
 def attend(
-    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, dropout: float = 0.0, scale: float | None = None
+    query: Tensor, key_value: KeyValue, bias: Tensor | None, dropout: float = 0.0, scale: float | None = None
 ) -> Tensor:
     """Scaled dot-product attention with as many leading dimensions as one likes.
 
@@ -72,22 +97,35 @@ def attend(
 
     Args:
         query: `[..., heads, q, head_dim]`.
-        key, value: `[..., heads, m, head_dim]`.
+        key_value: Keys and values.
         bias: Added to the scores, broadcast to `[..., heads, q, m]`; -inf hides. A query must see something.
         dropout: Of the attention weights.
         scale: Of the scores; None divides them by the square root of `head_dim`.
     """
-    leading = query.shape[:-3]
-    if query.is_cuda and len(leading) > 1 and not dropout:
-        from models.generation.small_attention import MOST_KEYS, MOST_QUERIES, small_attention
+    if query.is_cuda and query.ndim > 4 and not dropout:
+        from models.generation import small_attention as small
 
-        if query.shape[-2] <= MOST_QUERIES and key.shape[-2] <= MOST_KEYS:
-            last = len(leading) - 1
-            if bias is not None and bias.ndim > 3:
-                bias = bias.expand(*leading, *bias.shape[-3:]).flatten(0, last)
-            query, key, value = (states.flatten(0, last) for states in (query, key, value))
-            return small_attention(query, key, value, bias, scale).unflatten(0, leading)
+        n_keys = key_value.rows.shape[-1] if isinstance(key_value, SharedKeyValue) else key_value[0].shape[-2]
+        if query.shape[-2] <= small.MOST_QUERIES and n_keys <= small.MOST_KEYS:
+            return _attend_to_few(query, key_value, bias, scale)
+    key, value = key_value.gathered() if isinstance(key_value, SharedKeyValue) else key_value
     return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout, scale=scale)
+
+
+def _attend_to_few(query: Tensor, key_value: KeyValue, bias: Tensor | None, scale: float | None) -> Tensor:
+    """`attend` with `small_attention`, where leading dimensions are one."""
+    from models.generation.small_attention import small_attention
+
+    leading = query.shape[:-3]
+    last = len(leading) - 1
+    if bias is not None and bias.ndim > 3:
+        bias = bias.expand(*leading, *bias.shape[-3:]).flatten(0, last)
+    if isinstance(key_value, SharedKeyValue):
+        key, value, rows = key_value.key, key_value.value, key_value.rows.flatten(0, last)
+    else:
+        key, value = (side.flatten(0, last) for side in key_value)
+        rows = None
+    return small_attention(query.flatten(0, last), key, value, bias, scale, rows).unflatten(0, leading)
 
 
 class MultiHeadAttention(nn.Module, ABC):
@@ -110,7 +148,7 @@ class MultiHeadAttention(nn.Module, ABC):
     def prepare(self, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values `[..., heads, m, head_dim]` of `memory` `[..., m, dim]`."""
 
-    def forward(self, hidden: Tensor, key_value: tuple[Tensor, Tensor], bias: Tensor | None = None) -> Tensor:
+    def forward(self, hidden: Tensor, key_value: KeyValue, bias: Tensor | None = None) -> Tensor:
         """Attends from `hidden` `[..., q, dim]` to prepared keys and values.
 
         Args:
@@ -122,7 +160,7 @@ class MultiHeadAttention(nn.Module, ABC):
             `[..., q, dim]`.
         """
         query = self._split(self.query(hidden))
-        attended = attend(query, *key_value, bias, self.dropout if self.training else 0.0, self.scale)
+        attended = attend(query, key_value, bias, self.dropout if self.training else 0.0, self.scale)
         return self.out(attended.transpose(-2, -3).flatten(-2))
 
     def _split(self, states: Tensor) -> Tensor:
