@@ -27,7 +27,11 @@ READS = {
     "sasrec-ce": "SASRec, last 200 events",
     "hstu": "HSTU, last 100 events",
     "tiger": "TIGER, last 50 events",
-    "glass": "GLASS, whole history",
+    "tiger-extended": "TIGER extended, last 50 events",
+    "tiger-extended-copying": "TIGER extended, copying, last 50 events",
+    "glass": "GLASS as in its paper, whole history",
+    "glass-extended": "GLASS extended, whole history",
+    "glass-extended-copying": "GLASS extended, copying, whole history",
     "popularity": "popularity, reads nothing",
 }
 _SETTLED, _OPEN = "#b2182b", "#8a8a8a"
