@@ -167,7 +167,7 @@ def _checked_hash(dataset: DatasetSpec) -> str:
     """The content hash of a data set that can be loaded."""
     data = catalog.load_dataset(dataset.name, dataset.files)
     if dataset.path is not None:  # of data that nobody has seen before, it is better to know now than in every run
-        split(data, dataset.protocol, dataset.seen_items, dataset.cold_targets)
+        split(data, dataset.protocol, dataset.seen_items, dataset.cold_targets, dataset.confirm)
     return data.content_hash
 
 
