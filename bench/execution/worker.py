@@ -36,7 +36,7 @@ from bench.execution.checkpoints import (
     checkpoint_folder,
     remove_checkpoints,
 )
-from bench.execution.content import conform
+from bench.execution.content import conform, content_of
 from bench.execution.heartbeat import HeartbeatWriter
 from bench.execution.isolation import ProcessState, as_at, isolated
 from bench.execution.store import ResultStore, UnreadableResultError
@@ -287,7 +287,10 @@ def _run(
     result.milliseconds_per_user = 1000 * result.recommend_seconds / len(parts.test)
     result.environment.update(environment.peak_memory(device))
     if parts.confirm is not None:
+        # A model may count in its diagnostics while it answers; of these answers nothing is to be seen there.
+        told = content_of(result)["diagnostics"]
         result.sealed = judge(recommender, parts.confirm, catalogue=catalogue)
+        result.diagnostics = told
     # Last, so that neither a ranking nor a cost can depend on the diagnosis, which is told the targets.
     result.decoding = trace_queries(recommender, parts.test)
 
