@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from bench.console import say
+from bench.execution.archive import read_archive
 from bench.execution.content import SEALED, TABLES, as_declared, check_tables, checked_content, content_of
 from bench.execution.plain import plain_text
 from bench.json_text import parse_json
@@ -138,7 +140,7 @@ class ResultStore:
 
 
 def stored_results(
-    specs: Sequence[RunSpec], results_dir: Path, console: Console, for_report: bool = False
+    specs: Sequence[RunSpec], results_dir: Path, console: Console, for_report: bool = False, archive_of: str = ""
 ) -> list[RunResult]:
     """What is on disk of the given runs; an unreadable result counts as failed and gives one line of warning.
 
@@ -147,8 +149,13 @@ def stored_results(
         results_dir: Where results live.
         console: For warnings.
         for_report: Whether a result counts as unreadable, too, that lacks something which a report needs.
+        archive_of: Name of the suite whose archive (`bench.execution.archive`) tells what is not there. "": none does.
+
+    Raises:
+        BenchError: The archive can't be read.
     """
     store = ResultStore(results_dir)
+    archives: dict[str, dict[str, RunResult]] = {}
     results = []
     for spec in specs:
         try:
@@ -156,6 +163,12 @@ def stored_results(
         except UnreadableResultError as error:
             say(console, f"warning: {error}: `bench run` makes it anew")
             result = RunResult(spec=spec, status="failed", reason=str(error))
+        if result is None and archive_of:
+            label = spec.dataset.label
+            if label not in archives:
+                archives[label] = read_archive(results_dir / archive_of / label)
+            held = archives[label].get(spec.key)
+            result = None if held is None else replace(held, spec=spec)
         if result is not None:
             results.append(result)
     return results

@@ -32,7 +32,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "reports" / "READM
 PLANS = ("run", "tune")
 """Commands that train: here they are carried out as far as the plan, which checks every word of them."""
 LOOKS = ("list", "data")
-READS = ("report", "compare", "export")
+READS = ("report", "compare", "export", "test", "leaderboard", "archive")
 CONFIRMS = ("confirm",)
 """What opens seals waits for complete runs; `tests/bench/cli/test_confirm.py` has them."""
 CHECKS = {
@@ -175,7 +175,8 @@ def test_what_reads_results_runs(capsys: pytest.CaptureFixture[str]) -> None:
     for command in OF_BENCH:
         if kind(command) in READS:
             capsys.readouterr()
-            words = shlex.split(command)[3:]
+            rows = {"glass": "popularity", "tiger": "personal-popularity"}
+            words = [rows.get(word, word) for word in shlex.split(command)[3:]]
             target = words.index(">") if ">" in words else len(words)
             code = cli.main(words[:target])
             complaint = capsys.readouterr().err
