@@ -15,7 +15,7 @@ from bench.config_errors import explain, key_paths
 from bench.data import catalog
 from bench.data.protocols import split
 from bench.errors import BenchError, MissingDataError, SkippedRun, unknown_name
-from bench.files import replaced
+from bench.files import exists, replaced
 from bench.json_text import parse_json
 from bench.names import checked
 from bench.recommender import Recommender
@@ -24,6 +24,9 @@ from bench.spec import DatasetSpec, Entry, RunSpec, Several, Suite
 from bench.suite_files import check_files, tell_apart
 from bench.text_files import read_text_file
 from bench.yaml_text import parse_yaml
+
+_ARCHIVED = "archived-plan.json"
+"""The plan that was committed with an archive; a plan of one's own goes before it."""
 
 _MOST_BYTES = 32 * 2**20
 """Of a plan's file."""
@@ -56,27 +59,44 @@ class Plan(BaseModel):
         """
         return results_dir / checked(suite, "suite") / "plan.json"
 
-    def write(self, results_dir: Path) -> None:
+    @classmethod
+    def exists(cls, results_dir: Path, suite: str) -> bool:
+        """Tells whether `read` finds a plan. A name that no file can have is that of none."""
+        path = cls.path(results_dir, suite)
+        return exists(path) or exists(path.with_name(_ARCHIVED))
+
+    @staticmethod
+    def suites(results_dir: Path) -> list[str]:
+        """The names of the suites with a plan."""
+        return sorted({path.parent.name for name in ("plan.json", _ARCHIVED) for path in results_dir.glob(f"*/{name}")})
+
+    def write(self, results_dir: Path, archived: bool = False) -> None:
         """Stores the plan.
+
+        Args:
+            results_dir: Where results live.
+            archived: Whether it is the one that goes with an archive; `read` takes it where there is no other.
 
         Raises:
             BenchError: The folder can't be written to.
         """
         path = self.path(results_dir, self.suite.name)
         try:
-            with replaced(path) as temporary:
-                temporary.write_text(self.model_dump_json(indent=1), encoding="utf-8")
+            with replaced(path.with_name(_ARCHIVED) if archived else path) as temporary:
+                temporary.write_text(self.model_dump_json(indent=None if archived else 1), encoding="utf-8")
         except OSError as error:
             raise BenchError(f"can't write results to '{results_dir}': {error.strerror}: choose --results") from None
 
     @classmethod
     def read(cls, results_dir: Path, suite: str) -> Plan:
-        """Reads the plan of the latest `bench run` of a suite.
+        """Reads the plan of the latest `bench run` of a suite, else that of its archive.
 
         Raises:
             BenchError: There is none, or it is unreadable.
         """
         path = cls.path(results_dir, suite)
+        if not exists(path) and exists(path.with_name(_ARCHIVED)):
+            path = path.with_name(_ARCHIVED)
         again = f"python -m bench run --suite {shlex.quote(suite)} --results {shlex.quote(str(results_dir))}"
         try:
             plan = cls.model_validate(parse_json(read_text_file(path, _MOST_BYTES)))
@@ -167,7 +187,7 @@ def _checked_hash(dataset: DatasetSpec) -> str:
     """The content hash of a data set that can be loaded."""
     data = catalog.load_dataset(dataset.name, dataset.files)
     if dataset.path is not None:  # of data that nobody has seen before, it is better to know now than in every run
-        split(data, dataset.protocol, dataset.seen_items, dataset.cold_targets)
+        split(data, dataset.protocol, dataset.seen_items, dataset.cold_targets, dataset.confirm)
     return data.content_hash
 
 

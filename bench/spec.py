@@ -37,6 +37,7 @@ class DatasetSpec(DataFiles):
         seen_items: Goes before the data set's own rule on candidates. None keeps that.
         cold_targets: What becomes of queries whose target has no training event: they are made ("warn"), left out
             ("ignore") or not accepted ("raise").
+        confirm: Share of the users whose queries are set aside (see `bench.data.set_aside`). None sets nobody aside.
     """
 
     name: PathName
@@ -47,6 +48,9 @@ class DatasetSpec(DataFiles):
     )
     cold_targets: ColdTargets = Field(
         default="warn", description="warn, ignore or raise at targets without training events."
+    )
+    confirm: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None, description="share of the users set aside for `bench confirm`, e.g. 0.2. Default: none."
     )
 
     @model_validator(mode="before")
@@ -77,11 +81,12 @@ class DatasetSpec(DataFiles):
         """The name in tables and folders, with all that sets its queries apart from the usual ones.
 
         `ml-100k@temporal+keep+warm`: another protocol than leave-one-out, another rule on seen items than the data
-        set's own, no queries with cold targets.
+        set's own, no queries with cold targets. `complete-journey+dev`: the queries of the users who are not set aside.
         """
         protocol = "" if self.protocol == "leave-one-out" else f"@{self.protocol}"
         seen = f"+{self.seen_items}" if self.seen_items else ""
-        return self.name + protocol + seen + ("+warm" if self.cold_targets == "ignore" else "")
+        warm = "+warm" if self.cold_targets == "ignore" else ""
+        return self.name + protocol + seen + warm + ("" if self.confirm is None else "+dev")
 
 
 class Published(_Strict):
@@ -247,8 +252,10 @@ class RunSpec(_Strict):
 
         Where the data lie and how they were read is left to `data_hash`: the same data elsewhere give the same run.
         """
-        covered_by_the_hash = set(DataFiles.model_fields)
-        return content_key(self.model_dump(mode="json", exclude={"label": True, "dataset": covered_by_the_hash}))
+        left_out = set(DataFiles.model_fields)
+        if self.dataset.confirm is None:  # the keys of runs from before there was such a thing stay what they were
+            left_out.add("confirm")
+        return content_key(self.model_dump(mode="json", exclude={"label": True, "dataset": left_out}))
 
 
 Status = Literal["complete", "failed", "skipped"]
@@ -274,6 +281,8 @@ class RunResult:
         queries: One row per test query, see `bench.evaluation.evaluator.QUERY_COLUMNS`; None unless complete.
         decoding: One row per test query, see `bench.evaluation.decoding.DECODING_COLUMNS`; None for models that don't
             generate semantic IDs.
+        sealed: As `queries`, of the users who are set aside. It is there while the run is made, and is not read back:
+            see `bench.execution.confirmation`.
     """
 
     spec: RunSpec
@@ -291,3 +300,4 @@ class RunResult:
     left_behind: list[str] = field(default_factory=list)
     queries: pd.DataFrame | None = None
     decoding: pd.DataFrame | None = None
+    sealed: pd.DataFrame | None = None

@@ -179,6 +179,21 @@ TESTS = FrameColumns(
     "tests.csv",
 )
 
+CONFIRMED = FrameColumns(
+    "confirmed",
+    "The suite's questions on the users who were set aside (`bench confirm`), whom no choice has ever seen.",
+    (
+        *PLACE,
+        whole("look", "number of the look that opened the later of the two rows"),
+        text("opened", "ISO time of that look"),
+        text("title", "what is asked: 'A against B'"),
+        _METRIC,
+        *_sides("label of the row that is tested", "label of the row that it is tested against"),
+        *TEST,
+    ),
+    "confirmed.csv",
+)
+
 DECODING = FrameColumns(
     "decoding",
     "Where decoding loses targets, one value a row, per seed.",

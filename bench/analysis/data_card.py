@@ -178,17 +178,18 @@ def make_card(
     protocol: str = "leave-one-out",
     seen_items: SeenItems | None = None,
     cold_targets: ColdTargets = "warn",
+    confirm: float | None = None,
 ) -> DataCard:
     """Measures a data set.
 
     Args:
         dataset: The data.
-        protocol, seen_items, cold_targets: As for `split`.
+        protocol, seen_items, cold_targets, confirm: As for `split`; targets of users who are set aside count nowhere.
 
     Raises:
         BenchError: The protocol does not fit the data.
     """
-    parts = split(dataset, protocol, seen_items, cold_targets)
+    parts = split(dataset, protocol, seen_items, cold_targets, confirm)
     interactions, table = dataset.interactions, dataset.item_table
     days: list[str | None] = [None, None]
     if dataset.has_time:

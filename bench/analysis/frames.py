@@ -11,6 +11,7 @@ import pandas as pd
 
 from bench.analysis import columns, diagnostics, provenance, report_columns
 from bench.analysis.comparisons import ComparisonResult
+from bench.analysis.confirmed import confirmed_frames
 from bench.analysis.csv_files import write_csv
 from bench.analysis.decoding_csv import decoding_table
 from bench.analysis.fitness import Doubt, floor_of
@@ -37,6 +38,8 @@ class DatasetFrames:
         pairs: Every two rows compared.
         tests: Questions part by part, comparisons, and every row against the floor.
         questions: Labels of the rows that the suite asks about.
+        confirmed: The suite's questions on the users who were set aside.
+        looks: Who has looked at these users when.
         comparisons: The rows of the suite's comparisons.
         decoding: Where decoding loses targets.
         curves: Learning curves.
@@ -65,6 +68,8 @@ class DatasetFrames:
     pairs: pd.DataFrame
     tests: pd.DataFrame
     questions: pd.DataFrame
+    confirmed: pd.DataFrame
+    looks: pd.DataFrame
     comparisons: pd.DataFrame
     decoding: pd.DataFrame
     curves: pd.DataFrame
@@ -97,7 +102,8 @@ class DatasetFrames:
         """Writes the frames that are files.
 
         Always `leaderboard.csv`, `metrics.csv` and `pairs.csv`, and where there is something to tell `tests.csv`,
-        `decoding.csv` and `published.csv`; a file of an earlier report with nothing left to tell is taken away.
+        `confirmed.csv`, `decoding.csv` and `published.csv`; a file of an earlier report with nothing left to tell is
+        taken away.
 
         Args:
             folder: `RESULTS/SUITE/DATASET`.
@@ -105,7 +111,7 @@ class DatasetFrames:
         write_csv(self.metrics, folder / columns.METRICS.file)
         write_csv(self.leaderboard, folder / columns.LEADERBOARD.file, float_format="%.10g")
         write_csv(self.pairs, folder / columns.PAIRS.file)
-        for declared in (columns.TESTS, columns.DECODING, columns.PUBLISHED):
+        for declared in (columns.TESTS, columns.CONFIRMED, columns.DECODING, columns.PUBLISHED):
             frame: pd.DataFrame = getattr(self, declared.name)
             if frame.empty:
                 (folder / declared.file).unlink(missing_ok=True)
@@ -137,6 +143,7 @@ def dataset_frames(runs: SuiteRuns, metrics: pd.DataFrame, tested: Tested, resul
         tested: What was tested there.
         results_dir: Where searches for configurations are kept; None: nowhere.
     """
+    confirmed, looks = confirmed_frames(runs, results_dir)
     n_queries = max((len(result.queries) for result in runs.results if result.queries is not None), default=0)
     return DatasetFrames(
         suite=runs.suite.name,
@@ -149,6 +156,8 @@ def dataset_frames(runs: SuiteRuns, metrics: pd.DataFrame, tested: Tested, resul
         pairs=tested.pairs,
         tests=tested.tests,
         questions=report_columns.QUESTIONS.frame(questions(runs)),
+        confirmed=confirmed,
+        looks=looks,
         comparisons=comparisons_frame(runs, tested.comparisons),
         decoding=decoding_table(runs),
         curves=curves_frame(runs),

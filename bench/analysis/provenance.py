@@ -62,6 +62,8 @@ def _facts(runs: SuiteRuns) -> Iterator[tuple[str, str, str, float | None]]:
         yield "size", "test queries", "", len(results[0].queries)
     yield "rule", "protocol", spec.dataset.protocol, None
     yield "rule", "seen items", str(card.get("seen_items") or spec.dataset.seen_items or ""), None
+    if spec.dataset.confirm is not None:
+        yield "set aside", "set aside", "", spec.dataset.confirm
     for sentence in card.get("filters", ()):
         yield "filter", "filter", str(sentence), None
     for name in ("licence", "source"):

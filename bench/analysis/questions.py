@@ -70,16 +70,24 @@ def question_tests(runs: SuiteRuns, tested: Tested | None = None) -> list[PartTe
     Returns:
         The tests; nothing on parts with fewer than two queries, and nothing of rows that can't be paired.
     """
+    tests = []
+    for overall in overall_tests(runs, tested):
+        tests.append(overall)
+        for partition, parts in _parts(runs, overall.labels).items():
+            tests += _on_parts(runs, overall.labels, partition, parts)
+    return tests
+
+
+def overall_tests(runs: SuiteRuns, tested: Tested | None = None) -> list[PartTest]:
+    """Every question on all queries; as `question_tests`, without the parts."""
     known = {labels: pair_test(tested, *labels) if tested else _compare(runs, labels) for labels in questions(runs)}
     overall = {labels: test for labels, test in known.items() if test}
     corrected = holm([test.p_value for test in overall.values()])
     family = of_questions(len(overall))
-    tests = []
-    for (labels, test), p_holm in zip(overall.items(), corrected, strict=True):
-        tests.append(PartTest(labels, OVERALL, OVERALL, test, p_holm, family, _secondary(runs, labels)))
-        for partition, parts in _parts(runs, labels).items():
-            tests += _on_parts(runs, labels, partition, parts)
-    return tests
+    return [
+        PartTest(labels, OVERALL, OVERALL, test, p_holm, family, _secondary(runs, labels))
+        for (labels, test), p_holm in zip(overall.items(), corrected, strict=True)
+    ]
 
 
 def _on_parts(runs: SuiteRuns, labels: tuple[str, str], partition: str, parts: Slices) -> list[PartTest]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.analysis.columns import (
+    CONFIRMED,
     DECODING,
     IDENTITY,
     LEADERBOARD,
@@ -105,7 +106,7 @@ CARD = FrameColumns(
     "card",
     "What is known of the data set from the results on it.",
     (
-        text("section", "'size', 'rule', 'filter', 'origin', 'hash', 'excluded' or 'cold targets'"),
+        text("section", "'size', 'rule', 'filter', 'origin', 'hash', 'set aside', 'excluded' or 'cold targets'"),
         text("name", "of the fact"),
         text("text", "the fact, where it is in words"),
         number("value", "the fact, where it is a number"),
@@ -150,6 +151,21 @@ TUNING = FrameColumns(
         number("seconds_per_trial", "limit of time; blank for none"),
         number("validation_as_it_was", "of the row before the search"),
         number("best_validation", "of the best trial"),
+    ),
+)
+
+LOOKS = FrameColumns(
+    "looks",
+    "Every look at the users who are set aside, whichever suite it was for, the first one first.",
+    (
+        whole("look", "its number"),
+        text("suite", "for which it was"),
+        text("opened", "ISO time"),
+        text("commit", "of the code that opened the ranks; blank: not known"),
+        text("machine", "where that was"),
+        whole("queries", "of users who are set aside"),
+        text("rows", "labels of the rows that were opened"),
+        text("trained_with", "commits of the code that trained them"),
     ),
 )
 
@@ -234,8 +250,9 @@ REACH = FrameColumns(
 )
 
 FRAMES = (
-    *(METRICS, LEADERBOARD, PAIRS, TESTS, DECODING, PUBLISHED, TRIALS),
+    *(METRICS, LEADERBOARD, PAIRS, TESTS, CONFIRMED, DECODING, PUBLISHED, TRIALS),
     *(SLICED, QUESTIONS, COMPARISONS, CURVES, SIDS, SID_HEALTH, CARD, RUNS, TUNING, FIDELITY, NOTES, DOUBTS, PAPER),
+    LOOKS,
     *(BESIDE, LENGTHS, ITEM_COUNTS, OVER_TIME, REACH),
 )
 """All of them, those that are files first."""

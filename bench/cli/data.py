@@ -53,7 +53,7 @@ def describe(
 
     spec = chosen_dataset(dataset, reading, "data describe")
     data = catalog.load_dataset(spec.name, spec.files)
-    card = make_card(data, spec.protocol, spec.seen_items, spec.cold_targets)
+    card = make_card(data, spec.protocol, spec.seen_items, spec.cold_targets, spec.confirm)
     _PRINTERS[format_](card)
     if plot is not None:
         from bench.reporting.figures.data import save_data_figure  # brings in the plotting libraries

@@ -1,5 +1,5 @@
-"""The command line: `python -m bench run | tune | report | compare | export | list | data | doctor |
-cache`.
+"""The command line: `python -m bench run | tune | report | confirm | compare | export | test | leaderboard |
+archive | list | data | doctor | cache`.
 
 What a command takes is declared in modules that import little, so that `--help` is quick; what it does lies in modules
 that are imported when it is called.

@@ -1,22 +1,20 @@
-"""The commands `python -m bench compare` and `python -m bench export`: both work from stored results alone."""
+"""The commands `python -m bench compare | export | test | leaderboard | archive`: all work from stored results."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from bench.cli.options import FOLDER_OF_RESULTS, ResultsOption, SuiteOption
+from bench.cli.stored import name_of, narrowed, runs_in
 from bench.console import Console, say, table_console
-from bench.conventions import PRIMARY_METRIC
+from bench.conventions import PRIMARY_METRIC, SECONDARY_METRIC
 from bench.errors import BenchError, unknown_name
 
-if TYPE_CHECKING:
-    from bench.analysis.runs import SuiteRuns
+_LEADERBOARD = f"{PRIMARY_METRIC},{SECONDARY_METRIC}"
 
 
 class Target(str, Enum):
@@ -29,8 +27,9 @@ class Target(str, Enum):
 
 def register(app: typer.Typer) -> None:
     """Adds the commands of this module to the command line."""
-    app.command()(compare)
-    app.command()(export)
+    for command in (compare, export, leaderboard, archive):
+        app.command()(command)
+    app.command("test")(rows)
 
 
 def compare(
@@ -51,15 +50,15 @@ def compare(
     from bench.reporting import markdown, terminal
     from bench.reporting.tables.folders import conclusion, page, tables
 
-    console, name = Console(), _name_of(suite)
+    console, name = Console(), name_of(suite)
     if any(_only_files(folder, name) for folder in (first, second)):
         _show_side_by_side(first, second, name, metric, dataset, output)
         if fail_if_worse:
             raise BenchError("--fail-if-worse: CSV files hold no per-query ranks to test, so nothing is known")
         return
-    left, right = (_runs_in(folder, suite, console) for folder in (first, second))
+    left, right = (runs_in(folder, suite, console) for folder in (first, second))
     if dataset is not None:
-        left, right = _narrowed((left, right), dataset)
+        left, right = narrowed((left, right), dataset)
     comparison = compare_folders(left, right, metric)
     wide = table_console()
     for table in tables(comparison):
@@ -95,7 +94,7 @@ def export(
         raise BenchError(f"--metrics {metrics}: this is for --to latex; {to.value} gets every metric")
     # Warnings go to standard error, so that standard output is a table and nothing else.
     console = Console(stderr=True) if to is Target.latex and output is None else Console()
-    planned = _runs_in(results, suite, console)
+    planned = runs_in(results, suite, console)
     if to is Target.latex:
         from bench.export.latex import DEFAULT_METRICS, export_latex
 
@@ -117,11 +116,48 @@ def export(
         say(console, f"{count} runs written; look at them with the complete mlflow package: {look}")
 
 
-def _name_of(suite: str) -> str:
-    """The name of a suite that is given by name or by file."""
-    from bench.suite_files import load_suite
+def rows(
+    first: Annotated[str, typer.Option(help="Label of the row that is tested.", show_default=False)],
+    second: Annotated[str, typer.Option(help="Label of the row that it is tested against.", show_default=False)],
+    suite: SuiteOption = "full",
+    dataset: Annotated[str | None, typer.Option(help="Only this data set, by name or label.")] = None,
+    metric: Annotated[str, typer.Option(help="hit, recall, ndcg or mrr, @ 1 to 20.")] = PRIMARY_METRIC,
+    part: Annotated[
+        str,
+        typer.Option("--slice", help="Part of the test queries: overall, head, tail, reach:far, repetition:explore."),
+    ] = "overall",
+    configurations: Annotated[
+        bool, typer.Option("--configurations", help="Print both configurations, key by key.")
+    ] = False,
+    results: ResultsOption = FOLDER_OF_RESULTS,
+) -> None:
+    """Test two rows by any metric on any part of the queries, and tell their configurations and how to repeat it."""
+    from bench.cli.answers import chosen, show_test  # brings in what reads results
 
-    return load_suite(suite).name if suite.endswith((".yaml", ".yml")) else suite
+    show_test(chosen(suite, results, dataset), first, second, metric, part, configurations)
+
+
+def leaderboard(
+    suite: SuiteOption = "full",
+    dataset: Annotated[str | None, typer.Option(help="Only this data set, by name or label.")] = None,
+    metrics: Annotated[str, typer.Option(help="Columns, comma-separated; the first one sorts.")] = _LEADERBOARD,
+    part: Annotated[str, typer.Option("--slice", help="Part of the test queries, as for `bench test`.")] = "overall",
+    results: ResultsOption = FOLDER_OF_RESULTS,
+) -> None:
+    """Print the rows of a suite by any metrics on any part of the queries."""
+    from bench.cli.answers import chosen, show_leaderboard
+
+    names = tuple(name.strip() for name in metrics.split(",") if name.strip())
+    if not names:
+        raise BenchError("--metrics: give at least one, e.g. ndcg@10")
+    show_leaderboard(chosen(suite, results, dataset), names, part)
+
+
+def archive(suite: SuiteOption = "full", results: ResultsOption = FOLDER_OF_RESULTS) -> None:
+    """Write the ranks of a suite into a few small files that can be committed."""
+    from bench.cli.answers import archive_suite
+
+    archive_suite(name_of(suite), results)
 
 
 def _only_files(folder: Path, suite: str) -> bool:
@@ -130,7 +166,7 @@ def _only_files(folder: Path, suite: str) -> bool:
     from bench.plan import Plan
 
     try:
-        return not Plan.path(folder, suite).is_file() and holds_files(folder, suite)
+        return not Plan.exists(folder, suite) and holds_files(folder, suite)
     except OSError:  # a name that no file can have
         return False
 
@@ -152,35 +188,6 @@ def _show_side_by_side(
     if output is not None:
         _write(output, markdown.page(beside_page(beside, metric, str(first), str(second), suite)))
         say(Console(), f"written: {output}")
-
-
-def _runs_in(folder: Path, suite: str, console: Console) -> SuiteRuns:
-    """The planned runs of a suite in a results folder, with their results.
-
-    Raises:
-        BenchError: The folder has no results of the suite.
-    """
-    from bench.analysis.runs import SuiteRuns  # bring in what reads results
-    from bench.execution.store import stored_results
-    from bench.plan import Plan
-
-    name = _name_of(suite)
-    if not folder.is_dir():
-        raise BenchError(f"no results folder '{folder}': give the folder that `bench run --results` wrote to")
-    others = sorted(path.parent.name for path in folder.glob("*/plan.json"))
-    if others and name not in others:
-        raise BenchError(f"no results of suite '{name}' in '{folder}': choose --suite {' or '.join(others)}")
-    plan = Plan.read(folder, name)
-    return SuiteRuns.of(plan.suite, plan.runs, stored_results(plan.runs, folder, console))
-
-
-def _narrowed(both: Sequence[SuiteRuns], dataset: str) -> list[SuiteRuns]:
-    """The runs on one data set, with all protocols where it is called by its name."""
-    sets = {run.spec.dataset.label: run.spec.dataset.name for one in both for run in one.runs}
-    labels = {label for label, name in sets.items() if dataset in (label, name)}
-    if not labels:
-        raise unknown_name("data set", dataset, sets)
-    return [replace(one, runs=tuple(run for run in one.runs if run.spec.dataset.label in labels)) for one in both]
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""The commands `python -m bench run`, `report` and `tune`: what they take."""
+"""The commands `python -m bench run`, `report`, `confirm` and `tune`: what they take."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bench.cli.run_options import RunOptions, TuneOptions
 
 def register(app: typer.Typer) -> None:
     """Adds the commands of this module to the command line."""
-    for command in (tune, run, report):
+    for command in (tune, run, report, confirm):
         app.command()(command)
 
 
@@ -54,3 +54,14 @@ def report(
     from bench.cli.running import rebuild_report
 
     raise typer.Exit(rebuild_report(suite, results, reports))
+
+
+def confirm(
+    suite: SuiteOption = "long",
+    results: ResultsOption = FOLDER_OF_RESULTS,
+    reports: ReportsOption = FOLDER_OF_REPORTS,
+) -> None:
+    """Look at the users who are set aside (`confirm: 0.2`), once all choices are made; the look is recorded."""
+    from bench.cli.confirming import confirm_suite  # brings in what reads results
+
+    raise typer.Exit(confirm_suite(suite, results, reports))

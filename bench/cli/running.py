@@ -95,13 +95,13 @@ def rebuild_report(suite: str, results: Path, reports: Path) -> int:
         BenchError: The suite has no plan there, or the report could not be written.
     """
     name = load_suite(suite).name if suite.endswith((".yaml", ".yml")) else suite
-    if not Plan.path(results, name).exists():
+    if not Plan.exists(results, name):
         suite_path(suite)  # a misspelt name is the likelier mistake
     plan = Plan.read(results, name)
     from bench.report import write_report  # brings in the plotting libraries
 
     console = Console()
-    stored = stored_results(plan.runs, results, console, for_report=True)
+    stored = stored_results(plan.runs, results, console, for_report=True, archive_of=name)
     try:
         write_report(plan.suite, plan.runs, stored, results, reports, plan.command, processes=cpu_count())
     except BenchError:

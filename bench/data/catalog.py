@@ -13,6 +13,7 @@ from bench.errors import unknown_name
 SOURCES = (
     "movielens",
     "complete_journey",
+    "online_retail",
     "amazon",
     "sequences",
     "ordered",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bench.data.cache import content_key
 from bench.data.dataset import ColdTargets, Dataset, SeenItems, TrainingData
 from bench.data.interactions import Histories, Interactions
+from bench.data.set_aside import set_aside
 from bench.errors import BenchError, unknown_name
 from bench.seeds import seed_for
 
@@ -75,6 +76,7 @@ class Split:
         excluded: Reason -> number of users without the query in question. Only reasons that occurred.
         cold_targets: "validation", "test" -> number of queries whose target occurs in no training event, and which are
             evaluated all the same. Only parts that have some.
+        confirm: The test queries of the users who are set aside; they are in none of the other parts. None: nobody is.
     """
 
     train: TrainingData
@@ -82,10 +84,15 @@ class Split:
     test: Queries
     excluded: dict[str, int]
     cold_targets: dict[str, int] = field(default_factory=dict)
+    confirm: Queries | None = None
 
 
 def split(
-    dataset: Dataset, protocol: str, seen_items: SeenItems | None = None, cold_targets: ColdTargets = "warn"
+    dataset: Dataset,
+    protocol: str,
+    seen_items: SeenItems | None = None,
+    cold_targets: ColdTargets = "warn",
+    confirm: float | None = None,
 ) -> Split:
     """Divides a data set into training data, validation queries and test queries.
 
@@ -95,6 +102,8 @@ def split(
         seen_items: Overrides the data set's rule on candidates. None keeps it.
         cold_targets: What becomes of queries whose target has no training event: "warn" asks and counts them,
             "ignore" leaves them out and counts them, "raise" refuses such data.
+        confirm: The share of users to set aside. Their events before their validation target train as everybody's do,
+            so that catalogue and popularity are the same; their queries are neither validated nor tested on.
 
     Returns:
         The split. Where seen items are excluded, a query whose target is in its own history has no right answer; it is
@@ -108,16 +117,7 @@ def split(
         raise unknown_name("protocol", protocol, PROTOCOLS)
     held_out = PROTOCOLS[protocol](dataset)
     exclude_seen = (seen_items or dataset.seen_items) == "exclude"
-    train = TrainingData(
-        interactions=dataset.interactions.truncated(held_out.train_ends),
-        item_table=dataset.item_table,
-        exclude_seen=exclude_seen,
-        # Not of `seen_items`: what is cached under this hash depends on the events alone.
-        content_hash=content_key(dataset.content_hash, protocol),
-        targets=held_out.train_targets,
-        baskets=dataset.baskets,
-        world=dataset.world,
-    )
+    train = _training_data(dataset, protocol, held_out, exclude_seen)
     excluded = dict(held_out.excluded)
     cold: dict[str, int] = {}
     queries: dict[str, Queries] = {}
@@ -132,13 +132,34 @@ def split(
             _report_cold(dataset.name, protocol, part, is_cold, cold_targets)
             if cold_targets == "ignore":
                 selected = _without(selected, is_cold, f"{part} target without training events", excluded)
-            else:
-                cold[part] = int(is_cold.sum())
-        if len(selected) == 0:
-            reasons = "; ".join(f"{reason}: {users} users" for reason, users in excluded.items()) or "no events there"
-            raise BenchError(f"{protocol} leaves no {part} query of data set '{dataset.name}' ({reasons})")
+        if confirm is not None:
+            aside = set_aside(dataset.user_ids, confirm)[selected.users]
+            queries[f"set-aside {part}"] = _where(selected, aside)
+            selected = _without(selected, aside, f"{part} query set aside for confirmation", excluded)
+        if (n_cold := int((selected.target_counts == 0).sum())) > 0:
+            cold[part] = n_cold
         queries[part] = selected
-    return Split(train, queries["validation"], queries["test"], excluded, cold)
+        if not all(map(len, queries.values())):
+            raise _nothing_left(f"{protocol} leaves no {part} query of data set '{dataset.name}'", excluded)
+    return Split(train, queries["validation"], queries["test"], excluded, cold, queries.get("set-aside test"))
+
+
+def _training_data(dataset: Dataset, protocol: str, held_out: _HeldOut, exclude_seen: bool) -> TrainingData:
+    return TrainingData(
+        interactions=dataset.interactions.truncated(held_out.train_ends),
+        item_table=dataset.item_table,
+        exclude_seen=exclude_seen,
+        # Of neither `seen_items` nor `confirm`: what is cached under this hash depends on the events alone.
+        content_hash=content_key(dataset.content_hash, protocol),
+        targets=held_out.train_targets,
+        baskets=dataset.baskets,
+        world=dataset.world,
+    )
+
+
+def _nothing_left(text: str, excluded: Mapping[str, int]) -> BenchError:
+    reasons = "; ".join(f"{reason}: {users} users" for reason, users in excluded.items()) or "no events there"
+    return BenchError(f"{text} ({reasons})")
 
 
 @dataclass(frozen=True)
@@ -343,11 +364,16 @@ def _without(queries: Queries, drop: NDArray[np.bool_], reason: str, excluded: d
     """The queries but those to drop, which are counted in `excluded`."""
     if drop.any():
         excluded[reason] = int(drop.sum())
+    return _where(queries, ~drop)
+
+
+def _where(queries: Queries, keep: NDArray[np.bool_]) -> Queries:
+    """Some of the queries."""
     return replace(
         queries,
-        users=queries.users[~drop],
-        ends=queries.ends[~drop],
-        targets=queries.targets[~drop],
-        target_counts=queries.target_counts[~drop],
-        target_quantiles=queries.target_quantiles[~drop],
+        users=queries.users[keep],
+        ends=queries.ends[keep],
+        targets=queries.targets[keep],
+        target_counts=queries.target_counts[keep],
+        target_quantiles=queries.target_quantiles[keep],
     )

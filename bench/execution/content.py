@@ -19,6 +19,9 @@ from bench.spec import RunResult, Status
 TABLES = ("queries", "decoding")
 """Fields of a result that are files of their own."""
 
+SEALED = "sealed"
+"""The field of the table that is written and not read back."""
+
 REPORTED = (
     "user",
     "target",
@@ -97,7 +100,7 @@ class _Content(_Checked):
 
 def content_of(result: RunResult) -> dict[str, Any]:
     """The fields of a result that `result.json` holds, as JSON values; whatever they are, none of them raises."""
-    content = {f.name: getattr(result, f.name) for f in fields(result) if f.name not in ("spec", *TABLES)}
+    content = {f.name: getattr(result, f.name) for f in fields(result) if f.name not in ("spec", SEALED, *TABLES)}
     parted = ("diagnostics", "environment")  # of a finding that is too large, the others are kept
     return {
         name: {plain_text(str(key)): plain(entry) for key, entry in value.items()}
@@ -140,7 +143,7 @@ def conform(result: RunResult) -> None:
         flaws.append(str(error))
     if flaws and result.status == "complete":
         result.status, result.reason = "failed", f"ContractError: what the run left can't be kept: {'; '.join(flaws)}"
-        result.queries = result.decoding = None
+        result.queries = result.decoding = result.sealed = None
 
 
 def check_tables(result: RunResult, for_report: bool = False) -> None:

@@ -1,8 +1,9 @@
 """Results on disk: one folder per run, complete or not there at all.
 
 `RESULTS/runs/DATASET/MODEL/s{seed}-{key}/` holds `result.json` (everything but the tables), `queries.parquet` (one row
-per test query), `decoding.parquet` (likewise; only of models that generate semantic IDs) and `log.txt` (what the run
-printed, and the traceback of a failure).
+per test query), `decoding.parquet` (likewise; only of models that generate semantic IDs), `sealed.parquet` (one row
+per test query of a user who is set aside; `ResultStore.load` checks that it is the one that the run wrote, and reads
+nothing of it) and `log.txt` (what the run printed, and the traceback of a failure).
 
 `result.json` binds them together: it names the SHA-256 of each of the other files (`files`) and of its own content
 (`digest`). What has changed since the run wrote it, or was copied from another run, is refused.
@@ -15,6 +16,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,8 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from bench.console import say
-from bench.execution.content import TABLES, as_declared, check_tables, checked_content, content_of
+from bench.execution.archive import read_archive
+from bench.execution.content import SEALED, TABLES, as_declared, check_tables, checked_content, content_of
 from bench.execution.plain import plain_text
 from bench.json_text import parse_json
 from bench.plain_text import one_line
@@ -91,6 +94,24 @@ class ResultStore:
             ) from error
         return result
 
+    def sealed_digest(self, spec: RunSpec) -> str | None:
+        """The SHA-256 of the sealed table of a complete run, which is not read; None where it has none."""
+        content = _unpacked((self.folder(spec) / "result.json").read_bytes(), spec)
+        digest = content["files"].get(_file_of(SEALED))
+        return None if digest is None else str(digest)
+
+    def break_seal(self, spec: RunSpec) -> pd.DataFrame:
+        """Reads the ranks of the users who are set aside. Nobody but `bench.execution.confirmation` calls it.
+
+        Raises:
+            UnreadableResultError: The table is not there, or not the one that the run wrote.
+        """
+        file = self.folder(spec) / _file_of(SEALED)
+        try:
+            return _read_table(_verified_bytes(file, self.sealed_digest(spec) or ""))
+        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+            raise UnreadableResultError(f"unreadable result file '{file}' ({one_line(str(error))})") from error
+
     def save(self, result: RunResult, log: str = "") -> None:
         """Stores a result in place of any earlier one of the same run.
 
@@ -104,9 +125,9 @@ class ResultStore:
         written.mkdir(parents=True)
         try:
             (written / "log.txt").write_text(plain_text(log), encoding="utf-8")
-            for table in TABLES:
+            for table in (*TABLES, SEALED):
                 frame = getattr(result, table)
-                if frame is not None:
+                if frame is not None and (table != SEALED or result.status == "complete"):
                     _write_table(frame, written / _file_of(table))
             digests = {path.name: _sha256(path.read_bytes()) for path in sorted(written.iterdir())}
             (written / "result.json").write_text(_as_json(result, digests), encoding="utf-8")
@@ -119,7 +140,7 @@ class ResultStore:
 
 
 def stored_results(
-    specs: Sequence[RunSpec], results_dir: Path, console: Console, for_report: bool = False
+    specs: Sequence[RunSpec], results_dir: Path, console: Console, for_report: bool = False, archive_of: str = ""
 ) -> list[RunResult]:
     """What is on disk of the given runs; an unreadable result counts as failed and gives one line of warning.
 
@@ -128,8 +149,13 @@ def stored_results(
         results_dir: Where results live.
         console: For warnings.
         for_report: Whether a result counts as unreadable, too, that lacks something which a report needs.
+        archive_of: Name of the suite whose archive (`bench.execution.archive`) tells what is not there. "": none does.
+
+    Raises:
+        BenchError: The archive can't be read.
     """
     store = ResultStore(results_dir)
+    archives: dict[str, dict[str, RunResult]] = {}
     results = []
     for spec in specs:
         try:
@@ -137,6 +163,12 @@ def stored_results(
         except UnreadableResultError as error:
             say(console, f"warning: {error}: `bench run` makes it anew")
             result = RunResult(spec=spec, status="failed", reason=str(error))
+        if result is None and archive_of:
+            label = spec.dataset.label
+            if label not in archives:
+                archives[label] = read_archive(results_dir / archive_of / label)
+            held = archives[label].get(spec.key)
+            result = None if held is None else replace(held, spec=spec)
         if result is not None:
             results.append(result)
     return results

@@ -36,7 +36,7 @@ from bench.execution.checkpoints import (
     checkpoint_folder,
     remove_checkpoints,
 )
-from bench.execution.content import conform
+from bench.execution.content import conform, content_of
 from bench.execution.heartbeat import HeartbeatWriter
 from bench.execution.isolation import ProcessState, as_at, isolated
 from bench.execution.store import ResultStore, UnreadableResultError
@@ -238,7 +238,8 @@ def _data_of(result: RunResult) -> tuple[Dataset, Split]:
     dataset = catalog.load_dataset(spec.dataset.name, spec.dataset.files)
     if dataset.content_hash != spec.data_hash:
         raise BenchError(f"the files of '{dataset.name}' have changed since this run was planned: start again")
-    parts = split(dataset, spec.dataset.protocol, spec.dataset.seen_items, spec.dataset.cold_targets)
+    asked = spec.dataset
+    parts = split(dataset, asked.protocol, asked.seen_items, asked.cold_targets, asked.confirm)
     result.environment["dataset"] = _described(dataset, spec)
     result.environment["excluded"] = parts.excluded
     result.environment["cold_targets"] = parts.cold_targets
@@ -274,16 +275,22 @@ def _run(
     recommender, parts = fitted.recommender, fitted.parts
     train = parts.train
     steps = known_transitions(train.interactions, train.history_ends())
+    catalogue = replace(fitted.catalogue, transitions=steps)
     started = time.perf_counter()
     result.queries = judge(
         recommender,
         parts.test,
         report_progress=lambda done: writer(_FIT_SHARE + (1 - _FIT_SHARE) * done, "answering test queries"),
-        catalogue=replace(fitted.catalogue, transitions=steps),
+        catalogue=catalogue,
     )
     result.recommend_seconds = time.perf_counter() - started
     result.milliseconds_per_user = 1000 * result.recommend_seconds / len(parts.test)
     result.environment.update(environment.peak_memory(device))
+    if parts.confirm is not None:
+        # A model may count in its diagnostics while it answers; of these answers nothing is to be seen there.
+        told = content_of(result)["diagnostics"]
+        result.sealed = judge(recommender, parts.confirm, catalogue=catalogue)
+        result.diagnostics = told
     # Last, so that neither a ranking nor a cost can depend on the diagnosis, which is told the targets.
     result.decoding = trace_queries(recommender, parts.test)
 

@@ -23,7 +23,8 @@ from bench.cli import main as cli
 from bench.cli.run_options import usable
 from bench.data import catalog
 from bench.job import run_plan
-from bench.plan import Plan
+from bench.plan import Plan, expand
+from bench.suite_files import load_suite
 from bench.tuning.study import tuned_runs
 from bench.tuning.tuner import tune
 
@@ -31,7 +32,9 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "reports" / "READM
 PLANS = ("run", "tune")
 """Commands that train: here they are carried out as far as the plan, which checks every word of them."""
 LOOKS = ("list", "data")
-READS = ("report", "compare", "export")
+READS = ("report", "compare", "export", "test", "leaderboard", "archive")
+CONFIRMS = ("confirm",)
+"""What opens seals waits for complete runs; `tests/bench/cli/test_confirm.py` has them."""
 CHECKS = {
     "ruff check .",
     "ruff format --check .",
@@ -62,7 +65,7 @@ def kind(command: str) -> str:
 
 def test_every_command_is_of_a_kind_that_is_tested() -> None:
     assert len(OF_BENCH) > 25
-    assert {kind(command) for command in OF_BENCH} == {*PLANS, *LOOKS, *READS}
+    assert {kind(command) for command in OF_BENCH} == {*PLANS, *LOOKS, *READS, *CONFIRMS}
     others = [command for command in ALL if command not in OF_BENCH and command not in CHECKS]
     assert [command for command in others if not re.match(r"python -m (pip install|pytest)\b", command)] == []
 
@@ -126,6 +129,21 @@ def test_what_looks_runs(command: str, capsys: pytest.CaptureFixture[str]) -> No
     assert len(capsys.readouterr().out.splitlines()) > 5
 
 
+@pytest.mark.usefixtures("tiny_ml_100k", "own_files")
+@pytest.mark.parametrize("command", [command for command in OF_BENCH if kind(command) in CONFIRMS])
+def test_what_confirms_waits_for_the_runs_of_its_plan(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = catalog.CATALOG["ml-100k"].load
+    suite = load_suite(shlex.split(command)[-1])
+    for dataset in suite.datasets:
+        monkeypatch.setitem(catalog.CATALOG, dataset.name, replace(catalog.CATALOG[dataset.name], load=tiny))
+    Plan(suite=suite, runs=tuple(expand(suite)), command="").write(Path("results"))
+    assert cli.main(shlex.split(command)[3:]) == 2
+    assert re.search(r"error: (\d+) of \1 runs on .* are not complete", capsys.readouterr().err)
+    catalog.load_dataset.cache_clear()
+
+
 def run(command: str, **variables: str) -> subprocess.CompletedProcess[str]:
     words = [sys.executable, *shlex.split(command)[1:]]
     return subprocess.run(words, env={**os.environ, **variables}, capture_output=True, text=True)
@@ -157,7 +175,8 @@ def test_what_reads_results_runs(capsys: pytest.CaptureFixture[str]) -> None:
     for command in OF_BENCH:
         if kind(command) in READS:
             capsys.readouterr()
-            words = shlex.split(command)[3:]
+            rows = {"glass": "popularity", "tiger": "personal-popularity"}
+            words = [rows.get(word, word) for word in shlex.split(command)[3:]]
             target = words.index(">") if ">" in words else len(words)
             code = cli.main(words[:target])
             complaint = capsys.readouterr().err

@@ -11,6 +11,7 @@ FIRST = "results:RESULTS"
 """Stands there before any run is complete."""
 
 ADDRESSES = (
+    "confirmed:CONFIRMED",
     "pairs:BEST_ONE",
     "pairs:WHO_BEATS_WHOM",
     "questions:QUESTIONS",

@@ -15,7 +15,7 @@ from bench.reporting import summary
 from bench.reporting.blocks import Block, Bullets, Code, Heading, Notice, Paragraph, section
 from bench.reporting.how_tested import HOW_TESTED
 from bench.reporting.overview import overview, shared_question
-from bench.reporting.tables import pairs, provenance, tuning
+from bench.reporting.tables import confirmed, pairs, provenance, tuning
 from bench.reporting.tables.comparisons import comparisons_of, sentence
 from bench.reporting.tables.fidelity import fidelity_cards
 from bench.reporting.words import strong
@@ -65,12 +65,22 @@ def title(suite: SuiteFrames) -> list[Block]:
 def summary_of_all(suite: SuiteFrames) -> list[Block]:
     """The findings in words: of all data sets, then of each."""
     answered = shared_question(suite.all)
-    blocks: list[Block] = [Heading("Summary"), *overview(suite.all)]
+    blocks: list[Block] = [Heading("Summary"), *confirmatory(suite), *overview(suite.all)]
     for frames in suite.all:
         sentences = summary.findings(frames, answered)
         sentences += [strong(one.title) + ": " + sentence(one) for one in comparisons_of(frames)]
         blocks += [Paragraph(strong(frames.dataset)), Bullets(tuple(sentences))]
     return blocks
+
+
+def confirmatory(suite: SuiteFrames) -> list[Block]:
+    """What the users say who were set aside, on each data set that has some: before all that is no confirmation."""
+    blocks: list[Block] = []
+    for frames in suite.all:
+        if state := confirmed.state(frames):
+            blocks.append(Paragraph(strong(f"Confirmatory result, {frames.dataset}") + f": {state}"))
+            blocks += [Bullets(tuple(sentences))] if (sentences := confirmed.confirmed_sentences(frames)) else []
+    return [*blocks, Paragraph(strong("Development queries") + ":")] if blocks else []
 
 
 def how_to_repeat(suite: SuiteFrames) -> list[Block]:

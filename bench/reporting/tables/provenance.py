@@ -65,6 +65,7 @@ def dataset_card(frames: DatasetFrames) -> Table:
         *((name.capitalize(), size) for name, size in sizes if name != "test queries"),
         ("Protocol", rules["protocol"]),
         ("Items already seen", _RULES.get(seen, seen)),
+        *(("Users set aside", f"{share:.0%}, see the confirmatory result") for _, _, share in of("set aside")),
         *(("Filter", text) for _, text, _ in of("filter")),
         *((name.capitalize(), text) for name, text, _ in of("origin")),
         *((name.capitalize(), size) for name, size in sizes if name == "test queries"),

@@ -1,5 +1,6 @@
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from bench.execution import heartbeat
 from bench.execution.store import ResultStore
 from bench.execution.worker import execute
 from bench.plan import expand
+from bench.recommender import FitContext
+from bench.registry import model_class
 from bench.spec import DatasetSpec, Entry, RunResult, RunSpec, Suite
 
 pytestmark = pytest.mark.usefixtures("tiny_ml_100k", "outside_models")
@@ -49,6 +52,32 @@ def test_a_complete_run_leaves_all_that_a_report_needs(tmp_path: Path) -> None:
     assert result.environment["dataset"].items() >= {"users": 30, "items": 40, "events": 360}.items()
     assert result.environment["dataset"]["seen_items"] == "exclude"
     assert result.environment["peak_memory_mib"] > 1
+
+
+def test_answers_to_users_who_are_set_aside_show_nowhere_but_in_the_sealed_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = model_class("popularity")
+    fit, recommend = model.fit, model.recommend
+
+    def counting_fit(self: Any, train: Any, context: FitContext) -> None:
+        fit(self, train, context)
+        self.answered = context.diagnostics.setdefault("answered", [0])
+
+    def counting_recommend(self: Any, histories: Any, k: int) -> Any:
+        self.answered[0] += len(histories)
+        return recommend(self, histories, k)
+
+    monkeypatch.setattr(model, "fit", counting_fit)
+    monkeypatch.setattr(model, "recommend", counting_recommend)
+    aside = spec("popularity").model_copy(update={"dataset": DatasetSpec(name="ml-100k", confirm=0.4)})
+    execute(aside, tmp_path, "cpu", 1)
+    result = ResultStore(tmp_path).load(aside)
+    assert result is not None
+    assert result.queries is not None
+    sealed = ResultStore(tmp_path).break_seal(aside)
+    assert len(sealed) + len(result.queries) == 30
+    assert result.diagnostics["answered"] == [len(result.queries)]
 
 
 def test_models_of_one_replicate_share_a_seed_and_those_of_another_have_another(tmp_path: Path) -> None:

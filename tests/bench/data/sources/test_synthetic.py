@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 
 from bench.data.cache import ArtifactCache
-from bench.data.catalog import load_dataset
+from bench.data.catalog import available_datasets, load_dataset
 from bench.data.interactions import Histories
 from bench.data.protocols import split
 from bench.data.sources.synthetic import (
+    PLANTED_4K,
+    PLANTED_10K,
     PLANTED_LONG,
     PLANTED_MIXED,
     PLANTED_RECENT,
@@ -256,3 +258,25 @@ def test_the_planted_data_sets_are_what_the_catalogue_says(name: str, config: Wo
 def test_dials_out_of_range_are_refused(dial: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(SMALL, **dial)
+
+
+@pytest.mark.parametrize(("world", "users", "events"), [(PLANTED_4K, 250, 4_000), (PLANTED_10K, 100, 10_000)])
+def test_in_the_longest_worlds_what_comes_back_lies_beyond_the_papers_window(
+    world: WorldConfig, users: int, events: int
+) -> None:
+    assert (world.users, world.events, world.n_items, world.reach) == (users, events, 1_920, 50)
+    short = planted_dataset("short", replace(world, users=20, events=1_500)).interactions
+    gaps = []
+    for start, end in zip(short.offsets[:-1], short.offsets[1:], strict=True):
+        last: dict[int, int] = {}
+        for position, item in enumerate(short.items[start:end].tolist()):
+            if position >= 1_000:
+                gaps.append(position - last[item] if item in last else 0)
+            last[item] = position
+    back = np.array(gaps)
+    assert (back > 50).mean() > 0.9
+    assert (back > 200).mean() > 0.1
+
+
+def test_the_longest_worlds_can_be_named() -> None:
+    assert {"planted-4k", "planted-10k"} <= set(available_datasets())
