@@ -46,6 +46,7 @@ class PersonalPopularity(Recommender):
     search_space: ClassVar[SearchSpace] = {
         "half_life": LogUniform(1.0, 1000.0),
         "smoothing": Choice(0, 50, 100, 200, 400),
+        "window": Choice(50, 200, 1000, None),
     }
     summary = "decayed counts of the user's own past items, filled up by popularity"
     group = "counting"

@@ -42,8 +42,8 @@ class SIM(Recommender):
     Config = SIMConfig
     config: SIMConfig
     search_space: ClassVar[SearchSpace] = {
-        "dim": Choice(32, 64),
-        "limit": Choice(10, 20, 50),
+        "limit": Choice(10, 20, 50, 100),
+        "short_term": Choice(20, 50, 100),  # read once for each candidate: the search is for what lies before
         "negatives": Choice(64, 128, 256),
     }
     revision = 2
