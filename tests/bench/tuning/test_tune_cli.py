@@ -176,4 +176,4 @@ def test_trials_are_made_in_worker_processes_and_reported(tmp_path: Path, capsys
     report = (tmp_path / "reports" / "full" / "report.md").read_text()
     budget = report.partition("## Tuning budget")[2].partition("\n## ")[0]
     assert "3 (3 complete)" in budget
-    assert "as it was, no search" in budget
+    assert "as it was, not searched" in budget
