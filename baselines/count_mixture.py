@@ -20,7 +20,7 @@ from bench.data.interactions import PAD, Histories
 from bench.errors import SkippedRun
 from bench.recommender import CurvePoint, FitContext, Mechanism, Recommendations, Recommender
 from bench.registry import model_class
-from bench.search_space import Choice, LogUniform, SearchSpace, Uniform
+from bench.search_space import USUAL, SearchSpace
 
 REMEMBERED_BYTES = 1 << 30
 """The base model's probabilities of validation queries that are kept while the mixture is chosen."""
@@ -99,12 +99,7 @@ class CountMixture(Recommender):
 
     Config = CountMixtureConfig
     config: CountMixtureConfig
-    search_space: ClassVar[SearchSpace] = {
-        "base_config.dim": Choice(32, 64, 128),
-        "base_config.length": Choice(50, 100, 200),
-        "base_config.dropout": Uniform(0.0, 0.6),
-        "base_config.training.learning_rate": LogUniform(3e-4, 1e-2),
-    }
+    search_space: ClassVar[SearchSpace] = {f"base_config.{key}": range_ for key, range_ in USUAL.items()}
     role = "baseline"
     summary = "probabilities of another model (base: sasrec-ce) mixed with the user's decayed counts"
     group = "counting"

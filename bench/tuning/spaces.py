@@ -32,7 +32,7 @@ def space_of(model: type[Recommender], base: RunSpec, fixed: Collection[str] = (
     Args:
         model: The class behind it; what it declares goes before the usual ranges.
         base: The row's run, whose values are part of every range.
-        fixed: Keys that stay as they are.
+        fixed: Keys that stay as they are, with all keys below them.
 
     Raises:
         NothingToSearchError: There is nothing to search.
@@ -47,9 +47,9 @@ def space_of(model: type[Recommender], base: RunSpec, fixed: Collection[str] = (
     space = {key: dimension for key, dimension in USUAL.items() if key in known}
     space |= {key: dimension for key, dimension in model.search_space.items() if key in known or key in held}
     for key in fixed:
-        if key not in known and key not in held:
+        if key not in known and not any(_is_below(other, key) for other in held):
             raise BenchError(f"row '{base.label}', 'fixed': {unknown_name('key', key, known)}")
-    space = {key: dimension for key, dimension in space.items() if key not in fixed}
+    space = {key: dimension for key, dimension in space.items() if not any(_is_below(key, above) for above in fixed)}
     if not space:
         raise NothingToSearchError(
             f"model '{base.model}' has nothing to tune: leave it out, or declare a search_space in its class"
@@ -58,6 +58,10 @@ def space_of(model: type[Recommender], base: RunSpec, fixed: Collection[str] = (
         return {key: dimension.including(value_at(base.config, key)) for key, dimension in space.items()}
     except (KeyError, TypeError, ValueError) as error:
         raise BenchError(f"search space of model '{base.model}' does not fit row '{base.label}': {error}") from None
+
+
+def _is_below(key: str, above: str) -> bool:
+    return key == above or key.startswith(f"{above}.")
 
 
 def with_stopping_rule(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -143,6 +143,19 @@ def test_fixed_keys_are_left_alone() -> None:
     assert set(space_of(Model, row, ["length"])) == {"dim"}
     with pytest.raises(NothingToSearchError):
         space_of(Model, row, ["length", "dim"])
+
+    class Around(Config):
+        inner: dict[str, object] = {}  # noqa: RUF012
+        dim: int = 3
+
+    class Outer(Recommender):
+        Config = Around
+        search_space = {"inner.dim": Choice(1, 2), "inner.training.rate": Choice(0.1)}  # noqa: RUF012
+
+    around = run_of("m", Outer, {"inner": {"dim": 5, "training": {"rate": 0.2}}})
+    assert set(space_of(Outer, around)) == {"dim", "inner.dim", "inner.training.rate"}
+    assert set(space_of(Outer, around, ["inner"])) == {"dim"}
+    assert set(space_of(Outer, around, ["inner.training"])) == {"dim", "inner.dim"}
     with pytest.raises(BenchError, match="row 'm', 'fixed': unknown key 'lenght': did you mean length"):
         space_of(Model, row, ["lenght"])
 
