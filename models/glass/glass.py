@@ -278,8 +278,8 @@ class Glass(CausalRecommender):
     summary = "TIGER's backbone plus the long history: SID-Tier token, semantic hard search per beam, gated fusion"
     group = "GLASS family"
     paper = "GLASS, arXiv 2602.05663"
-    year = 2026
-    fidelity = (
+    year: ClassVar[int | None] = 2026
+    fidelity: ClassVar[tuple[Mechanism, ...]] = (
         Mechanism(
             "SID-Tier: tier counts of the long-term history as one token",
             "faithful",
