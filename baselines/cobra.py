@@ -22,7 +22,7 @@ from baselines.sasrec import SASRecBlock, SASRecConfig
 from bench.data.dataset import TrainingData
 from bench.data.interactions import PAD, Histories
 from bench.recommender import FitContext, Mechanism, Recommendations
-from bench.search_space import Choice, LogUniform, SearchSpace
+from bench.search_space import LogUniform, SearchSpace
 from models.fidelity import features_line, optimiser_line, quantizer_line
 from models.generation.beam_search import Beams, beam_search
 from models.semantic_ids.item_features import item_features
@@ -188,10 +188,7 @@ class Cobra(NextItemModel):
     config: CobraConfig
     network: CobraNetwork | None = None
     search_space: ClassVar[SearchSpace] = {
-        "dim": Choice(32, 64, 128),
-        "length": Choice(50, 100, 200),
         "temperature": LogUniform(0.05, 0.5),
-        "training.average": Choice(0.0, 0.99, 0.999),
     }
     summary = (
         "re-implementation: generates a semantic ID, then a dense vector that finds the item among those that share it"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from baselines.full_ranking import rank_catalogue
-from baselines.personal_popularity import decayed_counts
 from baselines.popularity import fill_with_popularity
 from bench.config import Config
 from bench.data.dataset import TrainingData
@@ -20,13 +19,11 @@ from bench.data.interactions import PAD, Histories
 from bench.errors import SkippedRun
 from bench.recommender import CurvePoint, FitContext, Mechanism, Recommendations, Recommender
 from bench.registry import model_class
-from bench.search_space import Choice, LogUniform, SearchSpace, Uniform
+from bench.search_space import USUAL, SearchSpace
+from models.history.count_prior import Mixture, best_of, chosen_in_turn, decayed_counts
 
 REMEMBERED_BYTES = 1 << 30
 """The base model's probabilities of validation queries that are kept while the mixture is chosen."""
-
-ROUNDS = 2
-"""How often each of half-life, smoothing and weight is chosen again, given the other two."""
 
 
 class CountMixtureConfig(Config):
@@ -80,15 +77,6 @@ class CountMixtureConfig(Config):
         return self
 
 
-@dataclass(frozen=True)
-class Mixture:
-    """What is chosen: the share of the counts, their half-life in events, and their smoothing in events."""
-
-    weight: float
-    half_life: float
-    smoothing: float
-
-
 class CountMixture(Recommender):
     """p(item) = (1 - weight) * base(item) + weight * counts(item).
 
@@ -99,12 +87,7 @@ class CountMixture(Recommender):
 
     Config = CountMixtureConfig
     config: CountMixtureConfig
-    search_space: ClassVar[SearchSpace] = {
-        "base_config.dim": Choice(32, 64, 128),
-        "base_config.length": Choice(50, 100, 200),
-        "base_config.dropout": Uniform(0.0, 0.6),
-        "base_config.training.learning_rate": LogUniform(3e-4, 1e-2),
-    }
+    search_space: ClassVar[SearchSpace] = {f"base_config.{key}": range_ for key, range_ in USUAL.items()}
     role = "baseline"
     summary = "probabilities of another model (base: sasrec-ce) mixed with the user's decayed counts"
     group = "counting"
@@ -161,19 +144,18 @@ class CountMixture(Recommender):
 
     def _choose(self, context: FitContext) -> dict[Mixture, float]:
         """Sets `mixture`; returns the validation of all that were tried."""
-        config, tried = self.config, dict[Mixture, float]()
+        config = self.config
         options = {"half_life": config.half_lives, "smoothing": config.smoothings, "weight": config.weights}
         middle = {name: values[len(values) // 2] for name, values in options.items()}
-        best = Mixture(**{**middle, "weight": max(config.weights)})
         self._remembered: dict[bytes, NDArray[np.float32]] | None = {}
-        for name in [*options] * ROUNDS:
-            for option in options[name]:
-                self.mixture = replace(best, **{name: option})
-                if self.mixture not in tried:
-                    context.report_progress(1.0, f"choosing {name}")
-                    tried[self.mixture] = context.validate(self)
-            best = max(tried, key=lambda mixture: tried[mixture])
-        self.mixture, self._remembered = best, None
+
+        def judge(name: str, mixture: Mixture) -> float:
+            self.mixture = mixture
+            context.report_progress(1.0, f"choosing {name}")
+            return context.validate(self)
+
+        tried = chosen_in_turn(options, Mixture(**{**middle, "weight": max(config.weights)}), judge)
+        self.mixture, self._remembered = best_of(tried), None
         return tried
 
     def _count_shares(self, histories: Histories) -> NDArray[np.float64]:

@@ -17,7 +17,6 @@ from baselines.sasrec import SASRecConfig, SASRecNetwork
 from bench.data.dataset import TrainingData
 from bench.data.interactions import PAD
 from bench.recommender import Mechanism
-from bench.search_space import Choice, SearchSpace
 from models.fidelity import optimiser_line
 from models.training.loop import TrainingConfig
 
@@ -112,12 +111,6 @@ class ESASRec(NextItemModel):
 
     Config = ESASRecConfig
     config: ESASRecConfig
-    search_space: ClassVar[SearchSpace] = {
-        "dim": Choice(32, 64, 128, 256),
-        "length": Choice(50, 100, 200),
-        "blocks": Choice(1, 2),
-        "training.average": Choice(0.0, 0.99, 0.999),
-    }
     summary = "SASRec with LiGR's gated blocks and SwiGLU, trained with sampled softmax"
     group = "sequence"
     paper = "Tikhonovich et al., RecSys"

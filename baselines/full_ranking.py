@@ -84,12 +84,14 @@ def top_k(scores: NDArray[np.floating[Any]], k: int) -> tuple[NDArray[np.int64],
     if k == 0 or rows == 0:
         return np.zeros((rows, k), dtype=np.int64), np.zeros((rows, k), dtype=scores.dtype)
     smallest = np.partition(scores, columns - k, axis=1)[:, columns - k, None]
-    above = scores > smallest
-    tied = scores == smallest
+    chosen = scores >= smallest
     # argpartition alone would keep an arbitrary choice of the entries that tie for the last ranks.
-    ranks_left = k - above.sum(axis=1, keepdims=True)
-    chosen = above | (tied & (np.cumsum(tied, axis=1) <= ranks_left))
-    index = np.nonzero(chosen)[1].reshape(rows, k)
+    crowded = np.flatnonzero(np.count_nonzero(chosen, axis=1) > k)
+    if len(crowded):
+        above, tied = scores[crowded] > smallest[crowded], scores[crowded] == smallest[crowded]
+        ranks_left = k - above.sum(axis=1, keepdims=True)
+        chosen[crowded] = above | (tied & (np.cumsum(tied, axis=1) <= ranks_left))
+    index = np.flatnonzero(chosen).reshape(rows, k) - columns * np.arange(rows)[:, None]
     values = np.take_along_axis(scores, index, axis=1)
     order = np.argsort(-values, axis=1, kind="stable")
     return np.take_along_axis(index, order, axis=1), np.take_along_axis(values, order, axis=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic import Field
 from torch import Tensor
@@ -11,7 +11,6 @@ from baselines.next_item import NextItemConfig, NextItemModel, NextItemNetwork
 from baselines.recbole.adapter import build_network
 from bench.data.dataset import TrainingData
 from bench.recommender import Mechanism
-from bench.search_space import Choice, SearchSpace
 from models.fidelity import optimiser_line
 from models.training.loop import TrainingConfig
 
@@ -58,7 +57,6 @@ class GRU4Rec(NextItemModel):
 
     Config = GRU4RecConfig
     config: GRU4RecConfig
-    search_space: ClassVar[SearchSpace] = {"hidden_size": Choice(64, 128, 256), "length": Choice(50, 100, 200)}
     summary = "RecBole's GRU4Rec network, trained at all positions by our loop"
     group = "sequence"
     paper = "Tan et al., DLRS"

@@ -18,7 +18,6 @@ from baselines.next_item import NextItemConfig, NextItemModel, NextItemNetwork
 from bench.data.dataset import TrainingData
 from bench.data.interactions import PAD
 from bench.recommender import Mechanism
-from bench.search_space import Choice, SearchSpace
 from models.fidelity import optimiser_line
 from models.training.loop import TrainingConfig
 
@@ -245,11 +244,6 @@ class HSTU(NextItemModel):
     Config = HSTUConfig
     config: HSTUConfig
     recordable = True
-    search_space: ClassVar[SearchSpace] = {
-        "dim": Choice(32, 64, 128),
-        "length": Choice(50, 100, 200),
-        "training.average": Choice(0.0, 0.99, 0.999),
-    }
     revision = 3
     summary = "pointwise SiLU attention, gated output, relative position and time bias"
     group = "long sequence"

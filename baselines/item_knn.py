@@ -9,13 +9,13 @@ import scipy.sparse as sp
 from pydantic import Field
 
 from baselines.full_ranking import rank_catalogue, top_k
-from baselines.personal_popularity import decayed_counts
 from baselines.popularity import fill_with_popularity
 from bench.config import Config
 from bench.data.dataset import TrainingData
 from bench.data.interactions import Histories, Interactions
 from bench.recommender import FitContext, Mechanism, Recommendations, Recommender
 from bench.search_space import Choice, LogUniform, SearchSpace
+from models.history.count_prior import decayed_counts
 
 _BLOCK = 256
 """Rows of the similarity matrix that are dense at one time."""

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from baselines.next_item import NextItemConfig, NextItemModel, NextItemNetwork
 from bench.data.dataset import TrainingData
 from bench.recommender import Mechanism
-from bench.search_space import Choice, SearchSpace
 from models.fidelity import optimiser_line
 from models.training.loop import TrainingConfig
 
@@ -145,11 +144,6 @@ class LRURec(NextItemModel):
 
     Config = LRURecConfig
     config: LRURecConfig
-    search_space: ClassVar[SearchSpace] = {
-        "dim": Choice(32, 64, 128),
-        "length": Choice(50, 200, 1000),
-        "training.average": Choice(0.0, 0.99, 0.999),
-    }
     summary = "linear recurrence with complex eigenvalues over item ids, linear in the length of the history"
     group = "long sequence"
     paper = "Yue et al., WSDM"

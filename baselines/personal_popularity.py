@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
-import scipy.sparse as sp
 from pydantic import Field
 
 from baselines.full_ranking import rank_catalogue
@@ -15,6 +13,7 @@ from bench.data.dataset import TrainingData
 from bench.data.interactions import Histories
 from bench.recommender import FitContext, Recommendations, Recommender
 from bench.search_space import Choice, LogUniform, SearchSpace
+from models.history.count_prior import decayed_counts
 
 
 class PersonalPopularityConfig(Config):
@@ -46,6 +45,7 @@ class PersonalPopularity(Recommender):
     search_space: ClassVar[SearchSpace] = {
         "half_life": LogUniform(1.0, 1000.0),
         "smoothing": Choice(0, 50, 100, 200, 400),
+        "window": Choice(50, 200, 1000, None),
     }
     summary = "decayed counts of the user's own past items, filled up by popularity"
     group = "counting"
@@ -59,24 +59,3 @@ class PersonalPopularity(Recommender):
         if self.config.smoothing:
             own += self.config.smoothing * self._counts / max(1, self._counts.sum())
         return rank_catalogue(fill_with_popularity(own, self._counts), histories, k)
-
-
-def decayed_counts(histories: Histories, half_life: float, window: int | None = None) -> sp.csr_array:
-    """Counts how often and how lately each item occurs in each history.
-
-    Args:
-        histories: The queries.
-        half_life: In events. The last event weighs 1, the event `half_life` events before it 1/2.
-        window: Only so many last events of each history count. None: all.
-
-    Returns:
-        float64 `[n_queries, n_items]`, sparse: the summed weights of an item's events.
-    """
-    query = np.repeat(np.arange(len(histories)), histories.lengths)
-    age = histories.offsets[query + 1] - 1 - np.arange(len(histories.items))
-    # A very old event keeps a weight above zero, so that it still ranks before an item never used.
-    weight = np.maximum(np.exp2(-age / half_life), np.finfo(np.float64).tiny)
-    counted = slice(None) if window is None else age < window
-    cells = (query[counted], histories.items[counted])
-    shape = (len(histories), histories.n_items)
-    return sp.coo_array((weight[counted], cells), shape=shape).tocsr()  # sums the events of an item

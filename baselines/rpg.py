@@ -176,11 +176,8 @@ class RPG(NextItemModel):
     config: RPGConfig
     network: RPGNetwork | None = None
     search_space: ClassVar[SearchSpace] = {
-        "dim": Choice(64, 128, 256),
-        "length": Choice(50, 100, 200),
         "temperature": LogUniform(0.02, 0.2),
         "tokenizer.codebooks": Choice((64,) * 8, (64,) * 16, (256,) * 16, (256,) * 32),
-        "training.average": Choice(0.0, 0.99, 0.999),
     }
     summary = "predicts all digits of a long semantic ID at once, and scores every item by its digits"
     group = "semantic ID"

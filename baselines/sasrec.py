@@ -13,7 +13,6 @@ from baselines.next_item import NextItemConfig, NextItemModel, NextItemNetwork
 from bench.data.dataset import TrainingData
 from bench.data.interactions import PAD
 from bench.recommender import Mechanism
-from bench.search_space import Choice, SearchSpace
 from models.fidelity import optimiser_line
 from models.training.loop import TrainingConfig
 
@@ -130,11 +129,6 @@ class SASRec(NextItemModel):
     Config = SASRecConfig
     config: SASRecConfig
     recordable = True
-    search_space: ClassVar[SearchSpace] = {
-        "dim": Choice(32, 64, 128),
-        "length": Choice(50, 100, 200),
-        "training.average": Choice(0.0, 0.99, 0.999),
-    }
     summary = "causal self-attention over item ids, cross-entropy over the catalogue"
     group = "sequence"
     paper = "Kang & McAuley, ICDM"

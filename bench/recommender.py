@@ -184,8 +184,9 @@ class Recommender(ABC):
         paper: Who published it, and where: "Kang & McAuley, ICDM". "": nobody.
         year: Of that publication.
         fidelity: The fidelity card; empty for baselines without a paper of their own to be faithful to.
-        search_space: What `bench tune` may try, by dotted key of the configuration; learning rate, weight decay and
-            dropout need no mention (`bench.tuning.spaces.USUAL`).
+        search_space: What `bench tune` may try, by dotted key of the configuration; what most models have, like width,
+            window and learning rate, needs no mention (`bench.search_space.USUAL`). Not a switch that makes a row what
+            its label says, like whether it may copy.
         sid_of_item: int32 `[n_items]` after `fit`, the semantic ID of each item by number; items that share
             a semantic ID share the number. None for models without semantic IDs.
     """

@@ -49,6 +49,7 @@ BUILT_IN = {
     "h2rec": "baselines.h2rec.model:H2Rec",
     "tiger-t5": "baselines.tiger_t5:TigerT5",
     "glass": "models.glass.glass:Glass",
+    "glass-plus": "models.glass.plus:GlassPlus",
     "glass-official": "models.glass.official:GlassOfficial",
     "gru4rec-recbole": "baselines.recbole.models:RecBoleGRU4Rec",
     "sasrec-recbole": "baselines.recbole.models:RecBoleSASRec",

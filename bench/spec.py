@@ -127,6 +127,8 @@ class Entry(_Strict):
         per_dataset: Further differences by data-set name.
         datasets: Only on these data sets. None: on all of the suite.
         published: Published figures that this row should reproduce, per data-set label.
+        fixed: Keys of the configuration that make the row what its label says, so that `bench tune` leaves them alone,
+            with all keys below them.
         note: What a reader of its figures should know, one text for all data sets or texts by data-set name; printed
             under the main table.
     """
@@ -137,6 +139,7 @@ class Entry(_Strict):
     per_dataset: dict[str, dict[str, Any]] = Field(default_factory=dict)
     datasets: tuple[str, ...] | None = None
     published: dict[str, Several[Published]] = Field(default_factory=dict)
+    fixed: tuple[str, ...] = ()
     note: str | dict[str, str] = ""
 
     @property

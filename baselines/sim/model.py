@@ -18,7 +18,7 @@ from bench.data.dataset import TrainingData
 from bench.data.interactions import Histories, Interactions
 from bench.recommender import FitContext, Mechanism, Recommendations, Recommender
 from bench.registry import model_class
-from bench.search_space import Choice, SearchSpace
+from bench.search_space import Choice, Multiple, SearchSpace
 from models.fidelity import optimiser_line
 from models.history.semantic_search import SemanticSearchIndex
 from models.training.loop import fit_network, parameter_count
@@ -42,9 +42,10 @@ class SIM(Recommender):
     Config = SIMConfig
     config: SIMConfig
     search_space: ClassVar[SearchSpace] = {
-        "dim": Choice(32, 64),
-        "limit": Choice(10, 20, 50),
+        "limit": Choice(10, 20, 50, 100),
+        "short_term": Choice(20, 50, 100),  # read once for each candidate: the search is for what lies before
         "negatives": Choice(64, 128, 256),
+        "training.epochs": Multiple(1, 2, 4, 8),  # an epoch visits a share of the targets, others visit all
     }
     revision = 2
     network: SIMNetwork | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ BEST_TRIAL, NOTHING_BETTER, A_BETTER_ONE, NO_SEARCH = "best trial", "nothing bet
 """Outcomes: the row has the configuration of the best trial; it has the one that the search began with, and nothing
 better, or something better that it does not have, was found; nothing is known of a search."""
 
-_BLANK = (None,) * 8
+_BLANK = (None,) * 12
 
 
 def tuning_frame(runs: SuiteRuns, results_dir: Path | None) -> pd.DataFrame:
@@ -52,7 +53,21 @@ def _outcome(run: RunSpec, studies: Sequence[Study]) -> tuple[object, ...]:
 
 def _budget(study: Study) -> tuple[object, ...]:
     counts, default, best = study.counts, study.default, study.best
+    seconds = sum(trial.seconds for trial in study.trials) + sum(made.seconds for made in study.confirmations)
+    confirmed = study.confirmed.get(best.number) if best else None
+    seeds = 1 + len({made.seed for made in study.confirmations}) if confirmed is not None else None
     return (
-        *(len(study.trials), counts["complete"], counts["pruned"], counts["failed"], study.seconds_per_trial),
+        *(len(study.trials), counts["complete"], counts["pruned"], counts["failed"], study.seconds_per_trial, seconds),
+        *(_best_so_far(study), confirmed, seeds),
         *(default.validation if default else None, best.validation if best else None),
     )
+
+
+def _best_so_far(study: Study) -> str:
+    """The curve of the search: the trials that were better than all before."""
+    parts, best = [], -math.inf
+    for trial in study.trials:
+        if trial.validation is not None and trial.validation > best:
+            best = trial.validation
+            parts.append(f"{best:.4f} ({trial.number})")
+    return ", ".join(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from dataclasses import dataclass
 from enum import Enum
@@ -83,12 +84,21 @@ class RunOptions:
 class TuneOptions:
     """What is tuned, and how. The help of each option says what it is for."""
 
-    models: Annotated[str, typer.Option(help="Rows of the suite or registered models, comma-separated.")]
     dataset: Annotated[str, typer.Option(help=f"One of the suite's data sets, by label or name, or: {DATASET_HELP}")]
-    trials: Annotated[int, typer.Option(min=1, help="Of each model, earlier ones included.")] = 20
+    models: Annotated[
+        str, typer.Option(help="Rows of the suite or registered models, comma-separated; all: every row of the suite.")
+    ] = "all"
+    trials: Annotated[int, typer.Option(min=1, help="Of each row, earlier ones included.")] = 20
     seconds_per_trial: Annotated[
         float | None, typer.Option(min=0, help="End each trial after this time, with its best validation so far.")
     ] = None
+    confirm_top: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Choose among the N best trials of each row by more seeds.")
+    ] = 0
+    seeds: Annotated[int, typer.Option(min=1, help="With --confirm-top: other seeds of each of them.")] = 2
+    stop_after: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="Begin no trial that could not end within this time.")
+    ] = math.inf
     suite: Annotated[str, typer.Option(help="Where the rows to start from stand: a name, or a .yaml file.")] = "full"
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Trials at a time. On a CPU, 1 gives the same ones every time.")

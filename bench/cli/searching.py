@@ -16,8 +16,12 @@ from bench.errors import BenchError
 from bench.plan import expand, select
 from bench.spec import RunSpec, Suite
 from bench.suite_files import load_suite, suite_path
+from bench.tuning.rows import write_rows
 from bench.tuning.study import Study
-from bench.tuning.tuner import tune
+from bench.tuning.tuner import Budget, Means, tune
+
+ALL = "all"
+"""In place of names: every row of the suite that has something to choose."""
 
 
 def search(options: TuneOptions, reading: Mapping[str, Any]) -> int:
@@ -33,17 +37,22 @@ def search(options: TuneOptions, reading: Mapping[str, Any]) -> int:
     Raises:
         BenchError: Something that the user wrote doesn't fit.
     """
-    suite = _narrowed(load_suite(options.suite), listed(options.models, "--models"), options.dataset, reading)
+    everything = options.models.strip() == ALL
+    models = None if everything else listed(options.models, "--models")
+    suite = _narrowed(load_suite(options.suite), models, options.dataset, reading)
     bases = expand(suite, options.settings or (), where=str(suite_path(options.suite)))
-    _check_rows(suite, bases, options.dataset)
+    if not everything:  # else the rows of other data sets are passed over
+        _check_rows(suite, bases, options.dataset)
     console = Console()
-    device, limit = usable(options.device), options.seconds_per_trial
-    studies = tune(bases, options.trials, options.results, console, device, options.jobs, limit)
+    means = Means(options.results, console, usable(options.device), options.jobs)
+    budget = Budget(options.trials, options.seconds_per_trial, options.confirm_top, options.seeds, options.stop_after)
+    studies = tune(bases, budget, means, {entry.row: entry.fixed for entry in suite.models})
     from bench.analysis.trials import trials_table
     from bench.reporting.trials import write_trials  # brings in the plotting libraries
 
     _summarise(studies, console)
-    for path in write_trials(trials_table(studies), options.results):
+    written = write_trials(trials_table(studies), options.results)
+    for path in (*written, *write_rows(suite, studies, options.results)):
         say(console, f"written: {path}")
     return 0 if all(study.best for study in studies) else 1
 
@@ -67,14 +76,16 @@ def _check_rows(suite: Suite, bases: Sequence[RunSpec], dataset: str) -> None:
 
 def _summarise(studies: Sequence[Study], console: Console) -> None:
     """One table of all rows, and the best configurations in the form that other commands take."""
-    table = Table("model", "data set", "complete", "pruned", "failed", f"best validation {PRIMARY_NAME}", "as it was")
+    best_of = f"best validation {PRIMARY_NAME}"
+    table = Table("row", "complete", "pruned", "failed", best_of, "with other seeds", "as it was")
     for study in studies:
         counts, best, default = study.counts, study.best, study.default
+        means = study.confirmed
         table.add_row(
             study.base.label,
-            study.base.dataset.label,
             *(str(counts[state]) for state in ("complete", "pruned", "failed")),
             f"{best.validation:.4f} (trial {best.number})" if best else "-",
+            f"{means[best.number]:.4f}, best of {len(means)}" if best and means else "-",
             f"{default.validation:.4f}" if default and default.validation is not None else "-",
         )
     table_console().print(table, markup=False)

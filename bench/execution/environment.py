@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import resource
@@ -86,6 +87,14 @@ def reset_peak_memory(device: str) -> None:
         import torch
 
         torch.cuda.reset_peak_memory_stats()
+
+
+def free_memory() -> None:
+    """Gives back what a run has left of a GPU's memory in this process, which other processes share with it."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def peak_memory(device: str) -> dict[str, float]:

@@ -93,6 +93,7 @@ def run_all(
     on_result: Callable[[RunResult], None],
     on_tick: Callable[[Sequence[RunSpec]], None],
     job_of: Callable[[RunSpec], Job] = lambda spec: execute,
+    goes_on: Callable[[], bool] = lambda: True,
 ) -> None:
     """Makes all runs, starting them in the given order.
 
@@ -109,6 +110,7 @@ def run_all(
         on_tick: Called about twice a second with the runs under way.
         job_of: Called in this process when a run starts, for what its worker process is to do: a job may depend on
             the results of runs that have ended by then.
+        goes_on: Asked before runs start. Once it says no, no other run is started, and those under way are made.
 
     Raises:
         BenchError: Results can't be written any more, as on a full disk.
@@ -116,6 +118,8 @@ def run_all(
     schedule = _Schedule(specs, results_dir, workers.start(), on_result, job_of)
     try:
         while schedule.is_open:
+            if not goes_on():
+                schedule.drop_waiting()
             schedule.fill()
             on_tick(schedule.under_way())
             schedule.settle(_SECONDS_BETWEEN_TICKS)
@@ -146,6 +150,11 @@ class _Schedule:
     def is_open(self) -> bool:
         """Whether any run has not ended yet."""
         return bool(self._waiting or self._suspects or self._submitted)
+
+    def drop_waiting(self) -> None:
+        """Starts nothing else."""
+        self._waiting.clear()
+        self._suspects.clear()
 
     def under_way(self) -> Sequence[RunSpec]:
         return self._engine.under_way(list(self._submitted.values()))

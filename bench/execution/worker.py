@@ -135,6 +135,7 @@ def supervised(result: RunResult, results_dir: Path, work: Callable[[HeartbeatWr
         except BaseException as error:  # none of them can be meant for this process: it is the model's own
             traceback.print_exc()
             result.status, result.reason = _ending(error)
+    environment.free_memory()
     if result.left_behind:  # what replaced functions have left inside a table, say, is not seen from outside
         catalog.load_dataset.cache_clear()
     changed = catalog.load_dataset.changed()  # whatever ended the run: the next one gets the data as they are

@@ -14,6 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 from loky import ProcessPoolExecutor
 
 from bench.execution import heartbeat, run_log
@@ -28,6 +29,8 @@ Job = Callable[[RunSpec, Path, str, int], RunResult]
 DIED = "worker process died (out of memory?)"
 _SECONDS_BETWEEN_CHECKS = 0.25
 _SECONDS_FOR_LAST_WORDS = 0.5
+_SHARE_OF_MEMORY = 8
+"""By one part in so many of the machine's memory a process may grow before Loky replaces it, 300 MB at least."""
 _SILENCE = "ignore:resource_tracker"
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -79,7 +82,11 @@ class WorkerProcess:
 
     def __init__(self, device: str, threads: int, limits: Limits, environment: Mapping[str, str] | None = None) -> None:
         self._device, self._threads, self.limits = device, threads, limits
-        self._environment = {**dict.fromkeys(_THREAD_VARIABLES, str(threads)), **(environment or {})}
+        # Loky takes a process for leaking that has grown by 300 MB since its first task, as each has that has loaded
+        # torch and a data set; if it were replaced, the next run would import and load all of it again.
+        growth = max(300_000_000, psutil.virtual_memory().total // _SHARE_OF_MEMORY)
+        of_loky = {"LOKY_MAX_MEMORY_LEAK_SIZE": str(growth)}
+        self._environment = {**of_loky, **dict.fromkeys(_THREAD_VARIABLES, str(threads)), **(environment or {})}
         self._pool: ProcessPoolExecutor | None = None
         self._ready: Future[None] = Future()
 

@@ -1,4 +1,4 @@
-"""What to try next and what to give up: Optuna's TPE sampler and median pruner over the trials of a study.
+"""What to try next: Optuna's TPE sampler over the trials of a study.
 
 Optuna's own study is rebuilt from ours for each question, and its sampler is seeded by the number of the trial. So a
 search that was interrupted goes on just as it would have gone on, and nothing but `study.json` has to be stored.
@@ -6,8 +6,7 @@ search that was interrupted goes on just as it would have gone on, and nothing b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
@@ -19,12 +18,8 @@ if TYPE_CHECKING:
     import optuna
     from optuna.distributions import BaseDistribution
 
-RANDOM_TRIALS = 8
+RANDOM_TRIALS = 6
 """Trials drawn at random, the row as it is among them, before the sampler learns from them."""
-COMPLETE_BEFORE_PRUNING = 4
-"""Trials that have to be complete before another one can be given up."""
-VALIDATIONS_BEFORE_PRUNING = 2
-"""Validations that every trial gets before it can be given up."""
 _DIGITS = 3
 _ATTEMPTS = 50
 
@@ -38,7 +33,9 @@ def require_optuna() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
-def next_values(study: Study, space: SearchSpace, number: int, under_way: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def next_values(
+    study: Study, space: SearchSpace, number: int, under_way: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     """Tells what trial `number` tries.
 
     Equal studies give equal values, in whatever process, with one version of Optuna. What was tried before is not tried
@@ -50,37 +47,14 @@ def next_values(study: Study, space: SearchSpace, number: int, under_way: Sequen
         number: Of the trial; 0 is the row as it is and asks nobody.
         under_way: What the trials that have not ended try.
     """
-    known = [*(trial.values for trial in study.trials), *under_way]
+    tried = [*(trial.values for trial in study.trials), *under_way]
+    known = [{key: values[key] for key in space} for values in tried]
     values: dict[str, Any] = {}
     for attempt in range(_ATTEMPTS):
         values = _sampled(study, space, seed_for("tune", study.base.model, study.base.dataset.label, number, attempt))
         if values not in known:
             break
     return values
-
-
-def hopeless(study: Study) -> Callable[[Sequence[float]], bool]:
-    """Tells from a trial's validations so far whether it is to be given up, given the complete trials."""
-    return partial(_hopeless, [trial.validations for trial in study.trials if trial.state == "complete"])
-
-
-def _hopeless(complete: Sequence[Sequence[float]], validations: Sequence[float]) -> bool:
-    """Compares the best validation so far with the median of the complete trials' validations at the same step.
-
-    That is Optuna's median pruner (after Golovin et al., KDD 2017), evaluated within the worker process.
-    """
-    import optuna
-
-    pruner = optuna.pruners.MedianPruner(
-        n_startup_trials=COMPLETE_BEFORE_PRUNING, n_warmup_steps=VALIDATIONS_BEFORE_PRUNING - 1
-    )
-    study = optuna.create_study(direction="maximize", pruner=pruner)
-    for reached in complete:
-        study.add_trial(optuna.trial.create_trial(value=max(reached), intermediate_values=dict(enumerate(reached))))
-    trial = study.ask()
-    for step, value in enumerate(validations):
-        trial.report(value, step)
-    return bool(trial.should_prune())
 
 
 def _sampled(study: Study, space: SearchSpace, seed: int) -> dict[str, Any]:

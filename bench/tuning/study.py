@@ -6,6 +6,7 @@ study. Reading one needs neither Optuna nor any model.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,8 +34,9 @@ class Trial(BaseModel):
     Attributes:
         number: 0 is the row as it is.
         state: "pruned" when its validations fell behind those of earlier trials, "failed" when the model raised.
-        values: Dotted key of the search space -> what was tried.
+        values: Dotted key -> what was tried, and how often the trial validates, which follows from its epochs.
         validations: NDCG@10 at each validation, in order.
+        shares: How much of the trial was over at each of them, of its epochs or its seconds, whichever is further.
         validation: The best of them, which the fit keeps; of complete trials only.
         seconds: Wall-clock time.
         reason: Why it failed, or that the time limit ended it.
@@ -46,6 +48,27 @@ class Trial(BaseModel):
     state: State
     values: dict[str, Any]
     validations: Several[float] = ()
+    shares: Several[float] = ()
+    validation: float | None = None
+    seconds: float = 0.0
+    reason: str = ""
+
+
+class Confirmation(BaseModel):
+    """A trial's configuration once more, with another seed.
+
+    Attributes:
+        trial: Number of the trial.
+        seed: Of the run; that of all trials is 0.
+        validation: Its best; None where it failed.
+        seconds: Wall-clock time.
+        reason: As of a trial.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    trial: int
+    seed: int
     validation: float | None = None
     seconds: float = 0.0
     reason: str = ""
@@ -59,6 +82,7 @@ class Study(BaseModel):
         space: Dotted key -> what may be tried, in words.
         seconds_per_trial: Time limit of each trial, None for none.
         trials: In the order of their numbers, as far as they have ended.
+        confirmations: Of the best trials, in the order of trials and seeds, as far as they have ended.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -67,6 +91,7 @@ class Study(BaseModel):
     space: dict[str, str]
     seconds_per_trial: float | None = None
     trials: Several[Trial] = Field(default=())
+    confirmations: Several[Confirmation] = Field(default=())
 
     @staticmethod
     def folder(results_dir: Path, run: RunSpec) -> Path:
@@ -103,20 +128,63 @@ class Study(BaseModel):
         path = self.folder(results_dir, self.base) / "study.json"
         try:
             with replaced(path) as temporary:
-                temporary.write_text(self.model_dump_json(indent=1), encoding="utf-8")
+                temporary.write_text(self._text(), encoding="utf-8")
         except OSError as error:
             raise BenchError(f"can't write to '{path.parent}': {error.strerror}: choose --results") from None
+
+    def _text(self) -> str:
+        """The study as JSON, one trial a line: small, and a change of it is easy to read."""
+        content = self.model_dump(mode="json")
+        fields = []
+        for name, value in content.items():
+            if isinstance(value, list) and value:
+                lines = ",\n  ".join(json.dumps(entry) for entry in value)
+                fields.append(f' "{name}": [\n  {lines}\n ]')
+            else:
+                fields.append(f' "{name}": {json.dumps(value)}')
+        return "{\n" + ",\n".join(fields) + "\n}\n"
 
     def with_trial(self, trial: Trial) -> Study:
         """Returns the study with one more trial, or with another outcome of a trial that it has."""
         others = [known for known in self.trials if known.number != trial.number]
         return self.model_copy(update={"trials": tuple(sorted([*others, trial], key=lambda known: known.number))})
 
+    def with_confirmation(self, made: Confirmation) -> Study:
+        """Returns the study with one more confirmation, or with another outcome of one that it has."""
+        others = [known for known in self.confirmations if (known.trial, known.seed) != (made.trial, made.seed)]
+        ordered = sorted([*others, made], key=lambda known: (known.trial, known.seed))
+        return self.model_copy(update={"confirmations": tuple(ordered)})
+
+    def leading(self, most: int) -> list[Trial]:
+        """The complete trials with the highest validations, the earlier of equals first."""
+        complete = [trial for trial in self.trials if trial.validation is not None]
+        return sorted(complete, key=lambda trial: -(trial.validation or 0.0))[:most]
+
+    @property
+    def confirmed(self) -> dict[int, float]:
+        """Mean validation over seeds, by number of the trial: of those with the most seeds, none of which failed."""
+        by_trial: dict[int, list[float | None]] = {}
+        for made in self.confirmations:
+            by_trial.setdefault(made.trial, []).append(made.validation)
+        most = max(map(len, by_trial.values()), default=0)
+        own = {trial.number: trial.validation for trial in self.trials}
+        means = {}
+        for number, validations in by_trial.items():
+            known = [value for value in (own.get(number), *validations) if value is not None]
+            if len(known) == most + 1:
+                means[number] = sum(known) / len(known)
+        return means
+
     @property
     def best(self) -> Trial | None:
-        """The complete trial with the highest validation, the earliest of equals. None without a complete trial."""
-        complete = [trial for trial in self.trials if trial.validation is not None]
-        return max(complete, key=lambda trial: trial.validation or 0.0, default=None)
+        """The complete trial with the highest validation, the earliest of equals. None without a complete trial.
+
+        Where some were confirmed with other seeds, it is that of them with the highest mean.
+        """
+        means = self.confirmed
+        if means:
+            return next(trial for trial in self.trials if trial.number == max(means, key=lambda number: means[number]))
+        return next(iter(self.leading(1)), None)
 
     @property
     def default(self) -> Trial | None:

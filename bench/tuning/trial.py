@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,12 @@ from bench.execution.worker import fit, supervised
 from bench.recommender import Recommender
 from bench.registry import model_class
 from bench.spec import RunResult, RunSpec
+from bench.tuning.pruning import Pruner
+
+LIMITS_WITHOUT_VALIDATION = 2.0
+"""After so many limits of time a trial without a validation fails: nothing is known of what it would have reached."""
+_DIGITS_OF_VALIDATIONS = 6
+_DIGITS_OF_SHARES = 3
 
 
 @dataclass(frozen=True)
@@ -25,14 +30,14 @@ class TrialTask:
 
     Attributes:
         run: The run whose model is fitted.
-        hopeless: Whether a trial with these validations so far is to be given up.
+        pruner: What the trial has to reach on its way.
         seconds: Time limit. None for none.
         cache: Folder of the artifacts that all runs share.
         log: Where everything goes that the model prints.
     """
 
     run: RunSpec
-    hopeless: Callable[[Sequence[float]], bool]
+    pruner: Pruner
     seconds: float | None
     cache: Path
     log: Path
@@ -46,22 +51,23 @@ def run_trial(task: TrialTask, planned: RunSpec, folder: Path, device: str, thre
     """Fits and validates; the test queries are made with the others, and no model sees any.
 
     Args:
-        order: What to try.
+        task: What to try.
         planned: What the caller knows the trial by.
         folder: Where its heartbeat goes.
         device: "cpu" or "cuda".
         threads: For this process.
 
     Returns:
-        The result of `planned`, with its time and these diagnostics: `validations`, and `given_up`, which is
-        "pruned", "time limit" or "".
+        The result of `planned`, with its time and these diagnostics: `validations`, `shares` (how much of the trial
+        was over at each), and `given_up`, which is "pruned", "time limit" or "".
     """
     result = RunResult(spec=planned, status="complete")
     fitted = RunResult(spec=task.run, status="complete")
-    result.diagnostics = {"validations": [], "given_up": ""}
+    result.diagnostics = {"validations": [], "shares": [], "given_up": ""}
 
     def work(pulse: heartbeat.HeartbeatWriter) -> None:
-        watch = _Watch(task, pulse, result.diagnostics["validations"])
+        watch = _Watch(task, pulse)
+        result.diagnostics |= {"validations": watch.validations, "shares": watch.shares}
         started = time.perf_counter()
         try:
             outcome = fit(fitted, ArtifactCache(task.cache), device, threads, watch.report_progress, watch.validate)
@@ -83,13 +89,21 @@ class _Watch:
     """Follows a fit through the two calls that every model makes, and ends it where that is due.
 
     The time counts from the first of these calls, so that no trial pays for semantic IDs which others then find in
-    the cache. However short it is, a trial gets its first validation.
+    the cache. However short it is, a trial gets its first validation, unless that takes twice as long.
+
+    Attributes:
+        validations: So far.
+        shares: How much of the trial was over at each of them.
     """
 
-    def __init__(self, task: TrialTask, pulse: heartbeat.HeartbeatWriter, validations: list[float]) -> None:
-        self._order, self._pulse, self.validations = task, pulse, validations
+    def __init__(self, task: TrialTask, pulse: heartbeat.HeartbeatWriter) -> None:
+        self.validations: list[float] = []
+        self.shares: list[float] = []
+        self._task, self._pulse = task, pulse
         self._model = model_class(task.run.model)
         self._started: float | None = None
+        self._fraction = 0.0
+        self._judged = True
 
     def validate(self, recommender: Recommender, queries: Queries) -> float:
         value = validation_ndcg(recommender, queries)
@@ -97,18 +111,39 @@ class _Watch:
             return value  # a model that trains another one first: say, the first stage of a ranking model
         if math.isnan(value):
             raise ValueError(f"validation {PRIMARY_NAME} is not a number: has the data set validation queries?")
-        self.validations.append(value)
-        if self._order.hopeless(self.validations):
-            raise _GivenUpError("pruned")
+        self._judge()
+        self.validations.append(round(value, _DIGITS_OF_VALIDATIONS))
+        self.shares.append(self._share())
+        self._judged = False
         self._end_if_late()
         return value
 
     def report_progress(self, fraction: float, words: str) -> None:
         self._pulse(fraction, words)
+        self._fraction = fraction
+        if not self._judged:  # a model says how far it is after a validation, and for the last time some steps before
+            self.shares[-1] = self._share()
+            self._judge()
         self._end_if_late()
 
-    def _end_if_late(self) -> None:
+    def _judge(self) -> None:
+        judged, self._judged = self._judged, True
+        if not judged and self._task.pruner.gives_up(self.validations, self.shares):
+            raise _GivenUpError("pruned")
+
+    def _share(self) -> float:
+        of_time = self._elapsed() / self._task.seconds if self._task.seconds else 0.0
+        return round(min(1.0, max(self._fraction, of_time)), _DIGITS_OF_SHARES)
+
+    def _elapsed(self) -> float:
         self._started = self._started or time.monotonic()
-        late = self._order.seconds is not None and time.monotonic() - self._started >= self._order.seconds
-        if late and self.validations:
+        return time.monotonic() - self._started
+
+    def _end_if_late(self) -> None:
+        limit = self._task.seconds
+        if limit is None or self._elapsed() < limit:
+            return
+        if self.validations:
             raise _GivenUpError("time limit")
+        if limit and self._elapsed() >= LIMITS_WITHOUT_VALIDATION * limit:
+            raise TimeoutError(f"no validation within {LIMITS_WITHOUT_VALIDATION:g} times the limit of {limit:g} s")

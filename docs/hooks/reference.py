@@ -1,6 +1,7 @@
 """Fills the manual's lists of models, data sets and keys from the code, whenever the manual is built.
 
-`{{ models }}`, `{{ datasets }}`, `{{ columns }}`, `{{ suite keys }}` and `{{ model keys }}` in a page become tables.
+`{{ models }}`, `{{ datasets }}`, `{{ columns }}`, `{{ suite keys }}`, `{{ model keys }}`, `{{ usual search space }}`
+and `{{ search spaces }}` in a page become tables.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from bench.data.data_files import DataFiles
 from bench.errors import BenchError
 from bench.recommender import Recommender
 from bench.registry import BUILT_IN, model_class
+from bench.search_space import USUAL, Choice, Dimension, LogUniform, Multiple
 from bench.spec import Comparison, DatasetSpec, Entry, PaperFinding, Published, Suite
 
 _MARK = re.compile(r"^\{\{ ([a-z ]+) \}\}.*$", re.MULTILINE)
@@ -115,6 +117,33 @@ def _dataset_list() -> str:
     return _table("", ("name", "what", "licence"), rows)
 
 
+def _usual_space() -> str:
+    """Ranges that hold for all, each with the keys that share it."""
+    keys: dict[str, list[str]] = {}
+    for key, dimension in USUAL.items():
+        keys.setdefault(_range(dimension), []).append(f"`{key}`")
+    return _table("", ("keys", "range"), ((", ".join(names), shown) for shown, names in keys.items()))
+
+
+def _spaces() -> str:
+    """What the models say beyond these: models that say the same share a line."""
+    models: dict[tuple[str, str], list[str]] = {}
+    for name, model in _models():
+        for key, dimension in model.search_space.items() if model else ():
+            models.setdefault((f"`{key}`", _range(dimension)), []).append(f"`{name}`")
+    rows = ((", ".join(names), key, shown) for (key, shown), names in models.items())
+    return _table("", ("models", "key", "range"), rows)
+
+
+def _range(dimension: Dimension) -> str:
+    if isinstance(dimension, Choice):
+        return ", ".join(f"`{option}`" for option in dimension.options)
+    if isinstance(dimension, Multiple):
+        return f"{', '.join(f'{factor:g}' for factor in dimension.factors)} times the row's own"
+    logarithmic = ", its logarithm uniform" if isinstance(dimension, LogUniform) else ""
+    return f"{dimension.low:g} to {dimension.high:g}{logarithmic}"
+
+
 def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True)
     if value is PydanticUndefined:
@@ -136,4 +165,6 @@ _LISTS: dict[str, Callable[[], str]] = {
     "columns": documentation,
     "suite keys": _suite_keys,
     "model keys": _model_keys,
+    "usual search space": _usual_space,
+    "search spaces": _spaces,
 }

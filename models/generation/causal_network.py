@@ -151,6 +151,25 @@ class CausalNetwork(SIDGenerator):
         hidden, copies = self._forced(queries.items, n_events, codes.unsqueeze(1), queries.long_term)
         return [self._logits(level, hidden[:, :, level], copies)[:, 0] for level in range(self.levels)]
 
+    def log_likelihoods(self, queries: QueryBatch, items: Tensor) -> Tensor:
+        """Log-probabilities of generating items: what a beam search would find, had it kept their codes all the way.
+
+        Args:
+            queries: What is known of each.
+            items: int64 `[n, candidates]`.
+
+        Returns:
+            float32 `[n, candidates]`; items that share a semantic ID share its log-probability.
+        """
+        codes = self.codes[items]
+        n_events = queries.n_events.unsqueeze(1).expand(-1, items.shape[1])
+        hidden, copies = self._forced(queries.items, n_events, codes, queries.long_term)
+        logits = [self._logits(level, hidden[:, :, level], copies).flatten(0, 1) for level in range(self.levels)]
+        total = hidden.new_zeros(items.numel())
+        for level, scores in enumerate(self.sharing(logits, items.flatten())):
+            total = total + scores.log_softmax(-1).gather(-1, codes.flatten(0, 1)[:, level, None]).squeeze(-1)
+        return total.view_as(items)
+
     def _logits(self, level: int, hidden: Tensor, copies: Sequence[Copies]) -> Tensor:
         """Scores `[..., codebook_size]` of a level's codes for the decoder states `[..., dim]` before it."""
         logits = self.embedding.logits(level, hidden)

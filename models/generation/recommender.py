@@ -30,6 +30,9 @@ from models.training.loop import Batches, fit_network, parameter_count
 
 Network = TypeVar("Network", bound=SIDGenerator)
 
+FIRST_CODES = Choice((16, 256, 256), (64, 256, 256), (256, 256, 256))
+"""What `bench tune` tries for the codebooks: how many first codes, which decide how full a search for one is."""
+
 
 class GenerativeRecommender(Recommender, Generic[Network]):
     """Tokenises the catalogue, trains a network over semantic IDs, and answers by beam search.
@@ -40,10 +43,8 @@ class GenerativeRecommender(Recommender, Generic[Network]):
     Config: ClassVar[type[Config]] = GenerativeConfig
     config: GenerativeConfig
     search_space: ClassVar[SearchSpace] = {
-        "network.dim": Choice(64, 96, 128),
-        "training.average": Choice(0.0, 0.99, 0.999),
-        "normalise": Choice("codebook", "catalogue"),
-        "copying": Choice(False, True),
+        "network.feed_forward": Choice(128, 256, 512),
+        "tokenizer.codebooks": FIRST_CODES,
     }
     network: Network | None = None
 

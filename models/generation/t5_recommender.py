@@ -69,7 +69,7 @@ class T5Recommender(GenerativeRecommender[T5Network]):
     config: T5GenerativeConfig
     search_space: ClassVar[SearchSpace] = {
         "network.dim": Choice(48, 96, 192),  # multiples of its six heads
-        "training.average": GenerativeRecommender.search_space["training.average"],
+        "short_term": Choice(20, 50, 100),  # it reads three tokens an event, and all of them for each target
     }
 
     def build(self, train: TrainingData, trie: PrefixTrie, context: FitContext) -> T5Network:

@@ -93,7 +93,7 @@ class GlassSearchConfig(SearchConfig):
     prefix_bias: bool = False
 
 
-SEARCHED: SearchSpace = {"search.limit": Choice(10, 20, 50), "search.neighbours": Choice(0, 1, 3)}
+SEARCHED: SearchSpace = {"search.limit": Choice(10, 20, 50, 100), "search.neighbours": Choice(0, 1, 3)}
 """What `bench tune` tries of semantic hard search."""
 
 
@@ -273,19 +273,13 @@ class Glass(CausalRecommender):
 
     Config = GlassConfig
     config: GlassConfig
-    search_space: ClassVar[SearchSpace] = {
-        **CausalRecommender.search_space,
-        **SEARCHED,
-        "search.recent": Choice(False, True),
-        "search.age_bias": Choice(False, True),
-        "search.prefix_bias": Choice(False, True),
-    }
+    search_space: ClassVar[SearchSpace] = {**CausalRecommender.search_space, **SEARCHED}
     revision = 2
     summary = "TIGER's backbone plus the long history: SID-Tier token, semantic hard search per beam, gated fusion"
     group = "GLASS family"
     paper = "GLASS, arXiv 2602.05663"
-    year = 2026
-    fidelity = (
+    year: ClassVar[int | None] = 2026
+    fidelity: ClassVar[tuple[Mechanism, ...]] = (
         Mechanism(
             "SID-Tier: tier counts of the long-term history as one token",
             "faithful",

@@ -9,13 +9,14 @@ import pandas as pd
 import pytest
 
 from baselines import count_mixture
-from baselines.count_mixture import CountMixture, Mixture
+from baselines.count_mixture import CountMixture
 from baselines.sasrec import SASRec
 from bench.data.cache import ArtifactCache
 from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import Histories, Interactions
 from bench.errors import BenchError
 from bench.recommender import FitContext, Recommendations, Recommender
+from models.history.count_prior import Mixture
 
 N_ITEMS = 5
 TRAINING = [[0, 0, 1], [0, 2]]

@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 
 from baselines.item_knn import ItemKNN, cosine_neighbours
-from baselines.personal_popularity import PersonalPopularity, decayed_counts
+from baselines.personal_popularity import PersonalPopularity
 from baselines.popularity import Popularity
 from bench.data.cache import ArtifactCache
 from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import Histories, Interactions
 from bench.recommender import FitContext, Recommender
+from models.history.count_prior import decayed_counts
 
 # Counts: item 0 three times, 1 twice, 2 twice, 3 once, 4 and 5 never.
 TRAINING = [[0, 1, 2], [0, 1], [0, 2, 3], []]

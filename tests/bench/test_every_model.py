@@ -63,6 +63,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "h2rec": {"training": TRAINING, "dim": 8, "length": 8, "tokenizer": GENERATIVE["tokenizer"]},
     "tiger-t5": {**T5, "trie": True},
     "glass": {**GENERATIVE, "search": {"neighbours": 2}},
+    "glass-plus": {**GENERATIVE, "search": {"neighbours": 2}, "counts": {"half_lives": [2, 20], "candidates": 3}},
     "glass-official": {**T5, "search": {"neighbours": 2}},
     "gru4rec-recbole": {"epochs": 1, "embedding_size": 8, "hidden_size": 8, "train_batch_size": 64},
     "sasrec-recbole": {"epochs": 1, "hidden_size": 8, "inner_size": 8, "train_batch_size": 64},

@@ -21,7 +21,7 @@ def test_every_model_declares_what_it_is_there_for() -> None:
     assert others == {"oracle": "oracle"} | dict.fromkeys(
         ("popularity", "personal-popularity", "gp-topfreq"), "reference"
     )
-    assert {name for name, role in roles.items() if role == "contestant"} == {"glass", "glass-official"}
+    assert {name for name, role in roles.items() if role == "contestant"} == {"glass", "glass-plus", "glass-official"}
     assert roles["item-knn"] == "baseline"
 
 

@@ -12,15 +12,15 @@ from bench.reporting.kinds import decimals
 from bench.reporting.table import Column, Table
 
 NO_SEARCH = (
-    "No search is kept beside these results (`python -m bench tune` makes one): every row has the repository's "
-    "defaults with what the suite changes in them."
+    "No search is kept beside these results (`python -m bench tune` makes one): no row was searched, and every one has "
+    "the repository's defaults with what the suite changes in them."
 )
 
 _OUTCOMES = {
     searches.BEST_TRIAL: "best of the search (trial {trial:.0f})",
     searches.NOTHING_BETTER: "as it was; nothing better was found",
     searches.A_BETTER_ONE: "as it was; a better one was found",
-    searches.NO_SEARCH: "as it was, no search",
+    searches.NO_SEARCH: "as it was, not searched",
 }
 
 
@@ -28,6 +28,8 @@ def budget_table(datasets: Iterable[DatasetFrames]) -> Table | None:
     """How the configuration of each row was found. None where no search is kept beside the results of any row."""
     columns = (
         *("Data set", "Model", "Configuration", "Trials", "Limit of a trial"),
+        Column("All trials, s", decimals(0)),
+        *("Best validation so far (trial)", "With more seeds"),
         Column("Validation as it was", decimals()),
         Column("Best trial", decimals()),
     )
@@ -40,10 +42,15 @@ def budget_table(datasets: Iterable[DatasetFrames]) -> Table | None:
 def _budget(dataset: str, row: Mapping[Any, Any]) -> tuple[object, ...]:
     outcome = _OUTCOMES[row["outcome"]].format(**row)
     if row["outcome"] == searches.NO_SEARCH:
-        return dataset, row["row"], outcome, NONE, NONE, None, None
+        return dataset, row["row"], outcome, NONE, NONE, None, NONE, NONE, None, None
     others = "".join(f", {row[state]:.0f} {state}" for state in ("pruned", "failed") if row[state])
     limit = f"{row['seconds_per_trial']:g} s" if row["seconds_per_trial"] > 0 else NONE
     return (
         *(dataset, row["row"], outcome, f"{row['trials']:.0f} ({row['complete']:.0f} complete{others})", limit),
+        *(row["seconds"], row["best_so_far"] or NONE, _confirmed(row)),
         *(row["validation_as_it_was"], row["best_validation"]),
     )
+
+
+def _confirmed(row: Mapping[Any, Any]) -> str:
+    return f"{row['confirmed']:.4f}, mean of {row['seeds']:.0f}" if row["seeds"] > 0 else NONE

@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 
 import loky
+import numpy as np
 import pytest
 import torch
 from loky import process_executor
@@ -43,6 +44,25 @@ def test_a_worker_that_was_replaced_is_nothing_to_warn_of() -> None:
         for text in words:
             warnings.warn(text, UserWarning, stacklevel=1)
     assert caught == []
+
+
+def takes_memory(spec: RunSpec, results_dir: Path, device: str, threads: int) -> RunResult:
+    """Grows by more than Loky lets a process grow by itself, and waits until Loky would look."""
+    held = getattr(process_executor, "held_by_test", [])
+    process_executor.held_by_test = [*held, np.ones(50_000_000)]  # 400 MB
+    time.sleep(1.1)
+    return RunResult(spec=spec, status="complete", environment={"pid": os.getpid()})
+
+
+def test_a_process_that_has_loaded_much_is_kept_for_the_next_run(tmp_path: Path) -> None:
+    dataset = DatasetSpec(name="ml-100k")
+    spec = RunSpec(dataset=dataset, data_hash="", model="m", revision=1, config={}, seed=0, label="m")
+    worker = WorkerProcess("cpu", 1, NO_LIMITS)
+    try:
+        made = [worker.make(takes_memory, spec, tmp_path, lambda: True) for _ in range(2)]
+    finally:
+        worker.close()
+    assert len({result.environment["pid"] for result in made}) == 1
 
 
 @pytest.mark.usefixtures("tiny_ml_100k", "outside_models")

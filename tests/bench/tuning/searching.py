@@ -17,9 +17,12 @@ def in_this_process(
     on_result: Callable[[RunResult], None],
     on_tick: Callable[[Sequence[RunSpec]], None],
     job_of: Callable[[RunSpec], Job],
+    goes_on: Callable[[], bool],
 ) -> None:
     """Stands in for `bench.execution.scheduler.run_all`, one run after the other."""
     for spec in specs:
+        if not goes_on():
+            break
         on_result(job_of(spec)(spec, folder, "cpu", 1))
 
 

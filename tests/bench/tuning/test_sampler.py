@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bench.errors import BenchError
 from bench.search_space import Choice, LogUniform, SearchSpace, Uniform
 from bench.spec import DatasetSpec, RunSpec
-from bench.tuning.sampler import COMPLETE_BEFORE_PRUNING, RANDOM_TRIALS, hopeless, next_values, require_optuna
+from bench.tuning.sampler import RANDOM_TRIALS, next_values, require_optuna
 from bench.tuning.study import Study, Trial
 
 SPACE: SearchSpace = {"rate": LogUniform(1e-4, 1e-1), "drop": Uniform(0.0, 0.5), "shape": Choice((1, 2), (4,), None)}
@@ -74,32 +74,6 @@ def test_nothing_is_tried_twice_while_there_is_something_else() -> None:
         study = study.with_trial(Trial(number=number, state="failed", values=values))
     assert {trial.values["shape"] for trial in study.trials} == {1, 2}
     assert next_values(study, space, 2, [{"shape": 3}])["shape"] in (1, 2, 3)
-
-
-@pytest.mark.parametrize(
-    ("validations", "given_up"),
-    [
-        ([0.0], False),  # every trial gets two validations
-        ([0.0, 0.44], True),  # the medians are 0.25 and 0.45
-        ([0.0, 0.46], False),
-        ([0.0, 0.46, 0.1, 0.1], False),  # the best so far counts, and nobody else got as far
-        ([0.46, 0.1], False),
-    ],
-)
-def test_a_trial_is_given_up_when_its_best_is_below_the_median_of_the_complete_ones(
-    validations: list[float], given_up: bool
-) -> None:
-    curves = [(0.1, 0.3), (0.2, 0.4), (0.3, 0.5), (0.4, 0.6)]
-    study = Study(base=BASE, space={})
-    for number, curve in enumerate(curves):
-        state = Trial(number=number, state="complete", values={}, validations=curve, validation=max(curve))
-        study = study.with_trial(state)
-    assert len(curves) == COMPLETE_BEFORE_PRUNING
-    assert hopeless(study)(validations) is given_up
-    pruned = Trial(number=9, state="pruned", values={}, validations=(9.0, 9.0))
-    assert hopeless(study.with_trial(pruned))(validations) is given_up
-    fewer = study.model_copy(update={"trials": study.trials[1:]})
-    assert hopeless(fewer)(validations) is False
 
 
 def test_without_optuna_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

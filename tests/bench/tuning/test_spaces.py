@@ -5,12 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.config import Config, value_at, with_values
+from bench.config_errors import key_paths
 from bench.errors import BenchError, SkippedRun
 from bench.recommender import Recommender
 from bench.registry import BUILT_IN, model_class
-from bench.search_space import Choice, Dimension, LogUniform, Uniform
+from bench.search_space import USUAL, Choice, Dimension, LogUniform, Multiple, Uniform
 from bench.spec import DatasetSpec, RunSpec
-from bench.tuning.spaces import space_of
+from bench.tuning.spaces import PATIENCE, VALIDATIONS, NothingToSearchError, space_of, with_stopping_rule
 
 
 def run_of(name: str, model: type[Recommender], config: dict[str, object] | None = None) -> RunSpec:
@@ -68,7 +69,7 @@ def test_both_ends_of_every_range_of_a_built_in_model_are_valid_values_as_they_s
 
 
 def has_space(model: type[Recommender]) -> bool:
-    return bool(model.search_space) or bool({"training", "learning_rate"} & set(model.Config.model_fields))
+    return bool(model.search_space) or bool(set(USUAL) & set(key_paths(model.Config)))
 
 
 def ends(dimension: Dimension) -> tuple[object, ...]:
@@ -121,3 +122,56 @@ def test_a_row_that_no_range_can_hold_is_an_error_of_one_line() -> None:
 
     with pytest.raises(BenchError, match=r"search space of model 'm' does not fit row 'm': .*positive"):
         space_of(Model, run_of("m", Model))
+
+
+def test_multiples_of_a_row_s_own_number_are_whole_and_hold_it() -> None:
+    assert Multiple(0.5, 1, 2).including(20) == Choice(10, 20, 40)
+    assert Multiple(0.5).including(1) == Choice(1)
+    assert Multiple(3).including(7) == Choice(7, 21)
+
+
+def test_fixed_keys_are_left_alone() -> None:
+    class Two(Config):
+        length: int = 5
+        dim: int = 3
+
+    class Model(Recommender):
+        Config = Two
+
+    row = run_of("m", Model)
+    assert set(space_of(Model, row)) == {"length", "dim"}
+    assert set(space_of(Model, row, ["length"])) == {"dim"}
+    with pytest.raises(NothingToSearchError):
+        space_of(Model, row, ["length", "dim"])
+
+    class Around(Config):
+        inner: dict[str, object] = {}  # noqa: RUF012
+        dim: int = 3
+
+    class Outer(Recommender):
+        Config = Around
+        search_space = {"inner.dim": Choice(1, 2), "inner.training.rate": Choice(0.1)}  # noqa: RUF012
+
+    around = run_of("m", Outer, {"inner": {"dim": 5, "training": {"rate": 0.2}}})
+    assert set(space_of(Outer, around)) == {"dim", "inner.dim", "inner.training.rate"}
+    assert set(space_of(Outer, around, ["inner"])) == {"dim"}
+    assert set(space_of(Outer, around, ["inner.training"])) == {"dim", "inner.dim"}
+    with pytest.raises(BenchError, match="row 'm', 'fixed': unknown key 'lenght': did you mean length"):
+        space_of(Model, row, ["lenght"])
+
+
+def test_every_trial_validates_equally_often_and_waits_equally_long() -> None:
+    base = {"training": {"epochs": 9, "validate_every": 7, "patience": 5}, "dim": 3}
+    for epochs, every in [(1, 1), (8, 1), (20, 2), (40, 5), (80, 10)]:
+        assert with_stopping_rule(base, {"training.epochs": epochs, "dim": 4}) == {
+            "training.epochs": epochs,
+            "dim": 4,
+            "training.validate_every": every,
+            "training.patience": PATIENCE,
+        }
+    assert VALIDATIONS == 8
+    assert with_stopping_rule(base, {"dim": 4}) == {"dim": 4}
+    without = {"training": {"epochs": 9}}
+    assert with_stopping_rule(without, {"training.epochs": 3}) == {"training.epochs": 3}
+    inner = {"inner": base}
+    assert with_stopping_rule(inner, {"inner.training.epochs": 16})["inner.training.validate_every"] == 2

@@ -11,8 +11,9 @@ from searching import base_of
 
 from bench.analysis.columns import TRIALS
 from bench.cli.main import main
-from bench.plan import Plan
+from bench.plan import Plan, expand, select
 from bench.search_space import Choice
+from bench.suite_files import load_suite
 from bench.tuning.study import Study
 
 ARGUMENTS = ["tune", "--dataset", "ml-100k"]
@@ -29,7 +30,6 @@ ARGUMENTS = ["tune", "--dataset", "ml-100k"]
         (["--models", "searched", "--set", "searched.qualty=1"], "unknown key 'qualty': did you mean quality?"),
         (["--models", "searched", "--suite", "ful"], "unknown suite 'ful': did you mean full?"),
         (["--models", "searched", "--protocol", "temporary"], "protocol"),
-        ([], "--models"),
     ],
 )
 @pytest.mark.usefixtures("searched")
@@ -108,6 +108,45 @@ def test_a_model_without_a_complete_trial_sets_the_exit_code(
     assert "moody on ml-100k: no trial is complete: RuntimeError: not now" in capsys.readouterr().out
 
 
+SUITE = """
+datasets: [ml-100k]
+models:
+  - popularity
+  - {model: searched, label: first, config: {epochs: 3}, fixed: [shape]}
+  - {model: moody, config: {quality: 0.1}}
+"""
+
+
+@pytest.mark.usefixtures("searched")
+def test_all_rows_of_a_suite_are_searched_in_turn_and_their_best_is_printed_as_yaml(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suite, results = tmp_path / "mine.yaml", tmp_path / "results"
+    suite.write_text(SUITE)
+    budget = ["--trials", "5", "--seconds-per-trial", "60", "--confirm-top", "2", "--seeds", "1"]
+    command = [*ARGUMENTS, "--suite", str(suite), "--jobs", "1", "--results", str(results), *budget]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "not searched: popularity, which has nothing to choose" in said
+    assert said.index("first on ml-100k, trial 1") < said.index("moody on ml-100k, trial 1")
+    assert said.index("moody on ml-100k, trial 1") < said.index("first on ml-100k, trial 2")
+    text = (results / "tuning" / "ml-100k" / "rows.yaml").read_text()
+    assert "# Found by `bench tune` on ml-100k, by validation NDCG@10 alone." in text
+    assert "  # 5 trials (" in text
+    assert "of at most 60 s: " in text
+    assert "mean of 2 seeds" in text
+    # The file is a list of rows that a suite takes as they stand, and they are the best configurations.
+    copied = tmp_path / "copied.yaml"
+    copied.write_text("datasets: [ml-100k]\n" + text)
+    rows = expand(load_suite(str(copied)))
+    assert [row.label for row in rows] == ["first", "moody"]
+    for row, base in zip(rows, expand(select(load_suite(str(suite)), ["first", "moody"], seeds=[0])), strict=True):
+        study = Study.read(results, base)
+        assert study is not None
+        assert row.config == study.best_config
+        assert "shape" not in study.space
+
+
 @pytest.mark.usefixtures("searched")
 def test_tuned_runs_without_any_search_are_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folders = ["--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]
@@ -137,4 +176,4 @@ def test_trials_are_made_in_worker_processes_and_reported(tmp_path: Path, capsys
     report = (tmp_path / "reports" / "full" / "report.md").read_text()
     budget = report.partition("## Tuning budget")[2].partition("\n## ")[0]
     assert "3 (3 complete)" in budget
-    assert "as it was, no search" in budget
+    assert "as it was, not searched" in budget

@@ -15,17 +15,23 @@ from bench.errors import BenchError, SkippedRun
 from bench.evaluation.evaluator import validation_ndcg
 from bench.execution import worker
 from bench.execution.scheduler import DIED
+from bench.recommender import FitContext
 from bench.spec import RunResult, RunSpec
-from bench.tuning import trial, tuner
-from bench.tuning.study import Study
+from bench.tuning import search, trial, tuner
+from bench.tuning.search import Search
+from bench.tuning.study import Confirmation, Study, Trial
+from bench.tuning.tuner import Budget, Means
 
 pytestmark = pytest.mark.usefixtures("searched")
 
 
-def tune(results: Path, *bases: RunSpec, trials: int = 6, seconds: float | None = None) -> tuple[list[Study], str]:
+def tune(
+    results: Path, *bases: RunSpec, trials: int = 6, seconds: float | None = None, **more: float
+) -> tuple[list[Study], str]:
     """The studies, and what was printed on the way."""
     printed = io.StringIO()
-    return tuner.tune(bases, trials, results, Console(file=printed), "cpu", 1, seconds), printed.getvalue()
+    budget = Budget(trials, seconds, **more)  # type: ignore[arg-type]
+    return tuner.tune(bases, budget, Means(results, Console(file=printed), "cpu", 1)), printed.getvalue()
 
 
 def test_trial_0_is_the_row_as_it_is_and_no_row_is_better_than_its_best(tmp_path: Path) -> None:
@@ -60,17 +66,17 @@ def test_an_interrupted_search_goes_on_as_if_nothing_had_happened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = tune(tmp_path / "a", base_of("searched"))[0][0]
-    record, fit = tuner._Search.record, searched_models.Searched.fit
+    record, fit = Search.record, searched_models.Searched.fit
 
-    def interrupted(search: tuner._Search, result: RunResult) -> None:
-        record(search, result)
+    def interrupted(of_row: Search, result: RunResult) -> None:
+        record(of_row, result)
         if result.spec.seed == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(tuner._Search, "record", interrupted)
+    monkeypatch.setattr(Search, "record", interrupted)
     with pytest.raises(KeyboardInterrupt):
         tune(tmp_path / "b", base_of("searched"))
-    monkeypatch.setattr(tuner._Search, "record", record)
+    monkeypatch.setattr(Search, "record", record)
     fits = []
     monkeypatch.setattr(searched_models.Searched, "fit", lambda *given: (fits.append(1), fit(*given)))
     (study,), said = tune(tmp_path / "b", base_of("searched"))
@@ -83,11 +89,11 @@ def test_hopeless_trials_end_early_but_never_the_row_as_it_is(tmp_path: Path) ->
     (study,), said = tune(tmp_path, base_of("searched", quality=0.01), trials=20)
     pruned = [trial for trial in study.trials if trial.state == "pruned"]
     assert pruned
-    assert {(len(trial.validations), trial.validation) for trial in pruned} == {(2, None)}
+    assert {trial.shares for trial in pruned} <= {(0.25,), (0.25, 0.5)}
+    assert {(len(trial.validations), trial.validation) for trial in pruned} <= {(1, None), (2, None)}
     assert study.trials[0].state == "complete"
     assert f"trial {pruned[0].number}: pruned at validation NDCG@10" in said
-    complete = [trial.values["quality"] for trial in study.trials[:5] if trial.state == "complete"]
-    assert len(complete) >= 4
+    assert {trial.state for trial in study.trials[:5]} == {"complete"}
 
 
 def test_a_failed_trial_is_a_trial_with_a_reason_and_a_log(tmp_path: Path) -> None:
@@ -192,7 +198,7 @@ def test_rows_that_can_not_be_tuned_are_errors_of_one_line(tmp_path: Path, monke
     def absent(name: str) -> None:
         raise SkippedRun("needs the package 'unobtainium'")
 
-    monkeypatch.setattr(tuner, "model_class", absent)
+    monkeypatch.setattr(search, "model_class", absent)
     with pytest.raises(BenchError, match="model 'searched' needs the package 'unobtainium'"):
         tune(tmp_path, base_of("searched"))
     assert not (tmp_path / "tuning").exists()
@@ -208,11 +214,109 @@ def test_an_unreadable_study_is_an_error_that_names_the_file(tmp_path: Path) -> 
 
 
 def test_a_trial_whose_process_dies_is_a_failed_one_and_is_asked_for_once(tmp_path: Path) -> None:
-    search = tuner._Search.of(base_of("searched"), tmp_path, None)
-    planned = search.study.base.model_copy(update={"seed": 1})
-    first, again = search.job(planned), search.job(planned)
+    found_by = Search.of(base_of("searched"), tmp_path, None)
+    planned = found_by.study.base.model_copy(update={"seed": 1})
+    first, again = found_by.job(planned), found_by.job(planned)
     assert first.args[0].run == again.args[0].run  # type: ignore[attr-defined]
-    search.record(RunResult(spec=planned, status="failed", reason=DIED))
-    (found,) = search.study.trials
+    found_by.record(RunResult(spec=planned, status="failed", reason=DIED))
+    (found,) = found_by.study.trials
     assert (found.number, found.state, found.reason, found.validations) == (1, "failed", DIED, ())
     assert found.values == {key: first.args[0].run.config[key] for key in ("quality", "shape")}  # type: ignore[attr-defined]
+
+
+def test_a_trial_without_a_validation_fails_after_twice_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reporting(model: searched_models.Searched, train: object, context: FitContext) -> None:
+        for step in range(100):
+            time.sleep(0.02)
+            context.report_progress(step / 100, "on the way")
+
+    monkeypatch.setattr(searched_models.Searched, "fit", reporting)
+    (study,), _ = tune(tmp_path, base_of("searched"), trials=1, seconds=0.1)
+    (found,) = study.trials
+    assert (found.state, found.reason) == ("failed", "TimeoutError: no validation within 2 times the limit of 0.1 s")
+    assert found.seconds < 1
+
+
+def test_the_share_that_is_over_is_that_of_epochs_or_of_seconds_whichever_is_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (study,), _ = tune(tmp_path / "a", base_of("searched"), trials=1, seconds=1000)
+    assert study.trials[0].shares == (0.25, 0.5, 0.75, 1.0)
+
+    def slow(model: searched_models.Searched, train: object, context: FitContext) -> None:
+        for epoch in range(1, 1001):
+            model.epoch = epoch
+            time.sleep(0.01)
+            context.validate(model)
+            context.report_progress(epoch / 1000, "going on")
+
+    monkeypatch.setattr(searched_models.Searched, "fit", slow)
+    (study,), _ = tune(tmp_path / "b", base_of("searched"), trials=1, seconds=0.2)
+    shares = study.trials[0].shares
+    assert shares[len(shares) // 2] > 10 * len(shares) / 1000
+    assert shares[-1] > 0.5
+
+
+def test_no_trial_begins_that_could_not_end_in_time(tmp_path: Path) -> None:
+    studies, said = tune(tmp_path, base_of("searched"), base_of("moody"), trials=2, seconds=50, stop_after=40)
+    assert [study.trials for study in studies] == [(), ()]
+    assert "4 left for want of time: the same command goes on from here" in said
+    studies, said = tune(tmp_path, base_of("searched"), base_of("moody"), trials=2, seconds=50, stop_after=4000)
+    assert [len(study.trials) for study in studies] == [2, 2]
+    assert "left" not in said
+
+
+def test_the_best_trials_are_confirmed_with_other_seeds_before_the_choice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose seed is not 0 validates the worse the better it did: the third of the best is the choice."""
+    base = base_of("searched", quality=0.2)
+    (before,), _ = tune(tmp_path, base, trials=5)
+    first, second, third = before.leading(3)
+    judged = {first.values["quality"]: 0.0, second.values["quality"]: 0.0, third.values["quality"]: 0.9}
+
+    def validation(model: searched_models.Searched, queries: object) -> float:
+        return judged[model.config.quality]
+
+    monkeypatch.setattr(trial, "validation_ndcg", validation)
+    (study,), said = tune(tmp_path, base, trials=5, confirm_top=3, seeds=2)
+    assert study.trials == before.trials
+    assert [(made.trial, made.seed) for made in study.confirmations] == [
+        (number, seed) for number in sorted(found.number for found in (first, second, third)) for seed in (1, 2)
+    ]
+    assert study.best == third
+    assert study.confirmed[third.number] == pytest.approx(((third.validation or 0) + 1.8) / 3)
+    assert f"trial {third.number} with seed 2: validation NDCG@10 0.9000" in said
+    assert Study.read(tmp_path, base) == study
+    assert "0 confirmations to do" in tune(tmp_path, base, trials=5, confirm_top=3, seeds=2)[1]
+
+
+def test_a_trial_whose_confirmation_fails_is_not_chosen(tmp_path: Path) -> None:
+    (study,), _ = tune(tmp_path, base_of("searched"), trials=3)
+    first, second = study.leading(2)
+    for found, value in [(first, None), (second, 0.1)]:
+        study = study.with_confirmation(Confirmation(trial=found.number, seed=1, validation=value))
+    assert study.best == second
+
+
+def test_a_study_is_a_small_file_with_a_line_for_each_trial(tmp_path: Path) -> None:
+    base = base_of("sasrec-ce")
+    values = dict.fromkeys(("training.learning_rate", "dropout", "dim", "length", "blocks", "training.average"), 0.123)
+    study = Study(base=base, space=dict.fromkeys(values, "Choice(options=(64, 128, 256))"))
+    for number in range(16):
+        validations = tuple(0.012345 + number / 1000 for _ in range(8))
+        found = Trial(number=number, state="complete", values=values, validations=validations, validation=0.1)
+        study = study.with_trial(found)
+    study.write(tmp_path)
+    path = Study.folder(tmp_path, base) / "study.json"
+    assert path.stat().st_size < 12_000
+    assert sum('"number"' in line for line in path.read_text().splitlines()) == 16
+    assert Study.read(tmp_path, base) == study
+
+
+def test_a_row_without_anything_to_choose_is_passed_over_and_named(tmp_path: Path) -> None:
+    studies, said = tune(tmp_path, base_of("popularity"), base_of("searched"), trials=1)
+    assert [study.base.label for study in studies] == ["searched"]
+    assert "not searched: popularity, which has nothing to choose" in said

@@ -12,7 +12,7 @@ from bench.analysis.trials import trials_table
 from bench.reporting.figures.tuning import best_so_far
 from bench.reporting.tables.tuning import budget_table
 from bench.spec import DatasetSpec, Entry, RunSpec, Suite
-from bench.tuning.study import Study, Trial
+from bench.tuning.study import Confirmation, Study, Trial
 
 DATASET = DatasetSpec(name="ml-100k")
 
@@ -57,12 +57,31 @@ def test_a_row_is_told_how_its_configuration_was_found(tmp_path: Path) -> None:
     seeds = [run_of("tuned", rate=0.3, seed=seed) for seed in (0, 1)]
     others = [run_of("left", seed=3), run_of("kept"), run_of("old", revision=2), run_of("kept2")]
     assert budget(tmp_path, *seeds, *others) == [
-        ["ml-100k", "tuned", "best of the search (trial 2)", "4 (3 complete, 1 pruned)", "-", "0.2000", "0.3000"],
-        ["ml-100k", "left", "as it was; a better one was found", "2 (2 complete)", "60 s", "0.2000", "0.2500"],
-        ["ml-100k", "kept", "as it was; nothing better was found", "2 (2 complete)", "-", "0.2000", "0.2000"],
-        ["ml-100k", "old", "as it was, no search", "-", "-", "-", "-"],
-        ["ml-100k", "kept2", "as it was, no search", "-", "-", "-", "-"],
+        [
+            *("ml-100k", "tuned", "best of the search (trial 2)", "4 (3 complete, 1 pruned)", "-", "6"),
+            *("0.2000 (0), 0.3000 (2)", "-", "0.2000", "0.3000"),
+        ],
+        [
+            *("ml-100k", "left", "as it was; a better one was found", "2 (2 complete)", "60 s", "1"),
+            *("0.2000 (0), 0.2500 (1)", "-", "0.2000", "0.2500"),
+        ],
+        [
+            *("ml-100k", "kept", "as it was; nothing better was found", "2 (2 complete)", "-", "1"),
+            *("0.2000 (0)", "-", "0.2000", "0.2000"),
+        ],
+        ["ml-100k", "old", "as it was, not searched", *["-"] * 7],
+        ["ml-100k", "kept2", "as it was, not searched", *["-"] * 7],
     ]
+
+
+def test_a_choice_by_more_seeds_is_told_with_their_mean(tmp_path: Path) -> None:
+    study = study_of(run_of("m"), 0.2, 0.3, 0.25)
+    for trial, validation in [(1, 0.1), (2, 0.35)]:
+        study = study.with_confirmation(Confirmation(trial=trial, seed=1, validation=validation, seconds=5))
+    study.write(tmp_path)
+    (row,) = budget(tmp_path, run_of("m", rate=0.3))
+    assert row[2] == "best of the search (trial 2)"
+    assert row[5:8] == ["13", "0.2000 (0), 0.3000 (1)", "0.3000, mean of 2"]
 
 
 def test_without_any_search_there_is_no_table(tmp_path: Path) -> None:
