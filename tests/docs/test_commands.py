@@ -24,6 +24,7 @@ from bench.cli.run_options import usable
 from bench.data import catalog
 from bench.job import run_plan
 from bench.plan import Plan
+from bench.speed.job import run_speed, write_speed
 from bench.tuning.study import tuned_runs
 from bench.tuning.tuner import tune
 
@@ -32,6 +33,9 @@ PLANS = ("run", "tune")
 """Commands that train: here they are carried out as far as the plan, which checks every word of them."""
 LOOKS = ("list", "data")
 READS = ("report", "compare", "export")
+MEASURES = ("speed",)
+"""As for those that train: carried out as far as the list of what is measured."""
+
 CHECKS = {
     "ruff check .",
     "ruff format --check .",
@@ -62,7 +66,7 @@ def kind(command: str) -> str:
 
 def test_every_command_is_of_a_kind_that_is_tested() -> None:
     assert len(OF_BENCH) > 25
-    assert {kind(command) for command in OF_BENCH} == {*PLANS, *LOOKS, *READS}
+    assert {kind(command) for command in OF_BENCH} == {*PLANS, *LOOKS, *READS, *MEASURES}
     others = [command for command in ALL if command not in OF_BENCH and command not in CHECKS]
     assert [command for command in others if not re.match(r"python -m (pip install|pytest)\b", command)] == []
 
@@ -124,6 +128,17 @@ def test_what_trains_is_planned(command: str, monkeypatch: pytest.MonkeyPatch) -
 def test_what_looks_runs(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(shlex.split(command)[3:]) == 0
     assert len(capsys.readouterr().out.splitlines()) > 5
+
+
+@pytest.mark.parametrize("command", [command for command in OF_BENCH if kind(command) in MEASURES])
+def test_what_measures_knows_what(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed: list[object] = []
+    stand_in(monkeypatch, run_speed, lambda tasks, *_: listed.extend(tasks) or True)
+    stand_in(monkeypatch, write_speed, lambda *_: [])
+    importlib.import_module("bench.cli.speed")
+    stand_in(monkeypatch, usable, lambda device: "cpu")  # one wants a GPU
+    assert cli.main(shlex.split(command)[3:]) == 0
+    assert listed
 
 
 def run(command: str, **variables: str) -> subprocess.CompletedProcess[str]:
