@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from bench.conventions import PRIMARY_NAME
 from bench.reporting.figures.marks import Styles, figure_of, marker, models_legend
@@ -58,8 +62,8 @@ def growth_figure(lines: pd.DataFrame, measure: str, size: str, styles: Styles) 
         around = [own["median_ms"] - own["low_ms"], own["high_ms"] - own["median_ms"]]
         look = styles[row]
         axes.errorbar(own[size], own["median_ms"], yerr=around, capsize=3, linestyle=look.line, **marker(look))
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    _logarithmic(axes.xaxis, sorted(set(lines[size])))
+    _logarithmic(axes.yaxis)
     axes.set_xlabel(f"{SIZES[size]} (log scale)")
     axes.set_ylabel("Milliseconds (log scale)")
     models_legend(figure, {row: styles[row] for row in shown})
@@ -84,12 +88,20 @@ def quality_figure(lines: pd.DataFrame, dataset: str, styles: Styles) -> Figure 
         deviation = 0.0 if pd.isna(line["std"]) else line["std"]
         look = styles[line["row"]]
         axes.errorbar(line["median_ms"], line["mean"], yerr=deviation, capsize=3, linestyle="", **marker(look))
-    axes.set_xscale("log")
+    _logarithmic(axes.xaxis)
     axes.set_xlabel("Milliseconds of an answer (log scale)")
     axes.set_ylabel(f"{PRIMARY_NAME} on test queries")
     models_legend(figure, {row: styles[row] for row in dict.fromkeys(lines["row"])})
     headline(figure, f"Quality against latency ({dataset})", "bars: ± 1 standard deviation over seeds")
     return figure
+
+
+def _logarithmic(axis: Axis, ticks: Sequence[float] | None = None) -> None:
+    """Plain numbers on a logarithmic axis, at these values or at 1, 2 and 5 times powers of ten."""
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})  # type: ignore[attr-defined]  # of XAxis and YAxis
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)) if ticks is None else FixedLocator(list(ticks)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
 
 
 def one_answer(frame: pd.DataFrame) -> pd.DataFrame:
