@@ -201,11 +201,11 @@ def _first_run(entry: Entry, dataset: DatasetSpec, data_hash: str, settings: Seq
         model = None  # the run becomes a row with its reason; nobody here knows its defaults
     config, revision = written, 0
     if model is not None:
-        config, revision = _complete(model, written, f"{where}, row '{entry.row}'"), model.revision
+        config, revision = complete_config(model, written, f"{where}, row '{entry.row}'"), model.revision
     for setting in settings:
         if setting.concerns(entry, model):
             written = merged(written, setting.as_config())
-            config = written if model is None else _complete(model, written, f"--set {setting.text}")
+            config = written if model is None else complete_config(model, written, f"--set {setting.text}")
             setting.used = True
     return RunSpec(
         dataset=dataset,
@@ -218,7 +218,7 @@ def _first_run(entry: Entry, dataset: DatasetSpec, data_hash: str, settings: Seq
     )
 
 
-def _complete(model: type[Recommender], written: dict[str, Any], where: str) -> dict[str, Any]:
+def complete_config(model: type[Recommender], written: dict[str, Any], where: str) -> dict[str, Any]:
     """The configuration with all defaults, as JSON values."""
     try:
         return model.Config.model_validate(written).model_dump(mode="json")

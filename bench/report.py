@@ -32,13 +32,13 @@ def write_report(
         results_dir: The CSV files go in here, see `bench.analysis.frames.DatasetFrames.write`.
         reports_dir: `SUITE/report.md`, `SUITE/report.html` and `SUITE/figures/` go in here.
         command: How to run it again.
-        processes: Data sets whose figures are drawn at a time.
+        processes: Data sets that are measured, and sections that are drawn, at a time.
         cache: What earlier calls for the same plan and folders have drawn; changed data sets alone are drawn again.
 
     Returns:
         The path of `report.md`.
     """
-    datasets = write_frames(SuiteRuns.of(suite, planned, results), results_dir)
+    datasets = write_frames(SuiteRuns.of(suite, planned, results), results_dir, processes)
     path = reports_dir / suite.name / "report.md"
     frames = SuiteFrames(suite.name, suite.description, command, datasets, path.parent / "figures")
     write_page(frames, path, processes, cache)

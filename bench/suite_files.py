@@ -28,7 +28,7 @@ from bench.errors import BenchError, unknown_name
 from bench.files import expanded
 from bench.names import MOST_SEED, alike, file_part
 from bench.plain_text import quoted
-from bench.registry import model_names
+from bench.registry import BUILT_IN, model_names
 from bench.spec import DatasetSpec, Suite
 from bench.text_files import read_text_file
 from bench.yaml_text import MOST_BYTES, parse_yaml
@@ -163,10 +163,9 @@ def _check_names(suite: Suite) -> None:
             raise unknown_name("data set", dataset.name, catalog.available_datasets())
     names = {name for dataset in suite.datasets for name in (dataset.name, dataset.label)}
     rows: set[str] = set()
-    known = set(model_names())
     for entry in suite.models:
-        if entry.model not in known:
-            raise unknown_name("model", entry.model, known)
+        if entry.model not in BUILT_IN and entry.model not in model_names():  # which reads what is installed
+            raise unknown_name("model", entry.model, model_names())
         rows.add(entry.row)
         noted = entry.note if isinstance(entry.note, dict) else ()
         for name in [*(entry.datasets or ()), *entry.per_dataset, *entry.published, *noted]:

@@ -35,14 +35,14 @@ def side_by_side(first: Path, second: Path, suite: str, metric: str) -> pd.DataF
     Raises:
         BenchError: A file is unreadable, or none holds the metric.
     """
-    sides = [_figures(folder, suite, metric) for folder in (first, second)]
+    sides = [figures_of(folder, suite, metric) for folder in (first, second)]
     beside = sides[0].join(sides[1], how="outer", lsuffix="_a", rsuffix="_b", sort=False)
     order = list(dict.fromkeys([*sides[0].index, *sides[1].index]))
     beside = beside.reindex(order).reset_index()
     return BESIDE.checked(beside.assign(difference=beside["mean_b"] - beside["mean_a"])[BESIDE.names])
 
 
-def _figures(folder: Path, suite: str, metric: str) -> pd.DataFrame:
+def figures_of(folder: Path, suite: str, metric: str) -> pd.DataFrame:
     """Seeds, mean and std of each row of a folder, by data set and row."""
     files = sorted((folder / suite).glob(f"*/{METRICS.file}"))
     if not files:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from joblib import Parallel, delayed
+
 from bench.analysis import comparisons, fitness
 from bench.analysis.frames import DatasetFrames, Tested, dataset_frames
 from bench.analysis.leaderboard import leaderboard, tidy_metrics
@@ -32,17 +34,20 @@ def frames_of(runs: SuiteRuns, results_dir: Path | None = None) -> DatasetFrames
     return dataset_frames(runs, metrics, judged, results_dir)
 
 
-def write_frames(runs: SuiteRuns, results_dir: Path) -> dict[str, DatasetFrames]:
+def write_frames(runs: SuiteRuns, results_dir: Path, processes: int = 1) -> dict[str, DatasetFrames]:
     """Makes the frames of each data set, and writes those that are files to `RESULTS/SUITE/DATASET/`.
 
     Args:
         runs: Of the whole suite.
         results_dir: Where results live.
+        processes: Data sets that are measured at a time; 1 measures in this process.
 
     Returns:
         The frames of each data set, by label.
     """
-    frames = {dataset: frames_of(runs.on(dataset), results_dir) for dataset in runs.datasets}
+    workers = max(1, min(processes, len(runs.datasets)))
+    made = Parallel(n_jobs=workers)(delayed(frames_of)(runs.on(dataset), results_dir) for dataset in runs.datasets)
+    frames = dict(zip(runs.datasets, made, strict=True))
     for dataset, of_dataset in frames.items():
         of_dataset.write(results_dir / runs.suite.name / dataset)
     return frames

@@ -9,11 +9,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.console import table_console
-from bench.data import catalog
 from bench.errors import BenchError, SkippedRun, unknown_name
-from bench.recommender import OTHER_GROUP, Mechanism, Recommender
-from bench.registry import model_class, model_names
-from bench.suite_files import load_suite, suite_names
+from bench.model_index import ModelEntry, model_entry
+from bench.recommender import OTHER_GROUP, Mechanism
+from bench.registry import model_names
 
 
 def show(what: str, fidelity: bool = False) -> None:
@@ -47,7 +46,7 @@ def list_models(console: Console, fidelity: bool = False) -> None:
     absent: list[tuple[str, ...]] = []
     for name in model_names():
         try:
-            model = model_class(name)
+            model = model_entry(name)
         except (BenchError, SkippedRun) as error:
             absent.append((name, "", "", "", f"not available: {error}", ""))
             continue
@@ -70,7 +69,7 @@ def list_models(console: Console, fidelity: bool = False) -> None:
             console.print(table, markup=False)
 
 
-def _described(model: type[Recommender]) -> tuple[str, str, str, str, str]:
+def _described(model: ModelEntry) -> tuple[str, str, str, str, str]:
     """Cells of a model's row: its paper, year, role and summary, and how faithful it is."""
     counts = Counter(mechanism.status for mechanism in model.fidelity)
     shown = [f"{counts[status]} {status}" for status in ("faithful", "approximated", "omitted") if counts[status]]
@@ -79,6 +78,8 @@ def _described(model: type[Recommender]) -> tuple[str, str, str, str, str]:
 
 def list_datasets(console: Console) -> None:
     """Prints a table of all data sets; loads none."""
+    from bench.data import catalog  # brings in what reads data sets
+
     table = _table("data set", "summary", "licence")
     for name, entry in catalog.CATALOG.items():
         table.add_row(name, entry.summary, entry.licence)
@@ -87,6 +88,8 @@ def list_datasets(console: Console) -> None:
 
 def list_suites(console: Console) -> None:
     """Prints a table of the suites that come with the project."""
+    from bench.suite_files import load_suite, suite_names  # bring in what reads data sets
+
     table = _table("suite", "description", "models", "data sets", "seeds")
     for name in suite_names():
         suite = load_suite(name)

@@ -28,23 +28,28 @@ class FigureCache:
         draw: Callable[..., list[Block]],
         arguments: tuple[Any, ...],
         processes: int,
+        pieces: Callable[[DatasetFrames], int] = lambda frames: 1,
     ) -> list[list[Block]]:
-        """Draws the data sets that have changed, several at a time, and takes the others from memory.
+        """Draws the data sets that have changed, several sections at a time, and takes the others from memory.
 
         Args:
             datasets: The frames of each.
-            draw: Makes the sections of one data set; a function of a module, so that other processes find it.
-            arguments: What `draw` gets after the frames, the same for all data sets and in every call.
-            processes: Data sets drawn at a time; 1 draws in this process.
+            draw: Makes one section of a data set; a function of a module, so that other processes find it.
+            arguments: What `draw` gets after the frames and the number of the section, the same for all data sets and
+                in every call.
+            processes: Sections drawn at a time; 1 draws in this process.
+            pieces: How many sections a data set has.
 
         Returns:
             The sections of each of `datasets`.
         """
         changed = [frames for frames in datasets if self._changed(frames)]
-        workers = max(1, min(processes, len(changed)))
-        drawn = Parallel(n_jobs=workers)(delayed(draw)(frames, *arguments) for frames in changed)
-        for frames, sections in zip(changed, drawn, strict=True):
-            self.known[frames.dataset] = frames, sections
+        tasks = [(frames, number) for frames in changed for number in range(pieces(frames))]
+        workers = max(1, min(processes, len(tasks)))
+        drawn = iter(Parallel(n_jobs=workers, batch_size=1)(delayed(draw)(*task, *arguments) for task in tasks))
+        for frames in changed:
+            blocks = [block for _ in range(pieces(frames)) for block in next(drawn)]
+            self.known[frames.dataset] = frames, blocks
         return [self.known[frames.dataset][1] for frames in datasets]
 
     def _changed(self, frames: DatasetFrames) -> bool:

@@ -7,8 +7,10 @@ Text is escaped by the template, whatever it holds.
 from __future__ import annotations
 
 import base64
+import os
 import re
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from io import BytesIO
@@ -59,6 +61,8 @@ def page(content: Page, folder: Path) -> str:
         folder: What the paths of figures are relative to. A figure that is not in there is named by its text.
     """
     anchors = _anchors(content)
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # the library packs pixels outside of Python's lock
+        list(threads.map(partial(data_url, folder=folder), _pictures(content)))
     filters: dict[str, Callable[..., str]] = {"words": line, "data_url": partial(data_url, folder=folder)}
     template = environment(autoescape=True, filters=filters).get_template("report.html.j2")
     text = template.render(
@@ -70,6 +74,10 @@ def page(content: Page, folder: Path) -> str:
         fewest_rows_to_filter=FEWEST_ROWS_TO_FILTER,
     )
     return lines(text) + "\n"
+
+
+def _pictures(content: Page) -> list[Picture]:
+    return [block for block in content.blocks if isinstance(block, Picture)]
 
 
 def line(text: Text) -> Markup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench.analysis.frames import DatasetFrames
@@ -11,6 +12,7 @@ from bench.reporting.blocks import Block, Page
 from bench.reporting.figure_cache import FigureCache
 from bench.reporting.figures import style
 from bench.reporting.figures.marks import Styles
+from bench.reporting.section import Section
 from bench.reporting.sections import registry, whole
 from bench.reporting.sections.whole import SuiteFrames
 
@@ -21,7 +23,7 @@ def write_page(suite: SuiteFrames, path: Path, processes: int = 1, cache: Figure
     Args:
         suite: All numbers.
         path: Of the markdown file.
-        processes: Data sets whose figures are drawn at a time.
+        processes: Sections that are drawn at a time.
         cache: What earlier calls for the same plan and folders have drawn; changed data sets alone are drawn again.
     """
     page = report_page(suite, processes, cache or FigureCache())
@@ -33,14 +35,22 @@ def write_page(suite: SuiteFrames, path: Path, processes: int = 1, cache: Figure
 def report_page(suite: SuiteFrames, processes: int, cache: FigureCache) -> Page:
     """The page of a suite, with its figures drawn; `processes` and `cache` as for `write_page`."""
     styles = style.model_styles(suite.rows)
-    drawn = cache.sections(suite.all, dataset_sections, (styles, suite.figures), processes)
+    drawn = cache.sections(suite.all, dataset_section, (styles, suite.figures), processes, n_sections)
     before = [block for section in whole.BEFORE for block in section(suite)]
     after = [block for section in whole.AFTER for block in section(suite)]
     return Page((*before, *(block for sections in drawn for block in sections), *after))
 
 
-def dataset_sections(frames: DatasetFrames, styles: Styles, folder: Path) -> list[Block]:
-    """All sections of one data set, possibly in a process of its own; its figures go into the folder."""
+def n_sections(frames: DatasetFrames) -> int:
+    """Sections on a data set, those that turn out to be empty included."""
+    return len(list(_sections(frames)))
+
+
+def dataset_section(frames: DatasetFrames, number: int, styles: Styles, folder: Path) -> list[Block]:
+    """One section of a data set, possibly in a process of its own; its figures go into the folder."""
     style.use_style()
-    sections = registry.sections(complete=frames.n_queries > 0)
-    return [block for section in sections for block in section.blocks(frames, styles, folder)]
+    return list(_sections(frames))[number].blocks(frames, styles, folder)
+
+
+def _sections(frames: DatasetFrames) -> Iterator[Section]:
+    return registry.sections(complete=frames.n_queries > 0)

@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--datasets", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--queries", type=int, default=1_000)
-    parser.add_argument("--processes", type=int, default=joblib.cpu_count(), help="data sets drawn at a time")
+    parser.add_argument("--processes", type=int, default=joblib.cpu_count(), help="sections drawn at a time")
     parser.add_argument("--folder", type=Path, default=None, help="keep the report here")
     arguments = parser.parse_args()
     suite = make_suite(arguments.models, arguments.datasets, arguments.seeds)

@@ -24,6 +24,7 @@ from bench.cli.run_options import usable
 from bench.data import catalog
 from bench.job import run_plan
 from bench.plan import Plan, expand
+from bench.speed.job import run_speed, write_speed
 from bench.suite_files import load_suite
 from bench.tuning.study import tuned_runs
 from bench.tuning.tuner import tune
@@ -35,6 +36,9 @@ LOOKS = ("list", "data")
 READS = ("report", "compare", "export", "test", "leaderboard", "archive")
 CONFIRMS = ("confirm",)
 """What opens seals waits for complete runs; `tests/bench/cli/test_confirm.py` has them."""
+MEASURES = ("speed",)
+"""As for those that train: carried out as far as the list of what is measured."""
+
 CHECKS = {
     "ruff check .",
     "ruff format --check .",
@@ -65,7 +69,7 @@ def kind(command: str) -> str:
 
 def test_every_command_is_of_a_kind_that_is_tested() -> None:
     assert len(OF_BENCH) > 25
-    assert {kind(command) for command in OF_BENCH} == {*PLANS, *LOOKS, *READS, *CONFIRMS}
+    assert {kind(command) for command in OF_BENCH} == {*PLANS, *LOOKS, *READS, *CONFIRMS, *MEASURES}
     others = [command for command in ALL if command not in OF_BENCH and command not in CHECKS]
     assert [command for command in others if not re.match(r"python -m (pip install|pytest)\b", command)] == []
 
@@ -142,6 +146,17 @@ def test_what_confirms_waits_for_the_runs_of_its_plan(
     assert cli.main(shlex.split(command)[3:]) == 2
     assert re.search(r"error: (\d+) of \1 runs on .* are not complete", capsys.readouterr().err)
     catalog.load_dataset.cache_clear()
+
+
+@pytest.mark.parametrize("command", [command for command in OF_BENCH if kind(command) in MEASURES])
+def test_what_measures_knows_what(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed: list[object] = []
+    stand_in(monkeypatch, run_speed, lambda tasks, *_: listed.extend(tasks) or True)
+    stand_in(monkeypatch, write_speed, lambda *_: [])
+    importlib.import_module("bench.cli.speed")
+    stand_in(monkeypatch, usable, lambda device: "cpu")  # one wants a GPU
+    assert cli.main(shlex.split(command)[3:]) == 0
+    assert listed
 
 
 def run(command: str, **variables: str) -> subprocess.CompletedProcess[str]:

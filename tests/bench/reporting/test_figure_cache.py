@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.analysis.dataset_tables import frames_of
+from bench.analysis.dataset_tables import frames_of, write_frames
 from bench.analysis.frames import DatasetFrames
 from bench.analysis.runs import SuiteRuns
 from bench.report import write_report
@@ -17,11 +17,11 @@ from bench.reporting.figure_cache import FigureCache
 from bench.spec import RunResult, RunSpec, Suite
 
 
-def size_of(frames: DatasetFrames) -> list[Block]:
+def size_of(frames: DatasetFrames, number: int = 0) -> list[Block]:
     return [Paragraph(f"{frames.dataset}: {sum(frames.seeds.values())}")]
 
 
-def noted(frames: DatasetFrames, times: list[str]) -> list[Block]:
+def noted(frames: DatasetFrames, number: int, times: list[str]) -> list[Block]:
     times.append(frames.dataset)
     return size_of(frames)
 
@@ -64,12 +64,34 @@ def test_only_what_a_report_shows_is_news(
     assert drawn_again(cache, SuiteRuns.of(suite, planned, changed)) == (["ml-100k"] if news else [])
 
 
+def numbered(frames: DatasetFrames, number: int) -> list[Block]:
+    return [Paragraph(f"{frames.dataset} {number}")] * number
+
+
+def test_sections_stand_in_their_order_whoever_draws_them(
+    two_datasets: tuple[Suite, list[RunSpec], list[RunResult]],
+) -> None:
+    suite, planned, results = two_datasets
+    datasets = [frames_of(SuiteRuns.of(suite, planned, results).on(dataset)) for dataset in ("ml-100k", "beauty")]
+    drawn = FigureCache().sections(datasets, numbered, (), 2, pieces=lambda frames: 3 if frames is datasets[0] else 2)
+    assert drawn == [[Paragraph(f"ml-100k {n}") for n in (1, 2, 2)], [Paragraph("beauty 1")]]
+
+
 def test_another_process_draws_the_same(two_datasets: tuple[Suite, list[RunSpec], list[RunResult]]) -> None:
     suite, planned, results = two_datasets
     runs = SuiteRuns.of(suite, planned, results)
     datasets = [frames_of(runs.on(dataset)) for dataset in runs.datasets]
     alone, together = (FigureCache().sections(datasets, size_of, (), n) for n in (1, 2))
     assert alone == together == [[Paragraph("ml-100k: 11")], [Paragraph("beauty: 1")]]
+
+
+def test_another_process_measures_the_same(
+    two_datasets: tuple[Suite, list[RunSpec], list[RunResult]], tmp_path: Path
+) -> None:
+    runs = SuiteRuns.of(*two_datasets)
+    alone, together = (write_frames(runs, tmp_path / str(processes), processes) for processes in (1, 2))
+    assert list(alone) == list(together) == ["ml-100k", "beauty"]
+    assert all(alone[name].equals(together[name]) for name in alone)
 
 
 def test_a_report_with_and_without_memory_is_the_same(
@@ -79,8 +101,13 @@ def test_a_report_with_and_without_memory_is_the_same(
     planned = [spec for spec in everything if spec.label == "popularity"]
     results = [result for result in complete if result.spec.label == "popularity"]
     cache, pages, times = FigureCache(), {}, []
-    original = report.dataset_sections
-    monkeypatch.setattr(report, "dataset_sections", lambda *given: times.append(given[0].dataset) or original(*given))
+    original = report.dataset_section
+
+    def noted(frames: DatasetFrames, number: int, *given: object) -> list[Block]:
+        times.extend([frames.dataset] * (number == 0))
+        return original(frames, number, *given)
+
+    monkeypatch.setattr(report, "dataset_section", noted)
     for name, ended, memory in (("a", results[:1], cache), ("a", results, cache), ("b", results, None)):
         pages[name] = write_report(suite, planned, ended, tmp_path, tmp_path / name, "command", cache=memory)
     assert times == ["ml-100k", "beauty", "beauty", "ml-100k", "beauty"]

@@ -90,6 +90,21 @@ def test_equal_figures_are_equal_files(full_runs: SuiteRuns, tmp_path: Path) -> 
         assert (tmp_path / f"one{suffix}").read_bytes() == (tmp_path / f"two{suffix}").read_bytes()
 
 
+def test_nothing_of_a_figure_is_cut_off(tmp_path: Path) -> None:
+    """What is drawn lies within the layout and the headline, so that artists need not be asked for their places."""
+    style.use_style()
+    for layout in ("constrained", None):
+        figure = Figure(figsize=(4, 3), layout=layout)
+        axes = figure.subplots()
+        axes.barh(["a label that is rather long"], [1.0])
+        axes.set_xlabel("sum")
+        figure.legend(handles=[axes.patches[0]], labels=["bars"], loc="outside right upper")
+        style.headline(figure, "A title that is far wider than the figure below it, and then some", "its basis")
+        style.save(figure, tmp_path / "figure")
+        drawn = np.asarray(Image.open(tmp_path / "figure.png").convert("L"))
+        assert all((edge > 250).all() for edge in (drawn[:4], drawn[-4:], drawn[:, :4], drawn[:, -4:]))
+
+
 def test_a_compact_drawing_keeps_its_factors_and_its_coordinates_to_a_hundredth() -> None:
     drawing = """<svg>
       <metadata> <a/>

@@ -1,0 +1,1 @@
+"""What a training step, an answer and their preparation cost, beside what the machine can do."""
