@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -70,20 +71,21 @@ def vectors_source(train: TrainingData, config: ItemVectorsConfig) -> dict[str, 
 
 def item_vectors(
     train: TrainingData, config: ItemVectorsConfig, seed: int, cache: ArtifactCache
-) -> NDArray[np.float32]:
+) -> tuple[NDArray[np.float32], float]:
     """Trains the model on the training data alone, to its last epoch, and returns its items' vectors.
 
     No validation chooses among its weights: semantic IDs are shared by runs and must not know what any of them is
     judged by. It is trained on the CPU, so that every machine gets the same vectors.
 
     Returns:
-        float32 `[n_items, width]`.
+        float32 `[n_items, width]`, and how many seconds the training took, whenever that was.
 
     Raises:
         BenchError: The model has no item vectors.
     """
 
-    def make() -> dict[str, NDArray[np.float32]]:
+    def make() -> dict[str, NDArray[Any]]:
+        started = time.perf_counter()
         model = model_class(config.model)(config.config)
         vectors_of = getattr(model, "item_vectors", None)
         if vectors_of is None:
@@ -94,6 +96,7 @@ def item_vectors(
         later = itertools.count()  # every validation is the best so far: the last weights stay
         with torch.random.fork_rng(devices=[]):
             model.fit(train, FitContext(seed, "cpu", cache, lambda _: float(next(later)), shared_seed=seed))
-        return {"vectors": vectors_of()}
+        return {"vectors": vectors_of(), "seconds": np.array(time.perf_counter() - started)}
 
-    return cache.get("item_vectors", {**vectors_source(train, config), "seed": seed}, make)["vectors"]
+    made = cache.get("item_vectors", {**vectors_source(train, config), "seed": seed}, make)
+    return made["vectors"], float(made["seconds"])

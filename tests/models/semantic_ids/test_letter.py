@@ -175,8 +175,9 @@ def test_the_collaborative_loss_draws_code_sums_to_the_vectors() -> None:
 
 def test_vectors_are_those_of_the_models_last_epoch_on_the_training_data(tmp_path: Path) -> None:
     train, cache = training_data(), ArtifactCache(tmp_path)
-    found = item_vectors(train, ItemVectorsConfig.model_validate({"config": TEACHER}), 7, cache)
+    found, seconds = item_vectors(train, ItemVectorsConfig.model_validate({"config": TEACHER}), 7, cache)
     assert found.shape == (30, 4)
+    assert seconds > 0
     # One validation, after the last epoch, chooses nothing.
     once = {**TEACHER, "training": {**TEACHER["training"], "validate_every": 3}}
     model = SASRec(once)
@@ -231,7 +232,10 @@ def test_it_is_named_in_the_diagnostics(tmp_path: Path) -> None:
     config = tokenizer({"item_vectors": {"config": TEACHER}})
     context = FitContext(0, "cpu", ArtifactCache(tmp_path), lambda _: 0.0)
     record_health(tokenize(training_data(), config, context.cache), config, context)
-    assert json.loads(json.dumps(context.diagnostics))["sid"]["tokenizer"] == "letter"
+    noted = json.loads(json.dumps(context.diagnostics))["sid"]
+    assert noted["tokenizer"] == "letter"
+    _, of_the_vectors = item_vectors(training_data(), config.guided.item_vectors, 0, context.cache)  # type: ignore[union-attr]
+    assert noted["seconds"] > of_the_vectors > 0, "the model's training counts"
 
 
 def test_what_can_not_be_is_one_clear_line(tmp_path: Path) -> None:
