@@ -49,6 +49,8 @@ NETWORKS: dict[str, dict[str, Any]] = {
             "limit": 4,
         },
     },
+    "glass, horizon": {"horizon": 5, "search": {"neighbours": 1, "threshold": 3, "limit": 4}},
+    "glass, horizon of recent events": {"horizon": 4, "search": {"recent": True, "age_bias": True, "limit": 3}},
     "glass, search alone": {"sid_tier": {"enabled": False}, "search": {"limit": 2}},
     "glass, SID-Tier alone": {"search": {"enabled": False}},
     "glass, given tiers and a fixed gate": {"sid_tier": {"tiers": (-0.1, 0.0, 0.1)}, "fixed_gate": 0.5},
