@@ -200,6 +200,18 @@ class NextItemModel(Recommender):
         items, timestamps, n_events = recent_window(histories, self.config.length, self._device)
         return self.network(items, timestamps), n_events
 
+    def item_vectors(self) -> NDArray[np.float32]:
+        """What hidden states are compared with, of a fitted model whose vectors depend on none: float32 `[n_items, e]`.
+
+        For tokenizers that should know who uses what.
+        """
+        assert self.network is not None, "item vectors before fit"
+        nothing = torch.full((1, 1), PAD, device=self._device)
+        with torch.inference_mode():
+            _, catalogue = self.network.compared(self.network(nothing, torch.zeros_like(nothing))[:, -1])
+        vectors: NDArray[np.float32] = catalogue.detach().cpu().numpy()
+        return vectors
+
     def parameter_count(self) -> int:
         return parameter_count(self.network)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Config(BaseModel):
@@ -32,6 +32,25 @@ class Config(BaseModel):
         field = cls.model_fields.get(key)
         default = field.get_default(call_default_factory=True) if field else None
         return merged(default, value) if isinstance(default, BaseModel) and isinstance(value, Mapping) else value
+
+
+def added_field(default: Any, **constraints: Any) -> Any:
+    """Declares a field that a configuration did not always have: written out only where it is not the default.
+
+    A stored run is found again by its whole configuration. With this a new option changes no run that does not use it.
+
+    Args:
+        default: Does what was done before there was the field.
+        constraints: As for `pydantic.Field`.
+
+    >>> class Old(Config):
+    ...     width: int = 8
+    >>> class New(Old):
+    ...     depth: int = added_field(1, ge=1)
+    >>> New().model_dump() == Old().model_dump(), New(depth=2).model_dump()
+    (True, {'width': 8, 'depth': 2})
+    """
+    return Field(default=default, exclude_if=lambda value: value == default, **constraints)
 
 
 def merged(under: BaseModel | Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

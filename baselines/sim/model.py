@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from baselines.full_ranking import rank_candidates, rank_catalogue
+from baselines.sim.config import SIMConfig, SIMSoftConfig
 from baselines.sim.events import Events, Moments
-from baselines.sim.network import SIMConfig, SIMNetwork, SIMSoftConfig
+from baselines.sim.network import SIMNetwork
 from bench.data.dataset import TrainingData
 from bench.data.interactions import Histories, Interactions
 from bench.recommender import FitContext, Mechanism, Recommendations, Recommender
@@ -21,6 +22,7 @@ from bench.registry import model_class
 from bench.search_space import Choice, Multiple, SearchSpace
 from models.fidelity import optimiser_line
 from models.history.semantic_search import SemanticSearchIndex
+from models.semantic_ids.tokenizer import record_health, tokenize
 from models.training.loop import fit_network, parameter_count
 from models.training.sampled_targets import TargetPool, Targets
 
@@ -61,7 +63,7 @@ class SIM(Recommender):
             "faithful",
             "section 3.2.1",
             f"the {SIMConfig().limit} most recent of them (`limit`), of histories without the last "
-            f"{SIMConfig().short_term} events",
+            f"{SIMConfig().short_term} events. An option: `prefix` searches by the first codes of semantic IDs (R2LED)",
             test="tests/baselines/sim/test_sim.py::test_hard_search_keeps_long_term_events_of_the_candidates_category_only",
         ),
         Mechanism(
@@ -86,7 +88,8 @@ class SIM(Recommender):
             "short-term branch (DIN)",
             "approximated",
             "section 3.3",
-            "target attention with time gaps in place of DIN's activation network",
+            "target attention with time gaps in place of DIN's activation network. An option: `decoupled` has "
+            "embeddings of their own for what attention and search compare (DARE)",
             test="tests/baselines/sim/test_sim.py::"
             "test_scores_are_those_of_the_naive_walk_for_shared_and_for_own_candidates",
         ),
@@ -122,12 +125,17 @@ class SIM(Recommender):
     def fit(self, train: TrainingData, context: FitContext) -> None:
         config, device = self.config, context.device
         self.first_stage = self._fitted_first_stage(train, context)
+        searched = None
+        if config.prefix is not None:
+            ids = tokenize(train, config.prefix.tokenizer, context.cache, context.shared_seed)
+            record_health(ids, config.prefix.tokenizer, context)
+            searched = np.unique(ids.codes[:, : config.prefix.levels], axis=0, return_inverse=True)[1].ravel()
         torch.manual_seed(context.seed)
         self._device = device
         category = np.zeros(train.n_items, dtype=np.int64)
         if train.item_table.category is not None:
             category = train.item_table.category.astype(np.int64) + 1  # 0 holds the items of unknown category
-        network = self.network = SIMNetwork(train.n_items, category, config).to(device)
+        network = self.network = SIMNetwork(train.n_items, category, config, searched).to(device)
         pool = TargetPool(train.interactions.lengths, train.history_ends())
         events = self._events(train.interactions)
         generator = torch.Generator(device=device).manual_seed(context.seed)
@@ -197,8 +205,8 @@ class SIM(Recommender):
         assert self.network is not None
         arrays = (source.items.astype(np.int64), source.timestamps, source.offsets)
         items, timestamps, offsets = (torch.from_numpy(array).to(self._device) for array in arrays)
-        category = self.network.category
-        index = SemanticSearchIndex(items, offsets, category, int(category.max()) + 1)
+        searched = self.network.searched
+        index = SemanticSearchIndex(items, offsets, searched, int(searched.max()) + 1)
         return Events(items, timestamps, offsets, index)
 
 

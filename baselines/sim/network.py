@@ -9,75 +9,31 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
 from torch import Tensor, nn
 
+from baselines.sim.config import SIMConfig
 from baselines.sim.events import GAP_BUCKETS, ORDER_BUCKETS, Moments, RetrievedEvents
-from bench.config import Config
-from bench.errors import unknown_name
-from bench.registry import model_names
-from models.training.loop import TrainingConfig
-
-
-class SIMConfig(Config):
-    """Configures SIM: its two ways to search a lifelong history, and the network that ranks by what they retrieve.
-
-    Attributes:
-        short_term: Most recent events, read by the DIN-like branch; everything before is the long-term history.
-        search: The general search unit: "hard" keeps long-term events of the candidate's category, "soft" those whose
-            items have the largest inner product with the candidate.
-        limit: Events that the search keeps per candidate.
-        dim: Width of the item embeddings.
-        heads: Heads of the target attentions.
-        hidden: Width of the ranking network's hidden layer.
-        dropout: Of the ranking network's input.
-        negatives: Candidates drawn uniformly from the catalogue per batch, shared by its targets.
-        batch_targets: Training targets of one step.
-        targets_per_epoch: Share of all training targets that an epoch visits, drawn anew each time.
-        first_stage: Registered model whose best items are the candidates; trained beforehand with the same seed. None:
-            every item is a candidate.
-        first_stage_config: Its configuration, where it differs from that model's defaults.
-        candidates: How many items of the first stage are ranked; no meaning without one.
-        training: Schedule and stopping; `batch_events` has no meaning here.
-    """
-
-    short_term: int = Field(default=50, ge=1)
-    search: Literal["hard", "soft"] = "hard"
-    limit: int = Field(default=20, ge=1)
-    dim: int = Field(default=32, ge=1)
-    heads: int = Field(default=2, ge=1)
-    hidden: int = Field(default=64, ge=1)
-    dropout: float = Field(default=0.2, ge=0, lt=1)
-    negatives: int = Field(default=128, ge=1)
-    batch_targets: int = Field(default=128, ge=1)
-    targets_per_epoch: float = Field(default=0.2, gt=0, le=1)
-    first_stage: str | None = None
-    first_stage_config: dict[str, Any] = Field(default_factory=dict)
-    candidates: int = Field(default=500, ge=1)
-    training: TrainingConfig = TrainingConfig(epochs=15, validate_every=3, average=0.99, learning_rate=3e-3)
-
-    @field_validator("first_stage")
-    @classmethod
-    def _is_registered(cls, name: str | None) -> str | None:
-        if name is not None and name not in (known := model_names()):
-            raise unknown_name("model", name, known)
-        return name
-
 
 SOFT_GROUPS = 8
 """Groups of users of about one length that the soft search of a batch is cut into."""
 
 
-class SIMSoftConfig(SIMConfig):
-    """Configures SIM with soft search."""
+@dataclass(frozen=True)
+class Tables:
+    """Holds item embeddings float32 `[n_items, dim]`.
 
-    search: Literal["hard", "soft"] = "soft"
+    Attributes:
+        read: What is read of an event, and what is ranked.
+        compared: What attention and search compare; the same unless they are decoupled.
+    """
+
+    read: Tensor
+    compared: Tensor
 
 
 class TargetAttention(nn.Module):
@@ -96,10 +52,14 @@ class TargetAttention(nn.Module):
         for gap in (self.time_gap, self.order_gap):
             nn.init.normal_(gap.weight, std=0.1)
 
-    def memorise(self, retrieved: RetrievedEvents, table: Tensor) -> Tensor:
-        """Keys and values float32 `[batch, ..., n, 2 dim]` of events, 0 in empty slots; table `[n_items, dim]`."""
+    def memorise(self, retrieved: RetrievedEvents, tables: Tables) -> Tensor:
+        """Keys and values float32 `[batch, ..., n, 2 dim]` of events, 0 in empty slots."""
         # Projecting the table once is cheaper than projecting every event.
-        rows = F.embedding(retrieved.items, self.key_value(table))
+        projected = self.key_value(tables.read)
+        if tables.compared is not tables.read:
+            dim = tables.read.shape[1]
+            projected = torch.cat([F.linear(tables.compared, self.key_value.weight[:dim]), projected[:, dim:]], dim=1)
+        rows = F.embedding(retrieved.items, projected)
         rows = rows + self._gap_embeddings(retrieved)
         return F.embedding(retrieved.slots, F.pad(rows, (0, 0, 1, 0)), padding_idx=0)
 
@@ -154,7 +114,7 @@ class Memory:
 
     Attributes:
         moments: The batch.
-        table: Item embeddings float32 `[n_items, dim]`.
+        tables: Item embeddings.
         short: Keys and values of the short term, float32 `[batch, short_term, 2 dim]`.
         short_empty: bool `[batch, 1, short_term]`, True where no event is.
         long: For the soft search the long terms, of users with about as many events together, so that little is
@@ -162,20 +122,36 @@ class Memory:
     """
 
     moments: Moments
-    table: Tensor
+    tables: Tables
     short: Tensor
     short_empty: Tensor
     long: tuple[LongTerms, ...] = ()
 
 
 class SIMNetwork(nn.Module):
-    """Scores candidates for users at moments: short-term branch, two-stage long-term branch, ranking network."""
+    """Scores candidates for users at moments: short-term branch, two-stage long-term branch, ranking network.
 
-    def __init__(self, n_items: int, category: NDArray[np.int64], config: SIMConfig) -> None:
+    Args:
+        n_items: Size of the catalogue.
+        category: int64 `[n_items]`.
+        config: Configuration.
+        searched: int64 `[n_items]`, what the hard search goes by. None: the category.
+    """
+
+    category: Tensor
+    searched: Tensor
+
+    def __init__(
+        self,
+        n_items: int,
+        category: NDArray[np.int64],
+        config: SIMConfig,
+        searched: NDArray[np.int64] | None = None,
+    ) -> None:
         super().__init__()
         self.config = config
         self.register_buffer("category", torch.from_numpy(category), persistent=False)
-        self.category: Tensor
+        self.register_buffer("searched", torch.from_numpy(category if searched is None else searched), persistent=False)
         self.items = nn.Embedding(n_items, config.dim)
         self.categories = nn.Embedding(int(category.max()) + 1, config.dim)
         nn.init.normal_(self.items.weight, std=1 / math.sqrt(config.dim))
@@ -190,10 +166,15 @@ class SIMNetwork(nn.Module):
             nn.PReLU(),
             nn.Linear(config.hidden, 1),
         )
+        self.compared = _own_and_category(n_items, int(category.max()) + 1, config.dim) if config.decoupled else None
 
-    def table(self) -> Tensor:
-        """Item embeddings `[n_items, dim]`, the sum of an item's own and its category's."""
-        return self.items.weight + self.categories(self.category)
+    def tables(self) -> Tables:
+        """Item embeddings, the sum of an item's own and its category's."""
+        read = self.items.weight + self.categories(self.category)
+        if self.compared is None:
+            return Tables(read, read)
+        items, categories = self.compared
+        return Tables(read, items.weight + categories(self.category))
 
     def forward(self, moments: Moments, candidates: Tensor) -> Tensor:
         """Scores float32 `[batch, candidates]` for candidate items int64 `[batch or 1, candidates]`."""
@@ -201,13 +182,13 @@ class SIMNetwork(nn.Module):
 
     def read(self, moments: Moments) -> Memory:
         """Reads what all candidates of a batch have in common."""
-        config, table = self.config, self.table()
+        config, tables = self.config, self.tables()
         recent = moments.retrieved(moments.recent(config.short_term))
-        short, short_empty = self.short.memorise(recent, table), (recent.slots == 0).unsqueeze(1)
-        long = () if config.search == "hard" else tuple(self._long_terms(moments, table))
-        return Memory(moments, table, short, short_empty, long)
+        short, short_empty = self.short.memorise(recent, tables), (recent.slots == 0).unsqueeze(1)
+        long = () if config.search == "hard" else tuple(self._long_terms(moments, tables))
+        return Memory(moments, tables, short, short_empty, long)
 
-    def _long_terms(self, moments: Moments, table: Tensor) -> Iterator[LongTerms]:
+    def _long_terms(self, moments: Moments, tables: Tables) -> Iterator[LongTerms]:
         skipped = self.config.short_term
         for users in moments.ends.argsort(stable=True).tensor_split(SOFT_GROUPS):
             if len(users):
@@ -215,22 +196,25 @@ class SIMNetwork(nn.Module):
                 longest = max(int(some.ends.max()) - skipped, 1)
                 retrieved = some.retrieved(some.recent(longest, skipped))
                 items = F.pad(retrieved.items, (1, 0))[retrieved.slots]
-                yield LongTerms(users, self.long.memorise(retrieved, table), items, (retrieved.slots == 0).unsqueeze(1))
+                yield LongTerms(
+                    users, self.long.memorise(retrieved, tables), items, (retrieved.slots == 0).unsqueeze(1)
+                )
 
     def score(self, memory: Memory, candidates: Tensor) -> Tensor:
         """Scores float32 `[batch, candidates]` for candidate items int64 `[batch or 1, candidates]`."""
-        embedded = F.embedding(candidates, memory.table)
-        short = self.short(embedded, memory.short, memory.short_empty)
+        embedded = F.embedding(candidates, memory.tables.read)
+        asking = embedded if self.compared is None else F.embedding(candidates, memory.tables.compared)
+        short = self.short(asking, memory.short, memory.short_empty)
         if self.config.search == "soft":
-            long = self._long_by_product(memory, embedded)
+            long = self._long_by_product(memory, asking)
         elif len(candidates) == 1 and (categories := self._few_categories(candidates[0])) is not None:
-            long = self._long_by_category(memory, candidates[0], categories, embedded[0])
+            long = self._long_by_category(memory, candidates[0], categories, asking[0])
         else:
             config = self.config
-            index = memory.moments.of_categories(self.category[candidates], config.limit, config.short_term)
+            index = memory.moments.of_categories(self.searched[candidates], config.limit, config.short_term)
             retrieved = memory.moments.retrieved(index)
-            each = embedded.unsqueeze(2).expand(len(index), -1, -1, -1)
-            own, empty = self.long.memorise(retrieved, memory.table), (retrieved.slots == 0).unsqueeze(2)
+            each = asking.unsqueeze(2).expand(len(index), -1, -1, -1)
+            own, empty = self.long.memorise(retrieved, memory.tables), (retrieved.slots == 0).unsqueeze(2)
             long = self.long(each, own, empty).squeeze(2)
         embedded = embedded.expand_as(short)
         features = torch.cat([embedded, short, long, embedded * short, embedded * long], dim=-1)
@@ -242,7 +226,7 @@ class SIMNetwork(nn.Module):
         Args:
             part: Users.
             embedded: Their candidates, float32 `[n or 1, candidates, dim]`.
-            table: Item embeddings `[n_items, dim]`.
+            table: Item embeddings `[n_items, dim]` that are compared.
 
         Returns:
             bool `[n, candidates, longest]`.
@@ -255,7 +239,7 @@ class SIMNetwork(nn.Module):
         answers = []
         for part in memory.long:
             own = embedded if len(embedded) == 1 else embedded[part.users]
-            answers.append(self.long(own, part.memory, ~self.soft_search(part, own, memory.table)))
+            answers.append(self.long(own, part.memory, ~self.soft_search(part, own, memory.tables.compared)))
         return torch.cat(answers)[torch.cat([part.users for part in memory.long]).argsort()]
 
     def _few_categories(self, candidates: Tensor) -> Tensor | None:
@@ -263,7 +247,7 @@ class SIMNetwork(nn.Module):
 
         Nearly as many of them as there are candidates are attended to at once, a copy of the events a candidate.
         """
-        categories = self.category[candidates].unique()
+        categories = self.searched[candidates].unique()
         return categories if 4 * len(categories) <= len(candidates) else None
 
     def _long_by_category(self, memory: Memory, candidates: Tensor, categories: Tensor, embedded: Tensor) -> Tensor:
@@ -283,9 +267,9 @@ class SIMNetwork(nn.Module):
         # Most users have no event of most categories: only the pairs that have, one category after the other.
         number, user = (retrieved.slots[..., 0] > 0).T.nonzero(as_tuple=True)
         slots = retrieved.slots[user, number]
-        events = self.long.memorise(replace(retrieved, slots=slots), memory.table)
+        events = self.long.memorise(replace(retrieved, slots=slots), memory.tables)
         sizes = torch.bincount(number, minlength=len(categories)).tolist()
-        own_number = torch.searchsorted(categories, self.category[candidates])
+        own_number = torch.searchsorted(categories, self.searched[candidates])
         groups = own_number.argsort(stable=True).split(torch.bincount(own_number).tolist())
         answers, cells = [], []
         parts = (whole.split(sizes) for whole in (user, events, slots == 0))
@@ -294,6 +278,14 @@ class SIMNetwork(nn.Module):
             cells.append((users.unsqueeze(1) * len(candidates) + group).flatten())
         long = embedded.new_zeros(len(retrieved.slots) * len(candidates), config.dim)
         return long.index_copy(0, torch.cat(cells), torch.cat(answers)).unflatten(0, (-1, len(candidates)))
+
+
+def _own_and_category(n_items: int, n_categories: int, dim: int) -> nn.ModuleList:
+    """Embeddings of items and of categories, drawn as the others are."""
+    tables = nn.ModuleList([nn.Embedding(n_items, dim), nn.Embedding(n_categories, dim)])
+    for weight in tables.parameters():
+        nn.init.normal_(weight, std=1 / math.sqrt(dim))
+    return tables
 
 
 class FeatureDropout(nn.Module):

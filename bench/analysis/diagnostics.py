@@ -27,6 +27,7 @@ class Sids(_Noted):
     n_items: NonNegativeInt | None = None
     unique_sids: NonNegativeInt | None = None
     collision_rate: _Share | None = None
+    seconds: _Amount | None = None
 
 
 class CodebookLevel(_Noted):

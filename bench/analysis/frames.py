@@ -233,7 +233,7 @@ def sids_frame(runs: SuiteRuns) -> pd.DataFrame:
         if generates_semantic_ids(result):
             sid = diagnostics.sids(result)
             numbers = (sid.collision_rate, sid.unique_sids, sid.n_items, diagnostics.valid_share(result))
-            cells = (sid.tokenizer or "", *numbers, hits_beyond_sid_level(result))
+            cells = (sid.tokenizer or "", *numbers, hits_beyond_sid_level(result), sid.seconds)
             rows.append((*known[result.spec.label], result.spec.seed, *cells))
     return report_columns.SIDS.frame(rows)
 

@@ -82,6 +82,7 @@ SIDS = FrameColumns(
         number("catalogue_items", "items"),
         number("valid_share", "share of the generated semantic IDs that an item has"),
         whole("item_hits_without_sid_hit", "queries found at item level, but later or never at SID level"),
+        number("seconds", "that their tokenizer took when it made them, item features not counted; blank: not known"),
     ),
 )
 

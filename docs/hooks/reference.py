@@ -94,8 +94,18 @@ def _flat(config: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str]
         default = field.get_default(call_default_factory=True)
         if isinstance(default, BaseModel):
             yield from _flat(type(default), f"{prefix}{name}.")
-        else:
+            continue
+        nested = _configuration_in(field.annotation)
+        if nested is None or default is None:  # an optional configuration can be left out as a whole
             yield prefix + name, _default(field), meanings.get(name, "")
+        if nested is not None:
+            yield from _flat(nested, f"{prefix}{name}.")
+
+
+def _configuration_in(annotation: Any) -> type[BaseModel] | None:
+    """The one configuration that a field without a default, or with the default None, may hold."""
+    among = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
+    return next((kind for kind in among if issubclass(kind, BaseModel)), None)
 
 
 def _models() -> Iterator[tuple[str, type[Recommender] | None]]:

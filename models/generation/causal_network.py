@@ -51,6 +51,7 @@ class CausalNetwork(SIDGenerator):
     ) -> None:
         super().__init__(trie, over_catalogue=config.normalise == "catalogue")
         self.n_prefix = n_prefix
+        self.temperature = config.temperature
         self.short_term = self.unsearched = config.short_term
         network = config.network
         length = 1 + n_prefix + config.short_term
@@ -115,7 +116,7 @@ class CausalNetwork(SIDGenerator):
         n_events: Tensor | None = None,
         everywhere: bool = False,
     ) -> Tensor:
-        """Mean negative log-likelihood (nats) of the target items, the sum over their codes.
+        """Mean negative log-likelihood (nats) of the target items, the sum over their codes, at the temperature.
 
         Args:
             items: int64 `[batch, length]`, padded with `PAD`.
@@ -143,6 +144,7 @@ class CausalNetwork(SIDGenerator):
         total = hidden.new_zeros(())
         for level, scores in enumerate(self.sharing(logits, targets.clamp(min=0))):
             self.accuracy.count(level, scores, codes[:, level])
+            scores = scores if self.temperature == 1 else scores / self.temperature
             total = total + F.cross_entropy(scores, codes[:, level], ignore_index=PAD)
         return total
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from bench.config import Config
+from bench.config import Config, added_field
 from models.generation.transformer import Seq2SeqConfig
 from models.semantic_ids.tokenizer import TokenizerConfig
 from models.training.loop import TrainingConfig
@@ -23,6 +23,8 @@ class GenerativeConfig(Config):
         copying: Whether a level's probability is shared with copying the codes of events that the model reads: the
             short-term ones and those that a search retrieved. Neither TIGER nor GLASS copies; for histories in which
             single items come back.
+        temperature: In training, scores are divided by it before the softmax (LETTER's ranking-guided loss): below 1,
+            what is scored nearly as high as the target weighs more. Generation takes the scores as they are.
         beam: Width of the beam search; never narrower than the list to be recommended.
         tokenizer: How items become semantic IDs.
         network: Size of the encoder-decoder.
@@ -32,6 +34,7 @@ class GenerativeConfig(Config):
     short_term: int = Field(default=50, ge=1)
     normalise: Literal["codebook", "catalogue"] = "codebook"
     copying: bool = False
+    temperature: float = added_field(1.0, gt=0)
     beam: int = Field(default=20, ge=1)
     tokenizer: TokenizerConfig = TokenizerConfig()
     network: Seq2SeqConfig = Seq2SeqConfig()

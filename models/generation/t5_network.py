@@ -140,6 +140,7 @@ class T5Network(SIDGenerator):
         super().__init__(trie, over_catalogue=False)
         ids = trie.ids
         self.codebook_sizes = ids.codebook_sizes
+        self.temperature = config.temperature
         self.confined = config.trie
         self.vocabulary = TokenVocabulary.over(ids.codebook_sizes, config.vocabulary)
         # The last row stands for `PAD`, which as an index is -1.
@@ -223,7 +224,8 @@ class T5Network(SIDGenerator):
         total = logits.new_zeros(())
         for level in range(self.levels):
             self.accuracy.count(level, logits[:, level], tokens[:, level])
-            total = total + F.cross_entropy(logits[:, level], tokens[:, level])
+            scores = logits[:, level] if self.temperature == 1 else logits[:, level] / self.temperature
+            total = total + F.cross_entropy(scores, tokens[:, level])
         return total
 
     def forced_logits(self, queries: QueryBatch, codes: Tensor) -> list[Tensor]:

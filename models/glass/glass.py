@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, ClassVar, Literal
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 from torch import Tensor
 
-from bench.config import Config
+from bench.config import Config, added_field
 from bench.data.dataset import TrainingData
 from bench.recommender import FitContext, Mechanism
 from bench.search_space import Choice, SearchSpace
@@ -105,12 +106,16 @@ class GlassConfig(GenerativeConfig):
         search: During generation: long-term items of the first code.
         gate_input: What the gate sees beside Z_ret: "hidden" (official code) or "short" (paper).
         fixed_gate: A constant gate in place of the learned one (ablation).
+        horizon: SID-Tier and the search each see only so many of the last events that they would see otherwise: what is
+            left is the mechanism, without the long history. With 50, and a short term of 50, nothing older than 100
+            events is read; with `search.recent` the search finds the last 50 events and no others. None: all events.
     """
 
     sid_tier: SIDTierConfig = SIDTierConfig()
     search: GlassSearchConfig = GlassSearchConfig()
     gate_input: Literal["hidden", "short"] = "hidden"
     fixed_gate: float | None = Field(default=None, ge=0, le=1)
+    horizon: int | None = added_field(None, ge=1)
 
 
 SHIPPED_VECTORS = (
@@ -198,6 +203,7 @@ class SIDTierNetwork(CausalNetwork):
         searches: bool = False,
     ) -> None:
         super().__init__(trie, config, decoder_layer, int(config.sid_tier.enabled), searches)
+        self.horizon = config.horizon
         self.sid_tier = None
         if config.sid_tier.enabled:
             edges = config.sid_tier.edges
@@ -205,10 +211,10 @@ class SIDTierNetwork(CausalNetwork):
             self.sid_tier = SIDTier(tiers, len(edges) + 1, config.network.dim, config.network.dropout)
 
     def summarise(self, long_term: LongTerm) -> Tensor | None:
-        return None if self.sid_tier is None else self.sid_tier.shares(long_term)
+        return None if self.sid_tier is None else self.sid_tier.shares(replace(long_term, horizon=self.horizon))
 
     def prefix(self, long_term: LongTerm) -> Tensor | None:
-        return None if self.sid_tier is None else self.sid_tier(long_term)
+        return None if self.sid_tier is None else self.sid_tier(replace(long_term, horizon=self.horizon))
 
 
 class GlassNetwork(SIDTierNetwork):
@@ -233,8 +239,10 @@ class GlassNetwork(SIDTierNetwork):
         self._indexes = SearchIndexes()
 
     def retrieve(self, long_term: LongTerm, known: Tensor, first_token: int) -> Retrieval:
-        index = self._index_of(long_term.events).search(
-            long_term.rows, long_term.ends, known[..., 0], self.search.limit, self.neighbours, self.search.threshold
+        begins = None if self.horizon is None else replace(long_term, horizon=self.horizon).begins
+        search, index_of_events = self.search, self._index_of(long_term.events)
+        index = index_of_events.search(
+            long_term.rows, long_term.ends, known[..., 0], search.limit, self.neighbours, search.threshold, begins
         )
         layers = self.decoder.layers
         attentions = [layer.retrieved_attention for layer in layers]
@@ -304,7 +312,7 @@ class Glass(CausalRecommender):
             "section 3.3",
             "options beyond the paper, off by default: `search.recent` finds the short-term events, too; "
             "`search.age_bias` tells attention how many events ago each lies, `search.prefix_bias` how many of the "
-            "codes generated so far its item has",
+            "codes generated so far its item has; `horizon` leaves search and SID-Tier the last events only",
             test="tests/models/generation/test_generative.py::test_the_long_term_history_ends_where_the_window_begins",
         ),
         Mechanism(

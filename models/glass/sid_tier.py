@@ -91,12 +91,12 @@ def tier_counts(tiers: Tensor, n_tiers: int, long_term: LongTerm) -> Tensor:
     tensor([[[0.3333, 0.6667],
              [0.0000, 1.0000]]])
     """
-    codebook_size, batch, ends = tiers.shape[1], len(long_term.rows), long_term.ends
+    codebook_size, batch, lengths = tiers.shape[1], len(long_term.rows), long_term.lengths
     sequence, items = long_term.flattened()
-    code = torch.arange(codebook_size, device=ends.device)
+    code = torch.arange(codebook_size, device=lengths.device)
     cell = (sequence[:, None] * codebook_size + code) * n_tiers + tiers[items]
     counts = count_cells(cell.flatten(), batch * codebook_size * n_tiers)
-    return counts.view(batch, codebook_size, n_tiers) / ends.clamp(min=1)[:, None, None]
+    return counts.view(batch, codebook_size, n_tiers) / lengths.clamp(min=1)[:, None, None]
 
 
 class SIDTier(nn.Module):

@@ -37,9 +37,10 @@ class LongTerm:
     Attributes:
         events: The ragged array; equal for all batches of a training, so that an index of it can be made once.
         rows: int64 `[batch]`, the row of each sequence.
-        ends: int64 `[batch]`; the long-term history is the first `ends` events of the row. For a search, it may end
-            elsewhere for every position, `[batch, positions]`.
+        ends: int64 `[batch]`; the long-term history is the first `ends` events of the row, or the last `horizon` of
+            these. For a search, it may end elsewhere for every position, `[batch, positions]`.
         n_events: Sum of `ends`, for a caller who knows it without asking the device; else None.
+        horizon: Only so many events before each of `ends` count. None: all of them.
         summary: What a network makes of these histories before it is trained or asked, if that was done beforehand
             (`SIDGenerator.summarise`).
     """
@@ -49,17 +50,29 @@ class LongTerm:
     ends: Tensor
     n_events: int | None = None
     summary: Tensor | None = None
+    horizon: int | None = None
+
+    @property
+    def begins(self) -> Tensor:
+        """Where the long-term history of each of `ends` begins in its row, int64 of the same shape."""
+        return torch.zeros_like(self.ends) if self.horizon is None else (self.ends - self.horizon).clamp(min=0)
+
+    @property
+    def lengths(self) -> Tensor:
+        """Events of the long-term history of each of `ends`, int64 of the same shape."""
+        return self.ends if self.horizon is None else self.ends.clamp(max=self.horizon)
 
     def flattened(self) -> tuple[Tensor, Tensor]:
         """Lists all events of the batch's histories, one history after the other: of which sequence, of which item.
 
         Returns:
-            Two int64 `[sum(ends)]`, the number of the sequence in the batch and the item.
+            Two int64 `[sum(lengths)]`, the number of the sequence in the batch and the item.
         """
+        lengths, known = self.lengths, self.n_events if self.horizon is None else None
         sequence = torch.repeat_interleave(
-            torch.arange(len(self.rows), device=self.ends.device), self.ends, output_size=self.n_events
+            torch.arange(len(self.rows), device=self.ends.device), lengths, output_size=known
         )
-        skipped = self.events.offsets[self.rows] - (self.ends.cumsum(0) - self.ends)
+        skipped = self.events.offsets[self.rows] + self.begins - (lengths.cumsum(0) - lengths)
         index = torch.arange(len(sequence), device=self.ends.device) + skipped[sequence]
         return sequence, self.events.items[index]
 

@@ -74,6 +74,7 @@ class SemanticSearchIndex:
         limit: int,
         neighbours: Tensor | None = None,
         threshold: int = 0,
+        begins: Tensor | None = None,
     ) -> Tensor:
         """Retrieves the most recent long-term events of a code and, where these are few, of its neighbours.
 
@@ -84,6 +85,7 @@ class SemanticSearchIndex:
             limit: Most events to return.
             neighbours: int64 `[codebook_size, n_neighbours]`, similar codes, nearest first. None: never augment.
             threshold: tau; with fewer own events than this, the neighbours' events are appended.
+            begins: int64 like `ends`; only events from this position of the row on count. None: from the first.
 
         Returns:
             int64 `[batch, positions, limit]`, indices of `items`: the code's own events, most recent first, then those
@@ -96,7 +98,11 @@ class SemanticSearchIndex:
             wanted = torch.cat([wanted, neighbours[codes]], dim=-1)
         bucket = wanted * self._span
         before = (ends.unsqueeze(1) if ends.ndim == 1 else ends).unsqueeze(-1)
-        low, high = self._bisect(rows, torch.stack([bucket, bucket + before])).unbind()
+        if begins is None:
+            low, high = self._bisect(rows, torch.stack([bucket, bucket + before])).unbind()
+        else:
+            first = (begins.unsqueeze(1) if begins.ndim == 1 else begins).unsqueeze(-1)
+            low, high = self._bisect(rows, torch.stack([bucket + first, bucket + before])).unbind()
         count = high - low
         count[..., 1:] *= count[..., :1] < threshold
         # Entry number p of the answer lies in the first bucket whose running total exceeds p.

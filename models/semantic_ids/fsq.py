@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vector_quantize_pytorch import FSQ
 
 from bench.errors import BenchError
-from models.semantic_ids.rq_vae import RQVAEConfig, fewest_collisions, mlp, standardised
+from models.semantic_ids.rq_vae import Autoencoder, RQVAEConfig, fewest_collisions, mlp, standardised
 
 MOST_LEVELS, FEWEST_LEVELS = 8, 3
 """Of one number; the paper uses 5 to 8, and more numbers rather than more levels (section 3, table 1)."""
@@ -48,7 +48,7 @@ def _factors(size: int, most: int) -> tuple[int, ...]:
     return min(ways, key=len, default=())
 
 
-class FSQAutoencoder(nn.Module):
+class FSQAutoencoder(Autoencoder):
     """Encoder, one finite scalar quantizer a code, and decoder."""
 
     def __init__(self, dims: int, codebook_sizes: tuple[int, ...], config: RQVAEConfig) -> None:

@@ -100,11 +100,15 @@ def _balanced(points: NDArray[np.float64], centres: NDArray[np.float64]) -> NDAr
     distance = (centres**2).sum(axis=1) - 2 * points @ centres.T + (points**2).sum(axis=1, keepdims=True)
     room = np.full(len(centres), -(-len(points) // len(centres)))
     labels = np.full(len(points), -1)
+    unplaced = len(points)
     for pair in np.argsort(distance, axis=None, kind="stable"):
         point, centre = divmod(int(pair), len(centres))
         if labels[point] < 0 and room[centre]:
             labels[point] = centre
             room[centre] -= 1
+            unplaced -= 1
+            if not unplaced:
+                break
     return labels
 
 

@@ -15,11 +15,12 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.utils.extmath import randomized_svd
 from threadpoolctl import threadpool_limits
 
-from bench.config import Config
+from bench.config import Config, added_field
 from bench.data.cache import ArtifactCache, content_key
 from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import Interactions
 from bench.errors import BenchError, message_of, unknown_name
+from models.semantic_ids.famae import FamaeConfig, famae, famae_source
 
 FEATURES_VERSION = 1
 """Raise it whenever a change of code changes features; it is part of the key of every cached artifact."""
@@ -49,6 +50,7 @@ class FeatureConfig(Config):
         embedding_dims: Largest width of the part made of vectors that ship with the data, where any do; wider ones
             are reduced to it. 0 leaves it out.
         text_weight, collaborative_weight, embedding_weight: Length of each part's unit rows after weighting.
+        famae: Makes vectors by FAMAE, in the place of all parts above; `{}` has its defaults. None: the parts above.
     """
 
     text_dims: int = Field(default=64, ge=0)
@@ -63,10 +65,13 @@ class FeatureConfig(Config):
     text_weight: float = Field(default=1.0, gt=0)
     collaborative_weight: float = Field(default=1.0, gt=0)
     embedding_weight: float = Field(default=1.0, gt=0)
+    famae: FamaeConfig | None = added_field(None)
 
 
 def item_features(train: TrainingData, config: FeatureConfig, cache: ArtifactCache) -> NDArray[np.float32]:
     """One row of features per item: text, collaborative part and shipped vectors side by side, each of unit length.
+
+    With `famae` they are its vectors alone.
 
     An item without events in training has zeros in the collaborative part, so that its text alone decides; an item
     without text has zeros in the text part, and one without a shipped vector in that part. Each part is as wide as its
@@ -79,6 +84,9 @@ def item_features(train: TrainingData, config: FeatureConfig, cache: ArtifactCac
     Raises:
         BenchError: Nothing is left to make features of, the template is wrong, or an optional package is missing.
     """
+    if (learned := config.famae) is not None:
+        source = {"config": learned.model_dump(mode="json"), "data": famae_source(train, learned)}
+        return cache.get("famae_features", source, lambda: {"features": famae(train, learned)})["features"]
     shipped = config.embedding_dims and train.item_table.embeddings is not None
     if config.text_dims == 0 and config.collaborative_dims == 0:
         if not shipped:
@@ -108,6 +116,8 @@ def features_source(train: TrainingData, config: FeatureConfig) -> str:
     `TrainingData.content_hash` tells what the data set was when it was read. Whoever changes a copy of the training
     data gets features, and semantic IDs, of their own.
     """
+    if config.famae is not None:
+        return famae_source(train, config.famae)
     texts = item_texts(train.item_table, config.text_template) if config.text_dims else []
     events = train.interactions
     embeddings = train.item_table.embeddings if config.embedding_dims else None

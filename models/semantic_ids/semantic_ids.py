@@ -16,11 +16,14 @@ class SemanticIds:
         codes: int64 `[n_items, levels]`; the last level is the disambiguation token where there is one.
         codebook_sizes: Codes per level.
         semantic_levels: Levels that a tokenizer made; the disambiguation level is not counted.
+        seconds: How long the tokenizer took when it made them, whatever it learned from included, but for the item
+            features; None where that is not known.
     """
 
     codes: NDArray[np.int64]
     codebook_sizes: tuple[int, ...]
     semantic_levels: int
+    seconds: float | None = None
 
     @property
     def n_items(self) -> int:

@@ -81,3 +81,27 @@ def test_no_part_of_the_network_knows_the_user(tmp_path: Path) -> None:
         "decoder.norm.weight",
     }
     assert len([name for name in outside_layers if name.startswith("embedding.tables.")]) == 3
+
+
+def test_its_window_may_hold_a_thousand_events(tmp_path: Path) -> None:
+    """What a longer window reads, the scores depend on; nothing before it."""
+    rng = np.random.default_rng(0)
+    items = rng.integers(0, 12, 1300).astype(np.int32)
+    interactions = Interactions(items, np.arange(1300), np.array([0, 1300]), 12)
+    table = ItemTable(pd.DataFrame(index=range(12)), (), None)
+    training = {"epochs": 1, "batch_events": 1000, "warmup_steps": 0}
+    network = {"dim": 8, "heads": 2, "feed_forward": 8, "encoder_layers": 1, "decoder_layers": 1, "dropout": 0.0}
+    tokenizer = {"method": "random", "codebooks": (3, 4)}
+    tiger = Tiger({"short_term": 1000, "network": network, "tokenizer": tokenizer, "training": training})
+    tiger.fit(
+        TrainingData(interactions, table, False, ""), FitContext(0, "cpu", ArtifactCache(tmp_path), lambda _: 0.0)
+    )
+
+    def scores(changed: int) -> np.ndarray:
+        events = items.copy()
+        events[changed] = (events[changed] + 5) % 12
+        histories = Histories(events, np.arange(1300), np.array([0, 1300]), 12, exclude_seen=False)
+        return tiger.recommend(histories, 12).scores
+
+    assert not np.array_equal(scores(300), scores(299)), "the first event of the window"
+    assert np.array_equal(scores(299), scores(0)), "events before it"

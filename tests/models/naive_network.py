@@ -136,7 +136,8 @@ def searchable(network: CausalNetwork, recent: Sequence[int], long_term: Sequenc
 def naive_search(network: GlassNetwork, findable: Sequence[int], code: int) -> list[int]:
     """The places in `findable` of the events that semantic hard search returns, in order (GLASS, 3.3 and 3.5)."""
     first = network.codes[:, 0].tolist()
-    latest = range(len(findable) - 1, -1, -1)
+    first_seen = max(0, len(findable) - (network.horizon or len(findable)))
+    latest = range(len(findable) - 1, first_seen - 1, -1)
     own = [place for place in latest if first[findable[place]] == code]
     if network.neighbours is not None and len(own) < network.search.threshold:
         for other in network.neighbours[code].tolist():
@@ -149,6 +150,7 @@ def _encode(network: CausalNetwork, recent: Sequence[int], long_term: Sequence[i
     hidden = [_array(encoder.start)]
     if isinstance(network, SIDTierNetwork) and network.sid_tier is not None:
         tiers, n_tiers = network.sid_tier.tiers.tolist(), network.sid_tier.n_tiers
+        long_term = long_term[-network.horizon :] if network.horizon else long_term
         counts = np.zeros((len(tiers[0]), n_tiers))
         for item in long_term:
             for code, tier in enumerate(tiers[item]):

@@ -44,7 +44,7 @@ def level_table(frames: DatasetFrames) -> Table | None:
     scores = [
         f"{level}.overall.{before}{metric}"
         for metric in PART_METRICS
-        for level, before in (("item", ""), ("item", "expected-"), ("sid", ""))
+        for level, before in (("item", ""), ("item", "expected-"), ("item", "cce-"), ("sid", ""))
     ]
     by_row = [frames.sids[frames.sids["row"] == row] for row in rows["row"]]
     values = [
@@ -54,15 +54,17 @@ def level_table(frames: DatasetFrames) -> Table | None:
         [sids["collision_rate"].mean() for sids in by_row],
         [_OfItems(sids["unique_sids"].iloc[0], sids["catalogue_items"].iloc[0]) for sids in by_row],
         [sids["valid_share"].min(skipna=False) for sids in by_row],
+        [sids["seconds"].mean(skipna=False) / 60 for sids in by_row],
         [sids["item_hits_without_sid_hit"].sum() for sids in by_row],
     ]
     columns = (
         Column("Model"),
         Column("Tokenizer"),
-        *(Column(column(m, kind), mean_std()) for m in PART_METRICS for kind in ("item", "ties", "SID")),
+        *(Column(column(m, kind), mean_std()) for m in PART_METRICS for kind in ("item", "ties", "CCE", "SID")),
         Column("Items that collide", percent()),
         Column("SIDs / items", _OF_ITEMS),
         Column("Valid SIDs", percent(2)),
+        Column("Tokenizing, min", decimals(2)),
         Column("Item hit without SID hit", COUNT),
     )
     return Table.of("levels", columns, zip(*values, strict=True))

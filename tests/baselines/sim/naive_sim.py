@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from baselines.sim.config import SIMConfig
 from baselines.sim.events import Events, Moments
-from baselines.sim.network import SIMConfig, SIMNetwork, TargetAttention
+from baselines.sim.network import SIMNetwork, TargetAttention
 from models.history.semantic_search import SemanticSearchIndex
 
 N_ITEMS, SHORT_TERM, LIMIT = 12, 3, 4
@@ -58,23 +59,24 @@ def naive_search(network: SIMNetwork, row: list[int], candidate: int) -> list[in
     long_term = range(max(0, len(row) - SHORT_TERM))
     if network.config.search == "hard":
         return [p for p in long_term if CATEGORY[row[p]] == CATEGORY[candidate]][-LIMIT:]
-    table = _table(network)
+    table = _compared(network)
     return sorted(long_term, key=lambda p: -float(table[row[p]] @ table[candidate]))[:LIMIT]
 
 
 def naive_score(network: SIMNetwork, row: list[int], times: list[int], candidate: int) -> float:
-    table = _table(network)
+    table, compared = _table(network), _compared(network)
 
     def read(attention: TargetAttention, positions: list[int]) -> np.ndarray:
         if not positions:
             return np.zeros(8)
-        query = _array(attention.query.weight) @ table[candidate]
+        query = _array(attention.query.weight) @ compared[candidate]
         key_value = []
         for p in positions:
             seconds = min(LAST_TIME_BUCKET, int(np.floor(np.log2(1 + times[-1] - times[p]))))
             steps = min(LAST_ORDER_BUCKET, int(np.floor(4 * np.log2(1 + len(row) - 1 - p))))
             gap = _array(attention.time_gap.weight)[seconds] + _array(attention.order_gap.weight)[steps]
-            key_value.append(_array(attention.key_value.weight) @ table[row[p]] + gap)
+            key, value = np.split(_array(attention.key_value.weight), 2)
+            key_value.append(np.concatenate([key @ compared[row[p]], value @ table[row[p]]]) + gap)
         answer = []
         for head in (slice(0, 4), slice(4, 8)):
             weights = np.exp([query[head] @ kv[:8][head] / np.sqrt(HEAD_WIDTH) for kv in key_value])
@@ -94,6 +96,14 @@ def naive_score(network: SIMNetwork, row: list[int], times: list[int], candidate
 
 def _table(network: SIMNetwork) -> np.ndarray:
     return _array(network.items.weight) + _array(network.categories.weight)[CATEGORY]
+
+
+def _compared(network: SIMNetwork) -> np.ndarray:
+    """DARE: attention has tables of its own; what is read of an event, and ranked, has the others."""
+    if not network.config.decoupled:
+        return _table(network)
+    items, categories = network.compared  # type: ignore[misc]
+    return _array(items.weight) + _array(categories.weight)[CATEGORY]
 
 
 def _linear(layer: nn.Linear, state: np.ndarray) -> np.ndarray:

@@ -41,10 +41,11 @@ from models.training.sampled_targets import Targets
 both_searches = pytest.mark.parametrize("search", ["hard", "soft"])
 
 
+@pytest.mark.parametrize("decoupled", [False, True])
 @both_searches
 @torch.no_grad()
-def test_scores_are_those_of_the_naive_walk_for_shared_and_for_own_candidates(search: str) -> None:
-    ours = network(search)
+def test_scores_are_those_of_the_naive_walk_for_shared_and_for_own_candidates(search: str, decoupled: bool) -> None:
+    ours = network(search, decoupled=decoupled)
     # Without repeats in the long term the soft search has no ties to break.
     rows = [0, 1, 3] if search == "soft" else [0, 1, 2, 3]
     moments = Moments(everyone().events, torch.tensor(rows), torch.tensor([len(ROWS[row]) for row in rows]))
@@ -114,7 +115,7 @@ def test_soft_search_keeps_the_largest_inner_products(seed: int) -> None:
     memory = ours.read(moments)
     assert sorted(user for part in memory.long for user in part.users.tolist()) == list(range(len(rows)))
     for part in memory.long:
-        kept = ours.soft_search(part, ours.table()[None], ours.table())
+        kept = ours.soft_search(part, ours.tables().read[None], ours.tables().read)
         for query, masks in zip(part.users.tolist(), kept, strict=True):
             newest = len(rows[query]) - SHORT_TERM - 1
             for candidate, mask in enumerate(masks):

@@ -49,6 +49,8 @@ NETWORKS: dict[str, dict[str, Any]] = {
             "limit": 4,
         },
     },
+    "glass, horizon": {"horizon": 5, "search": {"neighbours": 1, "threshold": 3, "limit": 4}},
+    "glass, horizon of recent events": {"horizon": 4, "search": {"recent": True, "age_bias": True, "limit": 3}},
     "glass, search alone": {"sid_tier": {"enabled": False}, "search": {"limit": 2}},
     "glass, SID-Tier alone": {"search": {"enabled": False}},
     "glass, given tiers and a fixed gate": {"sid_tier": {"tiers": (-0.1, 0.0, 0.1)}, "fixed_gate": 0.5},
@@ -225,3 +227,28 @@ def test_the_first_code_is_generated_without_retrieved_items() -> None:
     assert naive_search(network, LONG_TERM[0], int(network.codes[4, 0])), "there is something to read"
     assert torch.equal(first[0], first[1])
     assert (others[0] - others[1]).abs().min(0).values.max() > 1e-3
+
+
+@torch.no_grad()
+def test_the_loss_is_the_cross_entropy_of_scores_over_the_temperature_and_generation_knows_none() -> None:
+    """LETTER's `ranking_loss` (modeling_letter.py): logits / temperature, then the mean over targets."""
+    plain, cold = network_of("glass, copying"), network_of("glass, copying")
+    cold.temperature = 0.7
+    items, long_term, targets = padded(RECENT), training_long_term(), padded(TARGETS)
+    queries = QueryBatch(items[:1], torch.tensor([len(RECENT[0])]), LongTerm(*_first(long_term)))
+    codes = plain.codes[targets[:1, len(RECENT[0]) - 1]]
+    scores = cold.forced_logits(queries, codes)
+    expected = sum(
+        float((level / 0.7).exp().sum().log() - level[0, code] / 0.7)
+        for level, code in zip(scores, codes[0].tolist(), strict=True)
+    )
+    only = one_target((0, len(RECENT[0]) - 1))
+    assert cold.loss(items, only, long_term).item() == pytest.approx(expected, abs=1e-4)
+    assert plain.loss(items, only, long_term).item() != pytest.approx(expected, abs=1e-2)
+    assert torch.equal(cold.loss(items, targets, long_term), cold.loss(items, targets, long_term, everywhere=True))
+    for one, other in zip(plain.forced_logits(queries, codes), scores, strict=True):
+        assert torch.equal(one, other)
+
+
+def _first(long_term: LongTerm) -> tuple[Any, Tensor, Tensor]:
+    return long_term.events, long_term.rows[:1], long_term.ends[:1]

@@ -249,4 +249,21 @@ def test_health_goes_into_the_diagnostics_as_json(tmp_path: Path) -> None:
     record_health(ids, config, context)
     diagnostics = json.loads(json.dumps(context.diagnostics))
     assert diagnostics["sid_health"] == level_health(ids)
-    assert diagnostics["sid"] == {"tokenizer": "random", "n_items": 30, "unique_sids": 4, "collision_rate": 1.0}
+    found = diagnostics["sid"]
+    assert found.pop("seconds") == 0.0
+    assert found == {"tokenizer": "random", "n_items": 30, "unique_sids": 4, "collision_rate": 1.0}
+
+
+def test_the_seconds_of_a_tokenizer_are_those_of_the_time_when_it_was_made(tmp_path: Path) -> None:
+    config, cache = TokenizerConfig(codebooks=(4, 4)), ArtifactCache(tmp_path)
+    first = tokenize(training_data(), config, cache)
+    assert first.seconds is not None
+    assert first.seconds > 0
+    assert tokenize(training_data(), config, cache).seconds == first.seconds
+    shared = TokenizerConfig(codebooks=(4, 4), disambiguate=False)
+    assert tokenize(training_data(), shared, cache).seconds == first.seconds
+    again = tokenize(training_data(), TokenizerConfig(codebooks=(4, 40), disambiguate="reassign"), cache)
+    plain = tokenize(training_data(), TokenizerConfig(codebooks=(4, 40)), cache)
+    assert again.seconds is not None
+    assert plain.seconds is not None
+    assert again.seconds > plain.seconds
