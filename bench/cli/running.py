@@ -18,7 +18,7 @@ from bench.execution.checkpoints import Checkpointing
 from bench.execution.limits import Limits
 from bench.execution.scheduler import Backend, Workers
 from bench.execution.store import stored_results
-from bench.job import run_plan
+from bench.job import run_plan, seal_of
 from bench.plain_text import one_line
 from bench.plan import Plan, expand, select
 from bench.spec import RunResult, Suite
@@ -55,13 +55,21 @@ def run_suite(options: RunOptions, reading: Mapping[str, Any]) -> int:
     checkpointing = Checkpointing(options.checkpoint_every, options.keep_checkpoints)
     folders = options.results, options.reports
     backend = _backend_for(options)
+    if not options.force and seal_of(plan, *folders).holds(plan.runs):
+        say(console, f"0 of {len(runs)} runs to do, the others are complete, and the report is made of them")
+        _summarise([RunResult(spec=spec, status="complete") for spec in runs], _report_of(options, suite), console)
+        return 0
     outcome = run_plan(plan, *folders, console, backend, options.force, flaws.append, checkpointing)
-    _summarise(outcome, None if flaws else options.reports / suite.name / "report.md", console)
+    _summarise(outcome, None if flaws else _report_of(options, suite), console)
     if flaws:
         where = f"--suite {shlex.quote(options.suite)} --results {shlex.quote(str(options.results))}"
         again = f"all results are kept, and python -m bench report {where} tries again"
         raise BenchError(f"the report could not be written ({flaws[0]}): {again}")
     return _exit_code(outcome)
+
+
+def _report_of(options: RunOptions, suite: Suite) -> Path:
+    return options.reports / suite.name / "report.md"
 
 
 def _backend_for(options: RunOptions) -> Callable[[int], Backend]:
@@ -81,8 +89,10 @@ def _backend_for(options: RunOptions) -> Callable[[int], Backend]:
         device = None if options.device is Device.auto else options.device.value
         cluster = Cluster.at(options.scheduler, device, limits)
         return lambda runs: cluster
-    name = usable(options.device)
-    return lambda runs: Workers.for_machine(name, options.jobs, runs, limits)
+    if options.device is Device.cuda:
+        usable(options.device)
+    # Later, where there is a run to make: to look for a GPU takes seconds.
+    return lambda runs: Workers.for_machine(usable(options.device), options.jobs, runs, limits)
 
 
 def rebuild_report(suite: str, results: Path, reports: Path) -> int:

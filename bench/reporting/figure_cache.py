@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from joblib import Parallel, delayed
-
 from bench.analysis.frames import DatasetFrames
+from bench.parentage import in_worker_processes
 from bench.reporting.blocks import Block
 
 
@@ -42,7 +41,7 @@ class FigureCache:
         """
         changed = [frames for frames in datasets if self._changed(frames)]
         workers = max(1, min(processes, len(changed)))
-        drawn = Parallel(n_jobs=workers)(delayed(draw)(frames, *arguments) for frames in changed)
+        drawn = in_worker_processes(draw, [(frames, *arguments) for frames in changed], workers)
         for frames, sections in zip(changed, drawn, strict=True):
             self.known[frames.dataset] = frames, sections
         return [self.known[frames.dataset][1] for frames in datasets]
