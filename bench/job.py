@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +13,13 @@ from rich.console import Console
 
 from bench.console import say
 from bench.errors import reason_of
-from bench.execution.checkpoints import DEFAULT_CHECKPOINTING, Checkpointing, remove_checkpoints
+from bench.execution.checkpoints import remove_checkpoints
 from bench.execution.progress import Progress
 from bench.execution.scheduler import Backend, Workers, run_all
 from bench.execution.seal import Seal
 from bench.execution.store import stored_results
 from bench.execution.worker import execute
+from bench.execution.worker_process import Job
 from bench.plan import Plan
 from bench.spec import RunResult, RunSpec
 
@@ -38,7 +38,7 @@ def run_plan(
     backend_for: Callable[[int], Backend] = lambda runs: Workers.for_machine("cpu", None, runs),
     force: bool = False,
     on_broken_report: Callable[[str], None] = lambda flaw: None,
-    checkpointing: Checkpointing = DEFAULT_CHECKPOINTING,
+    job: Job = execute,
 ) -> list[RunResult]:
     """Makes every planned run that has no complete result yet, refreshing the report as results come in.
 
@@ -50,7 +50,7 @@ def run_plan(
         backend_for: Where so many runs are made, those that are complete already included.
         force: Make all runs again, from their beginning.
         on_broken_report: Called where the final report could not be written, with the reason.
-        checkpointing: Runs that were broken off go on from their last checkpoint.
+        job: What a worker process does for a run.
 
     Returns:
         One result per planned run, in order.
@@ -84,7 +84,6 @@ def run_plan(
             progress.tick(running)
             report.refresh(list(results.values()))
 
-        job = partial(execute, checkpointing=checkpointing)
         run_all(todo, results_dir, backend, on_result, on_tick, lambda spec: job)
     report.write(list(results.values()), processes=cpu_count())  # by now nobody else needs them
     _conclude(report.flaw, on_broken_report, seal, results.values())

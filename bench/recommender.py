@@ -186,6 +186,8 @@ class Recommender(ABC):
         fidelity: The fidelity card; empty for baselines without a paper of their own to be faithful to.
         search_space: What `bench tune` may try, by dotted key of the configuration; learning rate, weight decay and
             dropout need no mention (`bench.tuning.spaces.USUAL`).
+        divisible: Whether one fit may be divided among devices (`bench run --devices`): a process for each calls `fit`
+            with the same context, and they train together.
         sid_of_item: int32 `[n_items]` after `fit`, the semantic ID of each item by number; items that share
             a semantic ID share the number. None for models without semantic IDs.
     """
@@ -199,6 +201,7 @@ class Recommender(ABC):
     role: ClassVar[Role] = "contestant"
     fidelity: ClassVar[tuple[Mechanism, ...]] = ()
     search_space: ClassVar[SearchSpace] = {}
+    divisible: ClassVar[bool] = False
     sid_of_item: NDArray[np.int32] | None = None
 
     def __init__(self, config: BaseModel | Mapping[str, Any] | None = None) -> None:
