@@ -186,6 +186,7 @@ class Cobra(NextItemModel):
 
     Config = CobraConfig
     config: CobraConfig
+    divisible = False  # the negatives of a target are the other targets of its batch
     network: CobraNetwork | None = None
     search_space: ClassVar[SearchSpace] = {
         "temperature": LogUniform(0.05, 0.5),

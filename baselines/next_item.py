@@ -95,6 +95,7 @@ class NextItemModel(Recommender):
     config: NextItemConfig
     network: NextItemNetwork | None = None
     role = "baseline"
+    divisible = True
     recordable: ClassVar[bool] = False
 
     @abstractmethod

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from loky import cpu_count
 from rich.console import Console
 
 from bench.console import say
 from bench.errors import reason_of
-from bench.execution.checkpoints import DEFAULT_CHECKPOINTING, Checkpointing, remove_checkpoints
+from bench.execution.checkpoints import remove_checkpoints
 from bench.execution.progress import Progress
 from bench.execution.scheduler import Backend, Workers, run_all
+from bench.execution.seal import Seal
 from bench.execution.store import stored_results
 from bench.execution.worker import execute
+from bench.execution.worker_process import Job
 from bench.plan import Plan
 from bench.spec import RunResult, RunSpec
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from bench.reporting.figure_cache import FigureCache
 
 _REST = 9
-"""How many times as long as the report took it is then left alone: the processors are there for the runs."""
+"""How many times as long as the report will take it is left alone before: the processors are there for the runs."""
 
 
 def run_plan(
@@ -36,7 +38,7 @@ def run_plan(
     backend_for: Callable[[int], Backend] = lambda runs: Workers.for_machine("cpu", None, runs),
     force: bool = False,
     on_broken_report: Callable[[str], None] = lambda flaw: None,
-    checkpointing: Checkpointing = DEFAULT_CHECKPOINTING,
+    job: Job = execute,
 ) -> list[RunResult]:
     """Makes every planned run that has no complete result yet, refreshing the report as results come in.
 
@@ -48,7 +50,7 @@ def run_plan(
         backend_for: Where so many runs are made, those that are complete already included.
         force: Make all runs again, from their beginning.
         on_broken_report: Called where the final report could not be written, with the reason.
-        checkpointing: Runs that were broken off go on from their last checkpoint.
+        job: What a worker process does for a run.
 
     Returns:
         One result per planned run, in order.
@@ -56,9 +58,13 @@ def run_plan(
     Raises:
         BenchError: The results folder can't be written to.
     """
+    seal = seal_of(plan, results_dir, reports_dir)
     plan.write(results_dir)
+    seal.note(*plan.runs)  # before they are read: what changes afterwards looks otherwise
     results = {result.spec.key: result for result in stored_results(plan.runs, results_dir, console, True)}
     todo = _missing(plan, results, force)
+    for spec in todo if force else ():
+        remove_checkpoints(results_dir, spec)
     # By all planned runs, so that a run has as many threads when the grid goes on as it would have had: on a CPU, sums
     # of floats depend on them, and so do checkpoints.
     backend = backend_for(len({spec.key for spec in plan.runs}))
@@ -70,22 +76,31 @@ def run_plan(
 
         def on_result(result: RunResult) -> None:
             results[result.spec.key] = result
+            seal.note(result.spec)
             progress.finished(result)
-            report.stale = True
+            report.news.add(result.spec.dataset.label)
 
         def on_tick(running: Sequence[RunSpec]) -> None:
             progress.tick(running)
             report.refresh(list(results.values()))
 
-        if force:
-            for spec in todo:
-                remove_checkpoints(results_dir, spec)
-        job = partial(execute, checkpointing=checkpointing)
         run_all(todo, results_dir, backend, on_result, on_tick, lambda spec: job)
-    report.write(list(results.values()))
-    if report.flaw:
-        on_broken_report(report.flaw)
+    report.write(list(results.values()), processes=cpu_count())  # by now nobody else needs them
+    _conclude(report.flaw, on_broken_report, seal, results.values())
     return [results[spec.key] for spec in plan.runs]
+
+
+def _conclude(flaw: str, on_broken_report: Callable[[str], None], seal: Seal, results: Collection[RunResult]) -> None:
+    """Says what is wrong with the last report, or seals a grid of which nothing is left to do."""
+    if flaw:
+        on_broken_report(flaw)
+    elif all(result.status == "complete" for result in results):
+        seal.write()
+
+
+def seal_of(plan: Plan, results_dir: Path, reports_dir: Path) -> Seal:
+    """What tells, without reading any result, that a plan is finished and its report is made of these very results."""
+    return Seal(results_dir, plan.suite.name, plan.model_dump_json(), reports_dir / plan.suite.name)
 
 
 def _missing(plan: Plan, results: Mapping[str, RunResult], force: bool) -> list[RunSpec]:
@@ -103,28 +118,34 @@ class _Report:
 
     def __init__(self, plan: Plan, results_dir: Path, reports_dir: Path, console: Console) -> None:
         self._plan, self._results_dir, self._reports_dir, self._console = plan, results_dir, reports_dir, console
-        self._ended, self._took = -math.inf, 0.0
+        self._ended, self._seconds_per_dataset = -math.inf, 0.0
         self._cache: FigureCache | None = None
-        self.stale, self.flaw = False, ""
+        self.news, self.flaw = set[str](), ""
 
     def refresh(self, results: Sequence[RunResult]) -> None:
-        """Writes the report if there is news, unless that would take more than a tenth of the time."""
-        if self.stale and time.monotonic() - self._ended >= _REST * self._took:
+        """Writes the report if there is news, unless that would take more than a tenth of the time.
+
+        No run is begun meanwhile, so that what it will take is estimated: so many seconds for each data set with news.
+        """
+        expected = self._seconds_per_dataset * len(self.news)
+        if self.news and time.monotonic() - self._ended >= _REST * expected:
             self.write(results)
 
-    def write(self, results: Sequence[RunResult]) -> None:
-        started, plan = time.monotonic(), self._plan
+    def write(self, results: Sequence[RunResult], processes: int = 1) -> None:
+        """Writes the report, with the figures of so many data sets drawn at a time."""
+        plan, started = self._plan, time.monotonic()
         try:
             self.flaw = ""
             from bench.report import write_report  # brings in the plotting libraries
             from bench.reporting.figure_cache import FigureCache
 
+            started = time.monotonic()
             self._cache = self._cache or FigureCache()
             folders = self._results_dir, self._reports_dir
-            write_report(plan.suite, plan.runs, results, *folders, plan.command, cache=self._cache)
+            write_report(plan.suite, plan.runs, results, *folders, plan.command, processes, cache=self._cache)
         except Exception as error:  # a flaw of the report must not cost the runs that are still to come
             self.flaw = reason_of(error)
             say(self._console, f"warning: the report could not be written ({self.flaw})")
-        self.stale = False
         self._ended = time.monotonic()
-        self._took = self._ended - started
+        self._seconds_per_dataset = (self._ended - started) / max(1, len(self.news))
+        self.news.clear()

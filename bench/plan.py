@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,7 @@ def expand(suite: Suite, overrides: Sequence[str] = (), where: str = "") -> list
     """
     settings = [_Setting.parse(text, suite) for text in overrides]
     where = where or f"suite '{suite.name}'"
-    templates, absent = [], []
+    templates, absent, class_of = [], [], cache(model_class)
     for dataset in suite.datasets:
         try:
             data_hash = _checked_hash(dataset)
@@ -171,7 +172,7 @@ def expand(suite: Suite, overrides: Sequence[str] = (), where: str = "") -> list
             absent.append(str(error))
         for entry in suite.models:
             if entry.datasets is None or {dataset.name, dataset.label} & set(entry.datasets):
-                template = _first_run(entry, dataset, data_hash, settings, where)
+                template = _first_run(entry, class_of, dataset, data_hash, settings, where)
                 templates.append(template)
     if len(absent) == len(suite.datasets):
         raise BenchError("; ".join(absent))
@@ -191,12 +192,19 @@ def _checked_hash(dataset: DatasetSpec) -> str:
     return data.content_hash
 
 
-def _first_run(entry: Entry, dataset: DatasetSpec, data_hash: str, settings: Sequence[_Setting], where: str) -> RunSpec:
+def _first_run(
+    entry: Entry,
+    class_of: Callable[[str], type[Recommender]],
+    dataset: DatasetSpec,
+    data_hash: str,
+    settings: Sequence[_Setting],
+    where: str,
+) -> RunSpec:
     written = merged({}, entry.config)
     for name in (dataset.name, dataset.label):
         written = merged(written, entry.per_dataset.get(name, {}))
     try:
-        model: type[Recommender] | None = model_class(entry.model)
+        model: type[Recommender] | None = class_of(entry.model)
     except SkippedRun:
         model = None  # the run becomes a row with its reason; nobody here knows its defaults
     config, revision = written, 0

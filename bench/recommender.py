@@ -187,6 +187,8 @@ class Recommender(ABC):
         search_space: What `bench tune` may try, by dotted key of the configuration; what most models have, like width,
             window and learning rate, needs no mention (`bench.search_space.USUAL`). Not a switch that makes a row what
             its label says, like whether it may copy.
+        divisible: Whether one fit may be divided among devices (`bench run --devices`): a process for each calls `fit`
+            with the same context, and they train together.
         sid_of_item: int32 `[n_items]` after `fit`, the semantic ID of each item by number; items that share
             a semantic ID share the number. None for models without semantic IDs.
     """
@@ -200,6 +202,7 @@ class Recommender(ABC):
     role: ClassVar[Role] = "contestant"
     fidelity: ClassVar[tuple[Mechanism, ...]] = ()
     search_space: ClassVar[SearchSpace] = {}
+    divisible: ClassVar[bool] = False
     sid_of_item: NDArray[np.int32] | None = None
 
     def __init__(self, config: BaseModel | Mapping[str, Any] | None = None) -> None:

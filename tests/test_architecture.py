@@ -17,7 +17,14 @@ PACKAGES = ("bench", "models", "baselines")
 BASE = {
     *("bench", "bench.config", "bench.config_errors", "bench.console", "bench.conventions", "bench.declarations"),
     *("bench.errors", "bench.files", "bench.json_text", "bench.names", "bench.number_text", "bench.own_packages"),
-    *("bench.plain_text", "bench.search_space", "bench.seeds", "bench.text_files", "bench.yaml_text"),
+    *(
+        "bench.parentage",
+        "bench.plain_text",
+        "bench.search_space",
+        "bench.seeds",
+        "bench.text_files",
+        "bench.yaml_text",
+    ),
 }
 FLOORS: tuple[set[str], ...] = (
     BASE,

@@ -35,6 +35,7 @@ class H2Rec(NextItemModel):
     config: H2RecConfig
     network: H2RecNetwork | None = None
     revision = 2
+    divisible = False  # its branches are aligned within a batch
     _ids: SemanticIds | None = None
     _features: NDArray[np.float32] | None = None
     summary = "re-implementation: SASRec over item ids and over semantic IDs in two aligned branches"

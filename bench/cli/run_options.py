@@ -48,6 +48,9 @@ class RunOptions:
     seeds: Annotated[str | None, typer.Option(help="A count (3 means 0,1,2) or a list (0,2; one seed: 2,).")] = None
     jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time. Default: what fits the machine.")] = None
     device: Annotated[Device, typer.Option(help="auto takes a GPU when there is one.")] = Device.auto
+    devices: Annotated[
+        int, typer.Option(min=1, help="GPUs, or processes on a CPU, that train one model together, where it can be so.")
+    ] = 1
     results: ResultsOption = FOLDER_OF_RESULTS
     reports: ReportsOption = FOLDER_OF_REPORTS
     settings: Annotated[

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,16 @@ from loky import cpu_count
 from bench.cli.dataset_options import as_arguments, chosen_dataset
 from bench.cli.run_options import BackendName, Device, RunOptions, listed, usable
 from bench.console import Console, say
-from bench.errors import BenchError, reason_of
+from bench.errors import BenchError, SkippedRun, reason_of
 from bench.execution.checkpoints import Checkpointing
 from bench.execution.limits import Limits
 from bench.execution.scheduler import Backend, Workers
 from bench.execution.store import stored_results
-from bench.job import run_plan
+from bench.execution.worker import execute
+from bench.job import run_plan, seal_of
 from bench.plain_text import one_line
 from bench.plan import Plan, expand, select
+from bench.registry import model_class
 from bench.spec import RunResult, Suite
 from bench.suite_files import load_suite, seeds_from, suite_path
 from bench.tuning.study import tuned_runs
@@ -51,17 +54,44 @@ def run_suite(options: RunOptions, reading: Mapping[str, Any]) -> int:
             say(console, line)
     plan = Plan(suite=suite, runs=tuple(runs), command=_command(options, reading))
 
+    for line in _not_divided(plan, options.devices):
+        say(console, line)
     flaws: list[str] = []
     checkpointing = Checkpointing(options.checkpoint_every, options.keep_checkpoints)
     folders = options.results, options.reports
     backend = _backend_for(options)
-    outcome = run_plan(plan, *folders, console, backend, options.force, flaws.append, checkpointing)
-    _summarise(outcome, None if flaws else options.reports / suite.name / "report.md", console)
+    if not options.force and seal_of(plan, *folders).holds(plan.runs):
+        say(console, f"0 of {len(runs)} runs to do, the others are complete, and the report is made of them")
+        _summarise([RunResult(spec=spec, status="complete") for spec in runs], _report_of(options, suite), console)
+        return 0
+    job = partial(execute, checkpointing=checkpointing, n_devices=options.devices)
+    outcome = run_plan(plan, *folders, console, backend, options.force, flaws.append, job)
+    _summarise(outcome, None if flaws else _report_of(options, suite), console)
     if flaws:
         where = f"--suite {shlex.quote(options.suite)} --results {shlex.quote(str(options.results))}"
         again = f"all results are kept, and python -m bench report {where} tries again"
         raise BenchError(f"the report could not be written ({flaws[0]}): {again}")
     return _exit_code(outcome)
+
+
+def _not_divided(plan: Plan, devices: int) -> list[str]:
+    """Says which rows one device trains all the same."""
+    if devices == 1:
+        return []
+    models = dict.fromkeys(run.model for run in plan.runs)
+    alone = [model for model in models if not _is_divisible(model)]
+    return [f"--devices {devices}: on one device, since they can't be divided: {', '.join(alone)}"] if alone else []
+
+
+def _is_divisible(model: str) -> bool:
+    try:
+        return model_class(model).divisible
+    except SkippedRun:
+        return False
+
+
+def _report_of(options: RunOptions, suite: Suite) -> Path:
+    return options.reports / suite.name / "report.md"
 
 
 def _backend_for(options: RunOptions) -> Callable[[int], Backend]:
@@ -79,10 +109,12 @@ def _backend_for(options: RunOptions) -> Callable[[int], Backend]:
         from bench.execution.cluster import Cluster  # needs the optional package
 
         device = None if options.device is Device.auto else options.device.value
-        cluster = Cluster.at(options.scheduler, device, limits)
+        cluster = Cluster.at(options.scheduler, device, limits, options.devices)
         return lambda runs: cluster
-    name = usable(options.device)
-    return lambda runs: Workers.for_machine(name, options.jobs, runs, limits)
+    if options.device is Device.cuda:
+        usable(options.device)
+    # Later, where there is a run to make: to look for a GPU takes seconds.
+    return lambda runs: Workers.for_machine(usable(options.device), options.jobs, runs, limits, options.devices)
 
 
 def rebuild_report(suite: str, results: Path, reports: Path) -> int:

@@ -71,21 +71,24 @@ class Cluster:
         device: "cpu" or "cuda".
         limits: Of each run.
         client: The connection.
+        devices: That train one model together: a run asks for as many of the resource `GPU`.
     """
 
     address: str
     device: str
     limits: Limits
     client: Any = field(repr=False)
+    devices: int = 1
 
     @classmethod
-    def at(cls, address: str, device: str | None = None, limits: Limits = NO_LIMITS) -> Cluster:
+    def at(cls, address: str, device: str | None = None, limits: Limits = NO_LIMITS, devices: int = 1) -> Cluster:
         """Connects to a scheduler.
 
         Args:
             address: As `dask scheduler` prints it, e.g. "tcp://10.0.0.1:8786".
             device: "cpu" or "cuda"; None is "cuda" where the workers offer a resource `GPU`.
             limits: Of each run.
+            devices: That train one model together.
 
         Raises:
             BenchError: Dask is not installed, or no scheduler answers.
@@ -103,7 +106,7 @@ class Cluster:
                 f"--scheduler {address}: no dask scheduler answers ({reason_of(error)}): start `dask scheduler`"
             ) from None
         offers = any(_GPU in worker.get("resources", {}) for worker in client.scheduler_info()["workers"].values())
-        return cls(address, device or ("cuda" if offers else "cpu"), limits, client)
+        return cls(address, device or ("cuda" if offers else "cpu"), limits, client, devices)
 
     @property
     def jobs(self) -> int:
@@ -115,7 +118,7 @@ class Cluster:
         return f"{sum(threads.values())} at a time on {len(threads)} dask workers, {self.device}; see {dashboard}"
 
     def start(self) -> ClusterEngine:
-        return ClusterEngine(self.client, self.device, self.limits)
+        return ClusterEngine(self.client, self.device, self.limits, self.devices)
 
 
 class ClusterEngine:
@@ -125,15 +128,16 @@ class ClusterEngine:
         client: The connection; closed with the engine.
         device: "cpu" or "cuda".
         limits: Of each run.
+        devices: That train one model together.
     """
 
     most = _MOST_RUNS
     retries = True
 
-    def __init__(self, client: Any, device: str, limits: Limits) -> None:
+    def __init__(self, client: Any, device: str, limits: Limits, devices: int = 1) -> None:
         self._client, self._device, self._limits = client, device, limits
         self._address = str(client.scheduler.address)
-        self._resources = {_GPU: 1} if device == "cuda" else {}
+        self._resources = {_GPU: devices} if device == "cuda" else {}
         self._folder: SharedFolder | None = None
         self._remote: dict[str, Any] = {}
         self._processing: set[str] = set()

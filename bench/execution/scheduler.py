@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Protocol
@@ -57,6 +58,7 @@ class Workers:
         threads: Of each run; together no more than there are cores, so that runs don't fight for them.
         gpus: As `environment.gpus` names them, where there are several to divide the runs among.
         limits: Of each run.
+        devices: That train one model together.
     """
 
     device: str
@@ -64,25 +66,42 @@ class Workers:
     threads: int
     gpus: tuple[str, ...] = ()
     limits: Limits = NO_LIMITS
+    devices: int = 1
 
     @classmethod
-    def for_machine(cls, device: str, jobs: int | None, runs: int, limits: Limits = NO_LIMITS) -> Workers:
-        """The division for `runs` runs; `jobs` None chooses: every core on a CPU, a few runs on each GPU."""
+    def for_machine(
+        cls, device: str, jobs: int | None, runs: int, limits: Limits = NO_LIMITS, devices: int = 1
+    ) -> Workers:
+        """The division for `runs` runs; `jobs` None chooses: every core on a CPU, a few runs on each GPU.
+
+        Where several devices train one model, a run has them to itself.
+
+        Raises:
+            BenchError: There are not so many devices.
+        """
         cores = loky.cpu_count()
         gpus = environment.gpus() if device == "cuda" else ()
+        there = len(gpus) if device == "cuda" else cores
+        if devices > max(1, there):
+            raise BenchError(f"--devices {devices}: this machine has {there} {'GPUs' if gpus else 'cores'}")
         if jobs is None:
             jobs = min(_MOST_RUNS_PER_GPU * max(1, len(gpus)), cores // 2) if device == "cuda" else cores
+        if devices > 1:
+            jobs = min(jobs, there // devices)
         jobs = max(1, min(jobs, runs))
-        return cls(device, jobs, max(1, cores // jobs), gpus if len(gpus) > 1 else (), limits)
+        return cls(device, jobs, max(1, cores // (jobs * devices)), gpus if len(gpus) > 1 else (), limits, devices)
 
     def __str__(self) -> str:
         where = f"{len(self.gpus)} GPUs" if self.gpus else self.device
-        return f"{self.jobs} at a time on {where}, {self.threads} threads each"
+        together = f"{self.devices} devices a run, " if self.devices > 1 else ""
+        return f"{self.jobs} at a time on {where}, {together}{self.threads} threads each"
 
     def start(self) -> LocalEngine:
         """The worker processes; GPUs are given to them in turn, so that they fill evenly."""
-        gpus = self.gpus
-        environments = [{"CUDA_VISIBLE_DEVICES": gpus[i % len(gpus)]} if gpus else {} for i in range(self.jobs)]
+        environments: list[dict[str, str]] = [{} for _ in range(self.jobs)]
+        turn = cycle(self.gpus)
+        for variables in environments if self.gpus else ():
+            variables["CUDA_VISIBLE_DEVICES"] = ",".join(islice(turn, self.devices))
         return LocalEngine(environments, self.device, self.threads, self.limits)
 
 

@@ -27,7 +27,7 @@ from bench.evaluation.contract import ContractError
 from bench.evaluation.decoding import trace_queries
 from bench.evaluation.evaluator import Catalogue, judge, validation_ndcg
 from bench.evaluation.transitions import known_transitions
-from bench.execution import environment, heartbeat, run_log
+from bench.execution import devices, environment, heartbeat, run_log
 from bench.execution.checkpoints import (
     DEFAULT_CHECKPOINTING,
     Checkpointing,
@@ -53,7 +53,12 @@ _FIT_SHARE = 0.95
 
 
 def execute(
-    spec: RunSpec, results_dir: Path, device: str, threads: int, checkpointing: Checkpointing = DEFAULT_CHECKPOINTING
+    spec: RunSpec,
+    results_dir: Path,
+    device: str,
+    threads: int,
+    checkpointing: Checkpointing = DEFAULT_CHECKPOINTING,
+    n_devices: int = 1,
 ) -> RunResult:
     """Trains and judges one model, and stores what comes of it.
 
@@ -68,6 +73,7 @@ def execute(
         device: "cpu" or "cuda".
         threads: For this process.
         checkpointing: A run that was broken off goes on from its last checkpoint.
+        n_devices: How many train one model together; a model that can't be divided takes one.
 
     Returns:
         The stored result. A model that raises gives a failed one with its reason, and one that this machine
@@ -78,15 +84,58 @@ def execute(
         if made is not None and made.status == "complete":
             return made
         result = RunResult(spec=spec, status="complete")
-        cache = ArtifactCache(results_dir / "cache")
-        checkpoints = partial(RunCheckpoints, checkpoint_folder(results_dir, spec), checkpointing.seconds)
-        log = supervised(result, results_dir, lambda writer: _run(result, writer, cache, device, threads, checkpoints))
+        how = _Means(results_dir, device, threads, checkpointing)
+        log = supervised(result, results_dir, lambda writer: _make(result, writer, how, n_devices))
         conform(result)
         ResultStore(results_dir).save(result, log)
         heartbeat.clear(results_dir, spec)
         if not checkpointing.keep:
             remove_checkpoints(results_dir, spec)
         return result
+
+
+@dataclass(frozen=True)
+class _Means:
+    """What a run is made with; see `execute`."""
+
+    results_dir: Path
+    device: str
+    threads: int
+    checkpointing: Checkpointing
+
+    @property
+    def cache(self) -> ArtifactCache:
+        return ArtifactCache(self.results_dir / "cache")
+
+    def checkpoints(self, spec: RunSpec, saving: bool = True) -> Callable[[dict[str, Any]], RunCheckpoints]:
+        """The checkpoints of a run, which go on from what is there, and are kept from now on if `saving`."""
+        seconds = self.checkpointing.seconds if saving else math.inf
+        return partial(RunCheckpoints, checkpoint_folder(self.results_dir, spec), seconds)
+
+
+def _make(result: RunResult, writer: HeartbeatWriter, how: _Means, n_devices: int) -> None:
+    """Makes a run in this process, or where the model can be divided in one process for each device."""
+    if n_devices > 1 and model_class(result.spec.model).divisible:
+        made = devices.together(partial(_as_member, spec=result.spec, how=how), n_devices, how.device)
+        vars(result).update(vars(made))
+        return
+    _run(result, writer, how, validation_ndcg)
+
+
+def _as_member(place: devices.Place, spec: RunSpec, how: _Means) -> RunResult:
+    """What one process of several does for a run: the first makes it, the others train with it."""
+    result = RunResult(spec=spec, status="complete")
+
+    def validate(recommender: Recommender, queries: Queries) -> float:
+        return place.told_by_the_first(lambda: validation_ndcg(recommender, queries), how.device)
+
+    with place.joined(how.device):
+        if place.number == 0:
+            _run(result, HeartbeatWriter(how.results_dir, spec), how, validate)
+        else:
+            own = how.checkpoints(spec, saving=False)
+            fit(result, how.cache, how.device, how.threads, lambda fraction, words: None, validate, own)
+    return result
 
 
 @contextlib.contextmanager
@@ -223,6 +272,7 @@ def _environment(device: str, threads: int) -> dict[str, Any]:
         "commit": environment.commit(),
         "device": device,
         "device_name": environment.device_name(device),
+        "devices": devices.joined(),
         "threads": threads,
         "precision": "tf32" if device == "cuda" else "float32",
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -262,17 +312,13 @@ def _note_best(result: RunResult, context: FitContext) -> None:
 
 
 def _run(
-    result: RunResult,
-    writer: HeartbeatWriter,
-    cache: ArtifactCache,
-    device: str,
-    threads: int,
-    checkpoints: Callable[[dict[str, Any]], RunCheckpoints],
+    result: RunResult, writer: HeartbeatWriter, how: _Means, validate: Callable[[Recommender, Queries], float]
 ) -> None:
     def report_progress(fraction: float, words: str) -> None:
         writer(_FIT_SHARE * fraction, words)
 
-    fitted = fit(result, cache, device, threads, report_progress, checkpoints=checkpoints)
+    checkpoints = how.checkpoints(result.spec)
+    fitted = fit(result, how.cache, how.device, how.threads, report_progress, validate, checkpoints)
     recommender, parts = fitted.recommender, fitted.parts
     train = parts.train
     steps = known_transitions(train.interactions, train.history_ends())
@@ -286,7 +332,7 @@ def _run(
     )
     result.recommend_seconds = time.perf_counter() - started
     result.milliseconds_per_user = 1000 * result.recommend_seconds / len(parts.test)
-    result.environment.update(environment.peak_memory(device))
+    result.environment.update(environment.peak_memory(how.device))
     if parts.confirm is not None:
         # A model may count in its diagnostics while it answers; of these answers nothing is to be seen there.
         told = content_of(result)["diagnostics"]

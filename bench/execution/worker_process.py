@@ -19,7 +19,7 @@ from loky import ProcessPoolExecutor
 
 from bench.execution import heartbeat, run_log
 from bench.execution.limits import Limits, Usage
-from bench.execution.parentage import end_with_parent
+from bench.parentage import FOR_THE_PARENT, begin_as_worker
 from bench.plain_text import one_line
 from bench.spec import RunResult, RunSpec
 
@@ -128,7 +128,7 @@ class WorkerProcess:
         pool = self._pool = self._pool or self._new_pool()
         # A process inherits what is blocked: Ctrl-C and the terminal's farewell are for the parent alone, which then
         # ends its workers, also while they are starting. (Loky's own processes have unblocked them by now.)
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+        signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_PARENT)
         self._ready = pool.submit(_import_what_every_run_needs)
         return pool.submit(job, spec, results_dir, self._device, self._threads)
 
@@ -174,9 +174,7 @@ class WorkerProcess:
 
 def _begin(parent: int) -> None:
     """What a worker process does before its first run."""
-    end_with_parent(parent)
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    begin_as_worker(parent)
     faulthandler.register(signal.SIGUSR1, all_threads=True)
 
 

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from joblib import Parallel, delayed
-
 from bench.analysis.frames import DatasetFrames
+from bench.parentage import in_worker_processes
 from bench.reporting.blocks import Block
 
 
@@ -46,7 +45,7 @@ class FigureCache:
         changed = [frames for frames in datasets if self._changed(frames)]
         tasks = [(frames, number) for frames in changed for number in range(pieces(frames))]
         workers = max(1, min(processes, len(tasks)))
-        drawn = iter(Parallel(n_jobs=workers, batch_size=1)(delayed(draw)(*task, *arguments) for task in tasks))
+        drawn = iter(in_worker_processes(draw, [(*task, *arguments) for task in tasks], workers))
         for frames in changed:
             blocks = [block for _ in range(pieces(frames)) for block in next(drawn)]
             self.known[frames.dataset] = frames, blocks

@@ -56,6 +56,14 @@ class CausalEpoch:
         self._network = network
         self._baskets = baskets
 
+    @property
+    def sizes(self) -> list[int]:
+        return self._windows.sizes
+
+    def part(self, number: int, of: int) -> CausalEpoch:
+        """See `models.training.divided.DivisibleBatches`."""
+        return CausalEpoch(self._windows.part(number, of), self._events, self._network, self._baskets)
+
     def __len__(self) -> int:
         return len(self._windows)
 
@@ -69,6 +77,8 @@ class CausalEpoch:
 
 class CausalRecommender(GenerativeRecommender[CausalNetwork]):
     """Tokenises the catalogue, trains a `CausalNetwork` on every position of a window, answers by beam search."""
+
+    divisible = True
 
     def build(self, train: TrainingData, trie: PrefixTrie, context: FitContext) -> CausalNetwork:
         return CausalNetwork(trie, self.config)

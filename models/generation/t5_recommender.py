@@ -51,6 +51,14 @@ class T5Epoch:
         self._targets = targets
         self._network = network
 
+    @property
+    def sizes(self) -> list[int]:
+        return self._targets.sizes
+
+    def part(self, number: int, of: int) -> T5Epoch:
+        """See `models.training.divided.DivisibleBatches`."""
+        return T5Epoch(self._targets.part(number, of), self._network)
+
     def __len__(self) -> int:
         return len(self._targets)
 
@@ -67,6 +75,7 @@ class T5Recommender(GenerativeRecommender[T5Network]):
 
     Config = T5GenerativeConfig
     config: T5GenerativeConfig
+    divisible = True
     search_space: ClassVar[SearchSpace] = {
         "network.dim": Choice(48, 96, 192),  # multiples of its six heads
         "short_term": Choice(20, 50, 100),  # it reads three tokens an event, and all of them for each target

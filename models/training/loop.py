@@ -7,7 +7,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar, cast
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from bench.config import Config
 from bench.recommender import CurvePoint, FitContext, Recommender
+from models.training import divided
 from models.training.average import WeightAverage
 from models.training.divergence import DivergenceWatch
 from models.training.state import ChangingParts
@@ -128,13 +129,16 @@ class Trainer(Generic[Batch]):
         optimiser = adamw(module, config, context.device)
         if config.precision == "bf16":
             loss = in_bfloat16(loss, context.device)
-        self._take_step: OptimiserStep[Batch]
-        if context.device == "cuda" and generators is not None:
+        self._take_step: OptimiserStep[Any]
+        if divided.processes() > 1:
+            self._take_step = divided.DividedStep(module, loss, optimiser, config.gradient_norm)
+        elif context.device == "cuda" and generators is not None:
             self._take_step = RecordedStep(module, loss, optimiser, config.gradient_norm, generators)
         else:
             self._take_step = OptimiserStep(module, loss, optimiser, config.gradient_norm)
         self._average = WeightAverage(module, config.average)
         self._parts = ChangingParts(module, optimiser, self._average, draws or generators or (), context.device)
+        divided.part_ways(context.seed, self._parts.generators)
         self._divergence = DivergenceWatch()
         self._started = time.perf_counter()
         self._step = 0
@@ -160,7 +164,9 @@ class Trainer(Generic[Batch]):
     def _run_epoch(self, number: int) -> None:
         self.module.train()
         self._rng_of_epoch = self._rng.bit_generator.state
-        batches = self._batches_of(self._rng)
+        batches: Batches[Any] = self._batches_of(self._rng)
+        if divided.processes() > 1:
+            batches = divided.Portions(cast(divided.DivisibleBatches[Batch], batches))
         if not len(batches):
             raise ValueError("nothing to train on: no user has two training events")
         for index, batch in self._still_to_do(batches):
@@ -221,13 +227,14 @@ class Trainer(Generic[Batch]):
         self._best, self._waited, self._best_state = state["best"], state["waited"], state["best_state"]
         return int(state["epoch"])
 
-    def _still_to_do(self, batches: Batches[Batch]) -> Iterator[tuple[int, Batch]]:
+    def _still_to_do(self, batches: Batches[Any]) -> Iterator[tuple[int, Any]]:
         """The batches of an epoch, numbered; without those before the checkpoint that the training goes on from."""
         todo = enumerate(batches)
         if self._resumed is not None:
             for _ in itertools.islice(todo, self._resumed["n_batches"]):
                 pass
             self._parts.restore_random(self._resumed["parts"])
+            divided.part_ways(self.context.seed + self._step, self._parts.generators)
             self._resumed = None
         return todo
 

@@ -7,7 +7,7 @@ positions in one pass, as `models.training.windows` does for a causal one.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +55,11 @@ class Targets:
             return iter(())
         parts = (part.split(size) for part in (self.users, self.positions, self.ends))
         return (Targets(*batch) for batch in zip(*parts, strict=True))
+
+    def part(self, number: int, of: int) -> Targets:
+        """Every `of`-th target from target `number` on; the first where there are fewer."""
+        own = slice(number, None, of) if number < len(self.users) else slice(1)
+        return Targets(self.users[own], self.positions[own], self.ends[own])
 
 
 class TargetPool:
@@ -114,7 +119,8 @@ class SampledTargets:
 
     def epoch(self, rng: np.random.Generator) -> TargetEpoch:
         """Some of the targets, in random order."""
-        return TargetEpoch(self, self.pool.draw(self.share, rng, str(self.events.items.device)))
+        targets = self.pool.draw(self.share, rng, str(self.events.items.device))
+        return TargetEpoch(self, list(targets.split(self.batch_targets)))
 
     def gather(self, chosen: Targets, n_before: int | None = None) -> TargetBatch:
         """The batch of some targets; `n_before` is how many events lie before its items, if that is known."""
@@ -132,19 +138,27 @@ class TargetEpoch:
 
     Args:
         source: Gathers.
-        targets: In order.
+        batches: The targets of each.
     """
 
-    def __init__(self, source: SampledTargets, targets: Targets) -> None:
+    def __init__(self, source: SampledTargets, batches: Sequence[Targets]) -> None:
         self._source = source
-        self._targets = targets
+        self._batches = batches
+
+    @property
+    def sizes(self) -> list[int]:
+        """Targets of each batch."""
+        return [len(batch.users) for batch in self._batches]
+
+    def part(self, number: int, of: int) -> TargetEpoch:
+        """As many batches, each with every `of`-th target of its own; see `DivisibleBatches`."""
+        return TargetEpoch(self._source, [batch.part(number, of) for batch in self._batches])
 
     def __len__(self) -> int:
-        return math.ceil(len(self._targets.users) / self._source.batch_targets)
+        return len(self._batches)
 
     def __iter__(self) -> Iterator[TargetBatch]:
-        size = self._source.batch_targets
-        starts = (self._targets.ends - self._source.short_term).clamp(min=0)
+        starts = ((batch.ends - self._source.short_term).clamp(min=0).sum() for batch in self._batches)
         # Asked for once an epoch, so that no batch has to wait for the answer.
-        n_before = torch.stack([part.sum() for part in starts.split(size)]).tolist() if len(starts) else []
-        return map(self._source.gather, self._targets.split(size), n_before)
+        n_before = torch.stack(list(starts)).tolist() if self._batches else []
+        return map(self._source.gather, self._batches, n_before)

@@ -185,6 +185,19 @@ class WindowEpoch:
         self._windows = windows
         self._plan = plan
 
+    @property
+    def sizes(self) -> list[int]:
+        """Windows of each batch."""
+        return [len(users) for users, _, _ in self._plan]
+
+    def part(self, number: int, of: int) -> WindowEpoch:
+        """As many batches, each with every `of`-th window of its own; see `DivisibleBatches`."""
+        chosen = (slice(number, None, of) if number < size else slice(1) for size in self.sizes)
+        return WindowEpoch(
+            self._windows,
+            [(users[own], starts[own], n[own]) for own, (users, starts, n) in zip(chosen, self._plan, strict=True)],
+        )
+
     def __len__(self) -> int:
         return len(self._plan)
 

@@ -142,3 +142,51 @@ def test_two_rows_of_one_configuration_are_one_run(bench: Bench, monkeypatch: py
     outcome = job.run_plan(twice, bench.results, bench.results, Console(file=io.StringIO()))
     assert len(outcome) == 2
     assert bench.made == ["outside"]
+
+
+def test_a_finished_grid_is_sealed_only_when_complete_and_reported(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def holds(*models: str) -> bool:
+        asked = plan(*models)
+        return job.seal_of(asked, bench.results, bench.results.parent / "reports").holds(asked.runs)
+
+    bench.run("outside", "outside-raising")
+    assert not holds("outside", "outside-raising"), "a failed run is made again"
+    bench.run("outside")
+    assert holds("outside")
+    assert not holds("outside", "popularity")
+    (queries,) = bench.results.glob("runs/*/outside/*/queries.parquet")
+    queries.write_bytes(queries.read_bytes()[:-1] + b"\0")
+    assert not holds("outside")
+    assert bench.run("outside") == ["complete"]
+    assert bench.made == ["outside"], "a changed table is noticed, and its run made anew"
+    monkeypatch.setattr(bench, "_write_report", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(report, "write_report", lambda *_, **__: 1 / 0)
+    queries.write_bytes(queries.read_bytes()[:-1] + b"\0")
+    bench.run("outside")
+    assert not holds("outside"), "the report could not be written"
+
+
+def test_a_report_that_would_take_too_long_waits(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(job.time, "monotonic", lambda: clock[0])
+    waiting = job._Report(plan("outside"), bench.results, bench.results, Console(file=io.StringIO()))
+
+    def slowly(*_: object, **__: object) -> None:
+        clock[0] += 2.0
+        bench.reported.append([])
+
+    monkeypatch.setattr(report, "write_report", slowly)
+    waiting.refresh([])
+    assert bench.reported == [], "no news"
+    waiting.news |= {"a"}
+    waiting.refresh([])
+    assert len(bench.reported) == 1
+    waiting.news |= {"a", "b", "c"}
+    clock[0] += 53.0  # three data sets took two seconds each before: six are a tenth of the time after 54
+    waiting.refresh([])
+    assert len(bench.reported) == 1
+    clock[0] += 1.0
+    waiting.refresh([])
+    assert len(bench.reported) == 2

@@ -1,0 +1,82 @@
+"""Worker processes, which end when the process that started them does, however that comes about."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from loky import ProcessPoolExecutor
+
+T = TypeVar("T")
+
+_PR_SET_PDEATHSIG = 1
+"""Of `prctl` (linux/prctl.h)."""
+
+_SECONDS_BETWEEN_CHECKS = 2.0
+
+FOR_THE_PARENT = (signal.SIGINT, signal.SIGHUP)
+"""Signals that a whole group of processes gets, and that are for the parent, which then ends its workers."""
+
+
+def end_with_parent(parent: int) -> None:
+    """Has the system kill this process, and the processes that it forks, when their parents end.
+
+    Where the system can't (it is not Linux), a thread looks now and then who the parent is. It looks on Linux, too:
+    the signal follows the thread that has started the process, and the other way round costs nothing.
+
+    Args:
+        parent: The process that has started this one.
+    """
+    _ask_for_a_signal()
+    os.register_at_fork(after_in_child=_ask_for_a_signal)
+    if os.getppid() != parent:  # it has ended meanwhile
+        os._exit(1)
+    threading.Thread(target=_watch, args=(parent,), name="parent watch", daemon=True).start()
+
+
+def begin_as_worker(parent: int) -> None:
+    """Has this process end with its parent, and leave Ctrl-C and the terminal's farewell to it."""
+    end_with_parent(parent)
+    for number in FOR_THE_PARENT:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def in_worker_processes(work: Callable[..., T], arguments: Sequence[Sequence[Any]], processes: int) -> list[T]:
+    """Calls a function of a module once for each of the arguments, several calls at a time; 1 calls it here.
+
+    Raises:
+        Exception: Whatever a call raised.
+    """
+    if processes <= 1:
+        return [work(*given) for given in arguments]
+    pool = ProcessPoolExecutor(max_workers=processes, initializer=begin_as_worker, initargs=(os.getpid(),))
+    try:
+        # A process inherits what is blocked, and so is left alone while it starts.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_PARENT)
+        try:
+            calls = [pool.submit(work, *given) for given in arguments]
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return [call.result() for call in calls]
+    finally:
+        pool.shutdown(wait=True, kill_workers=True)
+
+
+def _ask_for_a_signal() -> None:
+    if sys.platform == "linux":
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_SECONDS_BETWEEN_CHECKS)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
