@@ -76,7 +76,9 @@ def order_of_trends(frames: DatasetFrames) -> Bullets | None:
 def _of_ranking(frames: DatasetFrames) -> pd.DataFrame:
     """The figures of ranking, with the level in the metric's name where it is not the usual one."""
     lines = frames.published[frames.published["level"] != "decoding"]
-    return lines.assign(metric=lines["metric"] + lines["level"].map({"item": "", "sid": " (SID level)"}))
+    # In pandas 3.0 a mapped column without rows is no column of words, and can't be added to one.
+    named = lines["metric"].where(lines["level"] != "sid", lines["metric"] + " (SID level)")
+    return lines.assign(metric=named)
 
 
 def _reason(row: str, why: str, verdicts: list[str]) -> Words:
