@@ -211,6 +211,8 @@ class Suite(_Strict):
         questions: Pairs of rows, or of models whose first row is meant; the report says of each whether the first is
             better than the second, and where.
         floor: The model that every other one should beat.
+        references: Rows, or models whose first row is meant, that every other row stands beside in the figures over all
+            data sets.
         comparisons: Questions that several rows answer together. Rows that a selection left out are passed over.
         paper: Decoding diagnostics that a paper published.
         slices: Columns of the item table by which the report divides the test queries.
@@ -223,6 +225,7 @@ class Suite(_Strict):
     seeds: Several[Seed]
     questions: Several[tuple[RowLabel, RowLabel]] = ()
     floor: RowLabel | None = None
+    references: Several[RowLabel] = ()
     comparisons: Several[Comparison] = ()
     paper: Several[PaperFinding] = ()
     slices: Several[ColumnName] = ()

@@ -175,7 +175,8 @@ def _check_names(suite: Suite) -> None:
         if finding.row not in rows:
             raise BenchError(f"paper, {finding.metric}: {unknown_name('row of this suite', finding.row, rows)}")
     meant = rows | {entry.model for entry in suite.models}
-    for name in [*(name for pair in suite.questions for name in pair), *([suite.floor] if suite.floor else [])]:
+    asked = [name for pair in suite.questions for name in pair]
+    for name in [*asked, *([suite.floor] if suite.floor else []), *suite.references]:
         if name not in meant:
             raise unknown_name("row or model of this suite", name, meant)
     _check_comparisons(suite, rows)

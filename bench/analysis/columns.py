@@ -194,6 +194,27 @@ CONFIRMED = FrameColumns(
     "confirmed.csv",
 )
 
+EFFECTS = FrameColumns(
+    "effects",
+    "Every row beside every reference of the suite (`Suite.references`), on parts that all data sets have; untested.",
+    (
+        *PLACE,
+        *IDENTITY,
+        text("against", "label of the reference"),
+        text("family", "how queries are divided: 'overall', 'head-tail', 'reach', 'repetition' or 'history'"),
+        text("part", "its name in the family"),
+        _METRIC,
+        number("mean", "of the row over queries and the seeds that both have completed"),
+        number("against_mean", "likewise of the reference"),
+        number("difference", "mean - against_mean"),
+        number("low", "lower end of the 95 % interval of the difference"),
+        number("high", "upper end"),
+        whole("n_queries", "test queries in the part"),
+        whole("seeds", "number of seeds that both have completed"),
+    ),
+    "effects.csv",
+)
+
 DECODING = FrameColumns(
     "decoding",
     "Where decoding loses targets, one value a row, per seed.",

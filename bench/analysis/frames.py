@@ -14,6 +14,7 @@ from bench.analysis.comparisons import ComparisonResult
 from bench.analysis.confirmed import confirmed_frames
 from bench.analysis.csv_files import write_csv
 from bench.analysis.decoding_csv import decoding_table
+from bench.analysis.effects import effects_frame, resampled_frame
 from bench.analysis.fitness import Doubt, floor_of
 from bench.analysis.leaderboard import hits_beyond_sid_level, slices
 from bench.analysis.published import replications
@@ -40,6 +41,8 @@ class DatasetFrames:
         questions: Labels of the rows that the suite asks about.
         confirmed: The suite's questions on the users who were set aside.
         looks: Who has looked at these users when.
+        effects: Every row beside the suite's references.
+        resampled: Means of the rows over resampled users and seeds.
         comparisons: The rows of the suite's comparisons.
         decoding: Where decoding loses targets.
         curves: Learning curves.
@@ -70,6 +73,8 @@ class DatasetFrames:
     questions: pd.DataFrame
     confirmed: pd.DataFrame
     looks: pd.DataFrame
+    effects: pd.DataFrame
+    resampled: pd.DataFrame
     comparisons: pd.DataFrame
     decoding: pd.DataFrame
     curves: pd.DataFrame
@@ -102,8 +107,8 @@ class DatasetFrames:
         """Writes the frames that are files.
 
         Always `leaderboard.csv`, `metrics.csv` and `pairs.csv`, and where there is something to tell `tests.csv`,
-        `confirmed.csv`, `decoding.csv` and `published.csv`; a file of an earlier report with nothing left to tell is
-        taken away.
+        `confirmed.csv`, `effects.csv`, `decoding.csv` and `published.csv`; a file of an earlier report with nothing
+        left to tell is taken away.
 
         Args:
             folder: `RESULTS/SUITE/DATASET`.
@@ -111,7 +116,7 @@ class DatasetFrames:
         write_csv(self.metrics, folder / columns.METRICS.file)
         write_csv(self.leaderboard, folder / columns.LEADERBOARD.file, float_format="%.10g")
         write_csv(self.pairs, folder / columns.PAIRS.file)
-        for declared in (columns.TESTS, columns.CONFIRMED, columns.DECODING, columns.PUBLISHED):
+        for declared in (columns.TESTS, columns.CONFIRMED, columns.EFFECTS, columns.DECODING, columns.PUBLISHED):
             frame: pd.DataFrame = getattr(self, declared.name)
             if frame.empty:
                 (folder / declared.file).unlink(missing_ok=True)
@@ -158,6 +163,8 @@ def dataset_frames(runs: SuiteRuns, metrics: pd.DataFrame, tested: Tested, resul
         questions=report_columns.QUESTIONS.frame(questions(runs)),
         confirmed=confirmed,
         looks=looks,
+        effects=effects_frame(runs),
+        resampled=resampled_frame(runs),
         comparisons=comparisons_frame(runs, tested.comparisons),
         decoding=decoding_table(runs),
         curves=curves_frame(runs),

@@ -5,12 +5,10 @@ The comparisons are written as `RESULTS/SUITE/DATASET/pairs.csv`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from bench.analysis.columns import PAIRS, SCHEMA
 from bench.analysis.families import Family, all_pairs
@@ -109,25 +107,6 @@ def pair_of(compared: pd.DataFrame, one: str, other: str) -> dict[str, Any] | No
             difference = row["difference"] if row["first"] == one else -row["difference"]
             return {"difference": difference, **{name: row[name] for name in ("p_value", "p_holm", "n_queries")}}
     return None
-
-
-def average_ranks(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame | None:
-    """The mean rank of each model over the data sets on which it has complete runs.
-
-    Args:
-        tables: The leaderboard of each data set, by label.
-
-    Returns:
-        One line per row that has a mean on every data set with any: row, rank (mean; 1 is best, equal means share a
-        rank), and the rank on each data set. Best first. None with fewer than two data sets or models.
-    """
-    measured = {dataset: wide.set_index("row")[MEAN].dropna() for dataset, wide in tables.items()}
-    scores = pd.DataFrame({dataset: means for dataset, means in measured.items() if len(means)}).dropna()
-    if scores.shape[0] < 2 or scores.shape[1] < 2:
-        return None
-    ranks = pd.DataFrame(rankdata(-scores.to_numpy(), axis=0), index=scores.index, columns=scores.columns)
-    ranks.insert(0, "rank", ranks.mean(axis=1))
-    return ranks.sort_values("rank", kind="stable").rename_axis("row").reset_index()
 
 
 def ranked(wide: pd.DataFrame) -> list[str]:

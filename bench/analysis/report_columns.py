@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench.analysis.columns import (
     CONFIRMED,
     DECODING,
+    EFFECTS,
     IDENTITY,
     LEADERBOARD,
     MEAN,
@@ -159,6 +160,18 @@ TUNING = FrameColumns(
     ),
 )
 
+RESAMPLED = FrameColumns(
+    "resampled",
+    f"{PRIMARY_NAME} of each row over resampled users and seeds; draw 0 is the data as they are.",
+    (
+        *IDENTITY,
+        text("family", "how queries are divided, as in `effects.csv`"),
+        text("part", "its name in the family"),
+        whole("draw", "number of the resample"),
+        number("mean", "over the users and seeds of the draw"),
+    ),
+)
+
 LOOKS = FrameColumns(
     "looks",
     "Every look at the users who are set aside, whichever suite it was for, the first one first.",
@@ -255,9 +268,9 @@ REACH = FrameColumns(
 )
 
 FRAMES = (
-    *(METRICS, LEADERBOARD, PAIRS, TESTS, CONFIRMED, DECODING, PUBLISHED, TRIALS),
+    *(METRICS, LEADERBOARD, PAIRS, TESTS, CONFIRMED, EFFECTS, DECODING, PUBLISHED, TRIALS),
     *(SLICED, QUESTIONS, COMPARISONS, CURVES, SIDS, SID_HEALTH, CARD, RUNS, TUNING, FIDELITY, NOTES, DOUBTS, PAPER),
-    LOOKS,
+    *(LOOKS, RESAMPLED),
     *(BESIDE, LENGTHS, ITEM_COUNTS, OVER_TIME, REACH),
 )
 """All of them, those that are files first."""

@@ -124,6 +124,21 @@ def compare_all(results: Mapping[str, Sequence[RunResult]], metric: str) -> dict
     return {names: _comparison(metric, pair, p_values[names]) for names, pair in pairable.items()}
 
 
+def difference_interval(
+    first: Sequence[RunResult], second: Sequence[RunResult], metric: str, mask: NDArray[np.bool_] | None = None
+) -> tuple[float, float, float, float, float, int, int] | None:
+    """Both means, their difference, the ends of its 95 % interval, queries and seeds: `compare` without a test.
+
+    For figures with hundreds of intervals, where nothing is concluded from a single one. None likewise.
+    """
+    pair = _paired(first, second, metric, mask)
+    if pair is None:
+        return None
+    means, difference, margin = (float(pair.first.mean()), float(pair.second.mean())), pair.differences, pair.margin
+    middle = float(difference.mean())
+    return (*means, middle, middle - margin, middle + margin, len(difference), len(pair.seeds))
+
+
 def common_means(
     first: Sequence[RunResult],
     second: Sequence[RunResult],
@@ -253,7 +268,7 @@ def _paired(
     pairs = [(result, by_seed[result.spec.seed]) for result in first if result.spec.seed in by_seed]
     if not pairs or not all(_same_queries(pairs[0][0], result) for pair in pairs for result in pair):
         return None
-    left, right = (np.stack([_per_query(result, metric) for result in side]) for side in zip(*pairs, strict=True))
+    left, right = (np.stack([per_query(result, metric) for result in side]) for side in zip(*pairs, strict=True))
     if mask is not None:
         left, right = left[:, mask], right[:, mask]
     return _Pair(left, right, tuple(result.spec.seed for result, _ in pairs)) if left.shape[1] > 1 else None
@@ -278,7 +293,8 @@ def _comparison(metric: str, pair: _Pair, permuted: float) -> PairedComparison:
     )
 
 
-def _per_query(result: RunResult, metric: str) -> NDArray[np.float64]:
+def per_query(result: RunResult, metric: str) -> NDArray[np.float64]:
+    """A metric at item level, one value a query, float64 `[n_queries]`."""
     assert result.queries is not None  # a complete result has its queries
     return compute(metric, result.queries["item_rank"].to_numpy(), K_MAX)
 

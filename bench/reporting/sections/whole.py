@@ -9,13 +9,12 @@ from pathlib import Path
 import pandas as pd
 
 from bench.analysis.frames import DatasetFrames
-from bench.analysis.pairs import average_ranks
-from bench.conventions import PRIMARY_NAME
 from bench.reporting import summary
 from bench.reporting.blocks import Block, Bullets, Code, Heading, Notice, Paragraph, section
 from bench.reporting.how_tested import HOW_TESTED
 from bench.reporting.overview import overview, shared_question
-from bench.reporting.tables import confirmed, pairs, provenance, tuning
+from bench.reporting.sections.across import across
+from bench.reporting.tables import confirmed, provenance, tuning
 from bench.reporting.tables.comparisons import comparisons_of, sentence
 from bench.reporting.tables.fidelity import fidelity_cards
 from bench.reporting.words import strong
@@ -106,15 +105,8 @@ def how_tested(suite: SuiteFrames) -> list[Block]:
 
 
 def over_datasets(suite: SuiteFrames) -> list[Block]:
-    """The rows over all data sets; nothing where there is one data set, or one row on all of them."""
-    ranks = average_ranks({label: frames.leaderboard for label, frames in suite.datasets.items()})
-    if ranks is None:
-        return []
-    return section(
-        Heading("Over all data sets"),
-        f"Models with complete runs on every data set, ranked by mean {PRIMARY_NAME} on each.",
-        [pairs.ranks_table(ranks), Paragraph(pairs.ranks_tested(ranks))],
-    )
+    """What all data sets say together, with figures."""
+    return across(suite.all, suite.figures)
 
 
 def fidelity(suite: SuiteFrames) -> list[Block]:
@@ -145,5 +137,5 @@ def excluded_users(suite: SuiteFrames) -> list[Block]:
 
 SuiteSection = Callable[[SuiteFrames], list[Block]]
 
-BEFORE: tuple[SuiteSection, ...] = (title, summary_of_all, how_to_repeat, tuning_budget, how_tested)
-AFTER: tuple[SuiteSection, ...] = (over_datasets, fidelity, unfinished, excluded_users)
+BEFORE: tuple[SuiteSection, ...] = (title, summary_of_all, over_datasets, how_to_repeat, tuning_budget, how_tested)
+AFTER: tuple[SuiteSection, ...] = (fidelity, unfinished, excluded_users)

@@ -66,15 +66,20 @@ def beats_table(frames: DatasetFrames) -> Table | None:
 
 
 def ranks_table(ranks: pd.DataFrame) -> Table:
-    """Mean ranks and those on each data set."""
-    datasets = [str(column) for column in ranks.columns[2:]]
-    columns = [Column("Model"), Column("Mean rank", decimals(2)), *(Column(name, numbers("g")) for name in datasets)]
-    return Table.of("ranks", columns, ranks[["row", "rank", *datasets]].itertuples(index=False, name=None))
+    """Mean ranks with their intervals, and the ranks on each data set."""
+    datasets = [str(column) for column in ranks.columns[4:]]
+    of_each = (Column(name, numbers("g")) for name in datasets)
+    columns = [Column("Model"), Column("Mean rank", decimals(2)), Column("95 % interval"), *of_each]
+    rows = [
+        (line["row"], line["rank"], f"{line['low']:.2f} .. {line['high']:.2f}", *(line[name] for name in datasets))
+        for line in ranks.to_dict("records")
+    ]
+    return Table.of("ranks", columns, rows)
 
 
 def ranks_tested(ranks: pd.DataFrame) -> str:
     """What can be concluded from mean ranks."""
-    datasets = list(ranks.columns[2:])
+    datasets = list(ranks.columns[4:])
     text = "No two models are told apart by their ranks here: the paired tests on each data set do that."
     if len(ranks) > 2:
         p_value = float(friedmanchisquare(*ranks[datasets].to_numpy()).pvalue)

@@ -23,8 +23,8 @@ from bench.spec import Comparison, Entry, RunResult, RunSpec, Suite
 PAIR = FrameColumns("pair", "Two columns.", (text("name", "?"), whole("count", "?"), number("share", "?")))
 DECLARED = {declared.name: declared for declared in FRAMES}
 NOT_OF_RESULTS = {"trials", "beside", "lengths", "item_counts", "over_time", "reach"}
-MAY_BE_EMPTY = {"notes", "published", "confirmed", "looks"}
-"""Of the made-up suite, which sets nobody aside."""
+MAY_BE_EMPTY = {"notes", "published", "confirmed", "looks", "effects"}
+"""Of the made-up suite, which sets nobody aside and names no references."""
 
 
 @pytest.mark.parametrize(

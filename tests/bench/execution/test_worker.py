@@ -71,7 +71,7 @@ def test_answers_to_users_who_are_set_aside_show_nowhere_but_in_the_sealed_table
     monkeypatch.setattr(model, "fit", counting_fit)
     monkeypatch.setattr(model, "recommend", counting_recommend)
     aside = spec("popularity").model_copy(update={"dataset": DatasetSpec(name="ml-100k", confirm=0.4)})
-    execute(aside, tmp_path, "cpu", 1)
+    assert execute(aside, tmp_path, "cpu", 1).sealed is None
     result = ResultStore(tmp_path).load(aside)
     assert result is not None
     assert result.queries is not None

@@ -14,9 +14,8 @@ from as_text import cells_of
 
 from bench.analysis.columns import PAIRS
 from bench.analysis.dataset_tables import frames_of, write_frames
-from bench.analysis.leaderboard import MEAN, leaderboard, tidy_metrics
+from bench.analysis.leaderboard import leaderboard, tidy_metrics
 from bench.analysis.pairs import (
-    average_ranks,
     best_baseline,
     pairs,
     verdicts,
@@ -52,10 +51,6 @@ def frames_with(compared: pd.DataFrame) -> Any:
     """Frames of which only these pairs count."""
     rows = list(dict.fromkeys([*compared["first"], *compared["second"]]))
     return SimpleNamespace(pairs=compared, leaderboard=pd.DataFrame({"row": rows, "warning": ""}))
-
-
-def scores(**means: float) -> pd.DataFrame:
-    return pd.DataFrame({"row": list(means), MEAN: list(means.values())})
 
 
 def test_every_two_models_are_compared_and_corrected_together(
@@ -136,29 +131,6 @@ def test_without_a_baseline_nothing_is_marked(full_runs: SuiteRuns) -> None:
     assert best_baseline(frames.leaderboard) is None
     assert flags_explained(frames) == ""
     assert {row[-7].flag for row in main_table(frames).rows} == {""}
-
-
-def test_ranks_are_averaged_over_the_data_sets_of_all_models() -> None:
-    tables = {"x": scores(a=0.3, b=0.2, c=0.1), "y": scores(a=0.2, b=0.2, c=0.3, d=0.4), "z": scores()}
-    ranks = average_ranks(tables)
-    assert ranks is not None
-    assert ranks.to_dict("list") == {
-        "row": ["a", "c", "b"],
-        "rank": [1.75, 2.0, 2.25],
-        "x": [1.0, 3.0, 2.0],
-        "y": [2.5, 1.0, 2.5],
-    }
-    assert average_ranks({"x": tables["x"], "z": tables["z"]}) is None
-    assert average_ranks({"x": scores(a=0.1), "y": scores(a=0.1)}) is None
-
-
-def test_mean_ranks_tell_whether_all_are_alike_and_no_more() -> None:
-    ranks = average_ranks({"x": scores(a=0.3, b=0.2), "y": scores(a=0.2, b=0.1)})
-    assert ranks is not None
-    assert "Friedman" not in pairwise.ranks_tested(ranks)
-    many = average_ranks({str(n): scores(a=0.3, b=0.2, c=0.1) for n in range(20)})
-    assert many is not None
-    assert "20 data sets has p < 0.001 (Friedman)" in pairwise.ranks_tested(many)
 
 
 def test_figures_show_every_model(compared: pd.DataFrame, full_runs: SuiteRuns) -> None:
