@@ -8,10 +8,12 @@ from dataclasses import asdict, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from baselines.full_ranking import rank_catalogue
+from baselines.full_ranking import rank_candidates, top_k
+from baselines.next_item import NextItemModel
 from baselines.popularity import fill_with_popularity
 from bench.config import Config
 from bench.data.dataset import TrainingData
@@ -20,10 +22,17 @@ from bench.errors import SkippedRun
 from bench.recommender import CurvePoint, FitContext, Mechanism, Recommendations, Recommender
 from bench.registry import model_class
 from bench.search_space import USUAL, SearchSpace
-from models.history.count_prior import Mixture, best_of, chosen_in_turn, decayed_counts
+from models.history.count_prior import Mixture, best_of, chosen_in_turn, decayed_counts, values_at
 
 REMEMBERED_BYTES = 1 << 30
 """The base model's probabilities of validation queries that are kept while the mixture is chosen."""
+
+
+MARGIN = 64
+"""Items beside those that are wanted among which single precision may err."""
+
+SINGLE_PRECISION = 1e-4
+"""A relative difference that rounding to single precision can't make, nor a few such sums."""
 
 
 class CountMixtureConfig(Config):
@@ -88,6 +97,7 @@ class CountMixture(Recommender):
     Config = CountMixtureConfig
     config: CountMixtureConfig
     search_space: ClassVar[SearchSpace] = {f"base_config.{key}": range_ for key, range_ in USUAL.items()}
+    revision = 2
     role = "baseline"
     summary = "probabilities of another model (base: sasrec-ce) mixed with the user's decayed counts"
     group = "counting"
@@ -131,13 +141,63 @@ class CountMixture(Recommender):
         }
 
     def recommend(self, histories: Histories, k: int) -> Recommendations:
-        weight = self.mixture.weight
-        mixed = np.zeros((len(histories), histories.n_items))
+        """Ranks by the mixture in double precision, of those items that single precision can't rule out.
+
+        While the mixture is chosen, the same queries are ranked some forty times: all of the catalogue in double
+        precision would take ten times as long. Where the best are no clear cut, it is done all the same.
+        """
+        own = decayed_counts(histories, self.mixture.half_life)
+        base = self._base_probabilities(histories) if self.mixture.weight < 1 else None
+        near, clear = self._near(histories, own, base, k)
+        items = np.full((len(histories), k), PAD, dtype=np.int32)
+        scores = np.full((len(histories), k), -np.inf, dtype=np.float32)
+        for chosen in (np.flatnonzero(clear), np.flatnonzero(~clear)):
+            if not len(chosen):
+                continue
+            of_chosen = None if base is None else base[chosen]
+            candidates = near[chosen] if clear[chosen[0]] else np.tile(np.arange(histories.n_items), (len(chosen), 1))
+            mixed = self._mixed(own[chosen], of_chosen, candidates)
+            if histories.exclude_seen and not clear[chosen[0]]:
+                candidates = np.where(histories.seen()[chosen], PAD, candidates)
+            ranked = rank_candidates(fill_with_popularity(mixed, self._counts, candidates), candidates, k)
+            items[chosen], scores[chosen] = ranked.items, ranked.scores
+        return Recommendations(items, scores)
+
+    def _mixed(
+        self, own: sp.csr_array, base: NDArray[np.float32] | None, items: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """The mixture at items int64 `[n, c]`, given counts and probabilities `[n, n_items]`."""
+        weight, imagined = self.mixture.weight, self.mixture.smoothing * self._popularity
+        mixed = np.zeros(items.shape)
         if weight > 0:
-            mixed += weight * self._count_shares(histories)
-        if weight < 1:
-            mixed += (1 - weight) * self._base_probabilities(histories)
-        return rank_catalogue(fill_with_popularity(mixed, self._counts), histories, k)
+            total = own.sum(axis=1)[:, None] + imagined.sum()
+            mixed += weight * (values_at(own, items) + imagined[items]) / np.maximum(total, np.finfo(np.float64).tiny)
+        if base is not None:
+            mixed += (1 - weight) * np.take_along_axis(base, items, axis=1)
+        return mixed
+
+    def _near(
+        self, histories: Histories, own: sp.csr_array, base: NDArray[np.float32] | None, k: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """The best items of each query in single precision, more than are wanted, and whether no other can be meant.
+
+        Returns:
+            int64 `[n, k + MARGIN]` or the whole catalogue; bool `[n]`.
+        """
+        weight, imagined = self.mixture.weight, self.mixture.smoothing * self._popularity
+        total = own.sum(axis=1) + imagined.sum()
+        scale = np.divide(weight, total, out=np.zeros(len(total)), where=total > 0)
+        rough = scale.astype(np.float32)[:, None] * imagined.astype(np.float32)
+        if base is not None:
+            rough += np.float32(1 - weight) * base
+        row = np.repeat(np.arange(len(histories)), np.diff(own.indptr))
+        rough[row, own.indices] += (own.data * scale[row]).astype(np.float32)
+        if histories.exclude_seen:
+            rough[row, own.indices] = -1.0
+        near, values = top_k(rough, k + MARGIN)
+        if near.shape[1] < k + MARGIN:
+            return near, np.zeros(len(near), dtype=bool)
+        return near, values[:, k - 1] * (1 - SINGLE_PRECISION) > values[:, -1].clip(min=0)
 
     def parameter_count(self) -> int:
         return 0 if self.base is None else self.base.parameter_count()
@@ -158,12 +218,6 @@ class CountMixture(Recommender):
         self.mixture, self._remembered = best_of(tried), None
         return tried
 
-    def _count_shares(self, histories: Histories) -> NDArray[np.float64]:
-        """Of each query, the items' shares of its decayed and its imagined events: float64 `[n_queries, n_items]`."""
-        counts = decayed_counts(histories, self.mixture.half_life).toarray()
-        counts += self.mixture.smoothing * self._popularity
-        return counts / np.maximum(counts.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
-
     def _base_probabilities(self, histories: Histories) -> NDArray[np.float32]:
         """The base model's distribution over the catalogue: float32 `[n_queries, n_items]`.
 
@@ -181,9 +235,8 @@ class CountMixture(Recommender):
 
     def _asked(self, histories: Histories) -> NDArray[np.float32]:
         assert self.base is not None, "recommend before fit"
-        answer = self.base.recommend(histories, min(self.config.listed or histories.n_items, histories.n_items))
-        listed = answer.items != PAD
-        scores = np.where(listed, answer.scores, -np.inf).astype(np.float64)
+        items, scores = self._of_base(histories)
+        listed = items != PAD
         if self.config.base_scores == "logits":
             top = scores.max(axis=1, keepdims=True, initial=np.finfo(np.float64).min)
             weights = np.exp(scores - top)
@@ -192,5 +245,17 @@ class CountMixture(Recommender):
         shares = weights / np.maximum(weights.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
         probabilities = np.zeros((len(histories), histories.n_items), dtype=np.float32)
         query = np.nonzero(listed)[0]
-        probabilities[query, answer.items[listed]] = shares[listed]
+        probabilities[query, items[listed]] = shares[listed]
         return probabilities
+
+    def _of_base(self, histories: Histories) -> tuple[NDArray[np.integer[Any]], NDArray[np.float64]]:
+        """The base model's items of each query and their scores `[n_queries, n]`; `PAD` and -inf where a list ends."""
+        assert self.base is not None
+        if self.config.listed is None and isinstance(self.base, NextItemModel):
+            known = self.base.catalogue_scores(histories)
+            if known is not None:
+                seen = histories.seen() if histories.exclude_seen else np.zeros(known.shape, dtype=bool)
+                items = np.where(seen, PAD, np.arange(histories.n_items))
+                return items, np.where(seen, -np.inf, known).astype(np.float64)
+        answer = self.base.recommend(histories, min(self.config.listed or histories.n_items, histories.n_items))
+        return answer.items, np.where(answer.items != PAD, answer.scores, -np.inf).astype(np.float64)

@@ -174,6 +174,16 @@ class NextItemModel(Recommender):
         return scores, drawn == targets.unsqueeze(1)
 
     def recommend(self, histories: Histories, k: int) -> Recommendations:
+        return self.ranked(self._scores(histories), histories, k)
+
+    def catalogue_scores(self, histories: Histories) -> NDArray[np.float32] | None:
+        """The scores `[n_queries, n_items]` by which the catalogue is ranked, those of seen items among them.
+
+        None of a model that ranks otherwise. A list of the whole catalogue says the same, after sorting all of it.
+        """
+        return self._scores(histories)
+
+    def _scores(self, histories: Histories) -> NDArray[np.float32]:
         assert self.network is not None, "recommend before fit"
         scores = np.empty((len(histories), histories.n_items), dtype=np.float32)
         step = max(1, ANSWERED_EVENTS // self.config.length)
@@ -183,7 +193,7 @@ class NextItemModel(Recommender):
                 hidden, n_events = self.read_histories(some)
                 last = hidden[torch.arange(len(n_events), device=hidden.device), (n_events - 1).clamp(min=0)]
                 scores[start : start + step] = self.query_scores(some, last)
-        return self.ranked(scores, histories, k)
+        return scores
 
     def ranked(self, scores: NDArray[np.float32], histories: Histories, k: int) -> Recommendations:
         """The lists that scores float32 `[n_queries, n_items]` of the catalogue make."""

@@ -28,7 +28,9 @@ class Popularity(Recommender):
         return rank_catalogue(scores, histories, k)
 
 
-def fill_with_popularity(scores: NDArray[np.floating[Any]], counts: NDArray[np.int64]) -> NDArray[np.float64]:
+def fill_with_popularity(
+    scores: NDArray[np.floating[Any]], counts: NDArray[np.int64], items: NDArray[np.integer[Any]] | None = None
+) -> NDArray[np.float64]:
     """Ranks the items that a model has nothing to say about by popularity, below all others.
 
     Without this, a tie at zero would rank by item index, and item indices are seldom random.
@@ -36,8 +38,10 @@ def fill_with_popularity(scores: NDArray[np.floating[Any]], counts: NDArray[np.i
     Args:
         scores: Float `[n_queries, n_items]`, at least 0; 0 where the model has nothing to say.
         counts: int64 `[n_items]`, training interactions.
+        items: Of which items the columns are, int `[n_queries, columns]`. None: of all, in order.
 
     Returns:
-        float64 `[n_queries, n_items]`, in [-1, 0) where the score was 0.
+        float64, as `scores`, in [-1, 0) where the score was 0.
     """
-    return np.where(scores > 0, scores, counts / (counts.max(initial=0) + 1.0) - 1.0)
+    below = counts / (counts.max(initial=0) + 1.0) - 1.0
+    return np.where(scores > 0, scores, below if items is None else below[items])

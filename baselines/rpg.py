@@ -261,6 +261,10 @@ class RPG(NextItemModel):
         assert isinstance(network, RPGNetwork)
         return network.loss(states, targets)
 
+    def catalogue_scores(self, histories: Histories) -> None:
+        """Its order is one of semantic IDs."""
+        return None
+
     def ranked(self, scores: NDArray[np.float32], histories: Histories, k: int) -> Recommendations:
         """Items, of which those of one semantic ID tie and the more popular comes first; and semantic IDs."""
         order = self._by_popularity

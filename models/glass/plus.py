@@ -24,7 +24,7 @@ from bench.recommender import FitContext, Mechanism, Recommendations
 from models.generation.causal_network import CausalNetwork
 from models.generation.query_batch import QueryBatch
 from models.glass.glass import Glass, GlassConfig, GlassSearchConfig
-from models.history.count_prior import Mixture, best_of, chosen_in_turn, decayed_counts
+from models.history.count_prior import Mixture, best_of, chosen_in_turn, decayed_counts, values_at
 
 SCORED_AT_A_TIME = 1 << 13
 """Candidates, of all queries together, whose likelihoods are computed at a time: each has an attention of its own."""
@@ -140,12 +140,12 @@ class GlassPlus(Glass):
 
     def recommend(self, histories: Histories, k: int) -> Recommendations:
         items, generated = self._scored(histories, k)
-        present, row = items != PAD, np.arange(len(items))[:, None]
+        present = items != PAD
         weight, smoothing = self.mixture.weight, self.mixture.smoothing
         own = decayed_counts(histories, self.mixture.half_life)
         imagined = smoothing * self._popularity
         total = own.sum(axis=1)[:, None] + imagined.sum()
-        counted = (own.toarray()[row, items] + imagined[items]) / np.maximum(total, np.finfo(np.float64).tiny)
+        counted = (values_at(own, items) + imagined[items]) / np.maximum(total, np.finfo(np.float64).tiny)
         mixed = (1 - weight) * generated + weight * counted
         # The popularity of those that the mixture has nothing to say about decides among them alone.
         tiny = np.finfo(np.float32).tiny

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from bench.data.interactions import Histories
 
@@ -42,6 +44,24 @@ def decayed_counts(histories: Histories, half_life: float, window: int | None = 
     cells = (query[counted], histories.items[counted])
     shape = (len(histories), histories.n_items)
     return sp.coo_array((weight[counted], cells), shape=shape).tocsr()  # sums the events of an item
+
+
+def values_at(counts: sp.csr_array, items: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+    """Looks up sparse counts `[n, n_items]`: float64 `[n, c]` for items int `[n, c]`, 0 where there is none.
+
+    >>> counts = sp.csr_array(np.array([[0.0, 2.0, 0.5], [0.0, 0.0, 0.0]]))
+    >>> values_at(counts, np.array([[2, 0], [1, 1]])).tolist()
+    [[0.5, 0.0], [0.0, 0.0]]
+    """
+    if not len(counts.data):
+        return np.zeros(items.shape)
+    row, n_items = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr)), counts.shape[1]
+    held = row * n_items + counts.indices
+    wanted = np.arange(len(items))[:, None] * n_items + items
+    order = np.argsort(held, kind="stable")
+    place = np.searchsorted(held, wanted, sorter=order).clip(max=len(held) - 1)
+    found = order[place]
+    return np.where(held[found] == wanted, counts.data[found], 0.0)
 
 
 def chosen_in_turn(

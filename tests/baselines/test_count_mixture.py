@@ -10,13 +10,15 @@ import pytest
 
 from baselines import count_mixture
 from baselines.count_mixture import CountMixture
+from baselines.full_ranking import rank_catalogue
+from baselines.popularity import fill_with_popularity
 from baselines.sasrec import SASRec
 from bench.data.cache import ArtifactCache
 from bench.data.dataset import ItemTable, TrainingData
 from bench.data.interactions import Histories, Interactions
 from bench.errors import BenchError
 from bench.recommender import FitContext, Recommendations, Recommender
-from models.history.count_prior import Mixture
+from models.history.count_prior import Mixture, decayed_counts
 
 N_ITEMS = 5
 TRAINING = [[0, 0, 1], [0, 2]]
@@ -171,3 +173,48 @@ def test_what_can_not_be_mixed_is_said_before_anything_is_trained(config: dict[s
 def test_seen_items_are_left_out_where_they_are_no_candidates(tmp_path: Path) -> None:
     model, _ = fitted(one(0.5), tmp_path)
     assert model.recommend(histories_of([[2, 1]], exclude_seen=True), k=N_ITEMS).items.tolist() == [[3, 4, 0, -1, -1]]
+
+
+@pytest.mark.parametrize("exclude_seen", [True, False])
+@pytest.mark.parametrize(
+    "mixture", [(0.3, 5.0, 20.0), (0.3, 5.0, 0.0), (1.0, 3.0, 0.0), (1.0, 3.0, 9.0), (0.0, 5.0, 5.0)]
+)
+def test_lists_of_a_large_catalogue_are_those_of_the_whole_mixture_in_double_precision(
+    mixture: tuple[float, float, float], exclude_seen: bool
+) -> None:
+    """Of 3,000 items; among the probabilities are ties, and differences that single precision can't tell apart."""
+    n_items, rng = 3000, np.random.default_rng(0)
+    rows = [rng.integers(0, n_items, length).tolist() for length in (0, 1, 40, 900)]
+    items = np.array([item for row in rows for item in row], dtype=np.int32)
+    offsets = np.cumsum([0, *map(len, rows)]).astype(np.int64)
+    asked = Histories(items, np.arange(len(items), dtype=np.int64), offsets, n_items, exclude_seen)
+    counts = rng.integers(0, 50, n_items)
+    base = rng.dirichlet(np.full(n_items, 0.1), 4).astype(np.float32)
+    base[0, :200] = 0.004
+    base[1] = 1 / n_items
+    model = CountMixture({})
+    model._counts, model._popularity, model.mixture = counts, counts / counts.sum(), Mixture(*mixture)
+    model._base_probabilities = lambda histories: base  # type: ignore[method-assign]
+    weight, half_life, smoothing = mixture
+    own = decayed_counts(asked, half_life).toarray() + smoothing * model._popularity
+    total = np.maximum(own.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    whole = weight * own / total + (1 - weight) * base
+    expected = rank_catalogue(fill_with_popularity(whole, counts), asked, 20)
+    answer = model.recommend(asked, 20)
+    np.testing.assert_allclose(answer.scores, expected.scores, rtol=1e-6)
+    differs = answer.items != expected.items
+    # The sums are made in another order: what differs is level to the last digits.
+    assert (answer.scores[differs] == expected.scores[differs]).all()
+    assert differs.mean() < 0.02
+
+
+def test_scores_of_the_whole_catalogue_are_what_a_list_of_all_of_it_says(tmp_path: Path) -> None:
+    sasrec = {"dim": 8, "heads": 1, "length": 4, "training": {"epochs": 1, "warmup_steps": 0}}
+    model, _ = fitted({**one(0.0), "base": "sasrec-ce", "base_config": sasrec}, tmp_path)
+    assert isinstance(model.base, SASRec)
+    for exclude_seen in (False, True):
+        asked = histories_of([[4, 3, 4], [1]], exclude_seen)
+        found = model._asked(asked)
+        model.base.catalogue_scores = lambda histories: None  # type: ignore[method-assign]
+        np.testing.assert_allclose(found, model._asked(asked), rtol=1e-5)
+        del model.base.catalogue_scores
