@@ -28,6 +28,10 @@ Job = Callable[[RunSpec, Path, str, int], RunResult]
 DIED = "worker process died (out of memory?)"
 _SECONDS_BETWEEN_CHECKS = 0.25
 _SECONDS_FOR_LAST_WORDS = 0.5
+_GROWTH = {"LOKY_MAX_MEMORY_LEAK_SIZE": str(2**30)}
+"""Bytes by which a process may have grown when a run has ended before Loky replaces it. Torch and what a model imports
+take about 300 MB, Loky's own limit, so that every single run could get a process of its own."""
+
 _SILENCE = "ignore:resource_tracker"
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -79,7 +83,11 @@ class WorkerProcess:
 
     def __init__(self, device: str, threads: int, limits: Limits, environment: Mapping[str, str] | None = None) -> None:
         self._device, self._threads, self.limits = device, threads, limits
-        self._environment = {**dict.fromkeys(_THREAD_VARIABLES, str(threads)), **(environment or {})}
+        self._environment = {
+            **dict.fromkeys(_THREAD_VARIABLES, str(threads)),
+            **_GROWTH,
+            **(environment or {}),
+        }
         self._pool: ProcessPoolExecutor | None = None
         self._ready: Future[None] = Future()
 
