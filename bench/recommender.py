@@ -159,6 +159,8 @@ class FitContext:
             `sid_health`: list of one dict per level.
         new_checkpoint: Called with the context at the beginning of each training of the fit, which are always made in
             the same order: gives the place for its state.
+        pieces: Of a `divisible` model: in how many pieces each batch is made, whose gradients are added up. More than
+            one where memory did not suffice for whole batches.
     """
 
     seed: int
@@ -170,6 +172,7 @@ class FitContext:
     curve: list[CurvePoint] = field(default_factory=list)
     diagnostics: dict[str, Any] = field(default_factory=dict)
     new_checkpoint: Callable[[FitContext], Checkpoint] = NoCheckpoint
+    pieces: int = 1
 
 
 class Recommender(ABC):

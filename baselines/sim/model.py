@@ -141,7 +141,7 @@ class SIM(Recommender):
         generator = torch.Generator(device=device).manual_seed(context.seed)
 
         def loss(batch: Targets) -> Tensor:
-            positive = events.items[events.offsets[batch.users] + batch.positions].unsqueeze(1)
+            positive = events.items[events.offsets[batch.users] + batch.positions].long().unsqueeze(1)
             negatives = torch.randint(train.n_items, (1, config.negatives), generator=generator, device=device)
             memory = network.read(Moments(events, batch.users, batch.ends))
             scores = torch.cat([network.score(memory, positive), network.score(memory, negatives)], dim=1)

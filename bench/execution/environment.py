@@ -79,6 +79,15 @@ def device_name(device: str) -> str:
     return platform.processor() or platform.machine()
 
 
+def free_memory(device: str) -> None:
+    """Gives back what a fit that has failed held of a GPU."""
+    gc.collect()
+    if device == "cuda":
+        import torch
+
+        torch.cuda.empty_cache()
+
+
 def reset_peak_memory(device: str) -> None:
     """Starts the measurement of peak memory anew, for a worker process that has made other runs before."""
     with suppress(OSError):  # Linux only; elsewhere the peak is that of the whole process

@@ -103,6 +103,7 @@ class _Means:
     device: str
     threads: int
     checkpointing: Checkpointing
+    pieces: int = 1
 
     @property
     def cache(self) -> ArtifactCache:
@@ -115,10 +116,37 @@ class _Means:
 
 
 def _make(result: RunResult, writer: HeartbeatWriter, how: _Means, n_devices: int) -> None:
-    """Makes a run in this process, or where the model can be divided in one process for each device."""
-    if n_devices > 1 and model_class(result.spec.model).divisible:
+    """Makes a run; where a GPU's memory does not suffice for the training, once again with batches made in halves."""
+    divisible = model_class(result.spec.model).divisible
+    n_devices = n_devices if divisible else 1
+    if not _runs_out_of_memory(lambda: _make_on(result, writer, how, n_devices), result, divisible):
+        return
+    print("out of memory: made again, each batch in two halves whose gradients are added up")
+    environment.free_memory(how.device)
+    kept = result.left_behind
+    vars(result).update(vars(RunResult(spec=result.spec, status="complete")), left_behind=kept)
+    _make_on(result, writer, replace(how, pieces=2), n_devices)
+
+
+def _runs_out_of_memory(make: Callable[[], None], result: RunResult, divisible: bool) -> bool:
+    """Makes a run, and tells whether a training that can be divided has failed for want of memory on a GPU."""
+    import torch
+
+    try:
+        make()
+    except torch.OutOfMemoryError:
+        if result.fit_seconds or not divisible:
+            raise  # it was not the training, or there is nothing to be done
+        traceback.print_exc()
+        return True
+    return False
+
+
+def _make_on(result: RunResult, writer: HeartbeatWriter, how: _Means, n_devices: int) -> None:
+    """Makes a run in this process, or for several devices in one process each."""
+    if n_devices > 1:
         made = devices.together(partial(_as_member, spec=result.spec, how=how), n_devices, how.device)
-        vars(result).update(vars(made))
+        vars(result).update(vars(made), left_behind=result.left_behind)
         return
     _run(result, writer, how, validation_ndcg)
 
@@ -135,7 +163,7 @@ def _as_member(place: devices.Place, spec: RunSpec, how: _Means) -> RunResult:
             _run(result, HeartbeatWriter(how.results_dir, spec), how, validate)
         else:
             own = how.checkpoints(spec, saving=False)
-            fit(result, how.cache, how.device, how.threads, lambda fraction, words: None, validate, own)
+            fit(result, how.cache, how.device, how.threads, lambda *_: None, validate, own, how.pieces)
     return result
 
 
@@ -217,6 +245,7 @@ def fit(
     report_progress: Callable[[float, str], None],
     validate: Callable[[Recommender, Queries], float] = validation_ndcg,
     checkpoints: Callable[[dict[str, Any]], RunCheckpoints] | None = None,
+    pieces: int = 1,
 ) -> Fitted:
     """Trains the model of a run in this process, and notes in `result` all that the training tells.
 
@@ -228,11 +257,12 @@ def fit(
         report_progress: See `FitContext`.
         validate: Scores a recommender on the validation queries.
         checkpoints: Gives a fit its checkpoints, made with so and so. None for a fit that keeps none.
+        pieces: See `FitContext`.
     """
     spec = result.spec
     seed = seed_for(spec.model, spec.dataset.label, spec.seed)
     _prepare_process(seed, device, threads)
-    result.environment = made_on = _environment(device, threads)
+    result.environment = made_on = {**_environment(device, threads), "batch_pieces": pieces}
     model = model_class(spec.model)
     result.diagnostics["role"] = model.role
     result.diagnostics["fidelity"] = [asdict(mechanism) for mechanism in model.fidelity]
@@ -250,6 +280,7 @@ def fit(
         report_progress=report_progress,
         shared_seed=seed_for("shared", spec.dataset.label, spec.seed),
         diagnostics=result.diagnostics,
+        pieces=pieces,
     )
     made_with = {"key": spec.key, **{name: value for name, value in made_on.items() if name != "started"}}
     run_checkpoints = (checkpoints or NoCheckpoints)(made_with)
@@ -319,7 +350,7 @@ def _run(
         writer(_FIT_SHARE * fraction, words)
 
     checkpoints = how.checkpoints(result.spec)
-    fitted = fit(result, how.cache, how.device, how.threads, report_progress, validate, checkpoints)
+    fitted = fit(result, how.cache, how.device, how.threads, report_progress, validate, checkpoints, how.pieces)
     recommender, parts = fitted.recommender, fitted.parts
     train = parts.train
     steps = known_transitions(train.interactions, train.history_ends())

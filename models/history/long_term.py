@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,8 @@ class RaggedItems:
     """Holds all histories on the model's device, so that none is ever copied for a batch.
 
     Attributes:
-        items: int64 `[n_events]`, row after row, chronological.
+        items: int32 or int64 `[n_events]`, row after row, chronological. On a CPU it is the very array that it was made
+            from, which may be mapped from a file: nothing but what is asked for (`at`) is read.
         offsets: int64 `[n_rows + 1]`, where each row begins; the last is `n_events`.
         longest: Events of the longest row, known without asking the device.
     """
@@ -27,7 +29,18 @@ class RaggedItems:
     @classmethod
     def from_arrays(cls, items: NDArray[np.int32], offsets: NDArray[np.int64], device: str) -> RaggedItems:
         longest = int(np.diff(offsets).max(initial=0))
-        return cls(torch.from_numpy(items.astype(np.int64)).to(device), torch.from_numpy(offsets).to(device), longest)
+        return cls(_shared(items).to(device), torch.from_numpy(offsets).to(device), longest)
+
+    def at(self, index: Tensor) -> Tensor:
+        """The items int64 `[...]` at indices int64 `[...]`."""
+        return self.items[index].long()
+
+
+def _shared(array: NDArray[np.int32]) -> Tensor:
+    """A tensor over an array's own memory, for reading alone."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(np.ascontiguousarray(array))
 
 
 @dataclass(frozen=True)
@@ -74,7 +87,7 @@ class LongTerm:
         )
         skipped = self.events.offsets[self.rows] + self.begins - (lengths.cumsum(0) - lengths)
         index = torch.arange(len(sequence), device=self.ends.device) + skipped[sequence]
-        return sequence, self.events.items[index]
+        return sequence, self.events.at(index)
 
 
 def count_cells(cells: Tensor, n_cells: int) -> Tensor:
@@ -87,5 +100,5 @@ def count_cells(cells: Tensor, n_cells: int) -> Tensor:
 
 
 def look_up(values: Tensor, index: Tensor) -> Tensor:
-    """Returns `values` (int64 `[n]`) at indices int64 `[...]`; anything where the index is `PAD`."""
-    return values[index.clamp(min=0)] if len(values) else torch.zeros_like(index)
+    """Returns `values` (integers `[n]`) at indices int64 `[...]`, as int64; anything where the index is `PAD`."""
+    return values[index.clamp(min=0)].long() if len(values) else torch.zeros_like(index)

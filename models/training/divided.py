@@ -1,15 +1,17 @@
-"""One training divided among processes: each takes its part of every batch, and all take the same optimiser steps.
+"""One training whose batches are made in parts, by several processes at once or one after the other.
 
-PyTorch's `DistributedDataParallel` averages the gradients while they are being made. The processes have joined a group
-(`torch.distributed`) before the training begins; in a process that belongs to none, nothing is divided.
+The first lets several devices train together, the second takes half of the memory. PyTorch's `DistributedDataParallel`
+averages the gradients of processes while they are being made; they have joined a group (`torch.distributed`) before the
+training begins.
 
-The batches, their order and the mean over their targets are those of one process. What is drawn at random while a loss
-is made, dropout and negatives, differs: each process draws for its own part.
+The batches, their order and the mean over their targets are those of undivided ones. What is drawn at random while a
+loss is made, dropout and negatives, differs: it is drawn for each part.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -45,26 +47,33 @@ class DivisibleBatches(Protocol[Batch_co]):
 
 @dataclass(frozen=True)
 class Portion(Generic[Batch]):
-    """The part of a batch that this process takes; `idle` where it only stands in, since there are too few rows."""
+    """A part of a batch; `idle` where it only stands in, since there are too few rows."""
 
     batch: Batch
     idle: bool
 
 
 class Portions(Generic[Batch]):
-    """This process's part of every batch of an epoch; as many as there are batches."""
+    """This process's parts of every batch of an epoch; as many lists as there are batches.
 
-    def __init__(self, batches: DivisibleBatches[Batch]) -> None:
-        self._number = dist.get_rank()
+    Args:
+        batches: Of all processes.
+        pieces: How many parts of each batch this process makes, one after the other.
+    """
+
+    def __init__(self, batches: DivisibleBatches[Batch], pieces: int) -> None:
+        of = processes() * pieces
+        first = dist.get_rank() if processes() > 1 else 0
+        self._numbers = range(first, of, processes())
         self._sizes = batches.sizes
-        self._batches = batches.part(self._number, processes())
+        self._parts = [batches.part(number, of) for number in self._numbers]
 
     def __len__(self) -> int:
         return len(self._sizes)
 
-    def __iter__(self) -> Iterator[Portion[Batch]]:
-        for batch, size in zip(self._batches, self._sizes, strict=True):
-            yield Portion(batch, idle=self._number >= size)
+    def __iter__(self) -> Iterator[list[Portion[Batch]]]:
+        for size, *parts in zip(self._sizes, *self._parts, strict=True):
+            yield [Portion(part, number >= size) for number, part in zip(self._numbers, parts, strict=True)]
 
 
 def processes() -> int:
@@ -92,8 +101,8 @@ class _Loss(nn.Module):
         return self._loss(batch)
 
 
-class DividedStep(OptimiserStep[Portion[Batch]]):
-    """An `OptimiserStep` of all processes together: the gradients are those of the mean loss over the whole batch."""
+class DividedStep(OptimiserStep[list[Portion[Batch]]]):
+    """An `OptimiserStep` of all parts together: the gradients are those of the mean loss over the whole batch."""
 
     def __init__(
         self,
@@ -102,21 +111,38 @@ class DividedStep(OptimiserStep[Portion[Batch]]):
         optimiser: torch.optim.Optimizer,
         gradient_norm: float,
     ) -> None:
-        # Which parameters a batch has a part in may depend on it, as where nothing was retrieved.
-        together = DistributedDataParallel(_Loss(module, loss), broadcast_buffers=False, find_unused_parameters=True)
-        super().__init__(module, together, optimiser, gradient_norm)
+        made: Callable[[Any], Tensor] = loss
+        self._unsynchronised: Callable[[], AbstractContextManager[None]] = nullcontext
+        if processes() > 1:
+            # Which parameters a batch has a part in may depend on it, as where nothing was retrieved.
+            made = DistributedDataParallel(_Loss(module, loss), broadcast_buffers=False, find_unused_parameters=True)
+            self._unsynchronised = made.no_sync
+        super().__init__(module, made, optimiser, gradient_norm)
 
-    def _step(self, batch: Portion[Batch]) -> Tensor:
-        targets: Tensor = batch.batch.targets  # type: ignore[attr-defined]
-        own = (targets != PAD).sum().float() * (not batch.idle)
-        total = own.clone()
-        dist.all_reduce(total)
-        share = own / total
-        value = self._loss(batch.batch)  # type: ignore[arg-type]
+    def _step(self, batch: list[Portion[Batch]]) -> Tensor:
+        counts = torch.stack([_targets(portion) for portion in batch])
+        total = _sum(counts.sum())
+        shares = counts / total
+        mean = torch.zeros_like(total)
         self._optimiser.zero_grad(set_to_none=True)
-        (value * share * processes()).backward()  # gradients are averaged, and not added up
+        for number, (portion, share) in enumerate(zip(batch, shares, strict=True), start=1):
+            with nullcontext() if number == len(batch) else self._unsynchronised():
+                value = self._loss(portion.batch)  # type: ignore[arg-type]
+                (value * share * processes()).backward()  # of processes, gradients are averaged and not added up
+            mean += value.detach() * share
         nn.utils.clip_grad_norm_(self._parameters, self._gradient_norm)
         self._optimiser.step()
-        mean = value.detach() * share
-        dist.all_reduce(mean)
-        return mean
+        return _sum(mean)
+
+
+def _targets(portion: Portion[Any]) -> Tensor:
+    """How many targets count in a part, a float32 scalar."""
+    targets: Tensor = portion.batch.targets
+    return (targets != PAD).sum().float() * (not portion.idle)
+
+
+def _sum(value: Tensor) -> Tensor:
+    """The sum over all processes."""
+    if processes() > 1:
+        dist.all_reduce(value)
+    return value

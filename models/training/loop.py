@@ -130,7 +130,8 @@ class Trainer(Generic[Batch]):
         if config.precision == "bf16":
             loss = in_bfloat16(loss, context.device)
         self._take_step: OptimiserStep[Any]
-        if divided.processes() > 1:
+        self._is_divided = divided.processes() * context.pieces > 1
+        if self._is_divided:
             self._take_step = divided.DividedStep(module, loss, optimiser, config.gradient_norm)
         elif context.device == "cuda" and generators is not None:
             self._take_step = RecordedStep(module, loss, optimiser, config.gradient_norm, generators)
@@ -165,8 +166,8 @@ class Trainer(Generic[Batch]):
         self.module.train()
         self._rng_of_epoch = self._rng.bit_generator.state
         batches: Batches[Any] = self._batches_of(self._rng)
-        if divided.processes() > 1:
-            batches = divided.Portions(cast(divided.DivisibleBatches[Batch], batches))
+        if self._is_divided:
+            batches = divided.Portions(cast(divided.DivisibleBatches[Batch], batches), self.context.pieces)
         if not len(batches):
             raise ValueError("nothing to train on: no user has two training events")
         for index, batch in self._still_to_do(batches):

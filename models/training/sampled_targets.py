@@ -129,8 +129,9 @@ class SampledTargets:
         starts = (chosen.ends - self.short_term).clamp(min=0)
         place = starts.unsqueeze(1) + torch.arange(self.short_term, device=items.device)
         source = (row.unsqueeze(1) + place).clamp(max=len(items) - 1)
-        window = torch.where(place < chosen.ends.unsqueeze(1), items[source], PAD)
-        return TargetBatch(window, items[row + chosen.positions], LongTerm(self.events, chosen.users, starts, n_before))
+        window = torch.where(place < chosen.ends.unsqueeze(1), self.events.at(source), PAD)
+        targets = self.events.at(row + chosen.positions)
+        return TargetBatch(window, targets, LongTerm(self.events, chosen.users, starts, n_before))
 
 
 class TargetEpoch:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from bench.errors import BenchError
 from bench.execution import devices
@@ -19,6 +20,8 @@ from bench.execution.scheduler import Workers
 from bench.execution.worker import execute
 from bench.plan import expand
 from bench.spec import DatasetSpec, Entry, RunResult, Suite
+from models.training.divided import DividedStep
+from models.training.step import OptimiserStep
 
 ALIKE = 1e-4
 TRAINING = {"epochs": 4, "validate_every": 1, "patience": 10, "warmup_steps": 2}
@@ -126,3 +129,31 @@ def test_runs_get_gpus_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [one["CUDA_VISIBLE_DEVICES"] for one in devices._variables(2, "cuda")] == ["0", "1"]
     with pytest.raises(BenchError, match="--devices 5: this process sees 4 GPUs"):
         devices._variables(5, "cuda")
+
+
+@pytest.mark.usefixtures("tiny_ml_100k")
+@pytest.mark.parametrize("model", ["hstu", pytest.param("glass", marks=pytest.mark.slow)])
+def test_a_training_that_memory_does_not_suffice_for_is_made_in_halves(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = made(model, tmp_path / "whole", 1)
+    assert whole.environment["batch_pieces"] == 1
+
+    def too_large(self: OptimiserStep[Any], batch: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(OptimiserStep, "_step", too_large)  # that of whole batches; `DividedStep` has its own
+    halves = made(model, tmp_path / "halves", 1)
+    assert halves.reason == ""
+    assert halves.environment["batch_pieces"] == 2
+    assert halves.left_behind == []
+    assert whole.curve[-1]["step"] == halves.curve[-1]["step"]
+    losses = [[point["loss"] for point in result.curve] for result in (whole, halves)]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0, atol=ALIKE)
+    log = next((tmp_path / "halves").glob("1/runs/*/*/*/log.txt")).read_text()
+    assert "CUDA out of memory" in log
+    assert "made again, each batch in two halves" in log
+    monkeypatch.setattr(DividedStep, "_step", too_large)
+    hopeless = made(model, tmp_path / "hopeless", 1)
+    assert hopeless.status == "failed"
+    assert hopeless.reason == "OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB."

@@ -59,7 +59,7 @@ class Bench:
 
     def family(self) -> list[int]:
         """Processes of this bench that are still there."""
-        return [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/environ") if self._mark in _content(path)]
+        return family_of(self._mark)
 
     def end(self) -> str:
         """Waits for the end of the bench; returns what it has said on standard error."""
@@ -69,6 +69,11 @@ class Bench:
     def is_gone(self) -> bool:
         """Whether nothing is left soon after the end."""
         return when(lambda: not self.family(), seconds=SECONDS)
+
+
+def family_of(mark: str) -> list[int]:
+    """Processes that have a variable in their environment, as whatever they have started."""
+    return [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/environ") if mark in _content(path)]
 
 
 def _content(path: Path) -> str:

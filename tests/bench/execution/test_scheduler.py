@@ -101,6 +101,34 @@ def where_it_runs(spec: RunSpec, results_dir: Path, device: str, threads: int) -
     return RunResult(spec=spec, status="skipped", reason=f"{device}:{os.environ['CUDA_VISIBLE_DEVICES']}")
 
 
+def growing(spec: RunSpec, results_dir: Path, device: str, threads: int) -> RunResult:
+    """A job that holds 400 MB more than before, longer than Loky waits between two looks, and tells its process."""
+    if not held:
+        held.append(bytearray(os.urandom(2**20) * 400))
+    time.sleep(1.1)
+    return RunResult(spec=spec, status="skipped", reason=str(os.getpid()))
+
+
+held: list[bytearray] = []
+
+
+@pytest.mark.usefixtures("tiny_ml_100k")
+def test_a_process_that_has_imported_much_makes_the_next_run_too(tmp_path: Path) -> None:
+    datasets, models = (DatasetSpec(name="ml-100k"),), (Entry(model="popularity"),)
+    specs = expand(Suite(name="s", description="", datasets=datasets, models=models, seeds=(0, 1, 2)))
+    made: list[str] = []
+    run_all(
+        specs,
+        tmp_path,
+        Workers("cpu", 1, 1),
+        lambda result: made.append(result.reason),
+        lambda running: None,
+        lambda spec: growing,
+    )
+    assert len(made) == 3
+    assert len(set(made)) == 1
+
+
 @pytest.mark.usefixtures("tiny_ml_100k")
 def test_runs_are_divided_evenly_among_gpus(tmp_path: Path) -> None:
     suite = Suite(
