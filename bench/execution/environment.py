@@ -79,15 +79,6 @@ def device_name(device: str) -> str:
     return platform.processor() or platform.machine()
 
 
-def free_memory(device: str) -> None:
-    """Gives back what a fit that has failed held of a GPU."""
-    gc.collect()
-    if device == "cuda":
-        import torch
-
-        torch.cuda.empty_cache()
-
-
 def reset_peak_memory(device: str) -> None:
     """Starts the measurement of peak memory anew, for a worker process that has made other runs before."""
     with suppress(OSError):  # Linux only; elsewhere the peak is that of the whole process
@@ -99,7 +90,7 @@ def reset_peak_memory(device: str) -> None:
 
 
 def free_memory() -> None:
-    """Gives back what a run has left of a GPU's memory in this process, which other processes share with it."""
+    """Gives back what a run, or a fit that has failed, has left of a GPU's memory, which other processes share."""
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():

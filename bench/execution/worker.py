@@ -122,7 +122,7 @@ def _make(result: RunResult, writer: HeartbeatWriter, how: _Means, n_devices: in
     if not _runs_out_of_memory(lambda: _make_on(result, writer, how, n_devices), result, divisible):
         return
     print("out of memory: made again, each batch in two halves whose gradients are added up")
-    environment.free_memory(how.device)
+    environment.free_memory()
     kept = result.left_behind
     vars(result).update(vars(RunResult(spec=result.spec, status="complete")), left_behind=kept)
     _make_on(result, writer, replace(how, pieces=2), n_devices)
