@@ -144,7 +144,7 @@ class CountMixture(Recommender):
         """Ranks by the mixture in double precision, of those items that single precision can't rule out.
 
         While the mixture is chosen, the same queries are ranked some forty times: all of the catalogue in double
-        precision would take ten times as long. Where the best are no clear cut, it is done all the same.
+        precision would take six times as long. Where the best are no clear cut, it is done all the same.
         """
         own = decayed_counts(histories, self.mixture.half_life)
         base = self._base_probabilities(histories) if self.mixture.weight < 1 else None

@@ -17,7 +17,7 @@ from bench.search_space import SearchSpace
 from bench.spec import RunResult, RunSpec
 from bench.tuning.pruning import NEVER, Pruner, pruner_for
 from bench.tuning.sampler import next_values
-from bench.tuning.spaces import space_of, with_stopping_rule
+from bench.tuning.spaces import NothingToSearchError, space_of, with_stopping_rule
 from bench.tuning.study import Confirmation, Study, Trial
 from bench.tuning.trial import TrialTask, run_trial
 
@@ -40,13 +40,13 @@ class Search:
         """Returns a row's search, with the trials of earlier calls.
 
         Raises:
-            NothingToSearchError: There is nothing to tune.
+            NothingToSearchError: There is nothing to tune, or the model can't be made here.
             BenchError: The earlier trials can't be compared with new ones.
         """
         try:
             space = space_of(model_class(base.model), base, fixed)
         except SkippedRun as skipped:
-            raise BenchError(f"model '{base.model}' {skipped}") from None
+            raise NothingToSearchError(f"model '{base.model}' {skipped}") from None
         words = {key: str(dimension) for key, dimension in space.items()}
         study = Study.read(results_dir, base) or Study(base=base, space=words, seconds_per_trial=seconds_per_trial)
         where = f"delete '{Study.folder(results_dir, base)}' or choose other --results"

@@ -134,9 +134,10 @@ def _searches(
             searches[base.key] = Search.of(base, means.results_dir, budget.seconds_per_trial, keys)
         except NothingToSearchError as nothing:
             lines.append(str(nothing))
-            say(means.console, f"not searched: {base.label}, which has nothing to choose")
     if not searches:
         raise BenchError("; ".join(dict.fromkeys(lines)))
+    for line in dict.fromkeys(lines):
+        say(means.console, f"not searched: {line}")
     return list(searches.values())
 
 

@@ -127,7 +127,7 @@ def test_all_rows_of_a_suite_are_searched_in_turn_and_their_best_is_printed_as_y
     command = [*ARGUMENTS, "--suite", str(suite), "--jobs", "1", "--results", str(results), *budget]
     assert main(command) == 0
     said = capsys.readouterr().out
-    assert "not searched: popularity, which has nothing to choose" in said
+    assert "not searched: model 'popularity' has nothing to tune" in said
     assert said.index("first on ml-100k, trial 1") < said.index("moody on ml-100k, trial 1")
     assert said.index("moody on ml-100k, trial 1") < said.index("first on ml-100k, trial 2")
     text = (results / "tuning" / "ml-100k" / "rows.yaml").read_text()

@@ -15,7 +15,8 @@ from bench.errors import BenchError, SkippedRun
 from bench.evaluation.evaluator import validation_ndcg
 from bench.execution import worker
 from bench.execution.scheduler import DIED
-from bench.recommender import FitContext
+from bench.recommender import FitContext, Recommender
+from bench.registry import model_class
 from bench.spec import RunResult, RunSpec
 from bench.tuning import search, trial, tuner
 from bench.tuning.search import Search
@@ -316,7 +317,19 @@ def test_a_study_is_a_small_file_with_a_line_for_each_trial(tmp_path: Path) -> N
     assert Study.read(tmp_path, base) == study
 
 
-def test_a_row_without_anything_to_choose_is_passed_over_and_named(tmp_path: Path) -> None:
+def test_a_row_without_anything_to_choose_is_passed_over_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     studies, said = tune(tmp_path, base_of("popularity"), base_of("searched"), trials=1)
     assert [study.base.label for study in studies] == ["searched"]
-    assert "not searched: popularity, which has nothing to choose" in said
+    assert "not searched: model 'popularity' has nothing to tune" in said
+
+    def absent(name: str) -> type[Recommender]:
+        if name == "moody":
+            raise SkippedRun("needs the package 'unobtainium'")
+        return model_class(name)
+
+    monkeypatch.setattr(search, "model_class", absent)
+    studies, said = tune(tmp_path, base_of("moody"), base_of("searched"), trials=1)
+    assert [study.base.label for study in studies] == ["searched"]
+    assert "not searched: model 'moody' needs the package 'unobtainium'" in said
