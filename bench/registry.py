@@ -46,6 +46,7 @@ BUILT_IN = {
     "cobra": "baselines.cobra:Cobra",
     "rpg": "baselines.rpg:RPG",
     "dualgr": "baselines.dualgr:DualGR",
+    "gems": "baselines.gems:Gems",
     "h2rec": "baselines.h2rec.model:H2Rec",
     "tiger-t5": "baselines.tiger_t5:TigerT5",
     "glass": "models.glass.glass:Glass",

@@ -238,17 +238,29 @@ class GlassNetwork(SIDTierNetwork):
         self.register_buffer("neighbours", neighbours_of(trie.ids, features, config.search), persistent=False)
         self._indexes = SearchIndexes()
 
-    def retrieve(self, long_term: LongTerm, known: Tensor, first_token: int) -> Retrieval:
+    def find(self, long_term: LongTerm, known: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Searches the long-term histories by the codes that are known; arguments as for `retrieve`.
+
+        Returns:
+            int64 `[batch, positions, r]`, where the events lie in the ragged array, padded with `PAD`; and what is
+            added to attention's scores of each, float32 `[batch, positions, 1, 1, r]`, None where nothing is.
+        """
         begins = None if self.horizon is None else replace(long_term, horizon=self.horizon).begins
-        search, index_of_events = self.search, self._index_of(long_term.events)
-        index = index_of_events.search(
+        search, index = self.search, self._index_of(long_term.events)
+        found = index.search(
             long_term.rows, long_term.ends, known[..., 0], search.limit, self.neighbours, search.threshold, begins
         )
+        return found, None
+
+    def retrieve(self, long_term: LongTerm, known: Tensor, first_token: int) -> Retrieval:
+        index, scores = self.find(long_term, known)
         layers = self.decoder.layers
         attentions = [layer.retrieved_attention for layer in layers]
         retrieval = prepare_retrieved(
             index, long_term.events, self._embed_retrieved, attentions, first_token, len(self.codes)
         )
+        if scores is not None:
+            retrieval = retrieval.with_biases([scores] * len(layers))
         if self.search.age_bias:
             age = self.ages(long_term, index)
             retrieval = retrieval.with_biases([layer.age_bias(age) for layer in layers if layer.age_bias is not None])

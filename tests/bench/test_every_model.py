@@ -60,6 +60,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "tokenizer": {**GENERATIVE["tokenizer"], "codebooks": [4] * 4},
     },
     "dualgr": GENERATIVE,
+    "gems": {**GENERATIVE, "middle": 6, "clusters": 3, "search": {"limit": 4}},
     "h2rec": {"training": TRAINING, "dim": 8, "length": 8, "tokenizer": GENERATIVE["tokenizer"]},
     "tiger-t5": {**T5, "trie": True},
     "glass": {**GENERATIVE, "search": {"neighbours": 2}},

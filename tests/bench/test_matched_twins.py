@@ -17,7 +17,7 @@ from bench.registry import model_class
 from bench.spec import DatasetSpec, Entry, Suite
 from bench.suite_files import load_suite, suite_names, suite_path
 
-NETWORKS = (frozenset({"tiger", "glass", "dualgr"}), frozenset({"tiger-t5", "glass-official"}))
+NETWORKS = (frozenset({"tiger", "glass", "dualgr", "gems"}), frozenset({"tiger-t5", "glass-official"}))
 """Generative models on one network each."""
 
 TOLD = {("long", "tokenizer.codebooks"): "glass has 16 first codes here and tiger 64"}

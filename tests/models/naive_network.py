@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from baselines.gems import StreamSum
 from models.generation.causal_network import CausalNetwork
 from models.generation.causal_transformer import Attention
 from models.glass.glass import GlassNetwork, SIDTierNetwork
@@ -136,6 +137,8 @@ def searchable(network: CausalNetwork, recent: Sequence[int], long_term: Sequenc
 def naive_search(network: GlassNetwork, findable: Sequence[int], code: int) -> list[int]:
     """The places in `findable` of the events that semantic hard search returns, in order (GLASS, 3.3 and 3.5)."""
     first = network.codes[:, 0].tolist()
+    if getattr(network, "indexer", None) is not None:
+        return naive_indexer(network, findable, code)[0]
     first_seen = max(0, len(findable) - (network.horizon or len(findable)))
     latest = range(len(findable) - 1, first_seen - 1, -1)
     own = [place for place in latest if first[findable[place]] == code]
@@ -143,6 +146,19 @@ def naive_search(network: GlassNetwork, findable: Sequence[int], code: int) -> l
         for other in network.neighbours[code].tolist():
             own = own + [place for place in latest if first[findable[place]] == other]
     return own[: network.search.limit]
+
+
+def naive_indexer(network: GlassNetwork, findable: Sequence[int], code: int) -> tuple[list[int], list[float]]:
+    """GEMs: the places of the best events of the middle stream, best and then newest first, and their scores."""
+    indexer = network.indexer
+    query = _linear(indexer.query, _array(network.embedding.tables[0])[code])
+    first_seen = max(0, len(findable) - indexer.middle)
+    scored = []
+    for place in range(first_seen, len(findable)):
+        key = _linear(indexer.key, _embedded(network, findable[place]))
+        scored.append((-float(query @ key) / np.sqrt(len(query)), -place))
+    best = sorted(scored)[: network.search.limit]
+    return [-place for _, place in best], [-score for score, _ in best]
 
 
 def _encode(network: CausalNetwork, recent: Sequence[int], long_term: Sequence[int]) -> list[Vector]:
@@ -203,9 +219,15 @@ def _decode(
                             for level in range(i):
                                 if item[: level + 1] == list(codes[: level + 1]):
                                     each += steps[level]
+                    if getattr(network, "indexer", None) is not None:
+                        scores = naive_indexer(network, findable, codes[0])[1]
+                        bias = [b + score for b, score in zip(bias, scores, strict=True)]
                     read = _attend(layer.retrieved_attention, asked, memory, bias)
-                    gate = _gate(layer.fusion, asked, short, read)
-                    fused = (1 - gate) * short + gate * read
+                    if isinstance(layer.fusion, StreamSum):
+                        fused = short + read
+                    else:
+                        gate = _gate(layer.fusion, asked, short, read)
+                        fused = (1 - gate) * short + gate * read
             state = state + fused
             after.append(state + _feed_forward(layer, state))
         hidden = after
