@@ -1,9 +1,10 @@
 """How long it takes, and how much memory, to prepare data of TAOBAO-MM's shape for GLASS.
 
 Writes tables as published (users with long histories, clicked samples, int8 embeddings) into a temporary folder, and
-takes them through every stage that comes before training:
+takes them through every stage that comes before training, and the first steps of the training itself:
 
     python tests/benchmarks/prepare_at_scale.py --users 200000
+    python tests/benchmarks/prepare_at_scale.py --users 2000 --users 8000 --items 200000  # and the slopes
 
 The generated items lie in clusters, and a user takes items of a few of them, popular ones more often. Memory is the
 peak of the resident set during each stage on Linux, pages of memory-mapped files included; elsewhere it is the peak so
@@ -17,7 +18,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,10 +29,13 @@ import torch
 from numpy.typing import NDArray
 
 from bench.data.cache import ArtifactCache
+from bench.data.dataset import TrainingData
 from bench.data.protocols import split
 from bench.data.sources.recbole_wheel import DATA_FOLDER_VARIABLE
 from bench.data.sources.taobao_mm import load_taobao_mm
 from bench.execution.environment import peak_memory, reset_peak_memory
+from bench.recommender import FitContext
+from models.glass.glass import Glass
 from models.glass.sid_tier import code_prototypes, similarity_tiers, tier_edges
 from models.history.long_term import RaggedItems
 from models.history.semantic_search import SemanticSearchIndex
@@ -42,6 +46,9 @@ from models.training.windows import TrainingWindows
 
 DIMS = 128
 TARGET_ITEMS = 10_000
+STEPS = 20
+"""Of the training; the memory that a step takes does not depend on how many there are."""
+
 TEST_SHARE = 0.1
 """Share of the users that belong to the test samples."""
 
@@ -65,15 +72,26 @@ class Stages:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Time and memory of preparing data of TAOBAO-MM's shape.")
-    parser.add_argument("--users", type=int, default=20_000)
+    parser.add_argument("--users", type=int, action="append", help="20,000 by default; two sizes give slopes")
     parser.add_argument("--events", type=int, default=1_000, help="events of a user's history")
     parser.add_argument("--items", type=int, default=5_000_000)
     parser.add_argument("--folder", type=Path, default=None, help="where the temporary folder goes; needs 25 GB")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        os.environ[DATA_FOLDER_VARIABLE] = folder
-        write_tables(Path(folder) / "taobao-mm" / "raw", arguments.users, arguments.events, arguments.items)
-        prepare(Path(folder) / "cache")
+    sizes, measured = arguments.users or [20_000], []
+    for users in sizes:
+        with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+            os.environ[DATA_FOLDER_VARIABLE] = folder
+            write_tables(Path(folder) / "taobao-mm" / "raw", users, arguments.events, arguments.items)
+            measured.append(prepare(Path(folder) / "cache"))
+    if len(sizes) > 1:
+        print_slopes(measured[0], measured[-1], (sizes[-1] - sizes[0]) * arguments.events)
+
+
+def print_slopes(small: Stages, large: Stages, events: int) -> None:
+    """What `events` more events cost in each stage: seconds a million, bytes of peak memory each."""
+    print("\n| stage | processor seconds, a million events | bytes of peak memory, an event |\n| --- | --- | --- |")
+    for (name, _, before, low), (_, _, after, high) in zip(small.rows, large.rows, strict=True):
+        print(f"| {name} | {1e6 * (after - before) / events:.2f} | {2**20 * (high - low) / events:.1f} |")
 
 
 def prepare(cache_folder: Path) -> Stages:
@@ -106,14 +124,35 @@ def prepare(cache_folder: Path) -> Stages:
         windows = TrainingWindows(train.interactions, 50, 1024, "cpu")
         batch = next(iter(windows.epoch(np.random.default_rng(0))))
         index.search(batch.users, batch.starts, first_codes[batch.targets.clamp(min=0)], 20)
+    n_tiers = tiers.nbytes
+    del index, events, windows, batch, ids, tiers
+    with stages.stage(f"training: glass as it is, {STEPS} steps"):
+        train_glass(train, config, cache)
     _, seconds, processor, peaks = zip(*stages.rows, strict=True)
     interactions = dataset.interactions
     print(
         f"\n{interactions.n_users:,} users, {interactions.n_events:,} events, {interactions.n_items:,} items, "
-        f"{tiers.nbytes // 2**20:,} MiB of tiers; {sum(seconds) / 60:.1f} minutes, "
+        f"{n_tiers // 2**20:,} MiB of tiers; {sum(seconds) / 60:.1f} minutes, "
         f"{sum(processor) / 60:.1f} processor minutes, peak {max(peaks) / 1024:.2f} GiB"
     )
     return stages
+
+
+class _EnoughError(Exception):
+    """So many steps were to be measured, and no more."""
+
+
+def train_glass(train: TrainingData, tokenizer: TokenizerConfig, cache: ArtifactCache) -> None:
+    """Begins a fit of `glass`, with its own defaults, and breaks it off after `STEPS` steps."""
+    reports = iter(range(STEPS // 10 - 1))
+
+    def report_progress(fraction: float, words: str) -> None:  # after every ten steps
+        if next(reports, None) is None:
+            raise _EnoughError
+
+    context = FitContext(0, "cpu", cache, lambda recommender: 0.0, report_progress)
+    with suppress(_EnoughError):
+        Glass({"tokenizer": tokenizer.model_dump()}).fit(train, context)
 
 
 def write_tables(folder: Path, users: int, events: int, items: int) -> None:
