@@ -9,9 +9,11 @@ import resource
 import subprocess
 import sys
 from contextlib import suppress
+from datetime import datetime, timezone
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import bench
 
@@ -77,6 +79,26 @@ def device_name(device: str) -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def made_on(device: str, n_devices: int, threads: int) -> dict[str, Any]:
+    """What a run is measured on: code, machine and time, as a result keeps them.
+
+    Args:
+        device: Type of the device.
+        n_devices: Devices that train together.
+        threads: CPU threads.
+    """
+    return {
+        **versions(),
+        "commit": commit(),
+        "device": device,
+        "device_name": device_name(device),
+        "devices": n_devices,
+        "threads": threads,
+        "precision": "tf32" if device == "cuda" else "float32",
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
 
 
 def reset_peak_memory(device: str) -> None:

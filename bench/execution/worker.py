@@ -10,7 +10,6 @@ import traceback
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -262,7 +261,7 @@ def fit(
     spec = result.spec
     seed = seed_for(spec.model, spec.dataset.label, spec.seed)
     _prepare_process(seed, device, threads)
-    result.environment = made_on = {**_environment(device, threads), "batch_pieces": pieces}
+    result.environment = made_on = {**environment.made_on(device, devices.joined(), threads), "batch_pieces": pieces}
     model = model_class(spec.model)
     result.diagnostics["role"] = model.role
     result.diagnostics["fidelity"] = [asdict(mechanism) for mechanism in model.fidelity]
@@ -295,20 +294,6 @@ def fit(
     result.parameters = recommender.parameter_count()
     _note_best(result, context)
     return Fitted(recommender, parts, catalogue)
-
-
-def _environment(device: str, threads: int) -> dict[str, Any]:
-    """What a run is measured on."""
-    return {
-        **environment.versions(),
-        "commit": environment.commit(),
-        "device": device,
-        "device_name": environment.device_name(device),
-        "devices": devices.joined(),
-        "threads": threads,
-        "precision": "tf32" if device == "cuda" else "float32",
-        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-    }
 
 
 def _data_of(result: RunResult) -> tuple[Dataset, Split]:
