@@ -91,12 +91,36 @@ def tier_counts(tiers: Tensor, n_tiers: int, long_term: LongTerm) -> Tensor:
     tensor([[[0.3333, 0.6667],
              [0.0000, 1.0000]]])
     """
-    codebook_size, batch, lengths = tiers.shape[1], len(long_term.rows), long_term.lengths
+    counted = _counted_at_once if tiers.is_cuda else _counted_by_history
+    counts = counted(tiers, n_tiers, long_term).view(len(long_term.rows), tiers.shape[1], n_tiers)
+    return counts / long_term.lengths.clamp(min=1)[:, None, None]
+
+
+def _counted_at_once(tiers: Tensor, n_tiers: int, long_term: LongTerm) -> Tensor:
+    """The counts int64 `[batch * codebook_size * n_tiers]` of `tier_counts`, without waiting for the device."""
+    codebook_size, batch = tiers.shape[1], len(long_term.rows)
     sequence, items = long_term.flattened()
-    code = torch.arange(codebook_size, device=lengths.device)
+    code = torch.arange(codebook_size, device=tiers.device)
     cell = (sequence[:, None] * codebook_size + code) * n_tiers + tiers[items]
-    counts = count_cells(cell.flatten(), batch * codebook_size * n_tiers)
-    return counts.view(batch, codebook_size, n_tiers) / lengths.clamp(min=1)[:, None, None]
+    return count_cells(cell.flatten(), batch * codebook_size * n_tiers)
+
+
+def _counted_by_history(tiers: Tensor, n_tiers: int, long_term: LongTerm) -> Tensor:
+    """The same int64 `[batch, codebook_size * n_tiers]` on a CPU, in a fifth to a ninth of the time.
+
+    Cells of one history are small numbers: two bytes for each event and code, where cells of the whole batch would
+    take eight, several times over.
+    """
+    n_cells = tiers.shape[1] * n_tiers
+    small = np.int16 if n_cells <= np.iinfo(np.int16).max else np.int32
+    first_cell = (np.arange(tiers.shape[1]) * n_tiers).astype(small)
+    tier_of_item, items = tiers.numpy(), long_term.events.items.numpy()
+    begins = long_term.events.offsets[long_term.rows] + long_term.begins
+    counts = np.empty((len(begins), n_cells), dtype=np.int64)
+    for number, (begin, length) in enumerate(zip(begins.tolist(), long_term.lengths.tolist(), strict=True)):
+        cells = tier_of_item[items[begin : begin + length]] + first_cell
+        counts[number] = np.bincount(cells.ravel(), minlength=n_cells)
+    return torch.from_numpy(counts)
 
 
 class SIDTier(nn.Module):

@@ -1,5 +1,7 @@
 """SID-Tier against counting in three nested loops."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_network import long_term_of, ragged
 
-from models.glass.sid_tier import SIDTier, code_prototypes, similarity_tiers, tier_counts, tier_edges
+from models.glass.sid_tier import (
+    SIDTier,
+    _counted_at_once,
+    _counted_by_history,
+    code_prototypes,
+    similarity_tiers,
+    tier_counts,
+    tier_edges,
+)
 from models.history.long_term import LongTerm
 
 
@@ -31,11 +41,14 @@ def test_tier_counts_are_those_of_three_loops(
         for item in rows[row][:end]:
             for code in range(codebook_size):
                 expected[number, code, tiers[item, code]] += 1 / end
-    counts = tier_counts(
-        torch.from_numpy(tiers), n_tiers, LongTerm(ragged(rows), torch.tensor(asked), torch.tensor(ends))
-    )
+    long_term = LongTerm(ragged(rows), torch.tensor(asked), torch.tensor(ends))
+    counts = tier_counts(torch.from_numpy(tiers), n_tiers, long_term)
     assert counts.shape == expected.shape
     np.testing.assert_allclose(counts.numpy(), expected, atol=1e-6)
+    for horizon in (None, 2):  # the two ways of counting, of which a CPU takes one and a GPU the other
+        seen = replace(long_term, horizon=horizon)
+        ways = (counted(torch.from_numpy(tiers), n_tiers, seen) for counted in (_counted_at_once, _counted_by_history))
+        assert len({tuple(way.flatten().tolist()) for way in ways}) == 1
 
 
 def test_each_codes_row_sums_to_one_and_an_empty_history_to_zero() -> None:
