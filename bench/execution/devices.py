@@ -28,8 +28,11 @@ _HOST = "127.0.0.1"
 _LONGEST_WAIT = timedelta(days=7)
 """Of a process for the others; that one has failed is found otherwise, and a validation may take long."""
 
-_SECONDS_FOR_THE_CAUSE = 2.0
-"""A process that has lost another may say so before that is known to have died."""
+_TRANSPORTS = ("gloo", "nccl")
+"""What an error names that comes from the connection between the processes."""
+
+_SECONDS_FOR_THE_CAUSE = 10.0
+"""A process that has lost another may say so before it is known what ended that one."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,11 @@ class Place:
 
     @contextmanager
     def joined(self, device: str) -> Iterator[None]:
-        """A block in which this process belongs to the group."""
+        """A block in which this process belongs to the group.
+
+        Raises:
+            LostPeerError: Another process has left the group early.
+        """
         import torch.distributed as dist
 
         store = dist.TCPStore(_HOST, self.port, self.of, is_master=False, timeout=_LONGEST_WAIT)
@@ -61,6 +68,10 @@ class Place:
         )
         try:
             yield
+        except RuntimeError as error:
+            if any(word in str(error).lower() for word in _TRANSPORTS):
+                raise LostPeerError(str(error)) from error
+            raise
         finally:
             dist.destroy_process_group()
 
@@ -121,17 +132,23 @@ def _variables(devices: int, device: str) -> list[dict[str, str]]:
 
 
 def _raise_the_cause(calls: Sequence[Future[T]]) -> None:
-    """Raises what the call raised that failed first; one that died comes before those that have lost it."""
-    failed = [call for call in calls if call.done() and call.exception() is not None]
-    if not failed:
-        return
+    """Raises what ended the calls, if one has failed: not that a process has lost another, but why it has."""
     deadline = time.monotonic() + _SECONDS_FOR_THE_CAUSE
-    while time.monotonic() < deadline:
-        for number, call in enumerate(calls):
-            if call.done() and isinstance(call.exception(), BrokenProcessPool):
-                raise DeviceLostError(f"the process of device {number + 1} of {len(calls)} died (out of memory?)")
+    while failed := [call for call in calls if call.done() and call.exception() is not None]:
+        for call in failed:
+            if isinstance(call.exception(), BrokenProcessPool):
+                raise DeviceLostError(
+                    f"the process of device {calls.index(call) + 1} of {len(calls)} died (out of memory?)"
+                )
+            if not isinstance(call.exception(), LostPeerError):
+                call.result()
+        if time.monotonic() > deadline:
+            failed[0].result()
         time.sleep(0.05)
-    failed[0].result()
+
+
+class LostPeerError(RuntimeError):
+    """Another process of the run has ended; what ended it is told by that one."""
 
 
 class DeviceLostError(RuntimeError):

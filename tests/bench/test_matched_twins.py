@@ -33,7 +33,7 @@ def questions(suite: Suite) -> Iterator[tuple[Entry, Entry, DatasetSpec]]:
 
 def settings(entry: Entry, dataset: DatasetSpec) -> dict[str, Any]:
     """The complete configuration of a row, by dotted key."""
-    return dict(flat(_first_run(entry, dataset, "", [], "").config))
+    return dict(flat(_first_run(entry, model_class, dataset, "", [], "").config))
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

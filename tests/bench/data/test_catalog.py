@@ -99,7 +99,7 @@ def test_every_source_declares_data_sets_that_it_loads_itself() -> None:
         assert module.DATASETS.items() <= CATALOG.items()
         loaders = [getattr(entry.load, "func", entry.load) for entry in module.DATASETS.values()]
         assert {loader.__module__ for loader in loaders} == {module.__name__}
-    assert len(CATALOG) == 26
+    assert len(CATALOG) == 30
 
 
 def test_a_data_set_is_read_once(ml_100k):
