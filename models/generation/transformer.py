@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.util import find_spec
 from typing import Generic, TypeAlias, TypeVar, cast
 
 import torch
@@ -93,7 +95,7 @@ def attend(
     """Scaled dot-product attention with as many leading dimensions as one likes.
 
     PyTorch has fused kernels for one leading dimension alone. More of them mean many targets with few tokens each, for
-    which a GPU has `small_attention`.
+    which a GPU has `small_attention`, where Triton is installed (PyTorch brings it along on Linux, and not on Windows).
 
     Args:
         query: `[..., heads, q, head_dim]`.
@@ -102,7 +104,7 @@ def attend(
         dropout: Of the attention weights.
         scale: Of the scores; None divides them by the square root of `head_dim`.
     """
-    if query.is_cuda and query.ndim > 4 and not dropout:
+    if query.is_cuda and query.ndim > 4 and not dropout and _has_triton():
         from models.generation import small_attention as small
 
         n_keys = key_value.rows.shape[-1] if isinstance(key_value, SharedKeyValue) else key_value[0].shape[-2]
@@ -110,6 +112,11 @@ def attend(
             return _attend_to_few(query, key_value, bias, scale)
     key, value = key_value.gathered() if isinstance(key_value, SharedKeyValue) else key_value
     return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout, scale=scale)
+
+
+@lru_cache(maxsize=1)
+def _has_triton() -> bool:
+    return find_spec("triton") is not None
 
 
 def _attend_to_few(query: Tensor, key_value: KeyValue, bias: Tensor | None, scale: float | None) -> Tensor:
