@@ -50,6 +50,7 @@ def left(results: Path, spec: RunSpec, result: RunResult) -> tuple[Any, ...]:
     assert result.status == "complete", result.reason
     curve = [{key: value for key, value in point.items() if key != "seconds"} for point in result.curve]
     findings = {key: value for key, value in result.diagnostics.items() if key != "decoding"}
+    findings.get("sid", {}).pop("seconds", None)  # of tokenizing
     tables = [path.read_bytes() for path in sorted(ResultStore(results).folder(spec).glob("*.parquet"))]
     return tables, curve, findings, result.diagnostics.get("decoding"), result.best_epoch
 
