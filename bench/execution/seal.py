@@ -19,6 +19,7 @@ from typing import Any
 import bench
 from bench.execution.store import ResultStore
 from bench.files import replaced
+from bench.plan import Plan
 from bench.spec import RunSpec
 
 _NAME = "finished.json"
@@ -40,6 +41,7 @@ class Seal:
 
     def __init__(self, results_dir: Path, suite: str, asked: str, reports: Path) -> None:
         self._store = ResultStore(results_dir)
+        self._plan = Plan.path(results_dir, suite)
         self._path = results_dir / suite / _NAME
         self._made_from = (results_dir / suite, results_dir / "tuning", reports)
         self._asked = hashlib.sha256(f"{reports.resolve()}\n{asked}".encode()).hexdigest()
@@ -63,8 +65,11 @@ class Seal:
     def write(self) -> None:
         """Seals the runs that were noted, all of them complete, and the report that was made of them.
 
-        Without room on the disk there is no seal, and the next command reads all results.
+        Without room on the disk there is no seal, and the next command reads all results; without the plan neither,
+        which is lost where somebody has removed the folder under a grid that went on.
         """
+        if not self._plan.is_file():
+            return
         content = {
             "schema": _SCHEMA,
             "asked": self._asked,

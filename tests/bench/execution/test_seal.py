@@ -31,7 +31,8 @@ def sealed(folder: Path, asked: str = "a plan") -> Seal:
 def finished(tmp_path: Path) -> Path:
     for spec in SPECS:
         ResultStore(tmp_path / "results").save(RunResult(spec, "failed", "stands for a complete one"), "log")
-    for path in ("results/mine/ml-100k/leaderboard.csv", "reports/mine/report.md", "reports/mine/figures/a.svg"):
+    files = ("results/mine/plan.json", "results/mine/ml-100k/leaderboard.csv", "reports/mine/report.md")
+    for path in (*files, "reports/mine/figures/a.svg"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text("as written")
     new = sealed(tmp_path)
@@ -43,6 +44,16 @@ def finished(tmp_path: Path) -> Path:
 def test_a_seal_holds_while_nothing_changes(finished: Path) -> None:
     assert sealed(finished).holds(SPECS)
     assert sealed(finished).holds(SPECS[:2]), "of part of the runs"
+
+
+def test_without_the_plan_nothing_is_sealed(finished: Path) -> None:
+    """Somebody removed the folder under a grid, which went on and has written all but its plan anew."""
+    for name in ("plan.json", "finished.json"):
+        (finished / "results" / "mine" / name).unlink()
+    new = sealed(finished)
+    new.note(*SPECS)
+    new.write()
+    assert not sealed(finished).holds(SPECS)
 
 
 def test_a_seal_is_of_one_plan_and_one_folder_of_reports(finished: Path) -> None:
