@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from joblib import Parallel, delayed
-
 from bench.analysis import comparisons, fitness
 from bench.analysis.frames import DatasetFrames, Tested, dataset_frames
 from bench.analysis.leaderboard import leaderboard, tidy_metrics
@@ -13,6 +11,7 @@ from bench.analysis.pairs import pair_tests, pairs
 from bench.analysis.questions import question_tests
 from bench.analysis.runs import SuiteRuns
 from bench.analysis.tests_csv import table_of_tests
+from bench.parentage import in_worker_processes
 
 
 def frames_of(runs: SuiteRuns, results_dir: Path | None = None) -> DatasetFrames:
@@ -46,7 +45,7 @@ def write_frames(runs: SuiteRuns, results_dir: Path, processes: int = 1) -> dict
         The frames of each data set, by label.
     """
     workers = max(1, min(processes, len(runs.datasets)))
-    made = Parallel(n_jobs=workers)(delayed(frames_of)(runs.on(dataset), results_dir) for dataset in runs.datasets)
+    made = in_worker_processes(frames_of, [(runs.on(dataset), results_dir) for dataset in runs.datasets], workers)
     frames = dict(zip(runs.datasets, made, strict=True))
     for dataset, of_dataset in frames.items():
         of_dataset.write(results_dir / runs.suite.name / dataset)

@@ -17,6 +17,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -45,21 +46,39 @@ _GPU = "GPU"
 
 @dataclass(frozen=True)
 class SharedFolder:
-    """A folder, with a file by which a process on whichever machine knows that it sees the same one."""
+    """A folder, with a mark by which a process on whichever machine knows that it sees the same one.
+
+    The mark is a file that stays, so that a bench that is killed leaves nothing that another would have to clear up.
+
+    Attributes:
+        path: The folder.
+        mark: What the file of the mark holds, a random word.
+    """
 
     path: Path
     mark: str
 
     @classmethod
     def of(cls, results_dir: Path) -> SharedFolder:
-        mark = results_dir / "runs" / ".locks" / f"shared-{uuid.uuid4().hex}"
-        mark.parent.mkdir(parents=True, exist_ok=True)
-        mark.touch()
-        return cls(results_dir.resolve(), mark.name)
+        file = _mark_of(results_dir)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError), file.open("x", encoding="ascii") as new:
+            new.write(uuid.uuid4().hex)
+        mark = file.read_text(encoding="ascii")
+        if not mark:  # whoever made it was killed before it could write
+            mark = uuid.uuid4().hex
+            file.write_text(mark, encoding="ascii")
+        return cls(results_dir.resolve(), mark)
 
-    @property
-    def marked(self) -> Path:
-        return self.path / "runs" / ".locks" / self.mark
+    def is_seen(self) -> bool:
+        """Whether this process sees the folder."""
+        with suppress(OSError):
+            return _mark_of(self.path).read_text(encoding="ascii") == self.mark
+        return False
+
+
+def _mark_of(results_dir: Path) -> Path:
+    return results_dir / "runs" / ".locks" / "shared.lock"
 
 
 @dataclass(frozen=True)
@@ -98,7 +117,9 @@ class Cluster:
         except ModuleNotFoundError:
             raise BenchError(f"--backend dask {how_to_install('distributed')}") from None
         # What its connection goes through is told in one line here, and at length by the logs of scheduler and workers.
-        logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
+        for name in ("distributed", *logging.root.manager.loggerDict):
+            if name.partition(".")[0] == "distributed":  # Dask gives some of these levels of their own
+                logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         try:
             client = Client(address, timeout=_SECONDS_TO_CONNECT, set_as_default=False, name="glass-bench")
         except (OSError, ValueError, TypeError) as error:
@@ -171,8 +192,6 @@ class ClusterEngine:
         return [spec for spec in submitted if f"{spec.label}-{spec.key}" in self._processing]
 
     def close(self) -> None:
-        if self._folder is not None:
-            self._folder.marked.unlink(missing_ok=True)
         self._client.close(timeout=_SECONDS_TO_CONNECT)  # the scheduler drops what nobody waits for any more
 
     def _hand_over(self, done: Any, made: Future[RunResult], spec: RunSpec, results_dir: Path) -> None:
@@ -206,7 +225,7 @@ def make_remotely(
     worker = get_worker()
     key = worker.get_current_task()
     is_wanted = partial(_is_executing, worker, key)
-    if shared.marked.exists():
+    if shared.is_seen():
         return _make(job, spec, shared.path, device, limits, is_wanted), None
     folder = Path(worker.local_directory) / "glass-bench"
     result = _make(job, spec, folder, device, limits, is_wanted)

@@ -72,7 +72,17 @@ def test_a_cluster_gives_what_this_machine_gives(address: str, tmp_path: Path, m
     assert len(run(planned, tmp_path / "elsewhere", address)) == len(planned)
     assert files(tmp_path / "elsewhere", planned) == right
     left = [path.name for path in (tmp_path / "there" / "runs" / ".locks").iterdir()]
-    assert not any(name.startswith("shared") for name in left)
+    assert all(name.endswith(".lock") for name in left)
+
+
+def test_the_mark_of_a_folder_stays_the_same_and_is_known_from_others(tmp_path: Path) -> None:
+    folder = SharedFolder.of(tmp_path / "one")
+    assert SharedFolder.of(tmp_path / "one") == folder
+    assert folder.is_seen()
+    assert not SharedFolder(tmp_path / "elsewhere", folder.mark).is_seen()
+    assert not SharedFolder((tmp_path / "one").resolve(), SharedFolder.of(tmp_path / "two").mark).is_seen()
+    (tmp_path / "one" / "runs" / ".locks" / "shared.lock").write_text("")  # killed before it could write
+    assert SharedFolder.of(tmp_path / "one").is_seen()
 
 
 @pytest.mark.slow
