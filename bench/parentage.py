@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from loky import ProcessPoolExecutor
@@ -22,6 +22,10 @@ _SECONDS_BETWEEN_CHECKS = 2.0
 
 FOR_THE_PARENT = (signal.SIGINT, signal.SIGHUP)
 """Signals that a whole group of processes gets, and that are for the parent, which then ends its workers."""
+
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+"""By which libraries are told how many threads they have; they read them when they are imported."""
 
 
 def end_with_parent(parent: int) -> None:
@@ -55,7 +59,29 @@ def in_worker_processes(work: Callable[..., T], arguments: Sequence[Sequence[Any
     """
     if processes <= 1:
         return [work(*given) for given in arguments]
-    pool = ProcessPoolExecutor(max_workers=processes, initializer=begin_as_worker, initargs=(os.getpid(),))
+    return _called(work, arguments, processes, {})
+
+
+def in_own_process(work: Callable[..., T], *arguments: object, threads: int) -> T:
+    """Calls a function of a module in a process that does nothing else: its memory is that of the work.
+
+    Args:
+        work: What is called.
+        arguments: Of it.
+        threads: Of the libraries that the process computes with.
+
+    Raises:
+        Exception: Whatever the call raised; `BrokenProcessPool` where the process died.
+    """
+    return _called(work, [arguments], 1, dict.fromkeys(THREAD_VARIABLES, str(threads)))[0]
+
+
+def _called(
+    work: Callable[..., T], arguments: Sequence[Sequence[Any]], processes: int, environment: Mapping[str, str]
+) -> list[T]:
+    pool = ProcessPoolExecutor(
+        max_workers=processes, env=dict(environment), initializer=begin_as_worker, initargs=(os.getpid(),)
+    )
     try:
         # A process inherits what is blocked, and so is left alone while it starts.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_PARENT)

@@ -19,7 +19,7 @@ from loky import ProcessPoolExecutor
 
 from bench.execution import heartbeat, run_log
 from bench.execution.limits import Limits, Usage
-from bench.parentage import FOR_THE_PARENT, begin_as_worker
+from bench.parentage import FOR_THE_PARENT, THREAD_VARIABLES, begin_as_worker
 from bench.plain_text import one_line
 from bench.spec import RunResult, RunSpec
 
@@ -32,7 +32,6 @@ _SECONDS_FOR_LAST_WORDS = 0.5
 _SHARE_OF_MEMORY = 8
 """By one part in so many of the machine's memory a process may grow before Loky replaces it, 300 MB at least."""
 _SILENCE = "ignore:resource_tracker"
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 class RunEndedError(Exception):
@@ -86,7 +85,7 @@ class WorkerProcess:
         # torch and a data set; if it were replaced, the next run would import and load all of it again.
         growth = max(300_000_000, psutil.virtual_memory().total // _SHARE_OF_MEMORY)
         of_loky = {"LOKY_MAX_MEMORY_LEAK_SIZE": str(growth)}
-        self._environment = {**of_loky, **dict.fromkeys(_THREAD_VARIABLES, str(threads)), **(environment or {})}
+        self._environment = {**of_loky, **dict.fromkeys(THREAD_VARIABLES, str(threads)), **(environment or {})}
         self._pool: ProcessPoolExecutor | None = None
         self._ready: Future[None] = Future()
 

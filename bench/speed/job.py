@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import TypeVar
 
 import pandas as pd
-from loky import ProcessPoolExecutor
 from rich.console import Console
 
 from bench.analysis.csv_files import write_csv
@@ -16,6 +14,7 @@ from bench.analysis.csv_folders import figures_of
 from bench.console import say
 from bench.conventions import PRIMARY_METRIC
 from bench.errors import SkippedRun, reason_of
+from bench.parentage import in_own_process
 from bench.plan import complete_config
 from bench.registry import model_class
 from bench.spec import Entry
@@ -28,10 +27,6 @@ from bench.speed.setting import Setting
 
 FOLDER = "speed"
 """Within the folders of results and of reports."""
-
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-
-T = TypeVar("T")
 
 
 def learned(entries: Sequence[Entry]) -> list[Entry]:
@@ -101,16 +96,6 @@ def _machine(task: Task, points: Points, console: Console, force: bool) -> Machi
         known = in_own_process(measure_machine, task.device, task.threads, threads=task.threads)
         points.save_machine(known)
     return known
-
-
-def in_own_process(work: Callable[..., T], *arguments: object, threads: int) -> T:
-    """What `work` gives, made in a process that does nothing else: its memory is that of the work."""
-    environment = dict.fromkeys(_THREAD_VARIABLES, str(threads))
-    executor = ProcessPoolExecutor(max_workers=1, env=environment)
-    try:
-        return executor.submit(work, *arguments).result()
-    finally:
-        executor.shutdown(kill_workers=True)
 
 
 def write_speed(results: Path, reports: Path, command: str, quality_of: str | None = None) -> list[Path]:
