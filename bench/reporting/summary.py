@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.families import Family, against_floor, all_pairs, both, in_words, of_parts, of_questions
+from bench.analysis.families import Family, against_floor, all_pairs, both, in_words, of_parts
 from bench.analysis.fitness import UNFIT, unfit_rows
 from bench.analysis.frames import DatasetFrames
 from bench.analysis.leaderboard import HEAD_TAIL, MEAN, STD
@@ -16,7 +16,7 @@ from bench.analysis.significance import ALPHA
 from bench.conventions import PRIMARY_NAME, REACH_WINDOW, SECONDARY_METRIC, metric_name
 from bench.number_text import number, p_value, plus_minus
 from bench.reporting.cautions import caution
-from bench.reporting.tables.questions import Labels, lines_of, questions_of
+from bench.reporting.tables.questions import Labels, answer_in_words, lines_of, questions_of
 from bench.reporting.words import Text, Words, joined, strong
 
 Line = dict[Any, Any]
@@ -102,21 +102,11 @@ def _question(frames: DatasetFrames, labels: Labels) -> Words | None:
     test = overall_test(frames, labels)
     if test is None:
         return None
-    family = of_questions(test["family_size"])
-    text = f", {PRIMARY_NAME}: {number(test['first_mean'])} against {number(test['second_mean'])}"
-    text += f", a difference of {test['difference']:+.4f} (95 % interval {test['low']:+.4f} to {test['high']:+.4f}"
-    text += f", {in_words(test['p_value'], test['p_holm'], family)})"
-    if test["p_holm"] >= ALPHA:
-        verdict = "no significant difference"
-    else:
-        winner, loser = labels if test["difference"] > 0 else (labels[1], labels[0])
-        only = " (one seed)" if test["seeds"] == 1 else ""
-        verdict = f"{winner} is significantly better than {loser}{only}"
     secondary = f"{number(test['secondary_first_mean'])} against {number(test['secondary_second_mean'])}, not tested."
     return joined(
         " ",
         [
-            strong(f"{labels[0]} against {labels[1]}") + f"{text}: {verdict}.",
+            strong(f"{labels[0]} against {labels[1]}") + f", {PRIMARY_NAME}: {answer_in_words(test)}.",
             caution(labels, unfit_rows(frames.leaderboard)),
             _as_a_pair(frames, test),
             f"Secondary: {metric_name(SECONDARY_METRIC)} {secondary}",

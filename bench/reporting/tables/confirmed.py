@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.analysis.families import in_words, of_questions
 from bench.analysis.fitness import unfit_rows
 from bench.analysis.frames import DatasetFrames
-from bench.analysis.significance import ALPHA
 from bench.conventions import PRIMARY_NAME
-from bench.number_text import number
 from bench.reporting.cautions import caution
 from bench.reporting.kinds import COUNT, decimals
 from bench.reporting.table import Column, Table
 from bench.reporting.tables.columns import tested_columns, values_of_test
+from bench.reporting.tables.questions import answer_in_words, questions_of
 from bench.reporting.words import Words, joined, strong
 
 HOW_TO_READ = (
@@ -44,7 +42,7 @@ def state(frames: DatasetFrames) -> str:
     text = f"{last['queries']:,} users ({share:.0%}) were set aside and have been looked at {times} {_day(last)}"
     missing = [
         f"{a} against {b}"
-        for a, b in frames.questions.itertuples(index=False, name=None)
+        for a, b in questions_of(frames)
         if frames.confirmed.empty or not ((frames.confirmed["first"] == a) & (frames.confirmed["second"] == b)).any()
     ]
     pending = f" Not confirmed as configured now: {'; '.join(missing)}." if missing else ""
@@ -94,17 +92,9 @@ def confirmed_sentences(frames: DatasetFrames) -> list[Words]:
 
 
 def _sentence(frames: DatasetFrames, test: dict[Any, Any]) -> Words:
-    labels = (test["first"], test["second"])
-    if test["p_holm"] >= ALPHA:
-        verdict = "no significant difference"
-    else:
-        winner, loser = labels if test["difference"] > 0 else labels[::-1]
-        verdict = f"{winner} is significantly better than {loser}" + (" (one seed)" if test["seeds"] == 1 else "")
-    text = f", {PRIMARY_NAME}: {number(test['first_mean'])} against {number(test['second_mean'])}, a difference of "
-    text += f"{test['difference']:+.4f} (95 % interval {test['low']:+.4f} to {test['high']:+.4f}, "
-    text += f"{in_words(test['p_value'], test['p_holm'], of_questions(test['family_size']))}; "
-    text += f"{test['n_queries']:,} users, look {test['look']} of {len(frames.looks)}): {verdict}."
-    return joined(" ", [strong(test["title"]) + text, caution(labels, unfit_rows(frames.leaderboard))])
+    basis = f"; {test['n_queries']:,} users, look {test['look']} of {len(frames.looks)}"
+    told = strong(test["title"]) + f", {PRIMARY_NAME}: {answer_in_words(test, basis)}."
+    return joined(" ", [told, caution((test["first"], test["second"]), unfit_rows(frames.leaderboard))])
 
 
 def _day(look: Any) -> str:

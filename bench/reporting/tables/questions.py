@@ -7,9 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from bench.analysis.families import in_words, of_questions
 from bench.analysis.frames import DatasetFrames
 from bench.analysis.questions import PARTITIONS
+from bench.analysis.significance import ALPHA
 from bench.conventions import PRIMARY_NAME, REACH_WINDOW, SECONDARY_METRIC, metric_name
+from bench.number_text import number
 from bench.reporting.kinds import COUNT, decimals
 from bench.reporting.metric_names import column
 from bench.reporting.table import Column, Table
@@ -32,6 +35,23 @@ REACH = {"recent": f"last {REACH_WINDOW} events", "far": f"only before the last 
 def questions_of(frames: DatasetFrames) -> list[Labels]:
     """The rows that the suite asks about."""
     return list(frames.questions.itertuples(index=False, name=None))
+
+
+def answer_in_words(test: Mapping[Any, Any], basis: str = "") -> str:
+    """What a test says: both means, their difference with its interval and p-values, and who is better.
+
+    Args:
+        test: A line of a frame with tests.
+        basis: Stands behind the p-values, in their brackets.
+    """
+    text = f"{number(test['first_mean'])} against {number(test['second_mean'])}, a difference of "
+    text += f"{test['difference']:+.4f} (95 % interval {test['low']:+.4f} to {test['high']:+.4f}, "
+    text += f"{in_words(test['p_value'], test['p_holm'], of_questions(test['family_size']))}{basis}): "
+    if test["p_holm"] >= ALPHA:
+        return f"{text}no significant difference"
+    winner, loser = ("first", "second") if test["difference"] > 0 else ("second", "first")
+    only = " (one seed)" if test["seeds"] == 1 else ""
+    return f"{text}{test[winner]} is significantly better than {test[loser]}{only}"
 
 
 def lines_of(frames: DatasetFrames, labels: Labels, partition: str | None = None) -> pd.DataFrame:
