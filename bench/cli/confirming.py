@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.cli.running import rebuild_report
+from bench.cli.stored import name_of
 from bench.console import Console, say
 from bench.errors import BenchError
 from bench.execution.confirmation import Opening, open_seals
 from bench.execution.store import ResultStore, UnreadableResultError
 from bench.plan import Plan
 from bench.spec import RunResult, RunSpec
-from bench.suite_files import load_suite
 
 
 def confirm_suite(suite: str, results: Path, reports: Path) -> int:
@@ -30,7 +30,7 @@ def confirm_suite(suite: str, results: Path, reports: Path) -> int:
         BenchError: The suite sets nobody aside, or a run is still to be made: seals are opened for all rows at once,
             after the last choice.
     """
-    name = load_suite(suite).name if suite.endswith((".yaml", ".yml")) else suite
+    name = name_of(suite)
     plan, console = Plan.read(results, name), Console()
     grids: dict[str, list[RunSpec]] = {}
     for spec in plan.runs:

@@ -13,6 +13,7 @@ from loky import cpu_count
 
 from bench.cli.dataset_options import as_arguments, chosen_dataset
 from bench.cli.run_options import BackendName, Device, RunOptions, listed, usable
+from bench.cli.stored import name_of
 from bench.console import Console, say
 from bench.errors import BenchError, SkippedRun, reason_of
 from bench.execution.checkpoints import Checkpointing
@@ -126,7 +127,7 @@ def rebuild_report(suite: str, results: Path, reports: Path) -> int:
     Raises:
         BenchError: The suite has no plan there, or the report could not be written.
     """
-    name = load_suite(suite).name if suite.endswith((".yaml", ".yml")) else suite
+    name = name_of(suite)
     if not Plan.exists(results, name):
         suite_path(suite)  # a misspelt name is the likelier mistake
     plan = Plan.read(results, name)
