@@ -49,9 +49,8 @@ class CausalNetwork(SIDGenerator):
         n_prefix: int = 0,
         searches: bool = False,
     ) -> None:
-        super().__init__(trie, over_catalogue=config.normalise == "catalogue")
+        super().__init__(trie, over_catalogue=config.normalise == "catalogue", temperature=config.temperature)
         self.n_prefix = n_prefix
-        self.temperature = config.temperature
         self.short_term = self.unsearched = config.short_term
         network = config.network
         length = 1 + n_prefix + config.short_term
@@ -143,9 +142,7 @@ class CausalNetwork(SIDGenerator):
         codes = chosen(codes).masked_fill((targets == PAD).unsqueeze(1), PAD)
         total = hidden.new_zeros(())
         for level, scores in enumerate(self.sharing(logits, targets.clamp(min=0))):
-            self.accuracy.count(level, scores, codes[:, level])
-            scores = scores if self.temperature == 1 else scores / self.temperature
-            total = total + F.cross_entropy(scores, codes[:, level], ignore_index=PAD)
+            total = total + self.level_loss(level, scores, codes[:, level])
         return total
 
     def forced_logits(self, queries: QueryBatch, codes: Tensor) -> list[Tensor]:

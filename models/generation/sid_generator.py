@@ -6,8 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.data.interactions import PAD
 from models.generation.beam_search import Beams, BeamStep
 from models.generation.decoding_trace import Gate, best_other_code, code_ranks
 from models.generation.level_accuracy import LevelAccuracy
@@ -23,9 +25,10 @@ class SIDGenerator(nn.Module, ABC):
         trie: The catalogue's semantic IDs, on the device where the network will run.
         over_catalogue: Whether only the codes that lead on to a semantic ID of the catalogue share the probability of
             a level (`normalise: catalogue`), and not all of its codebook.
+        temperature: In training, scores are divided by it before the softmax.
 
     Attributes:
-        trie, over_catalogue: As given.
+        trie, over_catalogue, temperature: As given.
         levels: Of the semantic IDs.
         codes: int64 `[n_items, levels]`, buffer.
         accuracy: Counts training accuracy.
@@ -33,13 +36,26 @@ class SIDGenerator(nn.Module, ABC):
 
     codes: Tensor
 
-    def __init__(self, trie: PrefixTrie, over_catalogue: bool) -> None:
+    def __init__(self, trie: PrefixTrie, over_catalogue: bool, temperature: float = 1.0) -> None:
         super().__init__()
         self.trie = trie
         self.over_catalogue = over_catalogue
+        self.temperature = temperature
         self.levels = trie.levels
         self.register_buffer("codes", torch.from_numpy(trie.ids.codes), persistent=False)
         self.accuracy = LevelAccuracy(trie.levels)
+
+    def level_loss(self, level: int, scores: Tensor, codes: Tensor) -> Tensor:
+        """Mean negative log-likelihood (nats) of a level's codes at the temperature; counts how many come first.
+
+        Args:
+            level: Which one.
+            scores: float32 `[n, n_codes]`.
+            codes: int64 `[n]`, `PAD` where there is nothing to learn.
+        """
+        self.accuracy.count(level, scores, codes)
+        scores = scores if self.temperature == 1 else scores / self.temperature
+        return F.cross_entropy(scores, codes, ignore_index=PAD)
 
     @abstractmethod
     def generate(self, queries: QueryBatch, width: int, observe: Callable[[BeamStep], None] | None = None) -> Beams:

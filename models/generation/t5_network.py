@@ -137,10 +137,9 @@ class T5Network(SIDGenerator):
         decoder_layer: Callable[[], T5DecoderLayer] | None = None,
         n_prefix: int = 0,
     ) -> None:
-        super().__init__(trie, over_catalogue=False)
+        super().__init__(trie, over_catalogue=False, temperature=config.temperature)
         ids = trie.ids
         self.codebook_sizes = ids.codebook_sizes
-        self.temperature = config.temperature
         self.confined = config.trie
         self.vocabulary = TokenVocabulary.over(ids.codebook_sizes, config.vocabulary)
         # The last row stands for `PAD`, which as an index is -1.
@@ -223,9 +222,7 @@ class T5Network(SIDGenerator):
         logits, tokens = self.forced(items, self.codes[targets], long_term), self.tokens[targets]
         total = logits.new_zeros(())
         for level in range(self.levels):
-            self.accuracy.count(level, logits[:, level], tokens[:, level])
-            scores = logits[:, level] if self.temperature == 1 else logits[:, level] / self.temperature
-            total = total + F.cross_entropy(scores, tokens[:, level])
+            total = total + self.level_loss(level, logits[:, level], tokens[:, level])
         return total
 
     def forced_logits(self, queries: QueryBatch, codes: Tensor) -> list[Tensor]:
