@@ -23,8 +23,7 @@ class RowTest:
     Attributes:
         dataset: Its label.
         first, second: Labels of the rows.
-        runs: Specs of all runs that were compared, those of the first row before those of the second.
-        results: Their results.
+        results: Of all runs that were compared, those of the first row before those of the second.
         test: By the metric, on the part. None where the two could not be paired.
         p_holm: Its p-value with Holm's correction over the data sets; 1 without a test.
         refusal: Why there is no test; "" where there is one.

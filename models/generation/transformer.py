@@ -52,7 +52,7 @@ class Layers(nn.ModuleList, Generic[Layer]):
 
 
 class RMSNorm(nn.RMSNorm):
-    """PyTorch's, but on a GPU the weight is multiplied by itself.
+    """PyTorch's, but on a GPU the product with the weight is a step of its own.
 
     There the gradient of the fused weight sums hundreds of thousands of short rows with few threads, which takes twelve
     times as long as an ordinary sum.

@@ -98,11 +98,10 @@ class SemanticSearchIndex:
             wanted = torch.cat([wanted, neighbours[codes]], dim=-1)
         bucket = wanted * self._span
         before = (ends.unsqueeze(1) if ends.ndim == 1 else ends).unsqueeze(-1)
-        if begins is None:
-            low, high = self._bisect(rows, torch.stack([bucket, bucket + before])).unbind()
-        else:
-            first = (begins.unsqueeze(1) if begins.ndim == 1 else begins).unsqueeze(-1)
-            low, high = self._bisect(rows, torch.stack([bucket + first, bucket + before])).unbind()
+        first = bucket
+        if begins is not None:
+            first = bucket + (begins.unsqueeze(1) if begins.ndim == 1 else begins).unsqueeze(-1)
+        low, high = self._bisect(rows, torch.stack([first, bucket + before])).unbind()
         count = high - low
         count[..., 1:] *= count[..., :1] < threshold
         # Entry number p of the answer lies in the first bucket whose running total exceeds p.

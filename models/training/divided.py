@@ -45,6 +45,15 @@ class DivisibleBatches(Protocol[Batch_co]):
     def __iter__(self) -> Iterator[Batch_co]: ...
 
 
+def rows_of_part(number: int, of: int, size: int) -> slice:
+    """The rows of a batch of `size` rows that belong to part `number` of `of`; the first where none is left for it.
+
+    >>> [list(range(3))[rows_of_part(number, 4, 3)] for number in range(4)]
+    [[0], [1], [2], [0]]
+    """
+    return slice(number, None, of) if number < size else slice(1)
+
+
 @dataclass(frozen=True)
 class Portion(Generic[Batch]):
     """A part of a batch; `idle` where it only stands in, since there are too few rows."""
@@ -130,8 +139,7 @@ class DividedStep(OptimiserStep[list[Portion[Batch]]]):
                 value = self._loss(portion.batch)  # type: ignore[arg-type]
                 (value * share * processes()).backward()  # of processes, gradients are averaged and not added up
             mean += value.detach() * share
-        nn.utils.clip_grad_norm_(self._parameters, self._gradient_norm)
-        self._optimiser.step()
+        self._update()
         return _sum(mean)
 
 

@@ -14,7 +14,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from bench.config import Config
+from bench.config import Config, added_field
 from bench.recommender import CurvePoint, FitContext, Recommender
 from models.training import divided
 from models.training.average import WeightAverage
@@ -63,7 +63,7 @@ class TrainingConfig(Config):
     average: float = Field(default=0.0, ge=0, lt=1)
     validate_every: int = Field(default=5, ge=1)
     patience: int = Field(default=5, ge=1)
-    precision: Literal["float32", "bf16"] = Field(default="float32", exclude_if=lambda value: value == "float32")
+    precision: Literal["float32", "bf16"] = added_field("float32")
 
 
 def fit_network(

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from bench.data.interactions import PAD
 from models.history.long_term import LongTerm, RaggedItems
+from models.training.divided import rows_of_part
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Targets:
 
     def part(self, number: int, of: int) -> Targets:
         """Every `of`-th target from target `number` on; the first where there are fewer."""
-        own = slice(number, None, of) if number < len(self.users) else slice(1)
+        own = rows_of_part(number, of, len(self.users))
         return Targets(self.users[own], self.positions[own], self.ends[own])
 
 

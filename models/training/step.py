@@ -56,9 +56,13 @@ class OptimiserStep(Generic[Batch]):
         value = self._loss(batch)
         self._optimiser.zero_grad(set_to_none=True)
         value.backward()
+        self._update()
+        return value.detach()
+
+    def _update(self) -> None:
+        """Moves the parameters along their gradients, which are clipped first."""
         nn.utils.clip_grad_norm_(self._parameters, self._gradient_norm)
         self._optimiser.step()
-        return value.detach()
 
 
 @dataclass(frozen=True)

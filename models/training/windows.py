@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.data.interactions import PAD, Histories, Interactions, is_untimed
+from models.training.divided import rows_of_part
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,7 @@ class WindowEpoch:
 
     def part(self, number: int, of: int) -> WindowEpoch:
         """As many batches, each with every `of`-th window of its own; see `DivisibleBatches`."""
-        chosen = (slice(number, None, of) if number < size else slice(1) for size in self.sizes)
+        chosen = (rows_of_part(number, of, size) for size in self.sizes)
         return WindowEpoch(
             self._windows,
             [(users[own], starts[own], n[own]) for own, (users, starts, n) in zip(chosen, self._plan, strict=True)],
