@@ -192,6 +192,14 @@ def _checked_hash(dataset: DatasetSpec) -> str:
     return data.content_hash
 
 
+def written_config(entry: Entry, dataset: DatasetSpec) -> dict[str, Any]:
+    """What a suite writes of a row's configuration on a data set, which it may call by its name and by its label."""
+    written = merged({}, entry.config)
+    for name in (dataset.name, dataset.label):
+        written = merged(written, entry.per_dataset.get(name, {}))
+    return written
+
+
 def _first_run(
     entry: Entry,
     class_of: Callable[[str], type[Recommender]],
@@ -200,9 +208,7 @@ def _first_run(
     settings: Sequence[_Setting],
     where: str,
 ) -> RunSpec:
-    written = merged({}, entry.config)
-    for name in (dataset.name, dataset.label):
-        written = merged(written, entry.per_dataset.get(name, {}))
+    written = written_config(entry, dataset)
     try:
         model: type[Recommender] | None = class_of(entry.model)
     except SkippedRun:

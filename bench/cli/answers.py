@@ -8,13 +8,12 @@ from pathlib import Path
 from bench.analysis.row_tests import compare_rows, means, unknown_part
 from bench.analysis.runs import SuiteRuns
 from bench.cli.stored import narrowed, runs_in
-from bench.config import merged
 from bench.console import Console, say, table_console
 from bench.errors import BenchError
 from bench.evaluation.slices import named_slices
 from bench.execution.archive import write_archive
 from bench.execution.store import stored_results
-from bench.plan import Plan
+from bench.plan import Plan, written_config
 from bench.reporting import terminal
 from bench.reporting.tables import row_tests
 
@@ -93,10 +92,5 @@ def chosen(suite: str, results: Path, dataset: str | None) -> SuiteRuns:
 def _written(runs: SuiteRuns) -> dict[str, str]:
     """Label -> what the suite writes of its configuration on this data set, as JSON; "" for nothing."""
     dataset = runs.runs[0].spec.dataset
-    told = {}
-    for entry in runs.suite.models:
-        config = merged({}, entry.config)
-        for name in (dataset.name, dataset.label):
-            config = merged(config, entry.per_dataset.get(name, {}))
-        told[entry.row] = json.dumps(config) if config else ""
-    return told
+    configs = {entry.row: written_config(entry, dataset) for entry in runs.suite.models}
+    return {row: json.dumps(config) if config else "" for row, config in configs.items()}

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from bench.config import flattened, merged
+from bench.config import flattened
+from bench.plan import written_config
 from bench.registry import model_class, model_names
 from bench.spec import Entry, RunSpec, Suite
 from bench.suite_files import load_suite, suite_names
@@ -25,10 +26,7 @@ def of_label(label: str) -> Iterator[tuple[str, str, Entry, dict[str, Any]]]:
         for entry in suite.models:
             for dataset in suite.datasets:
                 if entry.row == label:
-                    config = merged({}, entry.config)
-                    for known_as in (dataset.name, dataset.label):
-                        config = merged(config, entry.per_dataset.get(known_as, {}))
-                    yield name, dataset.label, entry, config
+                    yield name, dataset.label, entry, written_config(entry, dataset)
 
 
 def test_glass_is_the_papers_configuration_in_every_suite() -> None:
