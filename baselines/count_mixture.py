@@ -15,14 +15,13 @@ from pydantic import Field, model_validator
 from baselines.full_ranking import rank_candidates, top_k
 from baselines.next_item import NextItemModel
 from baselines.popularity import fill_with_popularity
-from bench.config import Config
 from bench.data.dataset import TrainingData
 from bench.data.interactions import PAD, Histories
 from bench.errors import SkippedRun
 from bench.recommender import CurvePoint, FitContext, Mechanism, Recommendations, Recommender
 from bench.registry import model_class
 from bench.search_space import USUAL, SearchSpace
-from models.history.count_prior import Mixture, best_of, chosen_in_turn, decayed_counts, values_at
+from models.history.count_prior import Mixture, MixtureOptions, best_of, chosen_in_turn, decayed_counts, values_at
 
 REMEMBERED_BYTES = 1 << 30
 """The base model's probabilities of validation queries that are kept while the mixture is chosen."""
@@ -35,7 +34,7 @@ SINGLE_PRECISION = 1e-4
 """A relative difference that rounding to single precision can't make, nor a few such sums."""
 
 
-class CountMixtureConfig(Config):
+class CountMixtureConfig(MixtureOptions):
     """Configuration of `CountMixture`.
 
     What is chosen among `weights`, `half_lives` and `smoothings` is chosen on validation queries, in the fit.
@@ -49,9 +48,6 @@ class CountMixtureConfig(Config):
             logarithms of probabilities. "weights": their shares of the sum; scores below 0 count as 0.
         listed: Only so many of the base model's best items get a probability from it, which a model that generates
             its lists needs. None: the whole catalogue.
-        weights: Shares of the counts in the mixture to choose from.
-        half_lives: Half-lives of the counts, in events, to choose from.
-        smoothings: Events spread over the catalogue by popularity, beside the user's own, to choose from.
     """
 
     base: str = "sasrec-ce"
@@ -59,9 +55,6 @@ class CountMixtureConfig(Config):
     base_revision: int = 0
     base_scores: Literal["logits", "weights"] = "logits"
     listed: int | None = Field(default=None, ge=1)
-    weights: tuple[float, ...] = Field(default=(0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0), min_length=1)
-    half_lives: tuple[float, ...] = Field(default=(20.0, 50.0, 100.0, 200.0, 400.0, 1000.0), min_length=1)
-    smoothings: tuple[float, ...] = Field(default=(0.0, 25.0, 50.0, 100.0, 200.0, 400.0), min_length=1)
 
     @model_validator(mode="before")
     @classmethod
@@ -76,14 +69,6 @@ class CountMixtureConfig(Config):
             return written
         config = model.Config.model_validate(written.get("base_config", {})).model_dump(mode="json")
         return {**written, "base_config": config, "base_revision": model.revision}
-
-    @model_validator(mode="after")
-    def _within_range(self) -> CountMixtureConfig:
-        if not all(0 <= weight <= 1 for weight in self.weights):
-            raise ValueError("weights should lie in [0, 1]")
-        if min(self.half_lives) <= 0 or min(self.smoothings) < 0:
-            raise ValueError("half_lives should be above 0, and smoothings at least 0")
-        return self
 
 
 class CountMixture(Recommender):

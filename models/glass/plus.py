@@ -15,43 +15,29 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from bench.config import Config
 from bench.data.dataset import TrainingData
 from bench.data.interactions import PAD, Histories
 from bench.recommender import FitContext, Mechanism, Recommendations
 from models.generation.causal_network import CausalNetwork
 from models.generation.query_batch import QueryBatch
 from models.glass.glass import Glass, GlassConfig, GlassSearchConfig
-from models.history.count_prior import Mixture, best_of, chosen_in_turn, decayed_counts, values_at
+from models.history.count_prior import Mixture, MixtureOptions, best_of, chosen_in_turn, decayed_counts, values_at
 
 SCORED_AT_A_TIME = 1 << 13
 """Candidates, of all queries together, whose likelihoods are computed at a time: each has an attention of its own."""
 
 
-class CountPriorConfig(Config):
+class CountPriorConfig(MixtureOptions):
     """Says what a user's counts may be and weigh; weight, half-life and smoothing are chosen by validation, in the fit.
 
     Attributes:
-        weights: Shares of the counts in the mixture to choose from.
-        half_lives: Half-lives of the counts, in events, to choose from.
-        smoothings: Events spread over the catalogue by popularity, beside the user's own, to choose from.
         candidates: So many of a user's own items, those of the largest counts, are scored besides what the beams find.
     """
 
     weights: tuple[float, ...] = Field(default=(0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9), min_length=1)
-    half_lives: tuple[float, ...] = Field(default=(20.0, 50.0, 100.0, 200.0, 400.0, 1000.0), min_length=1)
-    smoothings: tuple[float, ...] = Field(default=(0.0, 25.0, 50.0, 100.0, 200.0, 400.0), min_length=1)
     candidates: int = Field(default=100, ge=0)
-
-    @model_validator(mode="after")
-    def _within_range(self) -> CountPriorConfig:
-        if not all(0 <= weight <= 1 for weight in self.weights):
-            raise ValueError("weights should lie in [0, 1]")
-        if min(self.half_lives) <= 0 or min(self.smoothings) < 0:
-            raise ValueError("half_lives should be above 0, and smoothings at least 0")
-        return self
 
 
 class GlassPlusConfig(GlassConfig):

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
+from bench.config import Config
 from bench.data.interactions import Histories
 
 ROUNDS = 2
@@ -23,6 +25,28 @@ class Mixture:
     weight: float
     half_life: float
     smoothing: float
+
+
+class MixtureOptions(Config):
+    """Says what a mixture is chosen among, on validation queries.
+
+    Attributes:
+        weights: Shares of the counts in the mixture.
+        half_lives: Half-lives of the counts, in events.
+        smoothings: Events spread over the catalogue by popularity, beside the user's own.
+    """
+
+    weights: tuple[float, ...] = Field(default=(0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0), min_length=1)
+    half_lives: tuple[float, ...] = Field(default=(20.0, 50.0, 100.0, 200.0, 400.0, 1000.0), min_length=1)
+    smoothings: tuple[float, ...] = Field(default=(0.0, 25.0, 50.0, 100.0, 200.0, 400.0), min_length=1)
+
+    @model_validator(mode="after")
+    def _within_range(self) -> MixtureOptions:
+        if not all(0 <= weight <= 1 for weight in self.weights):
+            raise ValueError("weights should lie in [0, 1]")
+        if min(self.half_lives) <= 0 or min(self.smoothings) < 0:
+            raise ValueError("half_lives should be above 0, and smoothings at least 0")
+        return self
 
 
 def decayed_counts(histories: Histories, half_life: float, window: int | None = None) -> sp.csr_array:
