@@ -192,6 +192,7 @@ class Recommender(ABC):
             its label says, like whether it may copy.
         divisible: Whether one fit may be divided among devices (`bench run --devices`): a process for each calls `fit`
             with the same context, and they train together.
+        unsavable: Why a fitted model of this kind can't be kept in a file ("": it can), one line for the user.
         sid_of_item: int32 `[n_items]` after `fit`, the semantic ID of each item by number; items that share
             a semantic ID share the number. None for models without semantic IDs.
     """
@@ -206,6 +207,7 @@ class Recommender(ABC):
     fidelity: ClassVar[tuple[Mechanism, ...]] = ()
     search_space: ClassVar[SearchSpace] = {}
     divisible: ClassVar[bool] = False
+    unsavable: ClassVar[str] = ""
     sid_of_item: NDArray[np.int32] | None = None
 
     def __init__(self, config: BaseModel | Mapping[str, Any] | None = None) -> None:
@@ -239,6 +241,31 @@ class Recommender(ABC):
             None for models that generate nothing step by step.
         """
         return None
+
+    def state(self) -> dict[str, Any]:
+        """What `recommend` needs beside the configuration, after `fit`: by default all that the object holds.
+
+        It may be made of numbers, texts, arrays, tensors, torch modules, sparse arrays and objects of this project or
+        of the package of the model (`bench.execution.object_state`). A model that holds what only a training needs
+        overrides this, and leaves it out.
+        """
+        return {name: value for name, value in vars(self).items() if name != "config"}
+
+    def restore(self, state: Mapping[str, Any], device: str) -> None:
+        """Makes a new object answer as the fitted one did whose `state` it was.
+
+        Args:
+            state: As `state` gave it; its tensors lie where they should.
+            device: "cpu" or "cuda", where answers are computed.
+        """
+        vars(self).update(state)
+        if "_device" in state:
+            self._device = device
+
+    @classmethod
+    def packages_of_state(cls) -> tuple[str, ...]:
+        """Imports and names packages outside this project whose objects are a part of `state`."""
+        return ()
 
     def parameter_count(self) -> int:
         """Learned parameters after `fit`; counts for models without a gradient are 0."""

@@ -63,6 +63,9 @@ class RunOptions:
         bool, typer.Option("--tuned", help="With the best configurations that `bench tune` has found.")
     ] = False
     force: Annotated[bool, typer.Option("--force", help="Make complete runs again.")] = False
+    save_models: Annotated[
+        bool, typer.Option("--save-models", help="Keep the fitted models, for `bench recommend`.")
+    ] = False
     run_timeout: Annotated[
         float | None,
         typer.Option(min=0, metavar="SECONDS", help="End a run that takes longer: it becomes a failed row."),

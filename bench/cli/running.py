@@ -18,14 +18,15 @@ from bench.console import Console, say
 from bench.errors import BenchError, SkippedRun, reason_of
 from bench.execution.checkpoints import Checkpointing
 from bench.execution.limits import Limits
+from bench.execution.saved_models import NOT_SAVED, is_saved, model_folder
 from bench.execution.scheduler import Backend, Workers
-from bench.execution.store import stored_results
+from bench.execution.store import ResultStore, stored_results
 from bench.execution.worker import execute
 from bench.job import finished_grid, run_plan
 from bench.plain_text import one_line
 from bench.plan import Plan, expand, select
 from bench.registry import model_class
-from bench.spec import RunResult, Suite
+from bench.spec import RunResult, RunSpec, Suite
 from bench.suite_files import load_suite, seeds_from, suite_path
 from bench.tuning.study import tuned_runs
 
@@ -55,23 +56,26 @@ def run_suite(options: RunOptions, reading: Mapping[str, Any]) -> int:
             say(console, line)
     plan = Plan(suite=suite, runs=tuple(runs), command=_command(options, reading))
 
-    for line in _not_divided(plan, options.devices):
+    for line in [*_not_divided(plan, options.devices), *_not_saved_before(plan, options)]:
         say(console, line)
     flaws: list[str] = []
     checkpointing = Checkpointing(options.checkpoint_every, options.keep_checkpoints)
     folders = options.results, options.reports
     backend = _backend_for(options)
-    if not options.force and finished_grid(plan, *folders).holds(plan.runs):
+    again = _made_again(options)
+    if not any(map(again, runs)) and finished_grid(plan, *folders).holds(plan.runs):
         say(console, f"0 of {len(runs)} runs to do, the others are complete, and the report is made of them")
         _summarise([RunResult(spec=spec, status="complete") for spec in runs], _report_of(options, suite), console)
         return 0
-    job = partial(execute, checkpointing=checkpointing, n_devices=options.devices)
-    outcome = run_plan(plan, *folders, console, backend, options.force, flaws.append, job)
+    job = partial(execute, checkpointing=checkpointing, n_devices=options.devices, saves=options.save_models)
+    outcome = run_plan(plan, *folders, console, backend, again, flaws.append, job)
     _summarise(outcome, None if flaws else _report_of(options, suite), console)
+    if options.save_models:
+        _tell_of_models(outcome, options.results, console)
     if flaws:
         where = f"--suite {shlex.quote(options.suite)} --results {shlex.quote(str(options.results))}"
-        again = f"all results are kept, and python -m bench report {where} tries again"
-        raise BenchError(f"the report could not be written ({flaws[0]}): {again}")
+        retry = f"all results are kept, and python -m bench report {where} tries again"
+        raise BenchError(f"the report could not be written ({flaws[0]}): {retry}")
     return _exit_code(outcome)
 
 
@@ -82,6 +86,45 @@ def _not_divided(plan: Plan, devices: int) -> list[str]:
     models = dict.fromkeys(run.model for run in plan.runs)
     alone = [model for model in models if not _is_divisible(model)]
     return [f"--devices {devices}: on one device, since they can't be divided: {', '.join(alone)}"] if alone else []
+
+
+def _made_again(options: RunOptions) -> Callable[[RunSpec], bool]:
+    """Which runs are made although they are complete: all, or those whose models can be saved and are not."""
+
+    def again(spec: RunSpec) -> bool:
+        unsaved = options.save_models and not is_saved(model_folder(options.results, spec))
+        return options.force or (unsaved and not _unsavable(spec.model))
+
+    return again
+
+
+def _not_saved_before(plan: Plan, options: RunOptions) -> list[str]:
+    """Says, before anything is trained, which models can't be saved, and which runs are made again to save theirs."""
+    if not options.save_models:
+        return []
+    reasons = {model: _unsavable(model) for model in dict.fromkeys(run.model for run in plan.runs)}
+    lines = [f"--save-models: {model} can't be saved: {reason}" for model, reason in reasons.items() if reason]
+    store, again = ResultStore(options.results), _made_again(options)
+    repeated = len({run.key for run in plan.runs if again(run) and store.folder(run).is_dir()})
+    if repeated and not options.force:
+        lines.append(f"--save-models: runs that are made again, since their models were not saved: {repeated}")
+    return lines
+
+
+def _unsavable(model: str) -> str:
+    try:
+        return model_class(model).unsavable
+    except SkippedRun:  # the run becomes a row with that reason
+        return ""
+
+
+def _tell_of_models(results: Sequence[RunResult], folder: Path, console: Console) -> None:
+    """Says where the saved models are, and why others are not."""
+    for result in results:
+        if reason := result.environment.get(NOT_SAVED):
+            say(console, f"  not saved: {result.spec.label} on {result.spec.dataset.label}: {one_line(reason)}")
+    saved = {result.spec.key for result in results if is_saved(model_folder(folder, result.spec))}
+    say(console, f"{len(saved)} models saved: {folder / 'models'}; `bench recommend` asks them")
 
 
 def _is_divisible(model: str) -> bool:

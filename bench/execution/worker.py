@@ -38,6 +38,7 @@ from bench.execution.checkpoints import (
 from bench.execution.content import conform, content_of
 from bench.execution.heartbeat import HeartbeatWriter
 from bench.execution.isolation import ProcessState, as_at, isolated
+from bench.execution.saved_models import keep_model
 from bench.execution.store import ResultStore, UnreadableResultError
 from bench.plain_text import one_line
 from bench.recommender import CurvePoint, FitContext, Recommender
@@ -58,6 +59,7 @@ def execute(
     threads: int,
     checkpointing: Checkpointing = DEFAULT_CHECKPOINTING,
     n_devices: int = 1,
+    saves: bool = False,
 ) -> RunResult:
     """Trains and judges one model, and stores what comes of it.
 
@@ -73,6 +75,7 @@ def execute(
         threads: For this process.
         checkpointing: A run that was broken off goes on from its last checkpoint.
         n_devices: How many train one model together; a model that can't be divided takes one.
+        saves: Whether the fitted model is kept (`bench.execution.saved_models`).
 
     Returns:
         The stored result. A model that raises gives a failed one with its reason, and one that this machine
@@ -83,7 +86,7 @@ def execute(
         if made is not None and made.status == "complete":
             return made
         result = RunResult(spec=spec, status="complete")
-        how = _Means(results_dir, device, threads, checkpointing)
+        how = _Means(results_dir, device, threads, checkpointing, saves)
         log = supervised(result, results_dir, lambda writer: _make(result, writer, how, n_devices))
         conform(result)
         ResultStore(results_dir).save(result, log)
@@ -102,6 +105,7 @@ class _Means:
     device: str
     threads: int
     checkpointing: Checkpointing
+    saves: bool = False
     pieces: int = 1
 
     @property
@@ -357,6 +361,10 @@ def _run(
         result.diagnostics = told
     # Last, so that neither a ranking nor a cost can depend on the diagnosis, which is told the targets.
     result.decoding = trace_queries(recommender, parts.test)
+    if how.saves:
+        told = content_of(result)["diagnostics"]
+        result.environment.update(keep_model(how.results_dir, result.spec, recommender, parts.test))
+        result.diagnostics = told
 
 
 def _prepare_process(seed: int, device: str, threads: int) -> None:
