@@ -271,7 +271,8 @@ def fit(
     result.diagnostics["fidelity"] = [asdict(mechanism) for mechanism in model.fidelity]
     dataset, parts = _data_of(result)
     table = dataset.item_table
-    catalogue = Catalogue(parts.train.interactions.item_counts(), table.category, table.columns)
+    counts = parts.train.interactions.item_counts()
+    catalogue = Catalogue(counts, table.category, table.columns, None, dataset.user_ids, dataset.item_ids)
     # Copies, here and of the data: what a model writes into them is its own affair.
     recommender = model(model.Config.model_validate(deepcopy(spec.config)))
     prepared = ProcessState.now()
