@@ -32,7 +32,10 @@ class RecommendOptions:
         Path | None, typer.Option(help="A .csv, .parquet or .jsonl file. Default: a table on the screen.")
     ] = None
     why: Annotated[
-        Path | None, typer.Option(metavar="PAGE", help="An .html page that says why, for one user and some models.")
+        Path | None,
+        typer.Option(
+            metavar="PAGE", help="An .html page that says why, for one user, of models that search histories."
+        ),
     ] = None
     suite: Annotated[str, typer.Option(help="Of the row that --model names.")] = "full"
     dataset: Annotated[str | None, typer.Option(help="Likewise, where it ran on several.")] = None

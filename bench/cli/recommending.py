@@ -13,6 +13,7 @@ from bench.errors import BenchError
 from bench.execution.saved_models import SavedModel, load_model
 from bench.serving.finding import found_model
 from bench.serving.lists import Asked, check_output, known_users, recommendations, users_in, with_history, write
+from bench.serving.why import check_page, write_page
 
 _SHOWN_USERS = 10
 """Whose lists are printed; files hold those of all."""
@@ -34,13 +35,20 @@ def answer(options: RecommendOptions) -> None:
     folder = found_model(options.model, name_of(options.suite), options.results, options.dataset, options.seed)
     model = load_model(folder, usable(options.device))
     asked = _asked(options, model)
+    if options.why is not None:
+        check_page(options.why, len(asked.names))
     for note in filter(None, (model.note, *asked.notes)):
         say(console, f"warning: {note}")
+    if options.why is not None:
+        write_page(model, asked, options.k, options.why)
+        say(Console(), f"page: {options.why}")
+        if options.output is None:
+            return
     table = recommendations(model, asked, options.k)
     if options.output is not None:
         write(table, options.output)
         say(Console(), f"{len(table):,} rows for {len(asked.names):,} users: {options.output}")
-    elif options.why is None:
+    else:
         _print(table, model)
 
 

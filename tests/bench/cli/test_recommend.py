@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,6 +106,18 @@ def test_on_the_screen(capsys: pytest.CaptureFixture[str]) -> None:
     assert "14 more users" in shown
 
 
+def test_why_is_a_page_that_stands_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(shlex.split("recommend --suite smoke --model glass --users u3 --k 5 --why why.html")) == 0
+    assert capsys.readouterr().out == "page: why.html\n"
+    page = Path("why.html").read_text()
+    table = recommended("--model glass --users u3 --k 5")
+    assert all(title in page for title in table["title"])
+    assert "Before code 2" in page
+    assert "unlike (-1)" in page
+    assert not re.search(r"(src|href)=", page), "nothing is fetched"
+    assert page.count('class="lane"') == len(table)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -119,6 +132,9 @@ def test_on_the_screen(capsys: pytest.CaptureFixture[str]) -> None:
         ("--model glass --users-file absent.txt", "can't be read"),
         ("--model glass --history absent.csv", "absent.csv"),
         ("--model glass --history my.csv --as-tested", "leave one out"),
+        ("--model personal-popularity --users u1 --why why.html", "searches no history"),
+        ("--model glass --why why.html", "the page is about one user, and 24 are asked for"),
+        ("--model glass --users u1 --why why.pdf", "should end in .html"),
         ("--model glass --results elsewhere", "elsewhere"),
     ],
 )
