@@ -44,6 +44,7 @@ BUILT_IN = {
     "sim-soft": "baselines.sim.model:SIMSoft",
     "tiger": "baselines.tiger:Tiger",
     "cobra": "baselines.cobra:Cobra",
+    "discrec": "baselines.discrec:DiscRec",
     "rpg": "baselines.rpg:RPG",
     "dualgr": "baselines.dualgr:DualGR",
     "gems": "baselines.gems:Gems",
