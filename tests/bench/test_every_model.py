@@ -63,6 +63,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "gems": {**GENERATIVE, "middle": 6, "clusters": 3, "search": {"limit": 4}},
     "h2rec": {"training": TRAINING, "dim": 8, "length": 8, "tokenizer": GENERATIVE["tokenizer"]},
     "tiger-t5": {**T5, "trie": True},
+    "discrec": {**T5, "branch_feed_forward": 16},
     "glass": {**GENERATIVE, "search": {"neighbours": 2}},
     "glass-plus": {**GENERATIVE, "search": {"neighbours": 2}, "counts": {"half_lives": [2, 20], "candidates": 3}},
     "glass-official": {**T5, "search": {"neighbours": 2}},
