@@ -8,7 +8,7 @@ from bench.data.dataset import Dataset
 from bench.data.shelf import Shelf
 from bench.data.sources.own import load_own
 from bench.declarations import collected
-from bench.errors import unknown_name
+from bench.errors import BenchError, unknown_name
 
 SOURCES = (
     "movielens",
@@ -34,7 +34,10 @@ def available_datasets() -> dict[str, str]:
 
 def _read(name: str, files: DataFiles | None) -> Dataset:
     if files is not None:
-        return load_own(name, files)
+        dataset = load_own(name, files)
+        if len(dataset.item_ids) < 2:
+            raise BenchError(f"data set '{name}' has one item only ('{dataset.item_ids[0]}'); there is nothing to rank")
+        return dataset
     if name not in CATALOG:
         raise unknown_name("data set", name, CATALOG)
     return CATALOG[name].load()

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.data.catalog import load_dataset
 from bench.data.data_files import DataFiles
 from bench.data.interactions import Histories, Interactions
+from bench.data.sources.own import load_own
 from bench.errors import BenchError
 from bench.evaluation.contract import ContractError, checked, checked_sid_of_item
 from bench.execution.saved_models import NO_TEST, KnownData, SavedModel
@@ -111,7 +111,7 @@ def with_history(model: SavedModel, path: str, names: Iterable[object] | None = 
             the catalogue.
     """
     data, files = model.data, model.spec.dataset.files or DataFiles()
-    read = load_dataset("history", files.model_copy(update={"path": path, **_OF_ITEMS}))
+    read = load_own("history", files.model_copy(update={"path": path, **_OF_ITEMS}))
     if data.has_time and not read.has_time:
         raise BenchError(f"{path}: the model's data have times, and this file has none: add a column of times")
     items = {name: number for number, name in enumerate(data.item_ids.tolist())}
