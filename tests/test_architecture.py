@@ -38,6 +38,7 @@ FLOORS: tuple[set[str], ...] = (
     {"bench.reporting"},
     {"bench.export", "bench.job", "bench.report", "bench.serving", "bench.speed"},
     {"bench.cli", "bench.__main__"},
+    {"bench.api"},
 )
 """Rooms of the harness, from the ground up: nothing knows anything of the floors above it."""
 
