@@ -8,9 +8,11 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.table import Table
 
+from bench.cli.options import FOLDER_OF_RESULTS
 from bench.console import table_console
 from bench.errors import BenchError, SkippedRun, unknown_name
 from bench.model_index import ModelEntry, model_entry
+from bench.names import OWN
 from bench.recommender import OTHER_GROUP, Mechanism
 from bench.registry import model_names
 
@@ -87,12 +89,18 @@ def list_datasets(console: Console) -> None:
 
 
 def list_suites(console: Console) -> None:
-    """Prints a table of the suites that come with the project."""
+    """Prints a table of the suites that come with the project, and of the user's own in the usual folder of results."""
+    from bench.plan import Plan
     from bench.suite_files import load_suite, suite_names  # bring in what reads data sets
 
     table = _table("suite", "description", "models", "data sets", "seeds")
-    for name in suite_names():
-        suite = load_suite(name)
+    own = [name for name in Plan.suites(FOLDER_OF_RESULTS) if name.startswith(OWN)]
+    for name in (*suite_names(), *own):
+        try:
+            suite = Plan.read(FOLDER_OF_RESULTS, name).suite if name in own else load_suite(name)
+        except BenchError as error:  # somebody has changed the file of a plan
+            table.add_row(name, str(error), "", "", "")
+            continue
         rows, data = (", ".join(names) for names in ((e.row for e in suite.models), (d.label for d in suite.datasets)))
         table.add_row(name, suite.description, rows, data, str(len(suite.seeds)))
     console.print(table, markup=False)
