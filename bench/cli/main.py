@@ -57,13 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(help="models, datasets or suites.")],
+    what: Annotated[list[str], typer.Argument(help="models, datasets or suites.")],
     fidelity: Annotated[bool, typer.Option("--fidelity", help="With models: print their fidelity cards.")] = False,
 ) -> None:
     """List what can be run."""
     from bench.cli.listing import show  # brings in what reads data sets
 
-    show(what, fidelity)
+    show(" ".join(what), fidelity)
 
 
 def _complain(message: str, code: int) -> int:

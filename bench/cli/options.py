@@ -11,9 +11,12 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-SuiteOption = Annotated[str, typer.Option(help="Name of a suite, or path to a .yaml file.")]
+SuiteOption = Annotated[
+    str, typer.Option(help="Name of a suite (own-NAME: results on data of your own), or path to a .yaml file.")
+]
 ResultsOption = Annotated[Path, typer.Option(help="Folder of the results.")]
 ReportsOption = Annotated[Path, typer.Option(help="Folder of the reports.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Write over committed reference results.")]
 FOLDER_OF_RESULTS, FOLDER_OF_REPORTS = Path("results"), Path("reports")
 
 Command = Callable[..., None]
