@@ -35,7 +35,7 @@ def table_of(*values: object, column: Column | Kind = kind.TEXT) -> Table:
         (1_390_858, kind.COUNT, "1,390,858", 1_390_858),
         (Interval(0.0031, 0.0203), kind.INTERVAL, "+0.0031 .. +0.0203", 0.0031),
         (-0.0273, kind.DIFFERENCE, "-0.0273", -0.0273),
-        (0.961, kind.RATIO, "x 0.96", 0.961),
+        (0.961, kind.RATIO, "0.96 x", 0.961),
         (Runs(2, "1 failed"), kind.RUNS, "2 (1 failed)", 2),
         (Runs(0, "1 failed, 2 pending"), kind.RUNS, "1 failed, 2 pending", 0),
         (np.float64(2.0), kind.decimals(1), "2.0", 2.0),
