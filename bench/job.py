@@ -14,9 +14,9 @@ from rich.console import Console
 from bench.console import say
 from bench.errors import reason_of
 from bench.execution.checkpoints import remove_checkpoints
+from bench.execution.finished import FinishedGrid
 from bench.execution.progress import Progress
 from bench.execution.scheduler import Backend, Workers, run_all
-from bench.execution.seal import Seal
 from bench.execution.store import stored_results
 from bench.execution.worker import execute
 from bench.execution.worker_process import Job
@@ -58,9 +58,9 @@ def run_plan(
     Raises:
         BenchError: The results folder can't be written to.
     """
-    seal = seal_of(plan, results_dir, reports_dir)
+    finished = finished_grid(plan, results_dir, reports_dir)
     plan.write(results_dir)
-    seal.note(*plan.runs)  # before they are read: what changes afterwards looks otherwise
+    finished.note(*plan.runs)  # before they are read: what changes afterwards looks otherwise
     results = {result.spec.key: result for result in stored_results(plan.runs, results_dir, console, True)}
     todo = _missing(plan, results, force)
     for spec in todo if force else ():
@@ -76,7 +76,7 @@ def run_plan(
 
         def on_result(result: RunResult) -> None:
             results[result.spec.key] = result
-            seal.note(result.spec)
+            finished.note(result.spec)
             progress.finished(result)
             report.news.add(result.spec.dataset.label)
 
@@ -86,21 +86,23 @@ def run_plan(
 
         run_all(todo, results_dir, backend, on_result, on_tick, lambda spec: job)
     report.write(list(results.values()), processes=cpu_count())  # by now nobody else needs them
-    _conclude(report.flaw, on_broken_report, seal, results.values())
+    _conclude(report.flaw, on_broken_report, finished, results.values())
     return [results[spec.key] for spec in plan.runs]
 
 
-def _conclude(flaw: str, on_broken_report: Callable[[str], None], seal: Seal, results: Collection[RunResult]) -> None:
-    """Says what is wrong with the last report, or seals a grid of which nothing is left to do."""
+def _conclude(
+    flaw: str, on_broken_report: Callable[[str], None], finished: FinishedGrid, results: Collection[RunResult]
+) -> None:
+    """Says what is wrong with the last report, or writes down that nothing is left to do."""
     if flaw:
         on_broken_report(flaw)
     elif all(result.status == "complete" for result in results):
-        seal.write()
+        finished.write()
 
 
-def seal_of(plan: Plan, results_dir: Path, reports_dir: Path) -> Seal:
+def finished_grid(plan: Plan, results_dir: Path, reports_dir: Path) -> FinishedGrid:
     """What tells, without reading any result, that a plan is finished and its report is made of these very results."""
-    return Seal(results_dir, plan.suite.name, plan.model_dump_json(), reports_dir / plan.suite.name)
+    return FinishedGrid(results_dir, plan.suite.name, plan.model_dump_json(), reports_dir / plan.suite.name)
 
 
 def _missing(plan: Plan, results: Mapping[str, RunResult], force: bool) -> list[RunSpec]:

@@ -21,7 +21,7 @@ from bench.execution.limits import Limits
 from bench.execution.scheduler import Backend, Workers
 from bench.execution.store import stored_results
 from bench.execution.worker import execute
-from bench.job import run_plan, seal_of
+from bench.job import finished_grid, run_plan
 from bench.plain_text import one_line
 from bench.plan import Plan, expand, select
 from bench.registry import model_class
@@ -61,7 +61,7 @@ def run_suite(options: RunOptions, reading: Mapping[str, Any]) -> int:
     checkpointing = Checkpointing(options.checkpoint_every, options.keep_checkpoints)
     folders = options.results, options.reports
     backend = _backend_for(options)
-    if not options.force and seal_of(plan, *folders).holds(plan.runs):
+    if not options.force and finished_grid(plan, *folders).holds(plan.runs):
         say(console, f"0 of {len(runs)} runs to do, the others are complete, and the report is made of them")
         _summarise([RunResult(spec=spec, status="complete") for spec in runs], _report_of(options, suite), console)
         return 0

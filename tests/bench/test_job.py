@@ -144,12 +144,12 @@ def test_two_rows_of_one_configuration_are_one_run(bench: Bench, monkeypatch: py
     assert bench.made == ["outside"]
 
 
-def test_a_finished_grid_is_sealed_only_when_complete_and_reported(
+def test_a_finished_grid_is_kept_as_such_only_when_complete_and_reported(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def holds(*models: str) -> bool:
         asked = plan(*models)
-        return job.seal_of(asked, bench.results, bench.results.parent / "reports").holds(asked.runs)
+        return job.finished_grid(asked, bench.results, bench.results.parent / "reports").holds(asked.runs)
 
     bench.run("outside", "outside-raising")
     assert not holds("outside", "outside-raising"), "a failed run is made again"
