@@ -171,7 +171,7 @@ def expand(suite: Suite, overrides: Sequence[str] = (), where: str = "") -> list
             data_hash = ""  # each run becomes a row with the reason
             absent.append(str(error))
         for entry in suite.models:
-            if entry.datasets is None or {dataset.name, dataset.label} & set(entry.datasets):
+            if entry.datasets is None or set(dataset.names) & set(entry.datasets):
                 template = _first_run(entry, class_of, dataset, data_hash, settings, where)
                 templates.append(template)
     if len(absent) == len(suite.datasets):
@@ -186,7 +186,7 @@ def expand(suite: Suite, overrides: Sequence[str] = (), where: str = "") -> list
 
 def _checked_hash(dataset: DatasetSpec) -> str:
     """The content hash of a data set that can be loaded."""
-    data = catalog.load_dataset(dataset.name, dataset.files)
+    data = catalog.load_dataset(dataset.name, dataset.files, dataset.sample_users)
     if dataset.path is not None:  # of data that nobody has seen before, it is better to know now than in every run
         split(data, dataset.protocol, dataset.seen_items, dataset.cold_targets, dataset.confirm)
     return data.content_hash
@@ -195,7 +195,7 @@ def _checked_hash(dataset: DatasetSpec) -> str:
 def written_config(entry: Entry, dataset: DatasetSpec) -> dict[str, Any]:
     """What a suite writes of a row's configuration on a data set, which it may call by its name and by its label."""
     written = merged({}, entry.config)
-    for name in (dataset.name, dataset.label):
+    for name in dataset.names:
         written = merged(written, entry.per_dataset.get(name, {}))
     return written
 

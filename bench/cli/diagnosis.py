@@ -73,7 +73,7 @@ def _data(suite: Suite) -> Iterator[str]:
 
 def _found(spec: DatasetSpec) -> str:
     try:
-        events = catalog.load_dataset(spec.name, spec.files).interactions
+        events = catalog.load_dataset(spec.name, spec.files, spec.sample_users).interactions
     except (BenchError, SkippedRun) as error:
         return f"missing: {error}"
     return f"found: {events.n_users:,} users, {events.n_items:,} items, {events.n_events:,} events"

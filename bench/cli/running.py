@@ -11,7 +11,7 @@ from typing import Any
 
 from loky import cpu_count
 
-from bench.cli.dataset_options import as_arguments, chosen_dataset
+from bench.cli.dataset_options import as_arguments, chosen_dataset, of_sampled_users
 from bench.cli.run_options import BackendName, Device, RunOptions, listed, usable
 from bench.cli.stored import name_of
 from bench.console import Console, say
@@ -154,9 +154,12 @@ def _chosen(options: RunOptions, reading: Mapping[str, Any]) -> Suite:
         seeds=None if options.seeds is None else seeds_from(_parsed_seeds(options.seeds), "--seeds"),
         own=[chosen_dataset(path, reading) for path in options.dataset or ()],
     )
-    if reading and not options.dataset:
-        raise BenchError(f"{as_arguments(reading).strip()}: this is for --dataset; give one, or write a suite")
-    return suite
+    if options.dataset or not reading:
+        return suite
+    own_only = {key: value for key, value in reading.items() if key != "sample_users"}
+    if own_only:
+        raise BenchError(f"{as_arguments(own_only).strip()}: this is for --dataset; give one, or write a suite")
+    return of_sampled_users(suite, reading["sample_users"])
 
 
 def _command(options: RunOptions, reading: Mapping[str, Any]) -> str:
