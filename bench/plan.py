@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.config import merged
 from bench.config_errors import explain, key_paths
@@ -43,6 +43,7 @@ class Plan(BaseModel):
         suite: The suite after the selections of the command line.
         runs: Every planned run, in order.
         command: How to run it again.
+        begin_within: Seconds after which no other run is begun; it is no part of what is stored. None: there is no end.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -50,6 +51,7 @@ class Plan(BaseModel):
     suite: Suite
     runs: Several[RunSpec]
     command: str
+    begin_within: float | None = Field(default=None, exclude=True)
 
     @staticmethod
     def path(results_dir: Path, suite: str) -> Path:

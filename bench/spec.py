@@ -83,8 +83,12 @@ class DatasetSpec(DataFiles):
     @property
     def names(self) -> tuple[str, ...]:
         """What a suite may call it: its name, its label, and the label that all of its users would have."""
-        whole = self.model_copy(update={"sample_users": None})
-        return tuple(dict.fromkeys((self.name, whole.label, self.label)))
+        return tuple(dict.fromkeys((self.name, self.whole.label, self.label)))
+
+    @property
+    def whole(self) -> DatasetSpec:
+        """The same with all of its users."""
+        return self.model_copy(update={"sample_users": None})
 
     @property
     def label(self) -> str:

@@ -59,6 +59,17 @@ class RunOptions:
             "--set", metavar="KEY=VALUE", help="Change a configuration: model.key=value, or key=value for all."
         ),
     ] = None
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick",
+            help="A first answer within 3 minutes on two cores: one seed, few epochs, a sample of the users where "
+            "needed. Kept apart, as suite NAME-quick.",
+        ),
+    ] = False
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell which runs there are to do, and about how long they take.")
+    ] = False
     tuned: Annotated[
         bool, typer.Option("--tuned", help="With the best configurations that `bench tune` has found.")
     ] = False

@@ -12,18 +12,21 @@ from typing import Any
 from loky import cpu_count
 
 from bench.cli.dataset_options import as_arguments, chosen_dataset, of_sampled_users
+from bench.cli.dry_run import show_runs
 from bench.cli.run_options import BackendName, Device, RunOptions, listed, usable
 from bench.cli.stored import name_of
 from bench.console import Console, say
 from bench.errors import BenchError, SkippedRun, reason_of
 from bench.execution.checkpoints import Checkpointing
+from bench.execution.costs import Costs, Means
 from bench.execution.limits import Limits
 from bench.execution.scheduler import Backend, Workers
 from bench.execution.store import stored_results
 from bench.execution.worker import execute
-from bench.job import finished_grid, run_plan
+from bench.job import finished_grid, run_plan, runs_to_do
 from bench.plain_text import one_line
 from bench.plan import Plan, expand, select
+from bench.quick import quickened
 from bench.registry import model_class
 from bench.spec import RunResult, Suite
 from bench.suite_files import load_suite, seeds_from, suite_path
@@ -46,6 +49,9 @@ def run_suite(options: RunOptions, reading: Mapping[str, Any]) -> int:
     Raises:
         BenchError: Something that the user wrote doesn't fit, or the report could not be written.
     """
+    for option, used in (("--tuned", options.tuned), ("--seeds", options.seeds is not None)):
+        if used and options.quick:
+            raise BenchError(f"--quick trains one seed for few epochs, whatever a search has found: leave {option} out")
     suite = _chosen(options, reading)
     runs = expand(suite, options.settings or (), where=str(suite_path(options.suite)))
     console = Console()
@@ -54,15 +60,21 @@ def run_suite(options: RunOptions, reading: Mapping[str, Any]) -> int:
         for line in lines:
             say(console, line)
     plan = Plan(suite=suite, runs=tuple(runs), command=_command(options, reading))
-
+    backend = _backend_for(options)
+    if options.quick:
+        plan = _quick(plan, options, backend)
+        suite, runs = plan.suite, list(plan.runs)
+        say(console, f"{suite.name}: {suite.description}")
     for line in _not_divided(plan, options.devices):
         say(console, line)
     flaws: list[str] = []
     checkpointing = Checkpointing(options.checkpoint_every, options.keep_checkpoints)
     folders = options.results, options.reports
-    backend = _backend_for(options)
+    if options.dry_run:
+        show_runs(plan, options.results, backend, options.force, console)
+        return 0
     if not options.force and finished_grid(plan, *folders).holds(plan.runs):
-        say(console, f"0 of {len(runs)} runs to do, the others are complete, and the report is made of them")
+        say(console, f"{runs_to_do(0, len(runs))}, and the report is made of them")
         _summarise([RunResult(spec=spec, status="complete") for spec in runs], _report_of(options, suite), console)
         return 0
     job = partial(execute, checkpointing=checkpointing, n_devices=options.devices)
@@ -73,6 +85,21 @@ def run_suite(options: RunOptions, reading: Mapping[str, Any]) -> int:
         again = f"all results are kept, and python -m bench report {where} tries again"
         raise BenchError(f"the report could not be written ({flaws[0]}): {again}")
     return _exit_code(outcome)
+
+
+def _quick(plan: Plan, options: RunOptions, backend_for: Callable[[int], Backend]) -> Plan:
+    """What of a plan gives a first answer within minutes on this machine.
+
+    Raises:
+        BenchError: The machines of a cluster were asked for.
+    """
+    backend = backend_for(len(plan.runs))
+    if not isinstance(backend, Workers):
+        raise BenchError("--quick is for --backend local: how fast a cluster is has not been measured")
+    costs = Costs(Means(backend.device, backend.jobs, backend.threads))
+    settings = options.settings or ()
+    where = str(suite_path(options.suite))
+    return quickened(plan, lambda suite: expand(suite, settings, where=where), costs, backend.jobs, settings)
 
 
 def _not_divided(plan: Plan, devices: int) -> list[str]:
@@ -170,7 +197,7 @@ def _command(options: RunOptions, reading: Mapping[str, Any]) -> str:
     words += [("--set", value) for value in options.settings or ()]
     command = f"python -m bench run --suite {shlex.quote(options.suite)}"
     command += "".join(f" {name} {shlex.quote(value)}" for name, value in words) + as_arguments(reading)
-    return f"{command} --tuned" if options.tuned else command
+    return command + " --tuned" * options.tuned + " --quick" * options.quick
 
 
 def _parsed_seeds(text: str) -> Any:
