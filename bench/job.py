@@ -126,10 +126,10 @@ def runs_to_do(todo: int, planned: int) -> str:
     """Says how much there is to do.
 
     >>> runs_to_do(66, 66), runs_to_do(1, 3), runs_to_do(0, 3)
-    ('66 runs to do', '1 run to do, 2 are complete', 'no run to do, all 3 are complete')
+    ('66 runs to do', '1 run to do, 2 are complete', 'nothing to do, all 3 runs are complete')
     """
     if not todo:
-        return f"no run to do, all {planned} are complete"
+        return f"nothing to do, {'the run is' if planned == 1 else f'all {planned} runs are'} complete"
     there = planned - todo
     rest = f", {there} {'is' if there == 1 else 'are'} complete" if there else ""
     return f"{todo} {'run' if todo == 1 else 'runs'} to do{rest}"

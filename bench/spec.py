@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, field_validator, model_validator
 
 from bench.data.cache import content_key
+from bench.data.choices import ColdTargets, SeenItems
 from bench.data.data_files import DataFiles, name_of
-from bench.data.dataset import ColdTargets, SeenItems
 from bench.names import ColumnName, ModelName, PathName, RowLabel, Seed, Title, label_or_none
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ FLOORS: tuple[set[str], ...] = (
     BASE,
     {"bench.data"},
     {"bench.recommender", "bench.spec"},
-    {"bench.evaluation", "bench.model_index", "bench.registry", "bench.suite_files"},
+    {"bench.brief_index", "bench.evaluation", "bench.model_index", "bench.registry", "bench.suite_files"},
     {"bench.plan"},
     {"bench.execution"},
     {"bench.tuning"},

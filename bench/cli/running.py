@@ -216,7 +216,7 @@ def _summarise(results: Sequence[RunResult], report_path: Path | None, console: 
     for result in results:
         if result.status != "complete":
             name = f"{result.spec.label} on {result.spec.dataset.label}, seed {result.spec.seed}"
-            say(console, f"  {result.status}: {name}: {one_line(result.reason)}")
+            say(console, f"  {result.status}: {name}: {one_line(result.reason)}", always=True)
     for path in (report_path, report_path.with_suffix(".html")) if report_path else ():
         if path.exists():
             say(console, f"report: {path}")

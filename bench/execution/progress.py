@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,16 +13,19 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from bench.console import say
+from bench.console import Verbosity, say, verbosity
 from bench.conventions import PRIMARY_METRIC, metric_name
 from bench.evaluation.evaluator import K_MAX
 from bench.evaluation.metrics import compute
 from bench.execution.forecast import Forecast
 from bench.execution.heartbeat import Heartbeat, read_heartbeat
+from bench.execution.store import ResultStore
 from bench.plain_text import one_line
 from bench.spec import RunResult, RunSpec
 
-_SECONDS_BETWEEN_STATUS_LINES = 30.0
+_SECONDS_BETWEEN_STATUS_LINES = {Verbosity.QUIET: math.inf, Verbosity.NORMAL: 30.0, Verbosity.VERBOSE: 5.0}
+_LINES_OF_A_LOG = 20
+"""That are shown of a failed run, where much is to be said."""
 
 
 class Progress:
@@ -47,7 +51,11 @@ class Progress:
         self._console, self._results_dir, self._forecast = console, results_dir, forecast
         self._running: list[RunSpec] = []
         self._started = self._last_status = time.monotonic()
-        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        self._live = (
+            Live(console=console, auto_refresh=False, transient=True)
+            if console.is_terminal and verbosity() is not Verbosity.QUIET
+            else None
+        )
 
     def __enter__(self) -> Progress:
         if self._live:
@@ -68,13 +76,16 @@ class Progress:
         left = forecast.remaining(self._beats(self._running)) if forecast.done < forecast.total else None
         ending = f"{forecast.done} of {forecast.total}" + ("" if left is None else f", ETA {clock(left)}")
         say(self._console, f"{self._outcome(result)}  ({ending})")
+        if result.status == "failed" and verbosity() is Verbosity.VERBOSE:
+            for line in self._log_of(result.spec)[-_LINES_OF_A_LOG:]:
+                say(self._console, f"  | {line}")
 
     def tick(self, running: Sequence[RunSpec]) -> None:
         """Refreshes the bars, or prints a status line now and then."""
         self._running = list(running)
         if self._live:
             self._live.update(self._bars(running), refresh=True)
-        elif time.monotonic() - self._last_status >= _SECONDS_BETWEEN_STATUS_LINES:
+        elif time.monotonic() - self._last_status >= _SECONDS_BETWEEN_STATUS_LINES[verbosity()]:
             self._last_status = time.monotonic()
             beats = self._beats(running)
             words = ", ".join(
@@ -82,6 +93,12 @@ class Progress:
             )
             left = self._forecast.remaining(beats)
             say(self._console, f"running: {words}" + ("" if left is None else f"; ETA {clock(left)}"))
+
+    def _log_of(self, spec: RunSpec) -> list[str]:
+        try:
+            return (ResultStore(self._results_dir).folder(spec) / "log.txt").read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError):
+            return []
 
     def _beats(self, running: Sequence[RunSpec]) -> list[tuple[RunSpec, Heartbeat | None]]:
         return [(spec, read_heartbeat(self._results_dir, spec)) for spec in running]

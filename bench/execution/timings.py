@@ -116,10 +116,8 @@ class Timing:
 def keep(result: RunResult) -> None:
     """Keeps what a result tells, if it tells anything of this machine: one of a cluster may be another's."""
     timing = Timing.of(result)
-    elsewhere = result.environment.get("device") == "cpu" and result.environment.get("device_name") != device_name(
-        "cpu"
-    )
-    if timing is not None and not elsewhere:
+    processor = result.environment.get("device_name") if timing is not None and timing.device == "cpu" else None
+    if timing is not None and processor in (None, device_name("cpu")):
         record(timing)
 
 

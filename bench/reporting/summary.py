@@ -14,7 +14,7 @@ from bench.analysis.pairs import pair_of
 from bench.analysis.questions import OVERALL
 from bench.analysis.significance import ALPHA
 from bench.conventions import PRIMARY_NAME, REACH_WINDOW, SECONDARY_METRIC, metric_name
-from bench.number_text import number, p_value, plus_minus
+from bench.number_text import number, p_value, plus_minus, times
 from bench.reporting.cautions import caution
 from bench.reporting.tables.questions import Labels, answer_in_words, lines_of, questions_of
 from bench.reporting.words import Text, Words, joined, strong
@@ -171,8 +171,8 @@ def _at_what_cost(frames: DatasetFrames, labels: Labels) -> Words:
     ):
         first, second = _costs(frames, cost, labels)
         ratio = cost_ratio(frames, cost, labels)
-        times = "" if ratio is None or differ else f" (x {ratio:.2g})"
-        parts.append(f"{verb} {number(first, digits)} {unit} against {number(second, digits)} {unit}{times}")
+        factor = "" if ratio is None or differ else f" ({times(ratio)})"
+        parts.append(f"{verb} {number(first, digits)} {unit} against {number(second, digits)} {unit}{factor}")
     text = strong("At what cost") + f": {labels[0]} {' and '.join(parts)}, means over the seeds"
     return text + (f", with different {' and '.join(differ)}: these times don't compare." if differ else ".")
 

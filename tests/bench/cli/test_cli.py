@@ -70,7 +70,7 @@ def test_models_from_outside_run_in_worker_processes_and_a_failure_sets_the_exit
     assert len(result.curve) == 2
 
     assert main(["run", "--models", "popularity,outside", *options[2:], *folders]) == 0
-    assert "no run to do, all 2 are complete" in capsys.readouterr().out
+    assert "nothing to do, all 2 runs are complete" in capsys.readouterr().out
     assert (tmp_path / "reports" / "full" / "report.md").exists()
 
 
