@@ -25,6 +25,15 @@ def percent(share: float | None, digits: int = 1) -> str:
     return f"> {100 - 10.0**-digits:.{digits}f} %" if share < 1 and float(text) == 100 else f"{float(text):g} %"
 
 
+def ratio(value: float | None) -> str:
+    """Writes how many times as large something is, with two significant digits.
+
+    >>> ratio(331.6), ratio(1.52), ratio(0.0452), ratio(12345.0), ratio(float("nan"))
+    ('330 x', '1.5 x', '0.045 x', '12,000 x', '-')
+    """
+    return NONE if value is None or not np.isfinite(value) else f"{float(f'{value:.2g}'):,.10g} x"
+
+
 def plus_minus(mean: float, std: float, digits: int = 4) -> str:
     """Writes mean ± standard deviation; the mean alone where one seed leaves no deviation.
 
@@ -72,13 +81,3 @@ def significant(value: float | None, digits: int = 3) -> str:
     rounded = round(float(value), decimals)
     text = f"{rounded:,.{max(0, decimals)}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def times(ratio: float | None, digits: int = 2) -> str:
-    """Writes a ratio.
-
-    >>> times(328.2), times(0.961), times(1.5)
-    ('330 x', '0.96 x', '1.5 x')
-    """
-    text = significant(ratio, digits)
-    return text if text == NONE else f"{text} x"

@@ -18,7 +18,7 @@ from bench.data.protocols import split
 from bench.errors import BenchError, MissingDataError, SkippedRun, unknown_name
 from bench.files import exists, replaced
 from bench.json_text import parse_json
-from bench.names import checked
+from bench.names import OWN, checked
 from bench.recommender import Recommender
 from bench.registry import model_class, model_names
 from bench.spec import DatasetSpec, Entry, RunSpec, Several, Suite
@@ -43,6 +43,8 @@ class Plan(BaseModel):
         suite: The suite after the selections of the command line.
         runs: Every planned run, in order.
         command: How to run it again.
+        settings: What `--set` changed in the configurations.
+        tuned: Whether they are the best ones that `bench tune` had found.
         begin_within: Seconds after which no other run is begun; it is no part of what is stored. None: there is no end.
     """
 
@@ -51,6 +53,8 @@ class Plan(BaseModel):
     suite: Suite
     runs: Several[RunSpec]
     command: str
+    settings: tuple[str, ...] = ()
+    tuned: bool = False
     begin_within: float | None = Field(default=None, exclude=True)
 
     @staticmethod
@@ -91,6 +95,15 @@ class Plan(BaseModel):
             raise BenchError(f"can't write results to '{results_dir}': {error.strerror}: choose --results") from None
 
     @classmethod
+    def read_archived(cls, results_dir: Path, suite: str) -> Plan | None:
+        """Reads the plan that goes with the archive of a suite; None where there is none, or it is unreadable."""
+        path = cls.path(results_dir, suite).with_name(_ARCHIVED)
+        try:
+            return cls.model_validate(parse_json(read_text_file(path, _MOST_BYTES)))
+        except (OSError, ValueError, BenchError):  # pydantic's errors are ValueErrors
+            return None
+
+    @classmethod
     def read(cls, results_dir: Path, suite: str) -> Plan:
         """Reads the plan of the latest `bench run` of a suite, else that of its archive.
 
@@ -101,6 +114,8 @@ class Plan(BaseModel):
         if not exists(path) and exists(path.with_name(_ARCHIVED)):
             path = path.with_name(_ARCHIVED)
         again = f"python -m bench run --suite {shlex.quote(suite)} --results {shlex.quote(str(results_dir))}"
+        if suite.startswith(OWN):  # which nobody finds before it is there
+            again = f"python -m bench run --dataset FILE --name {shlex.quote(suite[len(OWN) :])}"
         try:
             plan = cls.model_validate(parse_json(read_text_file(path, _MOST_BYTES)))
             if plan.suite.name != path.parent.name:

@@ -12,6 +12,9 @@ from bench.plan import Plan
 from bench.registry import model_class, model_names
 from bench.spec import DatasetSpec, Entry, RunSpec, Suite
 
+QUICK = "-quick"
+"""Ends the name of a suite that is a quick answer."""
+
 SECONDS = 180.0
 """In which `--quick` gives its answer on two cores."""
 
@@ -72,7 +75,7 @@ def quickened(plan: Plan, expand: Expand, costs: Costs, jobs: int, settings: Seq
     choice = _chosen(plan.suite, runs, costs, jobs, kept)
     suite = plan.suite.model_copy(
         update={
-            "name": f"{plan.suite.name}-quick",
+            "name": f"{plan.suite.name}{QUICK}",
             "description": f"{_told(plan.suite, choice, costs)} {plan.suite.description}".strip(),
             "datasets": choice.datasets,
             "models": tuple(entry.model_copy(update={"published": {}}) for entry in choice.rows),

@@ -58,8 +58,7 @@ def describe(
     if plot is not None:
         from bench.reporting.figures.data import save_data_figure  # brings in the plotting libraries
 
-        save_data_figure(card, shape_of(data, card), plot)
-        print(printable(f"plot: {plot}"))
+        print(printable(save_data_figure(card, shape_of(data, card), plot) or f"plot: {plot}"))
 
 
 def _print_table(card: DataCard) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -27,19 +27,22 @@ _EXTRAS = ("optuna", "distributed", "mlflow-skinny", "tensorboard", "sentence-tr
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
-def findings(suite: Suite, results: Path, console: Console) -> Iterator[tuple[str, Iterator[str]]]:
+def findings(
+    suite: Suite, results: Path, console: Console, settings: Sequence[str] = ()
+) -> Iterator[tuple[str, Iterator[str]]]:
     """What a run would find, as lines under headings.
 
     Args:
         suite: Whose data and runs are looked at.
         results: Folder of the results.
         console: For warnings.
+        settings: As of `--set`.
     """
     yield "versions", _versions()
     yield "machine", _machine(results)
     yield "data", _data(suite)
     yield "caches", cached(results)
-    yield f"suite {suite.name}", _todo(suite, results, console)
+    yield f"suite {suite.name}", _todo(suite, results, console, settings)
 
 
 def _versions() -> Iterator[str]:
@@ -89,9 +92,11 @@ def cached(results: Path) -> Iterator[str]:
     yield "`bench cache clean` removes them" if stored or left else "nothing is cached"
 
 
-def _todo(suite: Suite, results: Path, console: Console) -> Iterator[str]:
+def _todo(suite: Suite, results: Path, console: Console, settings: Sequence[str]) -> Iterator[str]:
     try:
-        runs = [spec for spec in expand(suite, where=suite.name) if spec.data_hash]  # the others lack their data
+        runs = [
+            spec for spec in expand(suite, settings, where=suite.name) if spec.data_hash
+        ]  # the others lack their data
     except BenchError as error:
         yield f"can't be run: {error}"
         return

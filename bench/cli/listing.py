@@ -8,34 +8,37 @@ from collections.abc import Callable
 from rich.table import Table
 
 from bench.brief_index import brief_index
+from bench.cli.options import FOLDER_OF_RESULTS
 from bench.console import Console, say, table_console
 from bench.errors import BenchError, SkippedRun, unknown_name
 from bench.model_index import ModelEntry, model_entry
+from bench.names import OWN
 from bench.recommender import OTHER_GROUP, Mechanism
 from bench.registry import model_names
 
 
-def show(what: str | None, fidelity: bool = False) -> None:
+def show(what: str, fidelity: bool = False) -> None:
     """Prints one of the lists.
 
     Args:
-        what: "models", "datasets" or "suites". None: all of them, briefly.
+        what: "models", "datasets" or "suites". "": all of them, briefly.
         fidelity: With models: print their fidelity cards, too.
 
     Raises:
         BenchError: There is no such list.
     """
+    name = what.replace(" ", "").replace("-", "").lower()  # as in "data sets"
     listings: dict[str, Callable[[Console], None]] = {
         "models": lambda console: list_models(console, fidelity),
         "datasets": list_datasets,
         "suites": list_suites,
     }
-    if what is None:
+    if not name:
         list_briefly(Console())
         return
-    if what not in listings:
+    if name not in listings:
         raise unknown_name("listing", what, listings)
-    listings[what](table_console())
+    listings[name](table_console())
 
 
 def list_briefly(console: Console) -> None:
@@ -101,22 +104,43 @@ def _described(model: ModelEntry) -> tuple[str, str, str, str, str]:
 
 
 def list_datasets(console: Console) -> None:
-    """Prints a table of all data sets; loads none."""
+    """Prints a table of all data sets, those that can be run on this machine first; loads none."""
     from bench.data import catalog  # brings in what reads data sets
+    from bench.data.sources.recbole_wheel import DATA_FOLDER_VARIABLE
 
     table = _table("data set", "summary", "licence")
+    here, absent = [], []
     for name, entry in catalog.CATALOG.items():
-        table.add_row(name, entry.summary, entry.licence)
+        try:
+            entry.find()
+            here.append((name, entry.summary, entry.licence))
+        except (BenchError, SkippedRun, OSError) as error:
+            reason = str(error).partition(" (the data folder is")[0]
+            absent.append((name, f"{entry.summary}\n{reason}", entry.licence))
+    for group, rows in (("runnable now", here), ("not on this machine", absent)):
+        if rows:
+            table.add_section()
+            table.add_row(f"{group}:")
+        for row in rows:
+            table.add_row(*row)
     console.print(table, markup=False)
+    say(console, f"The data folder is ${DATA_FOLDER_VARIABLE}, else ~/.cache/glass-bench.")
+    say(console, "Your own: python -m bench data describe FILE, then python -m bench run --dataset FILE")
 
 
 def list_suites(console: Console) -> None:
-    """Prints a table of the suites that come with the project."""
+    """Prints a table of the suites that come with the project, and of the user's own in the usual folder of results."""
+    from bench.plan import Plan
     from bench.suite_files import load_suite, suite_names  # bring in what reads data sets
 
     table = _table("suite", "description", "models", "data sets", "seeds")
-    for name in suite_names():
-        suite = load_suite(name)
+    own = [name for name in Plan.suites(FOLDER_OF_RESULTS) if name.startswith(OWN)]
+    for name in (*suite_names(), *own):
+        try:
+            suite = Plan.read(FOLDER_OF_RESULTS, name).suite if name in own else load_suite(name)
+        except BenchError as error:  # somebody has changed the file of a plan
+            table.add_row(name, str(error), "", "", "")
+            continue
         rows, data = (", ".join(names) for names in ((e.row for e in suite.models), (d.label for d in suite.datasets)))
         table.add_row(name, suite.description, rows, data, str(len(suite.seeds)))
     console.print(table, markup=False)

@@ -78,14 +78,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 @app.command("list")
 def list_(
     what: Annotated[
-        str | None, typer.Argument(help="models, datasets or suites. Default: all, briefly.", show_default=False)
+        list[str] | None, typer.Argument(help="models, datasets or suites. Default: all, briefly.", show_default=False)
     ] = None,
     fidelity: Annotated[bool, typer.Option("--fidelity", help="With models: print their fidelity cards.")] = False,
 ) -> None:
     """List what can be run."""
     from bench.cli.listing import show  # brings in what reads data sets
 
-    show(what, fidelity)
+    show(" ".join(what or ()), fidelity)
 
 
 def _program() -> str:

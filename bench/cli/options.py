@@ -31,10 +31,15 @@ def begun(kind: str) -> Callable[[str], list[str]]:
 
 
 SuiteOption = Annotated[
-    str, typer.Option(help="Name of a suite, or path to a .yaml file.", autocompletion=begun("suites"))
+    str,
+    typer.Option(
+        help="Name of a suite (own-NAME: results on data of your own), or path to a .yaml file.",
+        autocompletion=begun("suites"),
+    ),
 ]
 ResultsOption = Annotated[Path, typer.Option(help="Folder of the results.")]
 ReportsOption = Annotated[Path, typer.Option(help="Folder of the reports.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Write over committed reference results.")]
 FOLDER_OF_RESULTS, FOLDER_OF_REPORTS = Path("results"), Path("reports")
 
 Command = Callable[..., None]

@@ -50,6 +50,13 @@ class RunOptions:
     dataset: Annotated[
         list[str] | None, typer.Option(help=f"In place of the suite's data sets; may be repeated. {DATASET_HELP}")
     ] = None
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Keep results and report apart, as suite own-NAME. Default with files of your own: the file's name. "
+            "Several names are those of the files, in order."
+        ),
+    ] = None
     seeds: Annotated[str | None, typer.Option(help="A count (3 means 0,1,2) or a list (0,2; one seed: 2,).")] = None
     jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time. Default: what fits the machine.")] = None
     device: Annotated[Device, typer.Option(help="auto takes a GPU when there is one.")] = Device.auto
@@ -78,7 +85,9 @@ class RunOptions:
     tuned: Annotated[
         bool, typer.Option("--tuned", help="With the best configurations that `bench tune` has found.")
     ] = False
-    force: Annotated[bool, typer.Option("--force", help="Make complete runs again.")] = False
+    force: Annotated[
+        bool, typer.Option("--force", help="Make complete runs again, and write over committed reference results.")
+    ] = False
     run_timeout: Annotated[
         float | None,
         typer.Option(min=0, metavar="SECONDS", help="End a run that takes longer: it becomes a failed row."),

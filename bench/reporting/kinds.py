@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from bench.number_text import NONE, number, p_cell, plus_minus, significant, times
+from bench.number_text import NONE, number, p_cell, plus_minus, ratio, significant
 from bench.number_text import percent as percent_text
 from bench.reporting.words import Text, Words
 
@@ -109,11 +109,6 @@ def digits_of(digits: int = 3) -> Kind:
     return Kind("number", partial(significant, digits=digits), _itself)
 
 
-def ratios(digits: int = 2) -> Kind:
-    """How many times as much: "330 x"."""
-    return Kind("number", partial(times, digits=digits), _itself)
-
-
 def decimals(digits: int = 4) -> Kind:
     """Numbers with this many decimals."""
     return Kind("number", partial(number, digits=digits), _itself, digits=digits)
@@ -135,7 +130,7 @@ VERDICT = Kind("text", str)
 
 COUNT = numbers(",.0f")
 DIFFERENCE = numbers("+.4f")
-RATIO = ratios()
+RATIO = Kind("number", ratio, _itself)
 P_VALUE = Kind("p-value", p_cell, _itself)
 INTERVAL = Kind("interval", _interval_text, _first)
 RUNS = Kind("runs", _runs_text, _first)

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from bench.files import replaced
 from bench.number_text import significant
 from bench.reporting import html, markdown
-from bench.reporting.blocks import Block, Code, Heading, Page, Paragraph, Picture, bullets, section
+from bench.reporting.blocks import Block, Code, Heading, Page, Paragraph, Picture, bullets, paragraph, section
 from bench.reporting.figures import style
-from bench.reporting.figures.marks import Styles
-from bench.reporting.kinds import COUNT, digits_of, numbers, percent, ratios
+from bench.reporting.figures.looks import Styles, row_styles
+from bench.reporting.kinds import COUNT, RATIO, digits_of, numbers, percent
 from bench.reporting.table import Column, Table
 from bench.speed.columns import ANSWER, PREPARATION, STEP
 from bench.speed.figures import SIZES, growth, growth_figure, one_answer, others_in_words, quality_figure
@@ -57,7 +57,7 @@ def write_speed_page(
         path: Of the markdown file.
     """
     style.use_style()
-    styles = style.model_styles(list(dict.fromkeys(frame["row"])))
+    styles = row_styles(dict(zip(frame["row"], frame["model"], strict=True)))
     content = Page(tuple(_blocks(frame, machines, quality, command, _Drawing(path.parent / "figures", styles))))
     with replaced(path) as temporary:
         temporary.write_text(markdown.page(content), encoding="utf-8")
@@ -70,9 +70,9 @@ class _Drawing:
     def __init__(self, folder: Path, styles: Styles) -> None:
         self.folder, self.styles = folder, styles
 
-    def picture(self, figure: Figure | None, name: str, alternative: str) -> Picture | None:
-        if figure is None:
-            return None
+    def picture(self, figure: Figure | str | None, name: str, alternative: str) -> Picture | Paragraph | None:
+        if figure is None or isinstance(figure, str):
+            return paragraph(figure)
         style.save(figure, self.folder / name)
         return Picture(f"{self.folder.name}/{name}.png", alternative)
 
@@ -158,7 +158,7 @@ def _ratios(lines: pd.DataFrame, size: str) -> Table | None:
     for row, own in lines.groupby("row", sort=False):
         low, high = own.iloc[0], own.iloc[-1]
         rows.append((row, low[size], high[size], high["median_ms"] / low["median_ms"]))
-    columns = (Column("row"), Column("from", COUNT), Column("to", COUNT), Column("times as long", ratios(3)))
+    columns = (Column("row"), Column("from", COUNT), Column("to", COUNT), Column("times as long", RATIO))
     caption = f"By {SIZES[size].lower()}; {others_in_words(lines, size)}."
     return Table.of(f"growth-by-{size}", columns, rows, caption=caption)
 

@@ -67,6 +67,7 @@ def plan(*models: str) -> Plan:
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setenv("GLASS_BENCH_CACHE", str(tmp_path / "measured"))  # by which runs are put into their order
     return Bench(tmp_path, monkeypatch)
 
 

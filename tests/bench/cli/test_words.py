@@ -64,7 +64,8 @@ def test_quiet_says_nothing_and_verbose_more(
         "  failed: outside-raising on ml-100k, seed 0: RuntimeError: the loss is not a number\n"
     )
     assert cli.main([*failing, "--verbose"]) == 1
-    assert "  | RuntimeError: the loss is not a number" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "  | RuntimeError: the loss is" in said.splitlines(), said
 
 
 @pytest.mark.parametrize(
