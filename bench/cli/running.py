@@ -21,7 +21,7 @@ from bench.execution.limits import Limits
 from bench.execution.scheduler import Backend, Workers
 from bench.execution.store import stored_results
 from bench.execution.worker import execute
-from bench.job import run_plan, seal_of
+from bench.job import Watcher, run_plan, seal_of
 from bench.plain_text import one_line
 from bench.plan import Plan, expand, select
 from bench.registry import model_class
@@ -65,14 +65,32 @@ def run_suite(options: RunOptions, reading: Mapping[str, Any]) -> int:
         say(console, f"0 of {len(runs)} runs to do, the others are complete, and the report is made of them")
         _summarise([RunResult(spec=spec, status="complete") for spec in runs], _report_of(options, suite), console)
         return 0
-    job = partial(execute, checkpointing=checkpointing, n_devices=options.devices)
-    outcome = run_plan(plan, *folders, console, backend, options.force, flaws.append, job)
+    watcher = _watcher(options, plan, console, flaws.append)
+    live = options.track is not None
+    job = partial(execute, checkpointing=checkpointing, n_devices=options.devices, live=live)
+    outcome = run_plan(plan, *folders, console, backend, options.force, watcher, job)
+    watcher.concluded()
     _summarise(outcome, None if flaws else _report_of(options, suite), console)
     if flaws:
         where = f"--suite {shlex.quote(options.suite)} --results {shlex.quote(str(options.results))}"
         again = f"all results are kept, and python -m bench report {where} tries again"
         raise BenchError(f"the report could not be written ({flaws[0]}): {again}")
     return _exit_code(outcome)
+
+
+def _watcher(options: RunOptions, plan: Plan, console: Console, on_broken_report: Callable[[str], None]) -> Watcher:
+    """Who hears of the runs: a tool for tracking experiments where one was asked for.
+
+    Raises:
+        BenchError: Its package is missing, or the folder that it writes to can't be written to.
+    """
+    if options.track is None:
+        return Watcher(on_broken_report)
+    from bench.export.live import LiveTracking  # brings in what reads results
+    from bench.export.live_tools import tool_for
+
+    open_tool = tool_for(options.track.value, plan.suite.name, Path("exports"))
+    return LiveTracking(open_tool, plan, options.results, console, on_broken_report)
 
 
 def _not_divided(plan: Plan, devices: int) -> list[str]:
