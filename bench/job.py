@@ -33,6 +33,30 @@ _REST = 9
 """How many times as long as the report will take it is left alone before: the processors are there for the runs."""
 
 
+class Watcher:
+    """Hears of what happens while a plan is run, in the process that was started; override what you want to know.
+
+    Args:
+        on_broken_report: Called where the final report could not be written, with the reason.
+    """
+
+    def __init__(self, on_broken_report: Callable[[str], None] = lambda flaw: None) -> None:
+        self.broken_report = on_broken_report
+
+    def tick(self, running: Sequence[RunSpec]) -> None:
+        """About twice a second, with the runs under way."""
+
+    def finished(self, result: RunResult) -> None:
+        """After each run, when its result is stored."""
+
+    def concluded(self) -> None:
+        """Once nothing is left to do."""
+
+
+NOBODY = Watcher()
+"""Hears of nothing."""
+
+
 def run_plan(
     plan: Plan,
     results_dir: Path,
@@ -40,7 +64,7 @@ def run_plan(
     console: Console,
     backend_for: Callable[[int], Backend] = lambda runs: Workers.for_machine("cpu", None, runs),
     force: bool = False,
-    on_broken_report: Callable[[str], None] = lambda flaw: None,
+    watcher: Watcher = NOBODY,
     job: Job = execute,
 ) -> list[RunResult]:
     """Makes every planned run that has no complete result yet, refreshing the report as results come in.
@@ -52,7 +76,7 @@ def run_plan(
         console: For progress and warnings.
         backend_for: Where so many runs are made, those that are complete already included.
         force: Make all runs again, from their beginning.
-        on_broken_report: Called where the final report could not be written, with the reason.
+        watcher: Hears of it.
         job: What a worker process does for a run.
 
     Returns:
@@ -81,17 +105,19 @@ def run_plan(
             finished.note(result.spec)
             keep(result)
             progress.finished(result)
+            watcher.finished(result)
             report.news.add(result.spec.dataset.label)
 
         def on_tick(running: Sequence[RunSpec]) -> None:
             progress.tick(running)
+            watcher.tick(running)
             report.refresh(list(results.values()))
 
         run_all(todo, results_dir, backend, on_result, on_tick, lambda spec: job, goes_on(plan))
     report.write(list(results.values()), processes=cpu_count())  # by now nobody else needs them
     made = [results[spec.key] for spec in plan.runs if spec.key in results]
     _say_what_is_left(len(plan.runs) - len(made), console)
-    _conclude(report.flaw, on_broken_report, finished if len(made) == len(plan.runs) else None, made)
+    _conclude(report.flaw, watcher.broken_report, finished if len(made) == len(plan.runs) else None, made)
     return made
 
 

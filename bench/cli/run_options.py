@@ -33,6 +33,14 @@ class BackendName(str, Enum):
     dask = "dask"
 
 
+class Tracker(str, Enum):
+    """What runs are tracked with while they are made."""
+
+    tensorboard = "tensorboard"
+    mlflow = "mlflow"
+    wandb = "wandb"
+
+
 @dataclass(frozen=True)
 class RunOptions:
     """What is run, and where. The help of each option says what it is for."""
@@ -105,6 +113,10 @@ class RunOptions:
     ] = BackendName.local
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Of the dask cluster, as tcp://HOST:8786.")
+    ] = None
+    track: Annotated[
+        Tracker | None,
+        typer.Option(help="Tell this tool of losses, validations and results as runs go; it writes to exports/."),
     ] = None
 
 

@@ -25,7 +25,7 @@ from bench.execution.limits import Limits
 from bench.execution.scheduler import Backend, Workers
 from bench.execution.store import stored_results
 from bench.execution.worker import execute
-from bench.job import finished_grid, run_plan, runs_to_do
+from bench.job import Watcher, finished_grid, run_plan, runs_to_do
 from bench.names import OWN
 from bench.plain_text import one_line
 from bench.plan import Plan, expand, select
@@ -73,8 +73,11 @@ def run_suite(options: RunOptions, reading: Mapping[str, Any]) -> int:
     if not options.force:
         for line in keep_references(plan, *folders, is_as_committed(plan, plan.suite == given.suite)):
             say(console, line)
-    job = partial(execute, checkpointing=checkpointing, n_devices=options.devices)
-    outcome = run_plan(plan, *folders, console, backend, options.force, flaws.append, job)
+    watcher = _watcher(options, plan, console, flaws.append)
+    live = options.track is not None
+    job = partial(execute, checkpointing=checkpointing, n_devices=options.devices, live=live)
+    outcome = run_plan(plan, *folders, console, backend, options.force, watcher, job)
+    watcher.concluded()
     _summarise(outcome, None if flaws else report, console)
     if flaws:
         where = f"--suite {shlex.quote(plan.suite.name)} --results {shlex.quote(str(options.results))}"
@@ -113,6 +116,21 @@ def _planned(given: GivenSuite, options: RunOptions, reading: Mapping[str, Any])
     if given.command and suite == given.suite and settings == given.settings and tuned == given.tuned:
         command = given.command + " --quick" * options.quick  # which says where the data lie
     return Plan(suite=suite, runs=tuple(runs), command=command, settings=settings, tuned=tuned), lines
+
+
+def _watcher(options: RunOptions, plan: Plan, console: Console, on_broken_report: Callable[[str], None]) -> Watcher:
+    """Who hears of the runs: a tool for tracking experiments where one was asked for.
+
+    Raises:
+        BenchError: Its package is missing, or the folder that it writes to can't be written to.
+    """
+    if options.track is None:
+        return Watcher(on_broken_report)
+    from bench.export.live import LiveTracking  # brings in what reads results
+    from bench.export.live_tools import tool_for
+
+    open_tool = tool_for(options.track.value, plan.suite.name, Path("exports"))
+    return LiveTracking(open_tool, plan, options.results, console, on_broken_report)
 
 
 def _not_divided(plan: Plan, devices: int) -> list[str]:
