@@ -45,6 +45,7 @@ BUILT_IN = {
     "tiger": "baselines.tiger:Tiger",
     "cobra": "baselines.cobra:Cobra",
     "discrec": "baselines.discrec:DiscRec",
+    "setrec": "baselines.setrec:SETRec",
     "rpg": "baselines.rpg:RPG",
     "dualgr": "baselines.dualgr:DualGR",
     "gems": "baselines.gems:Gems",

@@ -19,6 +19,7 @@ from bench.data.cache import ArtifactCache
 from bench.errors import BenchError, SkippedRun, reason_of
 from bench.execution import worker
 from bench.execution.isolation import ProcessState
+from bench.execution.live_values import Listeners
 from bench.execution.saved_models import KnownData, SavedModel, load_model, save_model
 from bench.plan import expand
 from bench.serving.finding import found_model
@@ -141,14 +142,14 @@ def fit(
 def _fitted(spec: RunSpec, device: str, cache: ArtifactCache) -> FittedModel:
     result, before = RunResult(spec=spec, status="complete"), ProcessState.now()
     try:
-        made = worker.fit(result, cache, device, cpu_count(), lambda fraction, words: None)
+        made = worker.fit(result, cache, device, cpu_count(), Listeners())
     except (BenchError, SkippedRun):
         raise
     except Exception as error:
         raise BenchError(f"model '{spec.model}' failed on '{spec.dataset.label}': {reason_of(error)}") from error
     finally:
         before.restore()  # a training sets seeds and threads, which are the caller's own
-    data = catalog.load_dataset(spec.dataset.name, spec.dataset.files)
+    data = catalog.load_dataset(spec.dataset.name, spec.dataset.files, spec.dataset.sample_users)
     known = KnownData.of(data, spec.dataset.seen_items, made.parts.test)
     return FittedModel(SavedModel(spec, made.recommender, known), result.validation)
 

@@ -19,7 +19,7 @@ from bench.api.model import FittedModel, load
 from bench.cli.options import FOLDER_OF_REPORTS, FOLDER_OF_RESULTS
 from bench.cli.run_options import RunOptions
 from bench.cli.running import run_suite
-from bench.cli.stored import name_of, runs_in
+from bench.cli.stored import runs_in
 from bench.console import Console
 from bench.data import catalog
 from bench.errors import BenchError, unknown_name
@@ -95,8 +95,9 @@ def run(suite: str = "full", dataset: Data | list[Data] | None = None, **options
     catalog.load_dataset.cache_clear()  # in a long session, files change
     with own_errors():
         reading = as_reading({key: value for key, value in options.items() if key in reading_keys}, tables)
-        code = run_suite(RunOptions(suite=suite, dataset=paths or None, **chosen), reading)
-    name = name_of(suite)
+        plans: list[Plan] = []
+        code = run_suite(RunOptions(suite=suite, dataset=paths or None, **chosen), reading, plans.append)
+    name = plans[-1].suite.name
     report = chosen.get("reports", FOLDER_OF_REPORTS) / name / "report.html"
     return Results(name, results, report, complete=code == 0)
 
@@ -114,6 +115,8 @@ def _as_options(options: Mapping[str, Any]) -> dict[str, Any]:
             made[key] = ",".join(map(str, value)) + ("," if key == "seeds" else "")
         elif isinstance(value, int):
             made[key] = str(value)
+    if isinstance(made.get("name"), str):
+        made["name"] = [made["name"]]
     if isinstance(made.get("settings"), Mapping):
         made["settings"] = [f"{key}={json.dumps(value)}" for key, value in made["settings"].items()]
     hints = get_type_hints(RunOptions)

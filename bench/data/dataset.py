@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.choices import ColdTargets, SeenItems
 from bench.data.interactions import CHUNK_EVENTS, Histories, Interactions, row_chunks
 from bench.data.roomy import roomy
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SeenItems = Literal["exclude", "keep"]
-ColdTargets = Literal["raise", "warn", "ignore"]
+__all__ = ["ColdTargets", "Dataset", "ItemTable", "SeenItems", "ShippedSplit", "TrainingData", "World"]
 
 
 class World(Protocol):

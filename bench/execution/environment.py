@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import bench
+from bench.data.dataset import Dataset
 
 COMMIT_VARIABLE = "GLASS_BENCH_COMMIT"
 _PACKAGES = ("torch", "numpy", "pandas", "recbole")
@@ -99,6 +100,20 @@ def made_on(device: str, n_devices: int, threads: int) -> dict[str, Any]:
         "threads": threads,
         "precision": "tf32" if device == "cuda" else "float32",
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def described_data(dataset: Dataset, seen_items: str | None) -> dict[str, Any]:
+    """What a result keeps of its data set; `seen_items` is the rule that was asked for."""
+    return {
+        "name": dataset.name,
+        "users": dataset.interactions.n_users,
+        "items": dataset.interactions.n_items,
+        "events": dataset.interactions.n_events,
+        "seen_items": seen_items or dataset.seen_items,
+        "filters": list(dataset.filters),
+        "licence": dataset.licence,
+        "source": dataset.source,
     }
 
 

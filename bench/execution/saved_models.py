@@ -33,10 +33,11 @@ from bench.data.interactions import Interactions
 from bench.data.protocols import Queries
 from bench.errors import BenchError, SkippedRun, reason_of
 from bench.execution import environment
+from bench.execution.content import content_of
 from bench.execution.object_state import ObjectPacker, ObjectUnpacker
 from bench.recommender import Recommender
 from bench.registry import model_class
-from bench.spec import RunSpec
+from bench.spec import RunResult, RunSpec
 
 FORMAT = 1
 """Raise it when a file changes its meaning; folders of another format are refused."""
@@ -123,20 +124,17 @@ def is_saved(folder: Path) -> bool:
     return (folder / "model.json").is_file()
 
 
-def keep_model(results_dir: Path, spec: RunSpec, recommender: Recommender, test: Queries) -> dict[str, str]:
-    """Saves the model of a run, whose result does not depend on whether that can be done.
-
-    Returns:
-        What to note in the run's environment: nothing, or the reason why there is no model.
-    """
-    dataset = catalog.load_dataset(spec.dataset.name, spec.dataset.files)
+def keep_model(results_dir: Path, result: RunResult, recommender: Recommender, test: Queries) -> None:
+    """Saves the model of a run; where that can't be done, notes the reason in the run's environment and goes on."""
+    spec, told = result.spec, content_of(result)["diagnostics"]  # a model may count in them while it answers
+    dataset = catalog.load_dataset(spec.dataset.name, spec.dataset.files, spec.dataset.sample_users)
     data = KnownData.of(dataset, spec.dataset.seen_items, test)
     try:
         save_model(model_folder(results_dir, spec), SavedModel(spec, recommender, data))
     except Exception as error:
         print(f"the model is not saved: {error}")
-        return {NOT_SAVED: str(error) if isinstance(error, BenchError) else reason_of(error)}
-    return {}
+        result.environment[NOT_SAVED] = str(error) if isinstance(error, BenchError) else reason_of(error)
+    result.diagnostics = told
 
 
 def save_model(folder: Path, model: SavedModel) -> None:

@@ -64,6 +64,13 @@ SMALL: dict[str, dict[str, Any]] = {
     "h2rec": {"training": TRAINING, "dim": 8, "length": 8, "tokenizer": GENERATIVE["tokenizer"]},
     "tiger-t5": {**T5, "trie": True},
     "discrec": {**T5, "branch_feed_forward": 16},
+    "setrec": {
+        **{key: T5[key] for key in ("training", "short_term", "network", "batch_targets")},
+        "hidden": [8],
+        "semantic_weights": [0.3, 0.8],
+        "vectors": {"config": {"training": TRAINING, "dim": 8, "length": 8}},
+        "features": {"text_dims": 4, "collaborative_dims": 4},
+    },
     "glass": {**GENERATIVE, "search": {"neighbours": 2}},
     "glass-plus": {**GENERATIVE, "search": {"neighbours": 2}, "counts": {"half_lives": [2, 20], "candidates": 3}},
     "glass-official": {**T5, "search": {"neighbours": 2}},

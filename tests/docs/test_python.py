@@ -37,7 +37,7 @@ def test_every_block_of_the_page_runs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     names = carry_out(block.text for block in blocks(PAGE) if block.language == "python")
-    assert "unknown model 'glas': did you mean glass or" in capsys.readouterr().out
+    assert "unknown model 'glas': did you mean glass?" in capsys.readouterr().out
     assert (own_files / "why.html").is_file()
     assert names["results"].complete
 

@@ -119,6 +119,7 @@ def test_run_gives_results_and_load_results_a_tidy_table() -> None:
     made = bench.run(
         "smoke",
         events(),
+        name="shop",
         models=["popularity", "personal-popularity"],
         seeds=[0, 1],
         items=items(),
@@ -127,14 +128,15 @@ def test_run_gives_results_and_load_results_a_tidy_table() -> None:
         jobs=1,
     )
     assert made.complete
+    assert made.suite == "own-shop"
     assert made.report.is_file()
     tidy = made.metrics()
     assert list(tidy) == METRICS.names
     assert tidy["row"].unique().tolist() == ["popularity", "personal-popularity"]
     assert set(tidy["seed"]) == {0, 1}
-    assert tidy.equals(bench.load_results("smoke"))
+    assert tidy.equals(bench.load_results("own-shop"))
     assert tidy.equals(bench.load_results("results"))
-    assert tidy.equals(bench.load_results("smoke", results=Path("results")))
+    assert tidy.equals(bench.load_results("own-shop", results=Path("results")))
     board = made.leaderboard()
     assert len(board) == 2
     ndcg = tidy.query("level == 'item' and slice == 'overall' and metric == 'ndcg@10' and row == 'popularity'")["value"]
