@@ -63,7 +63,7 @@ def run_plan(
     reports_dir: Path,
     console: Console,
     backend_for: Callable[[int], Backend] = lambda runs: Workers.for_machine("cpu", None, runs),
-    force: bool = False,
+    again: Callable[[RunSpec], bool] = lambda spec: False,
     watcher: Watcher = NOBODY,
     job: Job = execute,
 ) -> list[RunResult]:
@@ -75,7 +75,7 @@ def run_plan(
         reports_dir: Where the report goes.
         console: For progress and warnings.
         backend_for: Where so many runs are made, those that are complete already included.
-        force: Make all runs again, from their beginning.
+        again: Whether a run is to be made from its beginning although it is complete.
         watcher: Hears of it.
         job: What a worker process does for a run.
 
@@ -89,8 +89,8 @@ def run_plan(
     plan.write(results_dir)
     finished.note(*plan.runs)  # before they are read: what changes afterwards looks otherwise
     results = {result.spec.key: result for result in stored_results(plan.runs, results_dir, console, True)}
-    todo = missing_runs(plan, results, force)
-    for spec in todo if force else ():
+    todo = missing_runs(plan, results, again)
+    for spec in filter(again, todo):
         remove_checkpoints(results_dir, spec)
     # By all planned runs, so that a run has as many threads when the grid goes on as it would have had: on a CPU, sums
     # of floats depend on them, and so do checkpoints.
@@ -176,12 +176,12 @@ def finished_grid(plan: Plan, results_dir: Path, reports_dir: Path) -> FinishedG
     return FinishedGrid(results_dir, plan.suite.name, plan.model_dump_json(), reports_dir / plan.suite.name)
 
 
-def missing_runs(plan: Plan, results: Mapping[str, RunResult], force: bool) -> list[RunSpec]:
+def missing_runs(plan: Plan, results: Mapping[str, RunResult], again: Callable[[RunSpec], bool]) -> list[RunSpec]:
     """The runs that are to be made, in order; rows that differ by their label only are one run."""
-    complete = set() if force else {key for key, result in results.items() if result.status == "complete"}
+    complete = {key for key, result in results.items() if result.status == "complete"}
     missing: dict[str, RunSpec] = {}
     for spec in plan.runs:
-        if (key := spec.key) not in complete:
+        if (key := spec.key) not in complete or again(spec):
             missing.setdefault(key, spec)
     return list(missing.values())
 

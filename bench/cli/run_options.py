@@ -96,6 +96,9 @@ class RunOptions:
     force: Annotated[
         bool, typer.Option("--force", help="Make complete runs again, and write over committed reference results.")
     ] = False
+    save_models: Annotated[
+        bool, typer.Option("--save-models", help="Keep the fitted models, for `bench recommend`.")
+    ] = False
     run_timeout: Annotated[
         float | None,
         typer.Option(min=0, metavar="SECONDS", help="End a run that takes longer: it becomes a failed row."),

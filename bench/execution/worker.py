@@ -39,6 +39,7 @@ from bench.execution.content import conform, content_of
 from bench.execution.heartbeat import HeartbeatWriter
 from bench.execution.isolation import ProcessState, as_at, isolated
 from bench.execution.live_values import CurveListener, Listeners, LiveWriter
+from bench.execution.saved_models import keep_model
 from bench.execution.store import ResultStore, UnreadableResultError
 from bench.plain_text import one_line
 from bench.recommender import CurvePoint, FitContext, Recommender
@@ -60,6 +61,7 @@ def execute(
     checkpointing: Checkpointing = DEFAULT_CHECKPOINTING,
     n_devices: int = 1,
     live: bool = False,
+    saves: bool = False,
 ) -> RunResult:
     """Trains and judges one model, and stores what comes of it.
 
@@ -76,6 +78,7 @@ def execute(
         checkpointing: A run that was broken off goes on from its last checkpoint.
         n_devices: How many train one model together; a model that can't be divided takes one.
         live: Whether to write down what is measured as the training goes (`bench.execution.live_values`).
+        saves: Whether the fitted model is kept (`bench.execution.saved_models`).
 
     Returns:
         The stored result. A model that raises gives a failed one with its reason, and one that this machine
@@ -86,7 +89,7 @@ def execute(
         if made is not None and made.status == "complete":
             return made
         result = RunResult(spec=spec, status="complete")
-        how = _Means(results_dir, device, threads, checkpointing, live=live)
+        how = _Means(results_dir, device, threads, checkpointing, saves, live=live)
         log = supervised(result, results_dir, lambda writer: _make(result, writer, how, n_devices))
         conform(result)
         ResultStore(results_dir).save(result, log)
@@ -105,6 +108,7 @@ class _Means:
     device: str
     threads: int
     checkpointing: Checkpointing
+    saves: bool = False
     pieces: int = 1
     live: bool = False
 
@@ -271,7 +275,8 @@ def fit(
     result.diagnostics["fidelity"] = [asdict(mechanism) for mechanism in model.fidelity]
     dataset, parts = _data_of(result)
     table = dataset.item_table
-    catalogue = Catalogue(parts.train.interactions.item_counts(), table.category, table.columns)
+    counts = parts.train.interactions.item_counts()
+    catalogue = Catalogue(counts, table.category, table.columns, None, dataset.user_ids, dataset.item_ids)
     # Copies, here and of the data: what a model writes into them is its own affair.
     recommender = model(model.Config.model_validate(deepcopy(spec.config)))
     prepared = ProcessState.now()
@@ -365,6 +370,10 @@ def _run(
         result.diagnostics = told
     # Last, so that neither a ranking nor a cost can depend on the diagnosis, which is told the targets.
     result.decoding = trace_queries(recommender, parts.test)
+    if how.saves:
+        told = content_of(result)["diagnostics"]
+        result.environment.update(keep_model(how.results_dir, result.spec, recommender, parts.test))
+        result.diagnostics = told
 
 
 def _prepare_process(seed: int, device: str, threads: int) -> None:
