@@ -227,7 +227,7 @@ def load_model(folder: Path, device: str = "cpu") -> SavedModel:
         raise BenchError(f"unreadable model '{folder}' ({reason_of(error)}): train the model again") from None
     made_with = content["made_with"]
     recommender = _restored(folder, spec, device, made_with)
-    return SavedModel(spec, recommender, data, _probe(recommender, data, arrays, spec, made_with))
+    return SavedModel(spec, recommender, data, _probe(folder, recommender, data, arrays, made_with))
 
 
 def _read_data(folder: Path, said: Mapping[str, Any]) -> tuple[KnownData, dict[str, NDArray[Any]]]:
@@ -275,10 +275,10 @@ def _restored(folder: Path, spec: RunSpec, device: str, made_with: Mapping[str, 
 
 
 def _probe(
+    folder: Path,
     recommender: Recommender,
     data: KnownData,
     arrays: Mapping[str, NDArray[Any]],
-    spec: RunSpec,
     made_with: Mapping[str, str],
 ) -> str:
     """Asks again what was asked when the model was saved; says what differs, "" for nothing."""
@@ -286,12 +286,12 @@ def _probe(
     try:
         now = _answers(recommender, data, users)
     except Exception as error:  # likewise
-        raise _outdated(Path(spec.model), made_with, error) from error
+        raise _outdated(folder, made_with, error) from error
     same = int((now == before).all(axis=1).sum())
     if same == len(before):
         return ""
     return (
-        f"{len(before) - same} of {len(before)} answers differ from those that model '{spec.model}' gave when it was "
+        f"{len(before) - same} of {len(before)} answers differ from those that the model gave when it was "
         f"saved with {_version(made_with)}: versions or processor are others"
     )
 

@@ -172,6 +172,20 @@ def test_answers_that_have_changed_are_told(
     assert "8 of 8 answers differ" in load_model(folder).note
 
 
+def test_a_model_that_newer_code_can_not_go_on_with_says_so(
+    tiny_planted_long: None,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from baselines.popularity import Popularity
+
+    folder = fitted("popularity", tmp_path)
+    monkeypatch.setattr(Popularity, "recommend", lambda self, histories, k: self.what_newer_code_has)
+    with pytest.raises(BenchError, match=r"does not fit this program.*what_newer_code_has.*train it again") as raised:
+        load_model(folder)
+    assert str(folder) in str(raised.value)
+
+
 class Stranger(Recommender):
     """A model that somebody wrote, with one attribute that no file can hold."""
 
