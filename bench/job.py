@@ -88,10 +88,7 @@ def run_plan(
     finished = finished_grid(plan, results_dir, reports_dir)
     plan.write(results_dir)
     finished.note(*plan.runs)  # before they are read: what changes afterwards looks otherwise
-    results = {result.spec.key: result for result in stored_results(plan.runs, results_dir, console, True)}
-    todo = missing_runs(plan, results, again)
-    for spec in filter(again, todo):
-        remove_checkpoints(results_dir, spec)
+    results, todo = _begun(plan, results_dir, console, again)
     # By all planned runs, so that a run has as many threads when the grid goes on as it would have had: on a CPU, sums
     # of floats depend on them, and so do checkpoints.
     backend = backend_for(len({spec.key for spec in plan.runs}))
@@ -119,6 +116,17 @@ def run_plan(
     _say_what_is_left(len(plan.runs) - len(made), console)
     _conclude(report.flaw, watcher.broken_report, finished if len(made) == len(plan.runs) else None, made)
     return made
+
+
+def _begun(
+    plan: Plan, results_dir: Path, console: Console, again: Callable[[RunSpec], bool]
+) -> tuple[dict[str, RunResult], list[RunSpec]]:
+    """The results that are there, by key, and the runs to be made, of which `again` ones forget how far they came."""
+    results = {result.spec.key: result for result in stored_results(plan.runs, results_dir, console, True)}
+    todo = missing_runs(plan, results, again)
+    for spec in filter(again, todo):
+        remove_checkpoints(results_dir, spec)
+    return results, todo
 
 
 def _say_what_is_left(runs: int, console: Console) -> None:
