@@ -14,8 +14,8 @@ from bench.files import expanded
 from bench.names import legal_path_name
 
 ACCEPTED = (
-    "a .csv, .tsv, .dat or .parquet file with one row an event, a folder of RecBole's atomic files, a MovieLens folder "
-    "or zip, Amazon reviews or other .jsonl, or a .txt file of sequences or pairs"
+    "a .csv, .tsv, .dat, .parquet or .xlsx file with one row an event, a folder of RecBole's atomic files, a MovieLens "
+    "folder or zip, Amazon reviews or other .jsonl, or a .txt file of sequences or pairs"
 )
 """What a path may lead to."""
 
@@ -70,7 +70,9 @@ class DataFiles(BaseModel):
         default="auto",
         description="auto, cells (quotes enclose cells) or plain (they are characters). Default: auto.",
     )
-    items: str | None = Field(default=None, description="Item table (.csv, .tsv or .parquet), one row an item.")
+    items: str | None = Field(
+        default=None, description="Item table (.csv, .tsv, .parquet, .xlsx or .jsonl), one row an item."
+    )
     text: tuple[str, ...] | None = Field(
         default=None,
         description="Columns of the item table that describe an item, comma-separated. Default: all of words.",
@@ -151,7 +153,7 @@ def kinds_as_pairs(written: object) -> object:
 
 def name_of(path: str) -> str:
     """Names the data set of a path by the stem of its file, with nothing in it that a folder couldn't be named."""
-    stem = re.sub(r"(?i)\.(csv|tsv|dat|parquet|zip|inter|txt|jsonl?)(\.gz)?$", "", _last_part(path))
+    stem = re.sub(r"(?i)\.(csv|tsv|dat|parquet|xlsx|zip|inter|txt|jsonl?)(\.gz)?$", "", _last_part(path))
     return legal_path_name(stem, "data")
 
 

@@ -12,6 +12,7 @@ from bench.data.events import assemble
 from bench.data.filters import Filter, MinimumEvents
 from bench.data.parsing.cells import TABLE_SUFFIXES
 from bench.data.parsing.event_kinds import Kinds
+from bench.data.parsing.json_tables import JSON_SUFFIXES
 from bench.data.parsing.rows import RowRules, with_duplicates_judged
 from bench.data.parsing.text_tables import Dialect
 from bench.data.sources import amazon, kuairec, movielens, sequences
@@ -19,7 +20,8 @@ from bench.data.sources.atomic_dataset import events_at, load_atomic
 from bench.data.sources.atomic_events import FieldChoice
 from bench.data.sources.item_files import read_item_facts
 from bench.data.sources.json_events import (
-    JSON_SUFFIXES,
+    EventKeys,
+    has_other_times,
     is_json_lines,
     keys_at_the_beginning,
     read_json_log,
@@ -64,10 +66,9 @@ def load_own(name: str, files: DataFiles) -> Dataset:
         _refuse_other_options(path, files, NAMED_OPTIONS)
         choice = FieldChoice(files.user, files.item, files.time)
         return load_atomic(name, atomic, LICENCE, choice, rules, files.baskets, filters)
-    _refuse_baskets(path, files)
     if is_json_lines(path):
-        _refuse_other_options(path, files, NAMED_OPTIONS)
         return _load_json(name, path, files)
+    _refuse_baskets(path, files)
     if movielens.is_movielens(path):
         return _load_movielens(name, path, files)
     _refuse_other_options(path, files, ROW_OPTIONS)
@@ -87,7 +88,9 @@ def _refuse_other_options(path: Path, files: DataFiles, accepted: tuple[str, ...
     option = _other_option(files, accepted)
     if option is not None:
         shown = f"--{option.replace('_', '-')}"
-        raise BenchError(f"{path}: {shown} is for tables of events (.csv, .tsv, .dat, .parquet); leave it out")
+        raise BenchError(
+            f"{path}: {shown} is for tables of events (.csv, .tsv, .dat, .parquet, .xlsx, .jsonl); leave it out"
+        )
 
 
 def _other_option(files: DataFiles, accepted: tuple[str, ...]) -> str | None:
@@ -149,13 +152,21 @@ def _load_movielens(name: str, path: Path, files: DataFiles) -> Dataset:
 
 
 def _load_json(name: str, path: Path, files: DataFiles) -> Dataset:
-    """Amazon's reviews of any release by their keys; else events with keys that are given or have usual names."""
+    """Amazon's reviews of any release by their keys; else events with keys that are given or have usual names.
+
+    With options, times or keys that only tables have it is read as a table, whose columns are the keys.
+    """
     given = (files.user, files.item, files.time)
     objects = keys_at_the_beginning(path)
     known = amazon.event_keys(objects)
-    if known is not None and given == (None, None, None):
+    as_table = files.baskets or _other_option(files, NAMED_OPTIONS) is not None
+    if known is not None and given == (None, None, None) and not as_table:
         return amazon.read_amazon(path, name, _filters(files), _rules(files))
+    if as_table or _is_nested(files, objects):
+        return _load_table(name, path, files if known is None else _with_keys(files, known))
     keys = usual_keys(path, objects, *given, known)
+    if has_other_times(path, keys.time):
+        return _load_table(name, path, _with_keys(files, keys))
     log = with_duplicates_judged(read_json_log(path, keys, _rules(files)), path, _rules(files))
     return assemble(
         name,
@@ -165,6 +176,18 @@ def _load_json(name: str, path: Path, files: DataFiles) -> Dataset:
         path.name,
         filters=_filters(files),
     )
+
+
+def _is_nested(files: DataFiles, objects: list[set[str]]) -> bool:
+    """Whether a key lies within another, as in `user.id`."""
+    present = set().union(*objects)
+    return any(key and key not in present and "." in key for key in (files.user, files.item, files.time))
+
+
+def _with_keys(files: DataFiles, keys: EventKeys) -> DataFiles:
+    """The same, with keys in place of those that are not given."""
+    time = files.time if files.time is not None or files.order is not None else keys.time
+    return files.model_copy(update={"user": files.user or keys.user, "item": files.item or keys.item, "time": time})
 
 
 def _rules(files: DataFiles) -> RowRules:
