@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.data.data_files import ACCEPTED, DataFiles
 from bench.data.dataset import Dataset
-from bench.data.events import assemble
+from bench.data.events import EventLog, ItemFacts, assemble
 from bench.data.filters import Filter, MinimumEvents
 from bench.data.parsing.cells import TABLE_SUFFIXES
 from bench.data.parsing.event_kinds import Kinds
@@ -27,6 +27,7 @@ from bench.data.sources.json_events import (
     read_json_log,
     usual_keys,
 )
+from bench.data.sources.split_tables import load_split_tables, parts_beside, split_tables_at
 from bench.data.sources.tables import Reading, read_events
 from bench.errors import BenchError
 from bench.files import exists, expanded
@@ -58,6 +59,10 @@ def load_own(name: str, files: DataFiles) -> Dataset:
         raise BenchError(f"'{path}' does not exist; give the path of {ACCEPTED}")
     if movielens.is_ratings_file(path) and _other_option(files, ROW_OPTIONS) is None:
         return _load_movielens(name, path, files)
+    parts = split_tables_at(path, files.valid, files.test)
+    if parts is not None:
+        facts, _ = _facts(files)
+        return load_split_tables(name, parts, files, lambda part: _log(part, files), facts, LICENCE)
     if path.is_file() and path.name.lower().endswith(TABLE_SUFFIXES):
         return _load_table(name, path, files)
     filters, rules = _filters(files), _rules(files)
@@ -100,6 +105,25 @@ def _other_option(files: DataFiles, accepted: tuple[str, ...]) -> str | None:
 
 
 def _load_table(name: str, path: Path, files: DataFiles) -> Dataset:
+    log = _log(path, files)
+    others = parts_beside(path)
+    if others:
+        note = f"{', '.join(others)} beside {path.name}: not read (their folder would be read as one split)"
+        log = replace(log, notes=(*log.notes, note))
+    facts, named = _facts(files)
+    source = ", ".join(part.name for part in (path, *named))
+    return assemble(name, log, facts, LICENCE, source, baskets=files.baskets, filters=_filters(files))
+
+
+def _facts(files: DataFiles) -> tuple[ItemFacts | None, list[Path]]:
+    """What is known of the items, and the files that say it."""
+    items, embeddings = (None if other is None else _existing(other) for other in (files.items, files.embeddings))
+    facts = read_item_facts(items, embeddings, files.item, files.text, files.category)
+    return facts, [part for part in (items, embeddings) if part is not None]
+
+
+def _log(path: Path, files: DataFiles) -> EventLog:
+    """The events of one table."""
     matrix = kuairec.is_matrix(path) and files.order is None and files.time in (None, *kuairec.CLOCKS)
     time = "timestamp" if matrix and files.time is None else files.time
     log = read_events(
@@ -115,10 +139,7 @@ def _load_table(name: str, path: Path, files: DataFiles) -> Dataset:
     if matrix and time is not None:
         every = "a matrix of KuaiRec, each row of which is an event, whatever its watch_ratio"
         log = replace(log, notes=(*log.notes, every, kuairec.clock_note(path, time)))
-    items, embeddings = (None if other is None else _existing(other) for other in (files.items, files.embeddings))
-    facts = read_item_facts(items, embeddings, files.item, files.text, files.category)
-    source = ", ".join(part.name for part in (path, items, embeddings) if part is not None)
-    return assemble(name, log, facts, LICENCE, source, baskets=files.baskets, filters=_filters(files))
+    return log
 
 
 def _reading(files: DataFiles) -> Reading:
