@@ -53,7 +53,7 @@ def read_json_table(path: Path) -> pa.Table:
                 raise ValueError("it holds something else")
         except (ValueError, RecursionError) as error:
             raise BenchError(f"{path}, line {number}: no JSON object with an event ({reason_of(error)})") from None
-        for key, value in _flat(content, ""):
+        for key, value in flat(content):
             cells = columns.setdefault(key, [])
             cells += [None] * (count - len(cells))
             cells.append(value)
@@ -73,10 +73,11 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def _flat(content: dict[str, Any], prefix: str) -> Iterator[tuple[str, str | None]]:
+def flat(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str | None]]:
+    """Yields the keys of an object and what they hold as text, those of objects within it as `outer.inner`."""
     for key, value in content.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", _as_text(value)
 

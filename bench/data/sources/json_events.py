@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bench.data.events import EventLog, Times
 from bench.data.parsing.cells import NO_TIME
 from bench.data.parsing.columns import USUAL_NAMES
-from bench.data.parsing.json_tables import JSON_SUFFIXES, json_lines
+from bench.data.parsing.json_tables import JSON_SUFFIXES, flat, json_lines
 from bench.data.parsing.rows import RowCheck, RowRules, respelled
 from bench.data.parsing.time_fields import unit_of
 from bench.data.parsing.time_units import UNIT_NAMES
@@ -52,15 +52,19 @@ def is_json_lines(path: Path) -> bool:
 
 
 def keys_at_the_beginning(path: Path) -> list[set[str]]:
-    """Reads the keys of each object among the first lines of a file; lines that hold no object are passed over."""
-    return [set(content) for content in objects_at_the_beginning(path)]
+    """Reads the keys of each object among the first lines of a file, those of objects within it as `outer.inner`.
+
+    Lines that hold no object are passed over.
+    """
+    return [{key for key, _ in flat(content)} for content in objects_at_the_beginning(path)]
 
 
-def has_other_times(path: Path, key: str | None) -> bool:
-    """Whether most objects among the first lines have a time that is no whole number: a date, or a fraction."""
-    if key is None:
-        return False
-    times = [content[key] for content in objects_at_the_beginning(path) if key in content]
+def needs_table(path: Path, keys: EventKeys) -> bool:
+    """Whether a key lies within another, or most times in the first lines are no whole numbers: dates, or fractions."""
+    objects = objects_at_the_beginning(path)
+    if not set(keys.needed) <= set().union(*objects):
+        return True
+    times = [content[keys.time] for content in objects if keys.time in content] if keys.time else []
     return 2 * sum(_is_other_time(time) for time in times) > len(times)
 
 

@@ -21,9 +21,9 @@ from bench.data.sources.atomic_events import FieldChoice
 from bench.data.sources.item_files import read_item_facts
 from bench.data.sources.json_events import (
     EventKeys,
-    has_other_times,
     is_json_lines,
     keys_at_the_beginning,
+    needs_table,
     read_json_log,
     usual_keys,
 )
@@ -183,10 +183,10 @@ def _load_json(name: str, path: Path, files: DataFiles) -> Dataset:
     as_table = files.baskets or _other_option(files, NAMED_OPTIONS) is not None
     if known is not None and given == (None, None, None) and not as_table:
         return amazon.read_amazon(path, name, _filters(files), _rules(files))
-    if as_table or _is_nested(files, objects):
+    if as_table:
         return _load_table(name, path, files if known is None else _with_keys(files, known))
     keys = usual_keys(path, objects, *given, known)
-    if has_other_times(path, keys.time):
+    if needs_table(path, keys):
         return _load_table(name, path, _with_keys(files, keys))
     log = with_duplicates_judged(read_json_log(path, keys, _rules(files)), path, _rules(files))
     return assemble(
@@ -197,12 +197,6 @@ def _load_json(name: str, path: Path, files: DataFiles) -> Dataset:
         path.name,
         filters=_filters(files),
     )
-
-
-def _is_nested(files: DataFiles, objects: list[set[str]]) -> bool:
-    """Whether a key lies within another, as in `user.id`."""
-    present = set().union(*objects)
-    return any(key and key not in present and "." in key for key in (files.user, files.item, files.time))
 
 
 def _with_keys(files: DataFiles, keys: EventKeys) -> DataFiles:

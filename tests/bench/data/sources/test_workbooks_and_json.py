@@ -134,7 +134,17 @@ def test_a_line_that_is_none_is_named(tmp_path: Path) -> None:
         tmp_path / "y.jsonl", [{"who": "u", "what": "a", "at": "2024-01-01"}, {"who": "u", "what": "b", "at": "soon"}]
     )
     assert "y.jsonl, row 2, column 'at'" in refusal(path, keep="what=a,b")
-    assert "has no column 'by.id' (--user)" in refusal(path, user="by.id")
+    assert "has no key 'by.id' (--user) in its first lines; it has at, what, who" in refusal(path, user="by.id")
+    path = jsonl(tmp_path / "z.jsonl", [{"by": {"id": "u"}, "what": "a", "at": 1}])
+    assert "has no key 'by' (--user) in its first lines; it has at, by.id, what" in refusal(path, user="by")
+
+
+def test_a_usual_name_is_found_within_another_key(tmp_path: Path, expected: Dataset) -> None:
+    rows = [{"user": {"id": user, "age": 3}, "item_id": item, "ts": seconds} for user, item, seconds in ROWS]
+    data = load(jsonl(tmp_path / "x.jsonl", rows), user=None, item=None, time=None)
+    assert data.content_hash == expected.content_hash
+    assert "user is 'user.id'" in " ".join(data.filters)
+    assert "not read: 'user.age'" in " ".join(data.filters)
 
 
 def test_long_numbers_keep_their_digits(tmp_path: Path) -> None:
