@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.config import merged
 from bench.config_errors import explain, key_paths
@@ -45,6 +45,7 @@ class Plan(BaseModel):
         command: How to run it again.
         settings: What `--set` changed in the configurations.
         tuned: Whether they are the best ones that `bench tune` had found.
+        begin_within: Seconds after which no other run is begun; it is no part of what is stored. None: there is no end.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -54,6 +55,7 @@ class Plan(BaseModel):
     command: str
     settings: tuple[str, ...] = ()
     tuned: bool = False
+    begin_within: float | None = Field(default=None, exclude=True)
 
     @staticmethod
     def path(results_dir: Path, suite: str) -> Path:
@@ -186,7 +188,7 @@ def expand(suite: Suite, overrides: Sequence[str] = (), where: str = "") -> list
             data_hash = ""  # each run becomes a row with the reason
             absent.append(str(error))
         for entry in suite.models:
-            if entry.datasets is None or {dataset.name, dataset.label} & set(entry.datasets):
+            if entry.datasets is None or set(dataset.names) & set(entry.datasets):
                 template = _first_run(entry, class_of, dataset, data_hash, settings, where)
                 templates.append(template)
     if len(absent) == len(suite.datasets):
@@ -201,7 +203,7 @@ def expand(suite: Suite, overrides: Sequence[str] = (), where: str = "") -> list
 
 def _checked_hash(dataset: DatasetSpec) -> str:
     """The content hash of a data set that can be loaded."""
-    data = catalog.load_dataset(dataset.name, dataset.files)
+    data = catalog.load_dataset(dataset.name, dataset.files, dataset.sample_users)
     if dataset.path is not None:  # of data that nobody has seen before, it is better to know now than in every run
         split(data, dataset.protocol, dataset.seen_items, dataset.cold_targets, dataset.confirm)
     return data.content_hash
@@ -210,7 +212,7 @@ def _checked_hash(dataset: DatasetSpec) -> str:
 def written_config(entry: Entry, dataset: DatasetSpec) -> dict[str, Any]:
     """What a suite writes of a row's configuration on a data set, which it may call by its name and by its label."""
     written = merged({}, entry.config)
-    for name in (dataset.name, dataset.label):
+    for name in dataset.names:
         written = merged(written, entry.per_dataset.get(name, {}))
     return written
 

@@ -152,6 +152,8 @@ class FitContext:
         validate: Scores a recommender on the validation queries by NDCG@10, the one early-stopping criterion
             of every model. The recommender sees the histories and never a target.
         report_progress: Called with the fraction of the work done (0 .. 1) and a few words.
+        measured: Called with the optimiser steps so far and what was measured then, by name, for whoever follows the
+            training live; the points of the learning curve are told without it.
         shared_seed: Derived from data set and replicate alone: for what the models of one replicate share, such as
             semantic IDs.
         curve: Filled by the fit, one point per validation.
@@ -168,6 +170,7 @@ class FitContext:
     cache: ArtifactCache
     validate: Callable[[Recommender], float]
     report_progress: Callable[[float, str], None] = lambda fraction, words: None
+    measured: Callable[[int, Mapping[str, float]], None] = lambda step, values: None
     shared_seed: int = 0
     curve: list[CurvePoint] = field(default_factory=list)
     diagnostics: dict[str, Any] = field(default_factory=dict)

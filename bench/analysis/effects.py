@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bench.analysis.columns import EFFECTS, SCHEMA
 from bench.analysis.report_columns import RESAMPLED
 from bench.analysis.runs import SuiteRuns, row_named
-from bench.analysis.significance import difference_interval, per_query
+from bench.analysis.significance import difference_intervals, per_query
 from bench.conventions import PRIMARY_METRIC
 from bench.evaluation.slices import Slices, popularity_slices, reach_parts, repetition_slices
 from bench.seeds import seed_for
@@ -63,8 +63,8 @@ def _effects(runs: SuiteRuns) -> Iterator[tuple[object, ...]]:
             first, second = runs.of_row(label), runs.of_row(against)
             assert first[0].queries is not None  # a complete result has its queries
             parts = common_parts(first[0].queries) if label != against else {}
-            for (family, part), mask in parts.items():
-                found = difference_interval(first, second, PRIMARY_METRIC, mask)
+            intervals = difference_intervals(first, second, PRIMARY_METRIC, parts.values())
+            for (family, part), found in zip(parts, intervals, strict=True):
                 if found is not None:
                     yield (*head, *known[label], against, family, part, PRIMARY_METRIC, *found)
 

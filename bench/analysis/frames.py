@@ -17,6 +17,7 @@ from bench.analysis.decoding_csv import decoding_table
 from bench.analysis.effects import effects_frame, resampled_frame
 from bench.analysis.fitness import Doubt, floor_of
 from bench.analysis.leaderboard import hits_beyond_sid_level, slices
+from bench.analysis.part_differences import mark_of, part_differences_frame
 from bench.analysis.published import replications
 from bench.analysis.published_csv import published_frame
 from bench.analysis.questions import questions
@@ -36,6 +37,7 @@ class DatasetFrames:
         metrics: Every measured value of every planned run.
         leaderboard: One line a row, with warnings.
         slices: The primary metric on each part of the queries.
+        part_differences: Every row beside the best baseline on each part of the queries.
         pairs: Every two rows compared.
         tests: Questions part by part, comparisons, and every row against the floor.
         questions: Labels of the rows that the suite asks about.
@@ -68,6 +70,7 @@ class DatasetFrames:
     metrics: pd.DataFrame
     leaderboard: pd.DataFrame
     slices: pd.DataFrame
+    part_differences: pd.DataFrame
     pairs: pd.DataFrame
     tests: pd.DataFrame
     questions: pd.DataFrame
@@ -98,6 +101,17 @@ class DatasetFrames:
         """Label -> number of complete runs, of the rows that have any, in the order of the plan."""
         complete = self.leaderboard.set_index("row")["complete"]
         return {row: int(complete[row]) for row in self.rows if complete[row]}
+
+    @property
+    def models(self) -> dict[str, str]:
+        """Label -> the registered model behind the row, of all rows, in the order of the plan."""
+        model = self.leaderboard.set_index("row")["model"]
+        return {row: str(model.get(row, row)) for row in self.rows}
+
+    @property
+    def mark(self) -> str:
+        """Label of the row beside which figures show all others: the best baseline, else the best row; "" for none."""
+        return mark_of(self.leaderboard)
 
     def equals(self, other: DatasetFrames) -> bool:
         """Whether two hold the same values, so that whatever is made from them is the same."""
@@ -158,6 +172,7 @@ def dataset_frames(runs: SuiteRuns, metrics: pd.DataFrame, tested: Tested, resul
         metrics=metrics,
         leaderboard=tested.leaderboard,
         slices=slices(metrics, runs.suite.slices),
+        part_differences=part_differences_frame(runs, tested.leaderboard),
         pairs=tested.pairs,
         tests=tested.tests,
         questions=report_columns.QUESTIONS.frame(questions(runs)),

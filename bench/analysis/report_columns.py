@@ -36,6 +36,24 @@ SLICED = FrameColumns(
     ),
 )
 
+PART_DIFFERENCES = FrameColumns(
+    "part_differences",
+    f"Every row beside the best baseline (the best row where there is none) by {PRIMARY_NAME}, part by part; untested.",
+    (
+        *IDENTITY,
+        text("against", "label of the row beside which it is"),
+        text("family", "how queries are divided, as in `metrics.csv`; 'head-tail' for head and tail"),
+        text("part", "its name in the family"),
+        number("mean", "of the row over queries and the seeds that both have completed"),
+        number("against_mean", "likewise of the other"),
+        number("difference", "mean - against_mean"),
+        number("low", "lower end of the 95 % interval of the difference"),
+        number("high", "upper end"),
+        whole("n_queries", "test queries in the part"),
+        whole("seeds", "number of seeds that both have completed"),
+    ),
+)
+
 QUESTIONS = FrameColumns(
     "questions",
     "The suite's questions of which both rows have complete runs, in order, tested or not.",
@@ -269,7 +287,22 @@ REACH = FrameColumns(
 
 FRAMES = (
     *(METRICS, LEADERBOARD, PAIRS, TESTS, CONFIRMED, EFFECTS, DECODING, PUBLISHED, TRIALS),
-    *(SLICED, QUESTIONS, COMPARISONS, CURVES, SIDS, SID_HEALTH, CARD, RUNS, TUNING, FIDELITY, NOTES, DOUBTS, PAPER),
+    *(
+        SLICED,
+        PART_DIFFERENCES,
+        QUESTIONS,
+        COMPARISONS,
+        CURVES,
+        SIDS,
+        SID_HEALTH,
+        CARD,
+        RUNS,
+        TUNING,
+        FIDELITY,
+        NOTES,
+        DOUBTS,
+        PAPER,
+    ),
     *(LOOKS, RESAMPLED),
     *(BESIDE, LENGTHS, ITEM_COUNTS, OVER_TIME, REACH),
 )

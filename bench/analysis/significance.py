@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -124,16 +124,25 @@ def compare_all(results: Mapping[str, Sequence[RunResult]], metric: str) -> dict
     return {names: _comparison(metric, pair, p_values[names]) for names, pair in pairable.items()}
 
 
-def difference_interval(
-    first: Sequence[RunResult], second: Sequence[RunResult], metric: str, mask: NDArray[np.bool_] | None = None
-) -> tuple[float, float, float, float, float, int, int] | None:
-    """Both means, their difference, the ends of its 95 % interval, queries and seeds: `compare` without a test.
+Interval = tuple[float, float, float, float, float, int, int]
+"""Both means, their difference, the ends of its 95 % interval, queries and seeds."""
+
+
+def difference_intervals(
+    first: Sequence[RunResult], second: Sequence[RunResult], metric: str, masks: Iterable[NDArray[np.bool_]]
+) -> list[Interval | None]:
+    """`compare` without a test on each of several parts of the queries.
 
     For figures with hundreds of intervals, where nothing is concluded from a single one. None likewise.
     """
-    pair = _paired(first, second, metric, mask)
-    if pair is None:
-        return None
+    whole = _paired(first, second, metric, None)
+    if whole is None:
+        return [None for _ in masks]
+    parts = (_Pair(whole.first[:, mask], whole.second[:, mask], whole.seeds) for mask in masks)
+    return [_interval(part) if part.first.shape[1] > 1 else None for part in parts]
+
+
+def _interval(pair: _Pair) -> Interval:
     means, difference, margin = (float(pair.first.mean()), float(pair.second.mean())), pair.differences, pair.margin
     middle = float(difference.mean())
     return (*means, middle, middle - margin, middle + margin, len(difference), len(pair.seeds))

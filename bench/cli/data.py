@@ -52,14 +52,13 @@ def describe(
     from bench.data import catalog
 
     spec = chosen_dataset(dataset, reading, "data describe")
-    data = catalog.load_dataset(spec.name, spec.files)
+    data = catalog.load_dataset(spec.name, spec.files, spec.sample_users)
     card = make_card(data, spec.protocol, spec.seen_items, spec.cold_targets, spec.confirm)
     _PRINTERS[format_](card)
     if plot is not None:
         from bench.reporting.figures.data import save_data_figure  # brings in the plotting libraries
 
-        save_data_figure(card, shape_of(data, card), plot)
-        print(printable(f"plot: {plot}"))
+        print(printable(save_data_figure(card, shape_of(data, card), plot) or f"plot: {plot}"))
 
 
 def _print_table(card: DataCard) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from rich.console import Console
 from rich.table import Table
 
+from bench.brief_index import brief_index
 from bench.cli.options import FOLDER_OF_RESULTS
-from bench.console import say, table_console
+from bench.console import Console, say, table_console
 from bench.errors import BenchError, SkippedRun, unknown_name
 from bench.model_index import ModelEntry, model_entry
 from bench.names import OWN
@@ -21,7 +21,7 @@ def show(what: str, fidelity: bool = False) -> None:
     """Prints one of the lists.
 
     Args:
-        what: "models", "datasets" or "suites".
+        what: "models", "datasets" or "suites". "": all of them, briefly.
         fidelity: With models: print their fidelity cards, too.
 
     Raises:
@@ -33,9 +33,33 @@ def show(what: str, fidelity: bool = False) -> None:
         "datasets": list_datasets,
         "suites": list_suites,
     }
+    if not name:
+        list_briefly(Console())
+        return
     if name not in listings:
         raise unknown_name("listing", what, listings)
     listings[name](table_console())
+
+
+def list_briefly(console: Console) -> None:
+    """Prints the names of everything; imports nothing that takes time."""
+    groups: dict[str, list[str]] = {}
+    for name in model_names():
+        try:
+            group = model_entry(name).group
+        except (BenchError, SkippedRun):
+            group = "not available"
+        groups.setdefault(group, []).append(name)
+    last = [group for group in (OTHER_GROUP, "not available") if group in groups]
+    say(console, "models (`list models` tells of each):")
+    for group in [*(group for group in groups if group not in last), *last]:
+        say(console, f"  {group}: {', '.join(groups[group])}")
+    index = brief_index()
+    say(console, "data sets (`list datasets`), and files of your own by --dataset FILE:")
+    say(console, f"  {', '.join(index['datasets'])}")
+    say(console, "suites (`list suites`):")
+    for name, description in index["suites"].items():
+        say(console, f"  {name}: {description}")
 
 
 def list_models(console: Console, fidelity: bool = False) -> None:

@@ -17,12 +17,13 @@ from bench.cli.options import (
     takes_options,
 )
 from bench.cli.run_options import RunOptions, TuneOptions
+from bench.cli.verbosity import with_verbosity
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands of this module to the command line."""
     for command in (tune, run, report, confirm):
-        app.command()(command)
+        app.command()(with_verbosity(command))
 
 
 @takes_dataset_options

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.dataset_options import DATASET_HELP
-from bench.cli.options import FOLDER_OF_REPORTS, FOLDER_OF_RESULTS, ReportsOption, ResultsOption, SuiteOption
+from bench.cli.options import FOLDER_OF_REPORTS, FOLDER_OF_RESULTS, ReportsOption, ResultsOption, SuiteOption, begun
 from bench.errors import BenchError
 
 SECONDS_BETWEEN_CHECKPOINTS = 180.0
@@ -33,15 +33,28 @@ class BackendName(str, Enum):
     dask = "dask"
 
 
+class Tracker(str, Enum):
+    """What runs are tracked with while they are made."""
+
+    tensorboard = "tensorboard"
+    mlflow = "mlflow"
+    wandb = "wandb"
+
+
 @dataclass(frozen=True)
 class RunOptions:
     """What is run, and where. The help of each option says what it is for."""
 
     suite: SuiteOption = "full"
     models: Annotated[
-        str | None, typer.Option(help="Only these rows, comma-separated; models outside the suite may join.")
+        str | None,
+        typer.Option(
+            help="Only these rows, comma-separated; models outside the suite may join.", autocompletion=begun("models")
+        ),
     ] = None
-    datasets: Annotated[str | None, typer.Option(help="Only these data sets, comma-separated.")] = None
+    datasets: Annotated[
+        str | None, typer.Option(help="Only these data sets, comma-separated.", autocompletion=begun("datasets"))
+    ] = None
     dataset: Annotated[
         list[str] | None, typer.Option(help=f"In place of the suite's data sets; may be repeated. {DATASET_HELP}")
     ] = None
@@ -66,6 +79,17 @@ class RunOptions:
             "--set", metavar="KEY=VALUE", help="Change a configuration: model.key=value, or key=value for all."
         ),
     ] = None
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick",
+            help="A first answer within 3 minutes on two cores: one seed, few epochs, a sample of the users where "
+            "needed. Kept apart, as suite NAME-quick.",
+        ),
+    ] = False
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell which runs there are to do, and about how long they take.")
+    ] = False
     tuned: Annotated[
         bool, typer.Option("--tuned", help="With the best configurations that `bench tune` has found.")
     ] = False
@@ -89,6 +113,10 @@ class RunOptions:
     ] = BackendName.local
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Of the dask cluster, as tcp://HOST:8786.")
+    ] = None
+    track: Annotated[
+        Tracker | None,
+        typer.Option(help="Tell this tool of losses, validations and results as runs go; it writes to exports/."),
     ] = None
 
 

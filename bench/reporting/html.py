@@ -16,6 +16,7 @@ from functools import lru_cache, partial
 from io import BytesIO
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup, escape
 from PIL import Image, UnidentifiedImageError, features
@@ -30,6 +31,10 @@ FEWEST_ROWS_TO_FILTER = 8
 _MARKS = {"": "{}", "strong": "<strong>{}</strong>", "underlined": "<u>{}</u>"}
 _WEBP = {"lossless": True, "quality": 50, "method": 2}
 """Half the size of the PNG file in a thirtieth of a second; more effort gains a hundredth."""
+
+
+_PIXELS_PER_PIXEL = 1.5
+"""Of a figure, which has 144 pixels an inch, for one of the page, which has 96."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,11 @@ def page(content: Page, folder: Path) -> str:
     anchors = _anchors(content)
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # the library packs pixels outside of Python's lock
         list(threads.map(partial(data_url, folder=folder), _pictures(content)))
-    filters: dict[str, Callable[..., str]] = {"words": line, "data_url": partial(data_url, folder=folder)}
+    filters: dict[str, Callable[..., Any]] = {
+        "words": line,
+        "data_url": partial(data_url, folder=folder),
+        "css_width": partial(css_width, folder=folder),
+    }
     template = environment(autoescape=True, filters=filters).get_template("report.html.j2")
     text = template.render(
         title=words(content.title).plain,
@@ -96,6 +105,12 @@ def data_url(picture: Picture, folder: Path) -> str:
     if not file.resolve().is_relative_to(folder.resolve()) or not file.is_file():
         return ""
     return _encoded(file, file.stat().st_mtime_ns)
+
+
+def css_width(picture: Picture, folder: Path) -> int:
+    """How many pixels of the page a figure is wide, so that letters are as large in all figures."""
+    with Image.open(folder / picture.file) as image:
+        return round(image.width / _PIXELS_PER_PIXEL)
 
 
 @lru_cache(maxsize=1_000)

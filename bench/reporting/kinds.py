@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from bench.number_text import NONE, number, p_cell, plus_minus
+from bench.number_text import NONE, number, p_cell, plus_minus, ratio, significant
 from bench.number_text import percent as percent_text
 from bench.reporting.words import Text, Words
 
@@ -100,14 +100,13 @@ def _runs_text(value: Runs) -> str:
 
 
 def numbers(spec: str) -> Kind:
-    """Numbers in the format that `spec` gives, as Python's `format` takes it: ",.0f", "+.1%", "x 1.5" by "x .2g"."""
-    before, _, rest = spec.rpartition(" ")
-    text = partial(_with_prefix, prefix=f"{before} ", spec=rest) if before else partial(_formatted, spec=spec)
-    return Kind("number", text, _itself)
+    """Numbers in the format that `spec` gives, as Python's `format` takes it: ",.0f", "+.1%"."""
+    return Kind("number", partial(_formatted, spec=spec), _itself)
 
 
-def _with_prefix(value: float, prefix: str, spec: str) -> str:
-    return f"{prefix}{value:{spec}}" if np.isfinite(value) else NONE
+def digits_of(digits: int = 3) -> Kind:
+    """Numbers of very different sizes, each with so many digits and without an exponent."""
+    return Kind("number", partial(significant, digits=digits), _itself)
 
 
 def decimals(digits: int = 4) -> Kind:
@@ -131,7 +130,7 @@ VERDICT = Kind("text", str)
 
 COUNT = numbers(",.0f")
 DIFFERENCE = numbers("+.4f")
-RATIO = numbers("x .2g")
+RATIO = Kind("number", ratio, _itself)
 P_VALUE = Kind("p-value", p_cell, _itself)
 INTERVAL = Kind("interval", _interval_text, _first)
 RUNS = Kind("runs", _runs_text, _first)

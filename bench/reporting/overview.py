@@ -8,12 +8,12 @@ from bench.analysis.fitness import UNFIT, mark_of, unfit_rows
 from bench.analysis.frames import DatasetFrames
 from bench.analysis.significance import ALPHA
 from bench.conventions import PRIMARY_NAME, REACH_WINDOW
-from bench.reporting.blocks import Block, Paragraph, bullets
+from bench.reporting.blocks import Block, Paragraph
 from bench.reporting.kinds import DIFFERENCE, RATIO, VERDICT, decimals
-from bench.reporting.summary import Line, cost_ratio, for_whom, overall_test, what_differs
+from bench.reporting.summary import Line, cost_ratio, overall_test, what_differs
 from bench.reporting.table import Column, Flagged, Table
 from bench.reporting.tables.columns import tested_columns, values_of_test
-from bench.reporting.tables.questions import Labels, lines_of, questions_of
+from bench.reporting.tables.questions import Labels, for_whom_table, lines_of, questions_of
 from bench.reporting.words import Words, strong, words
 
 
@@ -54,7 +54,7 @@ def overview(datasets: Sequence[DatasetFrames]) -> list[Block]:
         f"sets. Far: last seen more than {REACH_WINDOW} events ago. The last two columns are times of {labels[0]} over "
         f"those of {labels[1]}.",
     )
-    whom = bullets([for_whom(frames, labels, f" ({frames.dataset})") for frames, _ in tests])
+    whom = for_whom_table([frames for frames, _ in tests], labels)
     return [Paragraph(how_to_read), Table.of("overview", columns, rows), *([whom] if whom else [])]
 
 

@@ -11,7 +11,7 @@ from bench.reporting import html, markdown
 from bench.reporting.blocks import Block, Page
 from bench.reporting.figure_cache import FigureCache
 from bench.reporting.figures import style
-from bench.reporting.figures.marks import Styles
+from bench.reporting.figures.looks import Styles, row_styles
 from bench.reporting.section import Section
 from bench.reporting.sections import registry, whole
 from bench.reporting.sections.whole import SuiteFrames
@@ -34,7 +34,7 @@ def write_page(suite: SuiteFrames, path: Path, processes: int = 1, cache: Figure
 
 def report_page(suite: SuiteFrames, processes: int, cache: FigureCache) -> Page:
     """The page of a suite, with its figures drawn; `processes` and `cache` as for `write_page`."""
-    styles = style.model_styles(suite.rows)
+    styles = row_styles(suite.models)
     drawn = cache.sections(suite.all, dataset_section, (styles, suite.figures), processes, n_sections)
     before = [block for section in whole.BEFORE for block in section(suite)]
     after = [block for section in whole.AFTER for block in section(suite)]

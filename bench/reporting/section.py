@@ -13,9 +13,10 @@ from typing import Literal
 from matplotlib.figure import Figure
 
 from bench.analysis.frames import DatasetFrames
-from bench.reporting.blocks import Block, Heading, Picture, section
+from bench.reporting.blocks import Block, Heading, Paragraph, Picture, paragraph, section
 from bench.reporting.figures import style
-from bench.reporting.figures.marks import Styles, basis
+from bench.reporting.figures.looks import Styles
+from bench.reporting.figures.marks import basis
 from bench.reporting.words import Text, words
 
 
@@ -33,19 +34,19 @@ class ReportFigure(ABC):
     alternative: str
 
     @abstractmethod
-    def draw(self, frames: DatasetFrames, styles: Styles) -> Figure | None:
-        """The figure; None where the results so far leave nothing to draw.
+    def draw(self, frames: DatasetFrames, styles: Styles) -> Figure | str | None:
+        """The figure; None where the results so far leave nothing to draw, a sentence where a figure would be one mark.
 
         Args:
             frames: All numbers of the data set.
             styles: Colour, marker and line of each row, the same in every figure of the report.
         """
 
-    def picture(self, frames: DatasetFrames, styles: Styles, folder: Path) -> Picture | None:
-        """Draws the figure into the folder of figures."""
+    def picture(self, frames: DatasetFrames, styles: Styles, folder: Path) -> Picture | Paragraph | None:
+        """Draws the figure into the folder of figures; a sentence stands for itself."""
         figure = self.draw(frames, styles)
-        if figure is None:
-            return None
+        if figure is None or isinstance(figure, str):
+            return paragraph(figure)
         if self.title:
             style.headline(figure, f"{self.title} ({frames.dataset})", basis(frames))
         file = f"{frames.dataset}-{self.name}"
@@ -56,11 +57,13 @@ class ReportFigure(ABC):
 class FigureOf(ReportFigure):
     """A figure that a function draws, which writes its own title."""
 
-    def __init__(self, name: str, alternative: str, draw: Callable[[DatasetFrames, Styles], Figure | None]) -> None:
+    def __init__(
+        self, name: str, alternative: str, draw: Callable[[DatasetFrames, Styles], Figure | str | None]
+    ) -> None:
         self.name, self.alternative = name, alternative
         self._draw = draw
 
-    def draw(self, frames: DatasetFrames, styles: Styles) -> Figure | None:
+    def draw(self, frames: DatasetFrames, styles: Styles) -> Figure | str | None:
         return self._draw(frames, styles)
 
 

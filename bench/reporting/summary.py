@@ -6,15 +6,15 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.families import Family, against_floor, all_pairs, both, in_words, of_parts
+from bench.analysis.families import Family, against_floor, all_pairs, both, in_words
 from bench.analysis.fitness import UNFIT, unfit_rows
 from bench.analysis.frames import DatasetFrames
 from bench.analysis.leaderboard import HEAD_TAIL, MEAN, STD
 from bench.analysis.pairs import pair_of
 from bench.analysis.questions import OVERALL
 from bench.analysis.significance import ALPHA
-from bench.conventions import PRIMARY_NAME, REACH_WINDOW, SECONDARY_METRIC, metric_name
-from bench.number_text import number, p_value, plus_minus
+from bench.conventions import PRIMARY_NAME, SECONDARY_METRIC, metric_name
+from bench.number_text import number, p_value, plus_minus, ratio
 from bench.reporting.cautions import caution
 from bench.reporting.tables.questions import Labels, answer_in_words, lines_of, questions_of
 from bench.reporting.words import Text, Words, joined, strong
@@ -24,7 +24,9 @@ Line = dict[Any, Any]
 
 
 def findings(frames: DatasetFrames, answered: Labels | None = None) -> list[Words | str]:
-    """Sentences on one data set: the suite's first question (who is better, for whom, at what cost), then the rest.
+    """Sentences on one data set: the suite's first question (who is better, at what cost), then the rest.
+
+    For whom is a table (`bench.reporting.tables.questions.for_whom_table`).
 
     Rows that the figures themselves picked are tested with the correction over all pairs.
 
@@ -39,7 +41,6 @@ def findings(frames: DatasetFrames, answered: Labels | None = None) -> list[Word
     first = [labels for labels in questions[:1] if labels != answered]
     sentences: list[Text | None] = [
         *(_question(frames, labels) for labels in first),
-        *(for_whom(frames, labels) for labels in first),
         *(_at_what_cost(frames, labels) for labels in first),
         _unfit(frames),
         _leader(frames, ranked),
@@ -124,44 +125,6 @@ def _as_a_pair(frames: DatasetFrames, test: Line) -> str:
     return f"For a reader who picked these two from the table it is {other}: {corrected} with {family.phrase}."
 
 
-def for_whom(frames: DatasetFrames, labels: Labels, dataset: str = "") -> Words | None:
-    """Where the difference is: by reach of the target, or of its category where users never take an item twice.
-
-    Args:
-        frames: Of a data set.
-        labels: Of the question.
-        dataset: Follows the first words, where the sentence stands among those on other data sets.
-    """
-    partition, subject = "reach", "targets"
-    if lines_of(frames, labels, partition).empty:
-        partition, subject = "category-reach", "targets whose category was"
-    tests = {test["part"]: test for test in lines_of(frames, labels, partition).to_dict("records")}
-    meanings = {
-        "far": f"last seen more than {REACH_WINDOW} events ago",
-        "recent": "seen since then",
-        "never": "never seen",
-    }
-    sentences = [
-        f"{meaning} ({test['n_queries']:,} queries) {number(test['first_mean'])} against "
-        f"{number(test['second_mean'])}, {_verdict(test)}"
-        for part, meaning in meanings.items()
-        if (test := tests.get(part))
-    ]
-    if not sentences:
-        return None
-    start = f"{PRIMARY_NAME} of {labels[0]} against {labels[1]} on {subject}"
-    family = of_parts(labels, partition, next(iter(tests.values()))["family_size"])
-    return strong("For whom") + f"{dataset}: {start} {'; '.join(sentences)} ({family.phrase})."
-
-
-def _verdict(test: Line) -> str:
-    p_values = both(test["p_value"], test["p_holm"])
-    if test["p_holm"] >= ALPHA:
-        return f"no significant difference ({p_values})"
-    winner = test["first"] if test["difference"] > 0 else test["second"]
-    return f"{winner} is significantly better ({p_values})"
-
-
 def _at_what_cost(frames: DatasetFrames, labels: Labels) -> Words:
     """Time to train and to answer, of the first against the second."""
     parts, differ = [], what_differs(frames, labels)
@@ -170,8 +133,8 @@ def _at_what_cost(frames: DatasetFrames, labels: Labels) -> Words:
         ("milliseconds_per_user", "answers in", "ms per user", 2),
     ):
         first, second = _costs(frames, cost, labels)
-        ratio = cost_ratio(frames, cost, labels)
-        times = "" if ratio is None or differ else f" (x {ratio:.2g})"
+        over = cost_ratio(frames, cost, labels)
+        times = "" if over is None or differ else f" ({ratio(over)})"
         parts.append(f"{verb} {number(first, digits)} {unit} against {number(second, digits)} {unit}{times}")
     text = strong("At what cost") + f": {labels[0]} {' and '.join(parts)}, means over the seeds"
     return text + (f", with different {' and '.join(differ)}: these times don't compare." if differ else ".")

@@ -72,6 +72,7 @@ class Table:
         facts: Whether it lists names and values side by side, so that there is nothing to sort.
         title: Where the table stands by itself, as in a terminal.
         caption: Below the table.
+        sorted_by: Place of the column by whose numbers the rows are sorted, the largest first; None where by none.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Table:
     facts: bool = False
     title: str = ""
     caption: str = ""
+    sorted_by: int | None = None
     type = "table"
 
     def __post_init__(self) -> None:

@@ -28,7 +28,7 @@ def write_trials(trials: pd.DataFrame, results_dir: Path) -> list[Path]:
         folder = results_dir / "tuning" / str(dataset)
         write_csv(of_dataset, folder / TRIALS.file)
         written.append(folder / TRIALS.file)
-        figure = best_so_far(of_dataset, list(dict.fromkeys(of_dataset["row"])))
+        figure = best_so_far(of_dataset)
         if figure is not None:
             style.save(figure, folder / "best_so_far")
             written.append(folder / "best_so_far.png")

@@ -72,8 +72,8 @@ def growth_figure(lines: pd.DataFrame, measure: str, size: str, styles: Styles) 
     return figure
 
 
-def quality_figure(lines: pd.DataFrame, dataset: str, styles: Styles) -> Figure | None:
-    """Quality against the time of an answer, a point for each row.
+def quality_figure(lines: pd.DataFrame, dataset: str, styles: Styles) -> Figure | str | None:
+    """Quality against the time of an answer, a point for each row; a sentence where there would be one point.
 
     Args:
         lines: With the columns `row`, `median_ms`, `mean` and `std`.
@@ -82,6 +82,11 @@ def quality_figure(lines: pd.DataFrame, dataset: str, styles: Styles) -> Figure 
     """
     if lines.empty:
         return None
+    if len(lines) == 1:
+        (only,) = lines.to_dict("records")
+        return (
+            f"{only['row']} answers in {only['median_ms']:,.3g} ms with {PRIMARY_NAME} {only['mean']:.4f} ({dataset})."
+        )
     figure = figure_of(8.5, 4.6)
     axes = figure.subplots()
     for line in lines.to_dict("records"):

@@ -9,11 +9,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bench.files import replaced
+from bench.number_text import significant
 from bench.reporting import html, markdown
-from bench.reporting.blocks import Block, Code, Heading, Page, Paragraph, Picture, bullets, section
+from bench.reporting.blocks import Block, Code, Heading, Page, Paragraph, Picture, bullets, paragraph, section
 from bench.reporting.figures import style
-from bench.reporting.figures.marks import Styles
-from bench.reporting.kinds import COUNT, numbers, percent
+from bench.reporting.figures.looks import Styles, row_styles
+from bench.reporting.kinds import COUNT, RATIO, digits_of, numbers, percent
 from bench.reporting.table import Column, Table
 from bench.speed.columns import ANSWER, PREPARATION, STEP
 from bench.speed.figures import SIZES, growth, growth_figure, one_answer, others_in_words, quality_figure
@@ -24,10 +25,10 @@ _INTRODUCTION = (
     "items drawn by a power of their rank. The floor is the least time that the same matrix products take at the rate "
     "measured for large ones, or passes over the parameters at the measured rate of copying, whichever is more."
 )
-_MS = numbers(",.3g")
+_MS = digits_of()
 _TIMES = (Column("ms", _MS), Column("quartiles, ms", align="right"))
 _FLOOR = (
-    Column("GFLOP", numbers(",.3g")),
+    Column("GFLOP", digits_of()),
     Column("floor, ms", _MS),
     Column("bound"),
     Column("share reached", percent()),
@@ -56,7 +57,7 @@ def write_speed_page(
         path: Of the markdown file.
     """
     style.use_style()
-    styles = style.model_styles(list(dict.fromkeys(frame["row"])))
+    styles = row_styles(dict(zip(frame["row"], frame["model"], strict=True)))
     content = Page(tuple(_blocks(frame, machines, quality, command, _Drawing(path.parent / "figures", styles))))
     with replaced(path) as temporary:
         temporary.write_text(markdown.page(content), encoding="utf-8")
@@ -69,9 +70,9 @@ class _Drawing:
     def __init__(self, folder: Path, styles: Styles) -> None:
         self.folder, self.styles = folder, styles
 
-    def picture(self, figure: Figure | None, name: str, alternative: str) -> Picture | None:
-        if figure is None:
-            return None
+    def picture(self, figure: Figure | str | None, name: str, alternative: str) -> Picture | Paragraph | None:
+        if figure is None or isinstance(figure, str):
+            return paragraph(figure)
         style.save(figure, self.folder / name)
         return Picture(f"{self.folder.name}/{name}.png", alternative)
 
@@ -101,7 +102,7 @@ def _machines(machines: list[Machine]) -> Table:
         Column("copies, GB/s", numbers(",.1f")),
         Column("float32 products, GFLOP/s", COUNT),
         Column("precision"),
-        Column("bfloat16, GFLOP/s", numbers(",.3g")),
+        Column("bfloat16, GFLOP/s", digits_of()),
         Column("versions"),
         Column("commit"),
     )
@@ -142,7 +143,7 @@ def _table(own: pd.DataFrame, measure: str, sizes: tuple[str, ...]) -> Table:
     columns = (Column("row"), *(_SIZE_COLUMNS[name] for name in sizes), *_TIMES, *rate, *floor, _MEMORY)
     rows = []
     for line in own.to_dict("records"):
-        times = (line["median_ms"], f"{line['low_ms']:,.3g} to {line['high_ms']:,.3g}")
+        times = (line["median_ms"], f"{significant(line['low_ms'])} to {significant(line['high_ms'])}")
         rates = (line["per_second"],) if rate else ()
         known = (line["gflop"], line["floor_ms"], line["bound"], line["share"]) if floor else ()
         rows.append((line["row"], *(line[name] for name in sizes), *times, *rates, *known, line["peak_memory_mib"]))
@@ -157,7 +158,7 @@ def _ratios(lines: pd.DataFrame, size: str) -> Table | None:
     for row, own in lines.groupby("row", sort=False):
         low, high = own.iloc[0], own.iloc[-1]
         rows.append((row, low[size], high[size], high["median_ms"] / low["median_ms"]))
-    columns = (Column("row"), Column("from", COUNT), Column("to", COUNT), Column("times as long", numbers("x .3g")))
+    columns = (Column("row"), Column("from", COUNT), Column("to", COUNT), Column("times as long", RATIO))
     caption = f"By {SIZES[size].lower()}; {others_in_words(lines, size)}."
     return Table.of(f"growth-by-{size}", columns, rows, caption=caption)
 

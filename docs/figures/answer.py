@@ -15,6 +15,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bench.reporting.figures.differences import point
+from bench.reporting.figures.looks import row_style
+
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results" / "long" / "complete-journey"
 MARK = "counts-whole"
@@ -34,7 +37,6 @@ READS = {
     "glass-extended-copying": "GLASS extended, copying, whole history",
     "popularity": "popularity, reads nothing",
 }
-_SETTLED, _OPEN = "#b2182b", "#8a8a8a"
 _ALPHA = 0.05
 
 
@@ -44,11 +46,13 @@ class Difference:
 
     Attributes:
         row: Its label.
+        model: The registered model behind it.
         mean, low, high: The difference and its interval.
         p, p_holm: Of the test alone, and after Holm's correction over `family_size` pairs of rows.
     """
 
     row: str
+    model: str
     mean: float
     low: float
     high: float
@@ -66,27 +70,31 @@ def differences(results: Path = RESULTS) -> list[Difference]:
     for pair in pairs.itertuples():
         tested = (pair.p_value, pair.p_holm, pair.family_size)
         if pair.first == MARK and pair.second in set(rows):
-            found.append(Difference(pair.second, -pair.difference, -pair.high, -pair.low, *tested))
+            found.append(Difference(pair.second, pair.second_model, -pair.difference, -pair.high, -pair.low, *tested))
         elif pair.second == MARK and pair.first in set(rows):
-            found.append(Difference(pair.first, pair.difference, pair.low, pair.high, *tested))
+            found.append(Difference(pair.first, pair.first_model, pair.difference, pair.low, pair.high, *tested))
     return sorted(found, key=lambda one: -one.mean)
 
 
 def draw(found: list[Difference]) -> Figure:
-    """Rows down, their difference to `MARK` to the right; grey where it is not settled."""
+    """Rows down, their difference to `MARK` to the right, as in every report; hollow where it is not settled."""
     figure, axes = plt.subplots(figsize=(7.6, 0.42 * len(found) + 1.1), layout="constrained")
     for place, one in enumerate(found):
-        colour = _SETTLED if one.p_holm < _ALPHA else _OPEN
-        axes.plot([one.low, one.high], [place, place], color=colour, linewidth=2, solid_capstyle="butt")
-        axes.plot(one.mean, place, "o", color=colour)
+        look = row_style(one.row, one.model)
+        axes.plot([one.low, one.high], [place, place], color=look.color, linewidth=2, solid_capstyle="butt")
+        point(axes, one.mean, place, look, filled=one.p_holm < _ALPHA)
     axes.axvline(0, color="#222222", linewidth=1)
     axes.set_yticks(range(len(found)), [READS.get(one.row, one.row) for one in found])
+    for label, one in zip(axes.get_yticklabels(), found, strict=True):
+        if row_style(one.row, one.model).strong:
+            label.set(color=row_style(one.row, one.model).color, fontweight="bold")
     axes.set_ylim(len(found) - 0.5, -0.5)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color="#e4e4e4")
     axes.set_axisbelow(True)
-    axes.set_xlabel("difference in NDCG@10 (95 % interval; grey: not settled)")
+    hollow = "(hollow: p ≥ 0.05 after Holm's correction over all pairs)"
+    axes.set_xlabel(f"difference in NDCG@10, paired, with its 95 % interval\n{hollow}")
     title = "Against counting all that a household bought (Complete Journey, 2,134 households)"
     figure.suptitle(title, x=0.01, ha="left", fontsize="medium", fontweight="bold")
     return figure

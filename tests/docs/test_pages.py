@@ -13,6 +13,7 @@ import reference
 from pages import DOCS, ROOT, blocks
 
 from baselines.personal_popularity import PersonalPopularityConfig
+from bench.reporting.figures.looks import row_style
 from bench.spec import DatasetSpec, Entry
 from models.glass.glass import GlassConfig
 
@@ -72,7 +73,9 @@ def test_the_figure_shows_the_difference_to_the_mark() -> None:
     drawn = answer.draw([tiger])
     interval, mean, *_ = drawn.axes[0].lines
     assert list(interval.get_xdata()) == [tiger.low, tiger.high]
-    assert mean.get_xdata() == [tiger.mean]
+    assert list(mean.get_xdata()) == [tiger.mean]
+    assert mean.get_color() == row_style("tiger").color, "as in every report"
+    assert mean.get_markerfacecolor() == "white", "not settled after Holm's correction"
     assert drawn.axes[0].get_yticklabels()[0].get_text() == "TIGER, last 50 events"
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from bench.analysis.frames import DatasetFrames
 from bench.conventions import PRIMARY_NAME, REACH_WINDOW
+from bench.reporting.figures.differences import point
+from bench.reporting.figures.looks import MARKERS, Styles
 from bench.reporting.figures.marks import figure_of, panel_grid
-from bench.reporting.figures.style import COLORS, GREY, MARKERS, headline, model_axis
+from bench.reporting.figures.style import GREY, headline, model_axis
 
 Part = tuple[str, str]
 """(family, part) of the queries, as in `effects.csv`."""
@@ -41,19 +45,22 @@ FAMILIES = {
 """What the title says of a family of parts."""
 
 
-def forest_figure(datasets: Sequence[DatasetFrames], family: str, rows: Sequence[str]) -> Figure | None:
+def forest_figure(
+    datasets: Sequence[DatasetFrames], family: str, rows: Sequence[str], styles: Styles
+) -> Figure | str | None:
     """A forest plot: the difference of every row to each reference, with its interval, on each data set.
 
-    A panel for each part of the family (downwards) and each reference (to the right). A mark is filled where its
-    interval leaves out 0.
+    A panel for each part of the family (downwards) and each reference (to the right). Rows have their own colours; of
+    several data sets each has a marker. A mark is filled where its interval leaves out 0.
 
     Args:
         datasets: In the order of the plan.
         family: Of the parts.
         rows: Labels from top to bottom; those that occur nowhere are left out.
+        styles: Of the rows.
 
     Returns:
-        None where there is nothing to draw.
+        None where there is nothing to draw, a sentence in place of a single mark.
     """
     effects = pd.concat([frames.effects for frames in datasets], ignore_index=True)
     effects = effects[effects["family"] == family]
@@ -62,64 +69,82 @@ def forest_figure(datasets: Sequence[DatasetFrames], family: str, rows: Sequence
     shown = [row for row in rows if row in set(effects["row"])]
     if not parts or not shown:
         return None
-    names = list(dict.fromkeys(effects["dataset"]))
-    height = len(parts) * (0.55 + len(shown) * max(0.26, 0.15 * len(names))) + 0.9
+    if len(effects) == 1:
+        (one,) = effects.to_dict("records")
+        found = f"{one['difference']:+.4f} (95 % interval {one['low']:+.4f} to {one['high']:+.4f})"
+        basis = f"paired over {one['n_queries']:,} queries and {one['seeds']} seeds of {one['dataset']}"
+        return f"{one['row']} against {one['against']}, {PRIMARY_NAME}: {found}, {basis}."
+    markers = _dataset_markers(effects)
+    height = len(parts) * (0.55 + len(shown) * max(0.26, 0.15 * len(markers))) + 0.9
     figure = figure_of(2.2 + 3.1 * len(references), height)
     panels = figure.subplots(len(parts), len(references), sharex="row", sharey=True, squeeze=False)
     for line, part in zip(panels, parts, strict=True):
         for axes, against in zip(line, references, strict=True):
             chosen = effects[(effects["part"] == part) & (effects["against"] == against)]
-            _forest(axes, chosen, shown, names)
-            axes.set_title(f"against {against}" + (f"\n{PART_NAMES[family, part]}" if len(parts) > 1 else ""))
+            _forest(axes, chosen, shown, markers, styles)
+            size = "" if len(markers) > 1 else f" (n = {chosen['n_queries'].max():,})" if len(chosen) else ""
+            axes.set_title(f"against {against}" + (f"\n{PART_NAMES[family, part]}{size}" if len(parts) > 1 else ""))
     for axes in panels[-1]:
         axes.set_xlabel(f"difference in {PRIMARY_NAME}")
-    handles = [
-        Line2D([], [], color=COLORS[i % len(COLORS)], marker=MARKERS[i % len(MARKERS)], linestyle="-", label=name)
-        for i, name in enumerate(names)
-    ]
-    figure.legend(handles=handles, loc="outside lower left", ncols=min(4, len(names)), frameon=False)
+    if len(markers) > 1:
+        handles = [
+            Line2D([], [], color=GREY, marker=marker, linestyle="-", label=_sized(datasets, name))
+            for name, marker in markers.items()
+        ]
+        figure.legend(handles=handles, loc="outside lower left", ncols=min(4, len(markers)), frameon=False)
+    where = "" if len(markers) > 1 else f" ({_sized(datasets, next(iter(markers)))})"
     headline(
         figure,
-        f"Every row beside the references, {FAMILIES[family]}",
+        f"Every row beside the references, {FAMILIES[family]}{where}",
         "paired over queries and seeds; bars: 95 % intervals, of one difference each; filled: 0 is outside",
     )
     return figure
 
 
-def _forest(axes: Axes, effects: pd.DataFrame, rows: Sequence[str], datasets: Sequence[str]) -> None:
+def _dataset_markers(effects: pd.DataFrame) -> dict[str, str]:
+    """Label of a data set -> its marker; "" where there is one alone, so that rows have their own."""
+    names = list(dict.fromkeys(effects["dataset"]))
+    return {name: MARKERS[place % len(MARKERS)] if len(names) > 1 else "" for place, name in enumerate(names)}
+
+
+def _sized(datasets: Sequence[DatasetFrames], name: str) -> str:
+    """A data set with its number of test queries."""
+    sizes = {frames.dataset: frames.n_queries for frames in datasets}
+    return f"{name}, n = {sizes[name]:,} test queries"
+
+
+def _forest(axes: Axes, effects: pd.DataFrame, rows: Sequence[str], markers: Mapping[str, str], styles: Styles) -> None:
     """One panel: the rows downwards, the data sets of each close together."""
     axes.axvline(0, color=GREY, linewidth=1.2, zorder=1)
-    places = {dataset: place for place, dataset in enumerate(datasets)}
-    step = min(0.24, 0.72 / len(datasets))
-    for effect in effects.to_dict("records"):
-        place = places[effect["dataset"]]
-        color, marker = COLORS[place % len(COLORS)], MARKERS[place % len(MARKERS)]
+    places = {dataset: place for place, dataset in enumerate(markers)}
+    step = min(0.24, 0.72 / len(markers))
+    heights = [
+        rows.index(row) + step * (places[dataset] - (len(markers) - 1) / 2)
+        for row, dataset in zip(effects["row"], effects["dataset"], strict=True)
+    ]
+    looks = [styles[row] for row in effects["row"]]
+    axes.hlines(heights, effects["low"], effects["high"], colors=[look.color for look in looks], linewidth=1.4)
+    for effect, look, height in zip(effects.to_dict("records"), looks, heights, strict=True):
         clear = effect["low"] > 0 or effect["high"] < 0
-        axes.errorbar(
-            effect["difference"],
-            rows.index(effect["row"]) + step * (place - (len(datasets) - 1) / 2),
-            xerr=[[effect["difference"] - effect["low"]], [effect["high"] - effect["difference"]]],
-            color=color,
-            marker=marker,
-            markersize=5.5,
-            markerfacecolor=color if clear else "white",
-            markeredgewidth=1.3,
-            linewidth=1.4,
-            zorder=3,
-        )
-    model_axis(axes, rows)
+        own = replace(look, marker=markers[effect["dataset"]] or look.marker)
+        point(axes, effect["difference"], height, own, clear, size=5.5)
+    model_axis(axes, rows, styles)
     for border in np.arange(len(rows) - 1) + 0.5:
         axes.axhline(border, color="#ececec", linewidth=0.8, zorder=0)
     axes.margins(x=0.06)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
 
 
-def ranks_figure(ranks: Mapping[Part, pd.DataFrame], rows: Sequence[str], datasets: int) -> Figure | None:
+def ranks_figure(
+    ranks: Mapping[Part, pd.DataFrame], rows: Sequence[str], datasets: int, styles: Styles
+) -> Figure | None:
     """Ranks averaged over data sets with their intervals, a panel for each part of the queries.
 
     Args:
         ranks: Part -> its `bench.analysis.average_ranks.ranks_with_intervals`.
         rows: Labels from top to bottom.
         datasets: Their number.
+        styles: Of the rows.
     """
     if not ranks:
         return None
@@ -128,17 +153,12 @@ def ranks_figure(ranks: Mapping[Part, pd.DataFrame], rows: Sequence[str], datase
         len(ranks), columns, width=2.2 + 2.7 * columns, line=0.7 + 0.24 * len(rows), sharex=True
     )
     for axes, (part, table) in zip(panels, ranks.items(), strict=True):
-        for own in table.to_dict("records"):
-            axes.errorbar(
-                own["rank"],
-                rows.index(own["row"]),
-                xerr=[[max(0.0, own["rank"] - own["low"])], [max(0.0, own["high"] - own["rank"])]],
-                color=COLORS[0],
-                marker="o",
-                markersize=5.5,
-                linewidth=1.6,
-            )
-        model_axis(axes, rows)
+        places = [rows.index(row) for row in table["row"]]
+        low, high = table[["rank", "low"]].min(axis=1), table[["rank", "high"]].max(axis=1)
+        axes.hlines(places, low, high, colors=[styles[row].color for row in table["row"]], linewidth=1.6)
+        for own, place in zip(table.to_dict("records"), places, strict=True):
+            point(axes, own["rank"], place, styles[own["row"]], True, size=5.5)
+        model_axis(axes, rows, styles)
         axes.set_xlim(0.5, len(rows) + 0.5)
         axes.set_title(PART_NAMES[part])
     for axes in panels[-columns:]:

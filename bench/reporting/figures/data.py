@@ -18,24 +18,29 @@ from bench.conventions import HEAD_SHARE, REACH_WINDOW
 from bench.files import replaced
 from bench.reporting.figures.style import COLORS, GREY, headline, log_axis, use_style
 
+_PLACES = {
+    "recent": f"in the last {REACH_WINDOW} events",
+    "far": f"before the last {REACH_WINDOW} events",
+    "never": "never before",
+}
 _LOOKS = {"item": ("the very item", COLORS[0], ""), "category": ("its category", COLORS[5], "///")}
 
 
-def data_figure(card: DataCard, shape: DataShape) -> Figure:
+def data_figure(card: DataCard, shape: DataShape) -> Figure | str:
     """Lengths of histories, popularity of items, and, where there are any, events over time and the reach of targets.
 
     Args:
         card: Of the data set.
         shape: Of the same data (`bench.analysis.data_card.shape_of`).
+
+    Returns:
+        The figure, under whose title stands in words what would be a single bar or point; those words alone where
+        nothing else is left.
     """
-    panels: list[Callable[[Axes], None]] = [
-        lambda axes: _lengths(axes, card, shape.lengths),
-        lambda axes: _popularity(axes, card, shape.item_counts),
-    ]
-    if len(shape.over_time):
-        panels.append(lambda axes: _over_time(axes, shape.over_time))
-    if len(shape.reach):
-        panels.append(lambda axes: _reach(axes, card, shape.reach))
+    panels, words = _panels(card, shape)
+    size = f"{card.users:,} users, {card.items:,} items, {card.events:,} events"
+    if not panels:
+        return f"No figure of {card.name} ({size}): {'; '.join(words)}."
     lines = -(-len(panels) // 2)
     figure = Figure(figsize=(10, 3.4 * lines), layout=ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.15))
     positions = list(figure.subplots(lines, 2, squeeze=False).flat)
@@ -43,16 +48,47 @@ def data_figure(card: DataCard, shape: DataShape) -> Figure:
         panel(position)
     for position in positions[len(panels) :]:
         position.remove()
-    size = f"{card.users:,} users, {card.items:,} items, {card.events:,} events"
-    headline(figure, f"The data set {card.name}", f"{size}; no model is involved")
+    headline(figure, f"The data set {card.name}", "; ".join([size, "no model is involved", *words]))
     return figure
 
 
-def save_data_figure(card: DataCard, shape: DataShape, path: Path) -> None:
-    """Draws `data_figure` into a file whose suffix names the format."""
+def _panels(card: DataCard, shape: DataShape) -> tuple[list[Callable[[Axes], None]], list[str]]:
+    """What there is to draw, and in words what one bar or point would show."""
+    panels: list[Callable[[Axes], None]] = []
+    words = []
+    if len(shape.lengths) > 1:
+        panels.append(lambda axes: _lengths(axes, card, shape.lengths))
+    else:
+        words.append(f"every history has about {card.lengths[50]:,} events")
+    if len(shape.item_counts) > 1:
+        panels.append(lambda axes: _popularity(axes, card, shape.item_counts))
+    else:
+        words.append("one item has all events")
+    if (shape.over_time["events"] > 0).sum() > 1:
+        panels.append(lambda axes: _over_time(axes, shape.over_time))
+    elif len(shape.over_time):
+        words.append(f"all events are of about {card.first_day}")
+    if (shape.reach["share"] > 0).sum() > 1:
+        panels.append(lambda axes: _reach(axes, card, shape.reach))
+    elif len(shape.reach):
+        part = shape.reach.loc[shape.reach["share"].idxmax(), "part"]
+        words.append(f"test targets were last used {_PLACES[part]}")
+    return panels, words
+
+
+def save_data_figure(card: DataCard, shape: DataShape, path: Path) -> str:
+    """Draws `data_figure` into a file whose suffix names the format.
+
+    Returns:
+        "", or what is to be said where there is nothing to draw; then there is no file.
+    """
     use_style()
+    figure = data_figure(card, shape)
+    if isinstance(figure, str):
+        return figure
     with replaced(path) as temporary:
-        data_figure(card, shape).savefig(temporary)
+        figure.savefig(temporary)
+    return ""
 
 
 def _lengths(axes: Axes, card: DataCard, lengths: pd.DataFrame) -> None:

@@ -49,7 +49,7 @@ def ranks(frames: DatasetFrames) -> Figure | None:
     return figure
 
 
-def gate(frames: DatasetFrames, styles: Styles) -> Figure | None:
+def gate(frames: DatasetFrames, styles: Styles) -> Figure | str | None:
     """Mean gate by number of retrieved events, a panel per row with the others in grey."""
     gates = _parts(frames, "gate", "retrieved:")
     gates = gates[gates["part"] != "0"]
@@ -57,6 +57,9 @@ def gate(frames: DatasetFrames, styles: Styles) -> Figure | None:
     if not series:
         return None
     bins = _ordered(gates["part"])
+    if len(bins) == 1:
+        means = ", ".join(f"{row} {own['mean'].iloc[0]:.2f}" for row, own in series.items())
+        return f"No figure: every search found {bins[0]} events, or none. Mean gate where it found some: {means}."
     series = {row: own.assign(x=[bins.index(name) for name in own.index]) for row, own in series.items()}
     figure, panels = _panels(len(series), line=2.3)
     for axes, (row, own) in zip(panels, series.items(), strict=True):
@@ -75,8 +78,12 @@ def gate(frames: DatasetFrames, styles: Styles) -> Figure | None:
     return figure
 
 
-def retrieved(frames: DatasetFrames) -> Figure | None:
-    """Histogram of retrieved lengths; rows that retrieve alike share a panel."""
+def retrieved(frames: DatasetFrames) -> Figure | str | None:
+    """Histogram of retrieved lengths; rows that retrieve alike share a panel.
+
+    Returns:
+        A sentence where no row has two bars.
+    """
     rows_of: dict[tuple[float, ...], list[str]] = {}
     counts = _parts(frames, "queries", "retrieved:")
     for row, of_row in counts.groupby("row", sort=False):
@@ -86,6 +93,11 @@ def retrieved(frames: DatasetFrames) -> Figure | None:
         rows_of.setdefault(tuple(shares.tolist()), []).append(str(row))
     if not rows_of:
         return None
+    single = {shares: rows for shares, rows in rows_of.items() if np.count_nonzero(shares) == 1}
+    in_words = "; ".join(f"{' and '.join(rows)} always finds {np.argmax(shares)}" for shares, rows in single.items())
+    rows_of = {shares: rows for shares, rows in rows_of.items() if shares not in single}
+    if not rows_of:
+        return f"No figure of what semantic hard search finds for the target's first code: {in_words}."
     figure, panels = _panels(len(rows_of), line=2.2)
     for axes, (shares, rows) in zip(panels, rows_of.items(), strict=True):
         bars = axes.bar(range(len(shares)), shares, width=0.85, color="#31688e")
@@ -98,7 +110,8 @@ def retrieved(frames: DatasetFrames) -> Figure | None:
         fontsize="medium",
     )
     figure.supylabel("Share of test queries", fontsize="medium")
-    headline(figure, f"How much semantic hard search finds ({frames.dataset})", _basis(frames, bars=False))
+    basis = "; ".join(filter(None, (_basis(frames, bars=False), in_words)))
+    headline(figure, f"How much semantic hard search finds ({frames.dataset})", basis)
     return figure
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,7 @@ from matplotlib.lines import Line2D
 
 from bench.analysis.frames import DatasetFrames
 from bench.conventions import PRIMARY_NAME
-from bench.reporting.figures.style import ModelStyle
-
-Styles = Mapping[str, ModelStyle]
-"""Label of a row -> its look."""
+from bench.reporting.figures.looks import ModelStyle, Styles
 
 METRIC_NAME = f"{PRIMARY_NAME} on test queries, item level"
 

@@ -1,13 +1,12 @@
-"""How models look in figures: the same in every figure, for colour-blind readers and in black and white."""
+"""What all figures have in common: type, axes, headlines, and the files that they are written to."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from io import BytesIO, StringIO
 from pathlib import Path
-from typing import Literal
+from textwrap import wrap
 
 import matplotlib
 import seaborn as sns
@@ -18,6 +17,7 @@ from matplotlib.transforms import Bbox
 from PIL import Image
 
 from bench.files import replaced
+from bench.reporting.figures.looks import Styles
 
 # Okabe and Ito's colour-blind safe palette without its yellow, which is too pale for lines on white, then three of
 # Paul Tol's "muted".
@@ -25,32 +25,15 @@ COLORS = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"),
     *("#882255", "#999933", "#777777"),
 )
-# The numbers of colours and markers share no divisor: 130 models before a pair repeats.
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p", "d", "h")
-Line = Literal["-", "--", "-.", ":"]
-LINES: tuple[Line, ...] = ("-", "--", "-.", ":")
 GREY = "#8a8a8a"
+_TITLE_PER_INCH, _TEXT_PER_INCH = 9.5, 12.5
+"""Letters that fit in an inch of a headline's first and other lines."""
+_LINE = 0.2
+"""Inches of a line of text."""
 _MARGIN = 0.1
 """Inches of white around what is drawn."""
 _COLORS_IN_FILE = 256
 """Of a PNG file, at a quarter of the size."""
-
-
-@dataclass(frozen=True)
-class ModelStyle:
-    """Colour, marker and line of one model."""
-
-    color: str
-    marker: str
-    line: Line
-
-
-def model_styles(models: Sequence[str]) -> dict[str, ModelStyle]:
-    """A distinct look for each model, by its place in the plan, so that it is the same before and after a run ends."""
-    return {
-        model: ModelStyle(COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)], LINES[i % len(LINES)])
-        for i, model in enumerate(models)
-    }
 
 
 def use_style() -> None:
@@ -75,18 +58,29 @@ def use_style() -> None:
 
 
 def headline(figure: Figure, title: str, subtitle: str) -> None:
-    """A title in plain words, and below it what the figure is measured on."""
-    height = figure.get_figheight()
-    title, subtitle = (text.replace("$", r"\$") for text in (title, subtitle))  # else two of them enclose mathematics
-    figure.suptitle(title, x=0.01, y=1 + 0.42 / height, ha="left", va="bottom", fontsize="large", fontweight="bold")
-    figure.text(0.01, 1 + 0.12 / height, subtitle, ha="left", va="bottom", color="#444444")
+    """A title in plain words, and below it what the figure is measured on; both in lines as wide as the figure."""
+    width, height = figure.get_size_inches()
+    upper, lower = (
+        [line for part in text.splitlines() for line in wrap(part, max(20, round(width * per_inch)))]
+        for text, per_inch in ((title, _TITLE_PER_INCH), (subtitle, _TEXT_PER_INCH))
+    )
+    above = 0.12 + _LINE * len(lower)
+    # A backslash before each, else two dollars enclose mathematics.
+    texts = ["\n".join(lines).replace("$", r"\$") for lines in (upper, lower)]
+    figure.suptitle(
+        texts[0], x=0.01, y=1 + (above + 0.1) / height, ha="left", va="bottom", fontsize="large", fontweight="bold"
+    )
+    figure.text(0.01, 1 + 0.12 / height, texts[1], ha="left", va="bottom", color="#444444")
 
 
-def model_axis(axes: Axes, models: Sequence[str]) -> None:
-    """Models down the y axis, the first at the top."""
+def model_axis(axes: Axes, models: Sequence[str], styles: Styles | None = None) -> None:
+    """Models down the y axis, the first at the top; with their looks, those of the strong family in their colour."""
     axes.set_yticks(range(len(models)), models)
     axes.set_ylim(len(models) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)
+    for label, model in zip(axes.get_yticklabels(), models, strict=False):  # inner panels have none
+        if styles and model in styles and styles[model].strong:
+            label.set(color=styles[model].color, fontweight="bold")
 
 
 def log_axis(axes: Axes) -> None:
@@ -95,7 +89,7 @@ def log_axis(axes: Axes) -> None:
     low, high = axes.get_xlim()
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 300 * low else (1.0,)))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
 
 def count_axis(axes: Axes, smallest: int = 10_000) -> None:

@@ -9,8 +9,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from bench.analysis.frames import DatasetFrames
-from bench.analysis.leaderboard import MEAN, STD
+from bench.analysis.leaderboard import MEAN
 from bench.conventions import PRIMARY_NAME
+from bench.reporting.figures.looks import ModelStyle
 from bench.reporting.figures.marks import (
     METRIC_NAME,
     Styles,
@@ -20,7 +21,7 @@ from bench.reporting.figures.marks import (
     models_legend,
     panel_per_row,
 )
-from bench.reporting.figures.style import ModelStyle, count_axis, headline, log_axis
+from bench.reporting.figures.style import count_axis, headline, log_axis
 
 _MOST_IN_ONE_PANEL = 6  # of rows whose learning curves can be told apart where they cross
 _HOW_TO_READ = "one line per run (seed); its marker is the best validation, whose state is tested"
@@ -52,34 +53,27 @@ def learning_curves(frames: DatasetFrames, styles: Styles) -> Figure | None:
     return figure
 
 
-def cost(frames: DatasetFrames, styles: Styles) -> Figure | None:
+def cost(frames: DatasetFrames, styles: Styles) -> Figure | str | None:
     """Quality against training time, answering time and size."""
     rows = frames.leaderboard[frames.leaderboard[MEAN].notna()]
     if rows.empty:
         return None
+    if len(rows) == 1:
+        return f"No figure: {rows['row'].iloc[0]} is the only row, and the table has its cost."
     figure = figure_of(11.0, 4.2)
     panels = figure.subplots(1, 3, sharey=True)
     for axes, (name, label) in zip(panels, _AXES.items(), strict=True):
         for row in rows.to_dict("records"):
             style = styles[row["row"]]
-            axes.errorbar(
-                row[f"{name}.mean"],
-                row[MEAN],
-                xerr=np.nan_to_num(row[f"{name}.std"]),
-                yerr=np.nan_to_num(row[STD]),
-                **marker(style),
-                markersize=9,
-                alpha=0.8,
-                elinewidth=1.2,
-                linestyle="none",
-            )
+            order = 3 if style.strong else 2
+            axes.plot(row[f"{name}.mean"], row[MEAN], **marker(style), markersize=9, linestyle="none", zorder=order)
         axes.set_xlabel(label)
         axes.margins(x=0.12, y=0.1)
         (count_axis if name == "parameters" else log_axis)(axes)
     panels[0].set_ylim(bottom=0)
     panels[0].set_ylabel(METRIC_NAME)
     models_legend(figure, {row: styles[row] for row in frames.rows if row in set(rows["row"])})
-    headline(figure, f"What quality costs ({frames.dataset})", basis(frames) + "; upper left is best")
+    headline(figure, f"What quality costs ({frames.dataset})", basis(frames, bars=False) + "; upper left is best")
     return figure
 
 

@@ -8,16 +8,18 @@ from matplotlib.ticker import MaxNLocator
 
 from bench.conventions import PRIMARY_METRIC, PRIMARY_NAME
 from bench.reporting.figures import style
+from bench.reporting.figures.looks import row_styles
 
 
-def best_so_far(trials: pd.DataFrame, rows: list[str]) -> Figure | None:
-    """The best validation after each trial, one line a row. None where no trial is complete.
+def best_so_far(trials: pd.DataFrame) -> Figure | None:
+    """The best validation after each trial, one line a row. None where no row has two trials to draw a line between.
 
     Args:
         trials: Of one data set (`bench.analysis.columns.TRIALS`).
-        rows: Labels of the searched rows, also of those without a trial, which have their looks by their places.
     """
-    looks = style.model_styles(rows)
+    if trials["trial"].nunique() < 2:
+        return None
+    looks = row_styles(dict(zip(trials["row"], trials["model"], strict=True)))
     figure = Figure(figsize=(7.5, 4.0), layout="constrained")
     axes = figure.subplots()
     for row, of_row in trials.groupby("row", sort=False):

@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from bench.analysis.average_ranks import ranks_with_intervals
 from bench.analysis.frames import DatasetFrames
 from bench.conventions import PRIMARY_NAME
-from bench.reporting.blocks import Block, Heading, Paragraph, Picture, section
+from bench.reporting.blocks import Block, Heading, Paragraph, Picture, paragraph, section
 from bench.reporting.figures import style
 from bench.reporting.figures.across import FAMILIES, PART_NAMES, Part, forest_figure, ranks_figure
+from bench.reporting.figures.looks import row_styles
 from bench.reporting.tables import pairs
 
 _RANKED = (
@@ -38,14 +39,18 @@ def across(datasets: Sequence[DatasetFrames], folder: Path) -> list[Block]:
     overall = ranks.get(("overall", "overall"))
     rows = _order(datasets, overall)
     style.use_style()
-    drawn: dict[str, tuple[str, Callable[[], Figure | None]]] = {
-        f"across-{family}": (f"Differences to the references, {words}", partial(forest_figure, datasets, family, rows))
+    styles = row_styles({row: model for frames in datasets for row, model in frames.models.items()})
+    drawn: dict[str, tuple[str, Callable[[], Figure | str | None]]] = {
+        f"across-{family}": (
+            f"Differences to the references, {words}",
+            partial(forest_figure, datasets, family, rows, styles),
+        )
         for family, words in FAMILIES.items()
     }
     ranked = [row for row in rows if overall is not None and row in set(overall["row"])]
     drawn["across-ranks"] = (
         "Ranks averaged over the data sets, by part of the queries",
-        lambda: ranks_figure(ranks, ranked, len(datasets)),
+        lambda: ranks_figure(ranks, ranked, len(datasets), styles),
     )
     pictures = {name: _picture(folder, name, *how) for name, how in drawn.items()}
     forests = [picture for name, picture in pictures.items() if name != "across-ranks"]
@@ -74,9 +79,11 @@ def _order(datasets: Sequence[DatasetFrames], overall: pd.DataFrame | None) -> l
     return list(dict.fromkeys([*first, *(row for frames in datasets for row in frames.rows)]))
 
 
-def _picture(folder: Path, name: str, alternative: str, draw: Callable[[], Figure | None]) -> Picture | None:
+def _picture(
+    folder: Path, name: str, alternative: str, draw: Callable[[], Figure | str | None]
+) -> Picture | Paragraph | None:
     figure = draw()
-    if figure is None:
-        return None
+    if figure is None or isinstance(figure, str):
+        return paragraph(figure)
     style.save(figure, folder / name)
     return Picture(f"{folder.name}/{name}.png", alternative)

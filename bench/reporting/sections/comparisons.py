@@ -10,7 +10,7 @@ from bench.names import file_part
 from bench.reporting.blocks import Block, Paragraph
 from bench.reporting.cautions import flag_explained
 from bench.reporting.figures.comparison import comparison
-from bench.reporting.figures.marks import Styles
+from bench.reporting.figures.looks import Styles
 from bench.reporting.section import FigureOf, ReportFigure, Section
 from bench.reporting.tables import comparisons
 from bench.reporting.tables.comparisons import Compared

@@ -16,7 +16,7 @@ HEAD_TAIL = SectionOf(
     "head and tail",
     head_tail_table,
     parts.cold_table,
-    FigureOf("head-tail", f"{PRIMARY_NAME} on head and tail targets", quality.head_tail),
+    FigureOf("head-tail", f"Differences in {PRIMARY_NAME} on head and tail targets", quality.head_tail),
     FigureOf(
         "popularity",
         f"{PRIMARY_NAME} by popularity of the target",
@@ -44,7 +44,7 @@ HISTORY_LENGTH = SectionOf(
     "history length",
     parts.history_table,
     parts.history_quarters_table,
-    FigureOf("history-length", f"{PRIMARY_NAME} by length of the history", quality.history_length),
+    FigureOf("history-length", f"Differences in {PRIMARY_NAME} by length of the history", quality.history_length),
     introduction=f"{PRIMARY_NAME}.",
 )
 REACH = SectionOf(
@@ -52,13 +52,13 @@ REACH = SectionOf(
     lambda frames: parts.reach_table(frames, "item"),
     FigureOf(
         "reach-item",
-        f"{PRIMARY_NAME} by reach of the target",
+        f"Differences in {PRIMARY_NAME} by reach of the target",
         lambda frames, styles: quality.reach(frames, styles, "item"),
     ),
     lambda frames: parts.reach_table(frames, "category"),
     FigureOf(
         "reach-category",
-        f"{PRIMARY_NAME} by reach of its category",
+        f"Differences in {PRIMARY_NAME} by reach of its category",
         lambda frames, styles: quality.reach(frames, styles, "category"),
     ),
     introduction=(

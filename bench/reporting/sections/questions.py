@@ -9,7 +9,7 @@ from bench.analysis.fitness import unfit_rows
 from bench.analysis.frames import DatasetFrames
 from bench.reporting.blocks import Block, paragraph
 from bench.reporting.cautions import caution
-from bench.reporting.figures.marks import Styles
+from bench.reporting.figures.looks import Styles
 from bench.reporting.section import ReportFigure, Section
 from bench.reporting.tables.questions import HOW_TO_READ, question_table, questions_of
 

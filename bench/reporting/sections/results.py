@@ -17,7 +17,7 @@ RESULTS = SectionOf(
     lambda frames: paragraph(results.floor_missing(frames)),
     results.best_possible_table,
     results.notes,
-    FigureOf("quality", f"{PRIMARY_NAME} of every model", quality),
+    FigureOf("quality", f"{PRIMARY_NAME} of every model, and its difference to the best baseline", quality),
     introduction=(
         "Item level, mean ± standard deviation over seeds. Best "
         + strong("bold")

@@ -17,6 +17,7 @@ from bench.reporting.sections.across import across
 from bench.reporting.tables import confirmed, provenance, tuning
 from bench.reporting.tables.comparisons import comparisons_of, sentence
 from bench.reporting.tables.fidelity import fidelity_cards
+from bench.reporting.tables.questions import for_whom_table, questions_of
 from bench.reporting.words import strong
 
 
@@ -48,9 +49,9 @@ class SuiteFrames:
         return provenance.runs_of(self.all)
 
     @property
-    def rows(self) -> list[str]:
-        """Labels of all rows, in the order of the plan."""
-        return list(dict.fromkeys(row for frames in self.all for row in frames.rows))
+    def models(self) -> dict[str, str]:
+        """Label -> the registered model behind the row, of all rows, in the order of the plan."""
+        return {row: model for frames in self.all for row, model in frames.models.items()}
 
 
 def title(suite: SuiteFrames) -> list[Block]:
@@ -68,7 +69,11 @@ def summary_of_all(suite: SuiteFrames) -> list[Block]:
     for frames in suite.all:
         sentences = summary.findings(frames, answered)
         sentences += [strong(one.title) + ": " + sentence(one) for one in comparisons_of(frames)]
-        blocks += [Paragraph(strong(frames.dataset)), Bullets(tuple(sentences))]
+        asked = [labels for labels in questions_of(frames)[:1] if labels != answered]
+        whom = [table for labels in asked if (table := for_whom_table([frames], labels))]
+        parts = [sentences[:1], sentences[1:]] if whom else [sentences, []]  # the question, for whom, and the rest
+        first, rest = ([Bullets(tuple(part))] if part else [] for part in parts)
+        blocks += [Paragraph(strong(frames.dataset)), *first, *whom, *rest]
     return blocks
 
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from bench.analysis.families import in_words, of_questions
+from bench.analysis.families import in_words, of_parts, of_questions
+from bench.analysis.fitness import mark_of, unfit_rows
 from bench.analysis.frames import DatasetFrames
 from bench.analysis.questions import PARTITIONS
 from bench.analysis.significance import ALPHA
 from bench.conventions import PRIMARY_NAME, REACH_WINDOW, SECONDARY_METRIC, metric_name
 from bench.number_text import number
-from bench.reporting.kinds import COUNT, decimals
+from bench.reporting.kinds import COUNT, VERDICT, decimals
 from bench.reporting.metric_names import column
-from bench.reporting.table import Column, Table
+from bench.reporting.table import Column, Flagged, Table
 from bench.reporting.tables.columns import tested_columns, values_of_test
 
 Labels = tuple[str, str]
@@ -30,6 +31,21 @@ HOW_TO_READ = (
 
 REACH = {"recent": f"last {REACH_WINDOW} events", "far": f"only before the last {REACH_WINDOW}", "never": "never"}
 """What the report calls the parts by reach."""
+
+
+FOR_WHOM = {
+    "reach": {
+        "far": f"targets last seen more than {REACH_WINDOW} events ago",
+        "recent": f"targets seen in the last {REACH_WINDOW} events",
+        "never": "targets never seen",
+    },
+    "category-reach": {
+        "far": f"targets whose category was last seen more than {REACH_WINDOW} events ago",
+        "recent": f"targets whose category was seen in the last {REACH_WINDOW} events",
+        "never": "targets whose category was never seen",
+    },
+}
+"""What the rows of `for_whom_table` are called, in their order."""
 
 
 def questions_of(frames: DatasetFrames) -> list[Labels]:
@@ -91,3 +107,42 @@ def part_name(test: Mapping[Any, Any]) -> str:
     """What the report calls the part of a line of the frame of tests."""
     name = REACH.get(test["part"], test["part"]) if test["partition"].endswith("reach") else test["part"]
     return f"{PARTITIONS[test['partition']]}{name}"
+
+
+def for_whom_table(asked: Sequence[DatasetFrames], labels: Labels) -> Table | None:
+    """Where the difference of a question lies: three rows, by how far back the target was last seen.
+
+    By its category where users never take an item twice. None where the queries tell neither.
+
+    Args:
+        asked: The data sets that answer it; several have a column that names them.
+        labels: The two rows.
+    """
+    rows, families = [], []
+    for frames in asked:
+        partition = "category-reach" if lines_of(frames, labels, "reach").empty else "reach"
+        tests = {test["part"]: test for test in lines_of(frames, labels, partition).to_dict("records")}
+        for part in (part for part in FOR_WHOM[partition] if part in tests):
+            test = tests[part]
+            where = (frames.dataset,) if len(asked) > 1 else ()
+            means = (test["n_queries"], test["first_mean"], test["second_mean"])
+            verdict = _verdict(test, unfit_rows(frames.leaderboard))
+            rows.append((FOR_WHOM[partition][part], *where, *means, *values_of_test(test), verdict))
+            families.append(of_parts(labels, partition, test["family_size"]))
+    columns = (
+        Column("For whom"),
+        *((Column("Data set"),) if len(asked) > 1 else ()),
+        Column("Queries", COUNT),
+        *(Column(label, decimals()) for label in labels),
+        *tested_columns("Difference"),
+        Column("Significantly better", VERDICT),
+    )
+    several = {family.phrase for family in families}
+    caption = f"{PRIMARY_NAME} of {' against '.join(labels)}; {' or '.join(sorted(several))}."
+    return Table.of("for-whom", columns, rows, caption=caption) if rows else None
+
+
+def _verdict(test: Mapping[Any, Any], unfit: Collection[str]) -> Flagged:
+    """Who is better, if anybody; with the mark of rows that are no evidence."""
+    winner = test["first"] if test["difference"] > 0 else test["second"]
+    return Flagged(winner if test["p_holm"] < ALPHA else "neither", mark_of((test["first"], test["second"]), unfit))

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.analysis.columns import PART_METRICS, RANKING_METRICS
 from bench.analysis.families import all_pairs
-from bench.analysis.fitness import UNFIT, UNFIT_MARK, unfit_rows
+from bench.analysis.fitness import mark_of, unfit_rows
 from bench.analysis.frames import DatasetFrames
 from bench.analysis.pairs import best_baseline, verdicts
 from bench.conventions import PRIMARY_METRIC, PRIMARY_NAME
@@ -26,21 +26,24 @@ FLAGS = {1: " ▲", -1: " ▼"}
 
 
 def main_table(frames: DatasetFrames) -> Table:
-    """Every row of the suite, with all metrics at item level; rows without a complete run say why by their status."""
+    """Every row of the suite, with all metrics at item level, the one that sorts it first.
+
+    Rows that are no evidence carry a mark; rows without a complete run say why by their status.
+    """
     wide, signs = frames.leaderboard, against_baseline(frames)
-    columns = [Column("Model"), Column("Runs", RUNS, align="left")]
-    values: list[Sequence[Any]] = [wide["row"].tolist(), [_runs(row) for row in wide.to_dict("records")]]
-    if unfit_rows(wide):
-        columns.append(Column("Warning"))
-        values.append([f"{UNFIT_MARK.strip()} {UNFIT}" if text else "" for text in wide["warning"]])
-    for metric in SHOWN:
-        scores: Sequence[Any] = over_seeds(wide, f"item.overall.{metric}")
-        if metric == PRIMARY_METRIC:
-            flags = [FLAGS.get(signs.get(str(row), 0), "") for row in wide["row"]]
-            scores = list(map(Flagged, scores, flags))
+    unfit = unfit_rows(wide)
+    flags = [FLAGS.get(signs.get(str(row), 0), "") for row in wide["row"]]
+    columns = [Column("Model"), Column(column(PRIMARY_METRIC), mean_std(), best="high")]
+    values: list[Sequence[Any]] = [
+        [Flagged(row, mark_of([row], unfit)) for row in wide["row"]],
+        list(map(Flagged, over_seeds(wide, f"item.overall.{PRIMARY_METRIC}"), flags)),
+    ]
+    columns.append(Column("Runs", RUNS, align="left"))
+    values.append([_runs(row) for row in wide.to_dict("records")])
+    for metric in SHOWN[1:]:
         columns.append(Column(column(metric), mean_std(), best="high"))
-        values.append(scores)
-    return Table.of("results", columns, zip(*values, strict=True))
+        values.append(over_seeds(wide, f"item.overall.{metric}"))
+    return Table.of("results", columns, zip(*values, strict=True), sorted_by=1)
 
 
 def against_baseline(frames: DatasetFrames) -> dict[str, int]:

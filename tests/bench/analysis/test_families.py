@@ -167,7 +167,7 @@ def test_data_sets_that_answer_other_questions_are_not_put_under_one_heading(tmp
     runs = SuiteRuns.of(suite, [run.spec for run in whole.runs], kept)
     datasets = write_frames(runs, tmp_path)
     assert shared_question(list(datasets.values())) == ("tiger", "hstu")
-    (table,) = (block for block in overview(list(datasets.values())) if isinstance(block, Table))
+    table, *_ = (block for block in overview(list(datasets.values())) if isinstance(block, Table))
     assert [row[0] for row in table.rows] == ["a", "c"]
     told = findings(datasets["b"], ("tiger", "hstu"))
     assert text_of(told[0]).startswith("**hstu against popularity**, NDCG@10"), (

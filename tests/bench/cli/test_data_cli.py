@@ -147,7 +147,7 @@ def test_a_run_on_a_file_just_works_and_is_found_again(here: Path, capsys: pytes
     (here / "my events.csv").rename(here / "elsewhere" / "my events.csv")
     catalog.load_dataset.cache_clear()
     assert main([*command[:6], "elsewhere/my events.csv", *COLUMNS]) == 0
-    assert "0 of 2 runs to do" in capsys.readouterr().out
+    assert "nothing to do, all 2 runs are complete" in capsys.readouterr().out
 
 
 def test_a_suite_may_name_files_relative_to_its_folder(here: Path) -> None:

@@ -24,7 +24,6 @@ from bench.spec import Comparison
 ROWS = ("popularity", "tiger", "tiger-wide", "hstu", "hstu-wide")
 DATASETS = ("a", "b")
 QUESTIONS = (("tiger", "hstu"), ("hstu", "hstu-wide"), ("tiger-wide", "popularity"))
-PARTS = {"last seen more than 50 events ago": "far", "seen since then": "recent", "never seen": "never"}
 CLAIMS = r"significantly (?:better|worse|lower|higher|above|below)|a significant difference"
 
 
@@ -85,11 +84,6 @@ class Checked:
             assert_told(sentence, test, f"{test['family_size']} questions of the suite")
             assert_cautioned(sentence, set(found.groups()) & self.warned)
             sentence = without(r": (\S+) is significantly better than (\S+?)(?: \(one seed\))?\.", sentence, test)
-        elif found := re.match(r"\*\*For whom\*\*.*?: NDCG@10 of (\S+) against (\S+) on", sentence):
-            for words, part in PARTS.items():
-                test = self.of_tests(*found.groups(), kind="question", partition="reach", part=part)
-                assert f"{test['family_size']} parts of this kind" in sentence
-                sentence = without(rf"{words} [^;]*?, (\S+) is significantly better", sentence, test)
         elif found := re.match(r"\*\*(\S+)\*\* has the highest mean NDCG@10.*; (\S+) follows", sentence):
             pair = self.of_pairs(*found.groups())
             assert_told(sentence, pair, f"{len(self.pairs)} pairs of rows")

@@ -22,6 +22,7 @@ from bench.report import write_report
 from bench.reporting.decoding_findings import findings
 from bench.reporting.figures import decoding as decoding_figures
 from bench.reporting.figures import style
+from bench.reporting.figures.looks import row_styles
 from bench.reporting.table import Table
 from bench.reporting.tables import decoding
 from bench.spec import RunResult, RunSpec, Suite
@@ -169,8 +170,8 @@ def words_in(figure: Figure | None) -> str:
 
 
 def test_every_figure_names_its_models_data_and_seeds(grid: SuiteRuns, frames: DatasetFrames) -> None:
-    looks = style.model_styles(grid.rows)
-    drawn = {
+    looks = row_styles(frames.models)
+    drawn: dict[str, tuple[Figure | str | None, list[str]]] = {
         "prefixes": (decoding_figures.prefixes(frames), TRACED),
         "ranks": (decoding_figures.ranks(frames), TRACED),
         "first code": (decoding_figures.first_code(frames), TRACED),
@@ -186,7 +187,7 @@ def test_every_figure_names_its_models_data_and_seeds(grid: SuiteRuns, frames: D
 
 
 def test_the_gate_has_a_point_per_bin_with_its_queries(grid: SuiteRuns, frames: DatasetFrames) -> None:
-    figure = decoding_figures.gate(frames, style.model_styles(grid.rows))
+    figure = decoding_figures.gate(frames, row_styles(frames.models))
     assert figure is not None
     traces = [decoding_of(result) for result in grid.of_row("glass")]
     single = np.mean([(trace["retrieved"] == 1).sum() for trace in traces])
@@ -211,7 +212,7 @@ def test_models_that_retrieve_alike_share_a_histogram(grid: SuiteRuns) -> None:
 def test_models_without_retrieval_have_no_gate_to_draw(grid: SuiteRuns) -> None:
     tiger = SuiteRuns(grid.suite, tuple(run for run in grid.runs if run.spec.label == "tiger"))
     frames = frames_of(tiger)
-    assert decoding_figures.gate(frames, style.model_styles(tiger.rows)) is None
+    assert decoding_figures.gate(frames, row_styles(frames.models)) is None
     assert decoding_figures.retrieved(frames) is None
     assert decoding.retrieval_table(frames_of(tiger)) is None
 

@@ -18,6 +18,7 @@ from bench.evaluation.evaluator import K_MAX
 from bench.evaluation.metrics import compute
 from bench.report import write_report
 from bench.reporting.figures import quality, style
+from bench.reporting.figures.looks import row_styles
 from bench.reporting.tables.parts import reach_table
 from bench.reporting.tables.questions import question_table
 from bench.spec import RunResult
@@ -59,19 +60,23 @@ def test_the_table_tells_the_parts_and_their_values(runs: SuiteRuns) -> None:
 
 def test_a_cut_that_tells_no_queries_apart_has_no_table_and_no_figure(runs: SuiteRuns) -> None:
     assert reach_table(frames_of(runs), "category") is None
-    assert quality.reach(frames_of(runs), style.model_styles(runs.rows), "category") is None
+    assert quality.reach(frames_of(runs), row_styles(frames_of(runs).models), "category") is None
 
 
 def test_the_figure_has_a_panel_a_part_with_every_model(runs: SuiteRuns) -> None:
     style.use_style()
-    figure = quality.reach(frames_of(runs), style.model_styles(runs.rows), "item")
+    figure = quality.reach(frames_of(runs), row_styles(frames_of(runs).models), "item")
     assert figure is not None
-    assert [axes.get_title(loc="left") for axes in figure.axes] == [
-        "last 50 events (n = 300)",
-        "only before the last 50 (n = 300)",
-        "never (n = 343)",
+    assert not isinstance(figure, str)
+    frames = frames_of(runs)
+    assert [axes.get_title(loc="left").partition("; ")[0] for axes in figure.axes] == [
+        "last 50 events\nn = 300",
+        "only before the last 50\nn = 300",
+        "never\nn = 343",
     ]
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == runs.rows
+    rows = frames.leaderboard["row"].tolist()
+    rows.remove(frames.mark)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == rows
 
 
 def test_questions_are_answered_part_by_part(runs: SuiteRuns, full_runs: SuiteRuns) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from small_suites import plan, result_of, suite_of
 
 from bench.analysis.dataset_tables import frames_of
@@ -15,10 +18,14 @@ from bench.analysis.runs import SuiteRuns
 from bench.reporting.blocks import Heading, Picture
 from bench.reporting.figures import style
 from bench.reporting.figures.across import forest_figure, ranks_figure
+from bench.reporting.figures.looks import row_styles
 from bench.reporting.sections.across import across, all_ranks
 
 ROWS = ("tiger", "hstu", "popularity")
 RANK = {"popularity": 0, "tiger": 1, "hstu": 2}
+
+
+STYLES = row_styles({row: row for row in ROWS})
 
 
 def frames(datasets: tuple[str, ...], references: tuple[str, ...]) -> list[DatasetFrames]:
@@ -35,50 +42,61 @@ def saved(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def panels(figure: Figure | None) -> list[str]:
-    assert figure is not None
+def marks(axes: Axes) -> list[Line2D]:
+    return [line for line in axes.lines if line.get_marker() not in ("None", "")]
+
+
+def panels(figure: Figure | str | None) -> list[str]:
+    assert isinstance(figure, Figure)
     return [axes.get_title(loc="left") for axes in figure.axes if axes.get_visible()]
 
 
 def test_a_forest_has_a_panel_for_each_part_and_reference() -> None:
     style.use_style()
     both = frames(("x", "y"), ("tiger", "popularity"))
-    assert panels(forest_figure(both, "overall", ROWS)) == ["against tiger", "against popularity"]
-    figure = forest_figure(both, "head-tail", ROWS)
+    assert panels(forest_figure(both, "overall", ROWS, STYLES)) == ["against tiger", "against popularity"]
+    figure = forest_figure(both, "head-tail", ROWS, STYLES)
     titles = panels(figure)
     assert titles == [
         f"against {row}\n{part}"
         for part in ("popular targets (head)", "rare targets (tail)")
         for row in ("tiger", "popularity")
     ]
-    assert figure is not None
+    assert isinstance(figure, Figure)
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == list(ROWS)
-    # Two rows beside a reference, on two data sets: four marks with intervals.
-    assert len(figure.axes[0].containers) == 4
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["x", "y"]
+    # Two rows beside a reference, on two data sets: four marks with intervals, in the colours of the rows.
+    (intervals,) = figure.axes[0].collections
+    assert len(intervals.get_segments()) == 4
+    assert {line.get_color() for line in marks(figure.axes[0])} == {STYLES[row].color for row in ("hstu", "popularity")}
+    assert len({line.get_marker() for line in marks(figure.axes[0])}) == 2, "a marker for each data set"
+    sized = [f"{name}, n = 90 test queries" for name in ("x", "y")]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == sized
 
 
 def test_marks_are_filled_where_the_interval_leaves_out_0() -> None:
     style.use_style()
-    figure = forest_figure(frames(("x",), ("popularity",)), "overall", ROWS)
-    assert figure is not None
-    faces = {container[0].get_markerfacecolor() for container in figure.axes[0].containers}
-    assert faces == {style.COLORS[0]}  # tiger and hstu find what popularity doesn't
-    level = forest_figure(frames(("x",), ("tiger",)), "repetition", ROWS)
-    assert level is not None
+    figure = forest_figure(frames(("x",), ("popularity",)), "overall", ROWS, STYLES)
+    assert isinstance(figure, Figure)
+    # tiger and hstu find what popularity doesn't
+    assert [line.get_markerfacecolor() for line in marks(figure.axes[0])] == [
+        STYLES[row].color for row in ("tiger", "hstu")
+    ]
+    assert [line.get_marker() for line in marks(figure.axes[0])] == [STYLES[row].marker for row in ("tiger", "hstu")]
+    level = forest_figure(frames(("x",), ("tiger",)), "repetition", ROWS, STYLES)
+    assert isinstance(level, Figure)
     assert len(panels(level)) == 2
 
 
 def test_ranks_have_a_panel_for_each_part_that_two_data_sets_have() -> None:
     style.use_style()
     ranks = all_ranks(frames(("x", "y"), ()))
-    assert panels(ranks_figure(ranks, ROWS, 2))[:3] == [
+    assert panels(ranks_figure(ranks, ROWS, 2, STYLES))[:3] == [
         "all test queries",
         "popular targets (head)",
         "rare targets (tail)",
     ]
     assert ranks["overall", "overall"]["row"].tolist() == list(ROWS)
-    assert ranks_figure({}, ROWS, 1) is None
+    assert ranks_figure({}, ROWS, 1, STYLES) is None
 
 
 @pytest.mark.parametrize(
@@ -101,3 +119,14 @@ def test_the_section_shows_what_there_is(
     blocks = across(frames(datasets, references), tmp_path)
     assert len([block for block in blocks if isinstance(block, Picture)]) == len(names) == drawn
     assert [block.text for block in blocks if isinstance(block, Heading)] == (["Over all data sets"] if drawn else [])
+
+
+def test_a_single_mark_is_a_sentence() -> None:
+    style.use_style()
+    (alone,) = frames(("x",), ("tiger",))
+    (only,) = alone.effects.query("family == 'overall' and row == 'hstu'").to_dict("records")
+    narrowed = replace(alone, effects=alone.effects[alone.effects["row"] == "hstu"])
+    said = forest_figure([narrowed], "overall", ROWS, STYLES)
+    assert isinstance(said, str)
+    assert said.startswith(f"hstu against tiger, NDCG@10: {only['difference']:+.4f} (95 % interval ")
+    assert "paired over 90 queries" in said

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from bench.analysis.data_card import make_card, shape_of
+from bench.analysis.data_card import DataShape, make_card, shape_of
 from bench.data.dataset import Dataset, ItemTable
 from bench.data.interactions import Interactions
 from bench.reporting.figures.data import data_figure, save_data_figure
@@ -34,7 +34,9 @@ def made_up(repeats: bool, category: bool, has_time: bool) -> Dataset:
 
 def drawn(dataset: Dataset) -> Figure:
     card = make_card(dataset)
-    return data_figure(card, shape_of(dataset, card))
+    figure = data_figure(card, shape_of(dataset, card))
+    assert isinstance(figure, Figure)
+    return figure
 
 
 @pytest.mark.parametrize(
@@ -58,11 +60,31 @@ def test_panels_are_drawn_where_there_is_something_to_see(
     assert "4 users, 300 items, 277 events" in words
 
 
-def test_users_of_one_length_are_drawn_too() -> None:
+def test_one_length_of_all_users_is_said_in_words() -> None:
     dataset = made_up(True, False, True)
     interactions = replace(dataset.interactions, offsets=np.array([0, 277], dtype=np.int64))
     alone = replace(dataset, interactions=interactions)
-    assert len(drawn(alone).axes[0].patches) >= 1
+    figure = drawn(alone)
+    assert not any(axes.get_title(loc="left").startswith("Length of histories") for axes in figure.axes)
+    assert "every history has about 277 events" in " ".join(text.get_text() for text in figure.texts)
+
+
+def test_what_would_be_single_bars_is_said_in_words(tmp_path: Path) -> None:
+    card = make_card(made_up(True, False, True))
+    spans = pd.DataFrame({"start": [0], "end": [1], "events": [277]})
+    shape = DataShape(
+        lengths=pd.DataFrame({"shortest": [5.0], "limit": [6.0], "users": [4]}),
+        item_counts=pd.DataFrame({"rank": [1], "events": [277]}),
+        over_time=spans,
+        reach=pd.DataFrame({"of": ["item"] * 3, "part": ["recent", "far", "never"], "share": [1.0, 0.0, 0.0]}),
+    )
+    said = save_data_figure(card, shape, tmp_path / "figure.png")
+    assert said.startswith("No figure of made-up (4 users, 300 items, 277 events): every history has about ")
+    assert said.endswith(
+        "; one item has all events; all events are of about 1970-01-01; "
+        "test targets were last used in the last 50 events."
+    )
+    assert not (tmp_path / "figure.png").exists()
 
 
 def test_equal_data_give_equal_files(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from bench.analysis.dataset_tables import frames_of
 from bench.analysis.runs import SuiteRuns
 from bench.files import replaced
 from bench.reporting.figures import quality, style, training
+from bench.reporting.figures.looks import row_styles
 from bench.reporting.figures.published import published
 
 
@@ -22,16 +23,9 @@ def _style() -> None:
     style.use_style()
 
 
-def test_every_model_has_its_own_look() -> None:
-    models = [f"model {number}" for number in range(40)]
-    looks = style.model_styles(models)
-    assert len({(look.color, look.marker) for look in looks.values()}) == 40
-    assert style.model_styles(models[:3])["model 2"] == looks["model 2"]
-
-
 def test_nothing_complete_nothing_drawn(full_runs: SuiteRuns) -> None:
     runs = SuiteRuns.of(full_runs.suite, [run.spec for run in full_runs.runs], [])
-    frames, looks = frames_of(runs), style.model_styles(runs.rows)
+    frames, looks = frames_of(runs), row_styles(frames_of(runs).models)
     assert quality.quality(frames, looks) is None
     assert quality.head_tail(frames, looks) is None
     assert quality.popularity(frames) is None
@@ -42,7 +36,7 @@ def test_nothing_complete_nothing_drawn(full_runs: SuiteRuns) -> None:
 
 
 def test_models_are_ordered_and_named(full_runs: SuiteRuns) -> None:
-    frames, looks = frames_of(full_runs), style.model_styles(full_runs.rows)
+    frames, looks = frames_of(full_runs), row_styles(frames_of(full_runs).models)
     figure = quality.quality(frames, looks)
     assert figure is not None
     axes = figure.axes[0]
@@ -54,14 +48,14 @@ def test_models_are_ordered_and_named(full_runs: SuiteRuns) -> None:
 
 
 def test_only_models_that_train_have_curves(full_runs: SuiteRuns) -> None:
-    figure = training.learning_curves(frames_of(full_runs), style.model_styles(full_runs.rows))
+    figure = training.learning_curves(frames_of(full_runs), row_styles(frames_of(full_runs).models))
     assert figure is not None
     shown = {axes.get_title(loc="left") for axes in figure.axes if axes.get_visible()}
     assert "glass" in shown
     assert "popularity" not in shown
     few = tuple(run for run in full_runs.runs if run.spec.label in ("glass", "tiger", "popularity"))
     some = replace(full_runs, runs=few)
-    figure = training.learning_curves(frames_of(some), style.model_styles(full_runs.rows))
+    figure = training.learning_curves(frames_of(some), row_styles(frames_of(full_runs).models))
     assert figure is not None
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["tiger", "glass"]
 
@@ -83,7 +77,7 @@ def test_a_file_keeps_the_colours_of_the_models(tmp_path: Path) -> None:
 
 def test_equal_figures_are_equal_files(full_runs: SuiteRuns, tmp_path: Path) -> None:
     for name in ("one", "two"):
-        figure = quality.head_tail(frames_of(full_runs), style.model_styles(full_runs.rows))
+        figure = quality.head_tail(frames_of(full_runs), row_styles(frames_of(full_runs).models))
         assert figure is not None
         style.save(figure, tmp_path / name)
     for suffix in (".png", ".svg"):

@@ -19,9 +19,11 @@ from bench.analysis.leaderboard import leaderboard, tidy_metrics
 from bench.analysis.pairs import pair_tests
 from bench.analysis.runs import SuiteRuns
 from bench.analysis.significance import compare, holm
+from bench.number_text import ratio
 from bench.report import write_report
 from bench.reporting.figures import style
 from bench.reporting.figures.comparison import comparison
+from bench.reporting.figures.looks import row_styles
 from bench.reporting.tables.comparisons import (
     HOW_TO_READ,
     Compared,
@@ -171,8 +173,7 @@ def test_without_the_full_model_there_is_a_table_and_no_claim(full_runs: SuiteRu
     assert [row.label for row in only(runs).rows] == LABELS[:2]
     assert sentence(shown(runs)).plain == "glass has no complete run yet, so nothing could be tested."
     assert [row[4:7] for row in cells(text_of(comparison_table(shown(runs))))[1:]] == [["-"] * 3] * 2
-    figure = comparison(frames_of(runs), PARTS.title, style.model_styles(runs.rows))
-    assert not any("line and band" in text.get_text() for text in figure.texts)
+    assert comparison(frames_of(runs), PARTS.title, row_styles(frames_of(runs).models)) is None
 
 
 def test_a_single_row_is_no_comparison(full_runs: SuiteRuns) -> None:
@@ -206,16 +207,24 @@ def test_the_figure_marks_what_is_significant(full_runs: SuiteRuns, cost: bool) 
     runs = asking(full_runs, PARTS.model_copy(update={"cost": cost}))
     frames = frames_of(runs)
     changed = frames.comparisons.assign(p_holm=[0.01, 0.4, np.nan])
-    looks = style.model_styles(runs.rows)
+    looks = row_styles(frames_of(runs).models)
     figure = comparison(dataclasses.replace(frames, comparisons=changed), PARTS.title, looks)
+    assert figure is not None
     assert len(figure.axes) == (3 if cost else 1)
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == LABELS
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == LABELS[:2]
     (notes,) = figure.axes[0].child_axes
     texts = notes.get_yticklabels()
-    assert [text.get_text().endswith("*") for text in texts] == [True, False, False]
-    assert [text.get_fontweight() for text in texts] == ["bold", "normal", "normal"]
-    reference = [line.get_xdata()[0] for line in figure.axes[0].lines if list(line.get_ydata()) == [0, 1]]
-    assert reference == [pytest.approx(glass_mean(runs))]
+    assert [text.get_text().endswith("*") for text in texts] == [True, False]
+    assert [text.get_fontweight() for text in texts] == ["bold", "normal"]
+    assert figure.axes[0].get_xlabel() == f"NDCG@10 minus that of glass, which is {glass_mean(runs):.4f}"
+    (intervals,) = figure.axes[0].collections
+    drawn = [sorted(segment[:, 0]) for segment in intervals.get_segments()]
+    tested = changed[changed["row"] != "glass"]
+    np.testing.assert_allclose(drawn, tested[["low", "high"]].to_numpy())
+    if cost:
+        seconds = frames.leaderboard.set_index("row")["fit_seconds.mean"]
+        ratios = [text.get_text() for text in figure.axes[1].texts]
+        assert ratios == [ratio(seconds[row] / seconds["glass"]) for row in LABELS[:2]]
 
 
 def test_the_report_has_a_section_and_a_figure_for_each(

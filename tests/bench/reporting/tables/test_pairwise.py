@@ -115,7 +115,7 @@ def test_the_main_table_marks_what_differs_from_the_best_baseline(
 
     def flags(p_holm: float) -> dict[str, str]:
         table = main_table(dataclasses.replace(frames, pairs=compared.assign(p_holm=p_holm)))
-        return {row[0]: row[-7].flag for row in table.rows if row[-7].flag}
+        return {row[0].value: row[1].flag for row in table.rows if row[1].flag}
 
     assert flags(1.0) == {}
     index = wide["row"].tolist().index("tiger")
@@ -130,7 +130,7 @@ def test_without_a_baseline_nothing_is_marked(full_runs: SuiteRuns) -> None:
     frames = frames_of(runs)
     assert best_baseline(frames.leaderboard) is None
     assert flags_explained(frames) == ""
-    assert {row[-7].flag for row in main_table(frames).rows} == {""}
+    assert {row[1].flag for row in main_table(frames).rows} == {""}
 
 
 def test_figures_show_every_model(compared: pd.DataFrame, full_runs: SuiteRuns) -> None:

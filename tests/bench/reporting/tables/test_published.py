@@ -19,7 +19,7 @@ from bench.analysis.dataset_tables import frames_of
 from bench.analysis.published import Replication, replications
 from bench.analysis.runs import SuiteRuns
 from bench.report import write_report
-from bench.reporting.figures import style
+from bench.reporting.figures.looks import row_styles
 from bench.reporting.figures.published import published
 from bench.reporting.tables.published import order_of_trends, published_table, reasons
 from bench.spec import Published, RunResult
@@ -173,7 +173,7 @@ def test_the_figure_has_a_panel_for_each_metric_and_a_line_for_each_row(full_run
         for entry in full_runs.suite.models
     ]
     runs = SuiteRuns(full_runs.suite.model_copy(update={"models": tuple(entries)}), full_runs.runs)
-    frames, looks = frames_of(runs), style.model_styles(runs.rows)
+    frames, looks = frames_of(runs), row_styles(frames_of(runs).models)
     figure = published(frames, looks)
     assert figure is not None
     assert [axes.get_xlabel() for axes in figure.axes] == ["recall@10", "ndcg@10"]
