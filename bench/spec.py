@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, fie
 
 from bench.data.cache import content_key
 from bench.data.choices import ColdTargets, SeenItems
-from bench.data.data_files import DataFiles, name_of
+from bench.data.data_files import DataFiles, name_of, name_of_split
 from bench.names import ColumnName, ModelName, PathName, RowLabel, Seed, Title, label_or_none
 
 if TYPE_CHECKING:
@@ -60,9 +60,10 @@ class DatasetSpec(DataFiles):
     @model_validator(mode="before")
     @classmethod
     def _named_like_its_file(cls, written: Any) -> Any:
-        if isinstance(written, dict) and isinstance(written.get("path"), str) and "name" not in written:
-            return {"name": name_of(written["path"]), **written}
-        return written
+        if not isinstance(written, dict) or not isinstance(written.get("path"), str):
+            return written
+        split = {"protocol": "shipped"} if written.get("valid") or written.get("test") else {}  # given to be used
+        return {"name": name_of_split(written["path"]) if split else name_of(written["path"]), **split, **written}
 
     @model_validator(mode="after")
     def _with_a_path_if_with_files(self) -> DatasetSpec:

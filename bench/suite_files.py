@@ -24,6 +24,7 @@ from pydantic import ValidationError
 
 from bench.config_errors import explain
 from bench.data import catalog
+from bench.data.sources.split_tables import is_split_folder
 from bench.errors import BenchError, unknown_name
 from bench.files import expanded
 from bench.names import MOST_SEED, alike, file_part
@@ -34,6 +35,7 @@ from bench.text_files import read_text_file
 from bench.yaml_text import MOST_BYTES, parse_yaml
 
 _FOLDER = Path(__file__).parent / "suites"
+_PATHS = ("path", "valid", "test", "items", "embeddings")
 _MOST_SEEDS = 1000
 """That a count may stand for."""
 
@@ -151,8 +153,11 @@ def _dataset(entry: Any, folder: Path) -> Any:
     """A data set as `DatasetSpec` takes it; paths are relative to the suite's folder."""
     if not isinstance(entry, dict):
         return {"name": entry} if isinstance(entry, str) else entry
-    paths = {key: entry[key] for key in ("path", "items", "embeddings") if isinstance(entry.get(key), str)}
-    return {**entry, **{key: str(folder / expanded(path)) for key, path in paths.items()}}
+    paths = {key: entry[key] for key in _PATHS if isinstance(entry.get(key), str)}
+    placed = {**entry, **{key: str(folder / expanded(path)) for key, path in paths.items()}}
+    if "path" in paths and is_split_folder(Path(placed["path"])):
+        placed.setdefault("protocol", "shipped")
+    return placed
 
 
 def _check_names(suite: Suite) -> None:
