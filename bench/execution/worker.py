@@ -41,7 +41,7 @@ from bench.execution.isolation import ProcessState, as_at, isolated
 from bench.execution.store import ResultStore, UnreadableResultError
 from bench.plain_text import one_line
 from bench.recommender import CurvePoint, FitContext, Recommender
-from bench.registry import how_to_install, missing_package, model_class
+from bench.registry import class_of, how_to_install, missing_package
 from bench.seeds import seed_for
 from bench.spec import RunResult, RunSpec, Status
 
@@ -116,7 +116,7 @@ class _Means:
 
 def _make(result: RunResult, writer: HeartbeatWriter, how: _Means, n_devices: int) -> None:
     """Makes a run; where a GPU's memory does not suffice for the training, once again with batches made in halves."""
-    divisible = model_class(result.spec.model).divisible
+    divisible = class_of(result.spec).divisible
     n_devices = n_devices if divisible else 1
     if not _runs_out_of_memory(lambda: _make_on(result, writer, how, n_devices), result, divisible):
         return
@@ -262,7 +262,7 @@ def fit(
     seed = seed_for(spec.model, spec.dataset.label, spec.seed)
     _prepare_process(seed, device, threads)
     result.environment = made_on = {**environment.made_on(device, devices.joined(), threads), "batch_pieces": pieces}
-    model = model_class(spec.model)
+    model = class_of(spec)
     result.diagnostics["role"] = model.role
     result.diagnostics["fidelity"] = [asdict(mechanism) for mechanism in model.fidelity]
     dataset, parts = _data_of(result)
