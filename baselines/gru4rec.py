@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from baselines.next_item import NextItemConfig, NextItemModel, NextItemNetwork
-from baselines.recbole.adapter import build_network
+from baselines.recbole.adapter import RECBOLE_CLASSES, build_network, load_recbole
 from bench.data.dataset import TrainingData
 from bench.recommender import Mechanism
 from models.fidelity import optimiser_line
@@ -88,6 +88,11 @@ class GRU4Rec(NextItemModel):
             GRU4RecConfig().training,
         ),
     )
+
+    @classmethod
+    def packages_of_state(cls) -> tuple[str, ...]:
+        load_recbole()
+        return RECBOLE_CLASSES
 
     def build(self, train: TrainingData) -> NextItemNetwork:
         return GRU4RecNetwork(train.n_items, self.config)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,14 +33,38 @@ _REST = 9
 """How many times as long as the report will take it is left alone before: the processors are there for the runs."""
 
 
+class Watcher:
+    """Hears of what happens while a plan is run, in the process that was started; override what you want to know.
+
+    Args:
+        on_broken_report: Called where the final report could not be written, with the reason.
+    """
+
+    def __init__(self, on_broken_report: Callable[[str], None] = lambda flaw: None) -> None:
+        self.broken_report = on_broken_report
+
+    def tick(self, running: Sequence[RunSpec]) -> None:
+        """About twice a second, with the runs under way."""
+
+    def finished(self, result: RunResult) -> None:
+        """After each run, when its result is stored."""
+
+    def concluded(self) -> None:
+        """Once nothing is left to do."""
+
+
+NOBODY = Watcher()
+"""Hears of nothing."""
+
+
 def run_plan(
     plan: Plan,
     results_dir: Path,
     reports_dir: Path,
     console: Console,
     backend_for: Callable[[int], Backend] = lambda runs: Workers.for_machine("cpu", None, runs),
-    force: bool = False,
-    on_broken_report: Callable[[str], None] = lambda flaw: None,
+    again: Callable[[RunSpec], bool] = lambda spec: False,
+    watcher: Watcher = NOBODY,
     job: Job = execute,
 ) -> list[RunResult]:
     """Makes every planned run that has no complete result yet, refreshing the report as results come in.
@@ -51,8 +75,8 @@ def run_plan(
         reports_dir: Where the report goes.
         console: For progress and warnings.
         backend_for: Where so many runs are made, those that are complete already included.
-        force: Make all runs again, from their beginning.
-        on_broken_report: Called where the final report could not be written, with the reason.
+        again: Whether a run is to be made from its beginning although it is complete.
+        watcher: Hears of it.
         job: What a worker process does for a run.
 
     Returns:
@@ -65,9 +89,8 @@ def run_plan(
     plan.write(results_dir)
     finished.note(*plan.runs)  # before they are read: what changes afterwards looks otherwise
     results = {result.spec.key: result for result in stored_results(plan.runs, results_dir, console, True)}
-    todo = missing_runs(plan, results, force)
-    for spec in todo if force else ():
-        remove_checkpoints(results_dir, spec)
+    todo = missing_runs(plan, results, again)
+    _forget_checkpoints(results_dir, filter(again, todo))
     # By all planned runs, so that a run has as many threads when the grid goes on as it would have had: on a CPU, sums
     # of floats depend on them, and so do checkpoints.
     backend = backend_for(len({spec.key for spec in plan.runs}))
@@ -81,23 +104,32 @@ def run_plan(
             finished.note(result.spec)
             keep(result)
             progress.finished(result)
+            watcher.finished(result)
             report.news.add(result.spec.dataset.label)
 
         def on_tick(running: Sequence[RunSpec]) -> None:
             progress.tick(running)
+            watcher.tick(running)
             report.refresh(list(results.values()))
 
         run_all(todo, results_dir, backend, on_result, on_tick, lambda spec: job, goes_on(plan))
     report.write(list(results.values()), processes=cpu_count())  # by now nobody else needs them
     made = [results[spec.key] for spec in plan.runs if spec.key in results]
-    _say_what_is_left(len(plan.runs) - len(made), console)
-    _conclude(report.flaw, on_broken_report, finished if len(made) == len(plan.runs) else None, made)
+    _conclude(report.flaw, watcher.broken_report, finished if _is_whole(plan, made, console) else None, made)
     return made
 
 
-def _say_what_is_left(runs: int, console: Console) -> None:
-    if runs:
-        say(console, f"{runs} {'run was' if runs == 1 else 'runs were'} not begun in time: the same command goes on")
+def _forget_checkpoints(results_dir: Path, specs: Iterable[RunSpec]) -> None:
+    for spec in specs:
+        remove_checkpoints(results_dir, spec)
+
+
+def _is_whole(plan: Plan, made: Sequence[RunResult], console: Console) -> bool:
+    """Whether no run is left to do; says so where some are."""
+    left = len(plan.runs) - len(made)
+    if left:
+        say(console, f"{left} {'run was' if left == 1 else 'runs were'} not begun in time: the same command goes on")
+    return not left
 
 
 def goes_on(plan: Plan) -> Callable[[], bool]:
@@ -150,12 +182,12 @@ def finished_grid(plan: Plan, results_dir: Path, reports_dir: Path) -> FinishedG
     return FinishedGrid(results_dir, plan.suite.name, plan.model_dump_json(), reports_dir / plan.suite.name)
 
 
-def missing_runs(plan: Plan, results: Mapping[str, RunResult], force: bool) -> list[RunSpec]:
+def missing_runs(plan: Plan, results: Mapping[str, RunResult], again: Callable[[RunSpec], bool]) -> list[RunSpec]:
     """The runs that are to be made, in order; rows that differ by their label only are one run."""
-    complete = set() if force else {key for key, result in results.items() if result.status == "complete"}
+    complete = {key for key, result in results.items() if result.status == "complete"}
     missing: dict[str, RunSpec] = {}
     for spec in plan.runs:
-        if (key := spec.key) not in complete:
+        if (key := spec.key) not in complete or again(spec):
             missing.setdefault(key, spec)
     return list(missing.values())
 

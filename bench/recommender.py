@@ -98,6 +98,47 @@ class DecodingTrace:
 
 
 @dataclass(frozen=True)
+class SearchedLevel:
+    """What a search of one user's history gave to a model before it generated one more code, beam by beam.
+
+    Attributes:
+        level: The code that is generated next, from 2 on: a search needs a first code.
+        prefixes: int64 `[beams, level - 1]`, the codes so far, best beam first.
+        scores: float32 `[beams]`, log-probability of each prefix; -inf where there is no such beam.
+        read: int64 `[beams, limit]`, positions in the history of the events that were read, 0 the oldest, most recent
+            first; padded with -1.
+        gate: float32 `[beams, layers]`, the share of what each layer of the decoder reads that comes from those events,
+            as a mean over dimensions.
+    """
+
+    level: int
+    prefixes: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    read: NDArray[np.int64]
+    gate: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a model read of one user's history on the way to its list.
+
+    Attributes:
+        short_term: Most recent events that it reads one by one.
+        codes: int64 `[n_items, levels]`, the semantic ID of each item.
+        searched: One for each level that is generated with a search; empty where the search is off.
+        tiers: float32 `[first codes, tiers]`, the share of the long-term history whose items lie in each tier of
+            similarity to each first code. None where no such summary is read.
+        tier_edges: Inner edges of the tiers, ascending.
+    """
+
+    short_term: int
+    codes: NDArray[np.int64]
+    searched: tuple[SearchedLevel, ...]
+    tiers: NDArray[np.float32] | None
+    tier_edges: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
 class CurvePoint:
     """One validation of a training run: epochs and optimiser steps so far, mean training loss since the last
     point, validation NDCG@10, seconds since the fit began.
@@ -152,6 +193,8 @@ class FitContext:
         validate: Scores a recommender on the validation queries by NDCG@10, the one early-stopping criterion
             of every model. The recommender sees the histories and never a target.
         report_progress: Called with the fraction of the work done (0 .. 1) and a few words.
+        measured: Called with the optimiser steps so far and what was measured then, by name, for whoever follows the
+            training live; the points of the learning curve are told without it.
         shared_seed: Derived from data set and replicate alone: for what the models of one replicate share, such as
             semantic IDs.
         curve: Filled by the fit, one point per validation.
@@ -168,6 +211,7 @@ class FitContext:
     cache: ArtifactCache
     validate: Callable[[Recommender], float]
     report_progress: Callable[[float, str], None] = lambda fraction, words: None
+    measured: Callable[[int, Mapping[str, float]], None] = lambda step, values: None
     shared_seed: int = 0
     curve: list[CurvePoint] = field(default_factory=list)
     diagnostics: dict[str, Any] = field(default_factory=dict)
@@ -192,6 +236,7 @@ class Recommender(ABC):
             its label says, like whether it may copy.
         divisible: Whether one fit may be divided among devices (`bench run --devices`): a process for each calls `fit`
             with the same context, and they train together.
+        unsavable: Why a fitted model of this kind can't be kept in a file ("": it can), one line for the user.
         sid_of_item: int32 `[n_items]` after `fit`, the semantic ID of each item by number; items that share
             a semantic ID share the number. None for models without semantic IDs.
     """
@@ -206,6 +251,7 @@ class Recommender(ABC):
     fidelity: ClassVar[tuple[Mechanism, ...]] = ()
     search_space: ClassVar[SearchSpace] = {}
     divisible: ClassVar[bool] = False
+    unsavable: ClassVar[str] = ""
     sid_of_item: NDArray[np.int32] | None = None
 
     def __init__(self, config: BaseModel | Mapping[str, Any] | None = None) -> None:
@@ -239,6 +285,43 @@ class Recommender(ABC):
             None for models that generate nothing step by step.
         """
         return None
+
+    def explain(self, history: Histories, k: int) -> Explanation | None:
+        """What the model reads of a history while it answers `recommend(history, k)`, for somebody who asks why.
+
+        Args:
+            history: Of one query.
+            k: As in `recommend`; a beam is as wide as it is for lists of that length.
+
+        Returns:
+            None for models that search no history.
+        """
+        return None
+
+    def state(self) -> dict[str, Any]:
+        """What `recommend` needs beside the configuration, after `fit`: by default all that the object holds.
+
+        It may be made of numbers, texts, arrays, tensors, torch modules, sparse arrays and objects of this project or
+        of the package of the model (`bench.execution.object_state`). A model that holds what only a training needs
+        overrides this, and leaves it out.
+        """
+        return {name: value for name, value in vars(self).items() if name != "config"}
+
+    def restore(self, state: Mapping[str, Any], device: str) -> None:
+        """Makes a new object answer as the fitted one did whose `state` it was.
+
+        Args:
+            state: As `state` gave it; its tensors lie where they should.
+            device: "cpu" or "cuda", where answers are computed.
+        """
+        vars(self).update(state)
+        if "_device" in state:
+            self._device = device
+
+    @classmethod
+    def packages_of_state(cls) -> tuple[str, ...]:
+        """Imports and names packages outside this project whose objects are a part of `state`."""
+        return ()
 
     def parameter_count(self) -> int:
         """Learned parameters after `fit`; counts for models without a gradient are 0."""

@@ -43,8 +43,9 @@ FLOORS: tuple[set[str], ...] = (
     {"bench.tuning"},
     {"bench.analysis"},
     {"bench.reporting"},
-    {"bench.export", "bench.job", "bench.quick", "bench.report", "bench.speed"},
+    {"bench.export", "bench.job", "bench.quick", "bench.report", "bench.serving", "bench.speed"},
     {"bench.cli", "bench.__main__"},
+    {"bench.api"},
 )
 """Rooms of the harness, from the ground up: nothing knows anything of the floors above it."""
 

@@ -38,6 +38,9 @@ from bench.errors import SkippedRun
 PADDING = 0
 """RecBole's item id of padding; items are numbered from 1."""
 
+RECBOLE_CLASSES = ("recbole.model", "recbole.data.interaction")
+"""Where the classes of RecBole's networks, their layers and their tables of items lie."""
+
 BY_HAND = "pip install --no-deps recbole==1.2.1 && pip install colorlog colorama texttable tensorboard tqdm 'pandas<3'"
 """How to add what the imports below really need, where RecBole's own list of dependencies can't be installed."""
 

@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,6 +22,7 @@ from baselines.full_ranking import rank_catalogue
 from baselines.known_users import KnownUsers
 from baselines.recbole.adapter import (
     PADDING,
+    RECBOLE_CLASSES,
     RecBoleData,
     load_recbole,
     make_config,
@@ -173,6 +175,18 @@ class RecBoleModel(Recommender):
         best = torch.load(trainer.saved_model_file, map_location=config["device"], weights_only=False)
         network.load_state_dict(best["state_dict"])
         network.eval()
+        for layer in network.modules():
+            if "dataset" in vars(layer):  # FDSA asks it for its fields while it is built, and never again
+                layer.dataset = None
+
+    def state(self) -> dict[str, Any]:
+        """Leaves RecBole's dataset out, of which answers need the numbering only."""
+        return {**super().state(), "data": replace(self.data, dataset=None)}
+
+    @classmethod
+    def packages_of_state(cls) -> tuple[str, ...]:
+        load_recbole()
+        return RECBOLE_CLASSES
 
     def loss(self, examples: Any) -> torch.Tensor:
         """RecBole's loss of a batch from `training_loader`."""

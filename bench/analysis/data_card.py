@@ -103,6 +103,11 @@ class DataCard:
     source: str
     content_hash: str
 
+    def table(self) -> pd.DataFrame:
+        """All of it: columns `part`, `name` and `value`, as text."""
+        rows = [(part, name, value) for part, lines in self.sections().items() for name, value in lines]
+        return pd.DataFrame(rows, columns=["part", "name", "value"])
+
     def sections(self) -> dict[str, list[tuple[str, str]]]:
         """The card as text: heading -> pairs of name and value, for any kind of table."""
         size = f"{self.users:,} users, {self.items:,} items, {self.events:,} events"

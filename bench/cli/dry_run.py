@@ -15,6 +15,7 @@ from bench.execution.scheduler import Backend
 from bench.execution.store import stored_results
 from bench.job import missing_runs, runs_to_do
 from bench.plan import Plan
+from bench.spec import RunSpec
 
 _BASIS: dict[Basis, str] = {
     "same": "this row here",
@@ -24,18 +25,24 @@ _BASIS: dict[Basis, str] = {
 }
 
 
-def show_runs(plan: Plan, results: Path, backend_for: Callable[[int], Backend], force: bool, console: Console) -> None:
+def show_runs(
+    plan: Plan,
+    results: Path,
+    backend_for: Callable[[int], Backend],
+    again: Callable[[RunSpec], bool],
+    console: Console,
+) -> None:
     """Prints what `run_plan` would do, and writes nothing.
 
     Args:
         plan: What would be run.
         results: Folder of the results, of which complete ones are not made again.
         backend_for: Where so many runs are made.
-        force: Whether complete runs would be made again.
+        again: Whether a run would be made again although it is complete.
         console: For warnings and totals.
     """
     known = stored_results(plan.runs, results, console, for_report=True)
-    todo = missing_runs(plan, {result.spec.key: result for result in known}, force)
+    todo = missing_runs(plan, {result.spec.key: result for result in known}, again)
     say(console, runs_to_do(len(todo), len(plan.runs)))
     if not todo:
         return

@@ -1,5 +1,5 @@
 """The command line: `python -m bench run | tune | report | confirm | compare | export | test | leaderboard |
-archive | speed | list | data | doctor | cache`.
+archive | recommend | speed | list | data | doctor | cache`.
 
 What a command takes is declared in modules that import little, so that `--help` is quick; what it does lies in modules
 that are imported when it is called.
@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli import data, results, run, speed, upkeep
+from bench.cli import data, recommend, results, run, speed, upkeep
 from bench.cli.verbosity import with_suggestion
 from bench.errors import BenchError
 from bench.own_packages import check_own_packages
@@ -29,6 +29,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 results.register(app)
 run.register(app)
+recommend.register(app)
 speed.register(app)
 upkeep.register(app)
 

@@ -33,6 +33,14 @@ class BackendName(str, Enum):
     dask = "dask"
 
 
+class Tracker(str, Enum):
+    """What runs are tracked with while they are made."""
+
+    tensorboard = "tensorboard"
+    mlflow = "mlflow"
+    wandb = "wandb"
+
+
 @dataclass(frozen=True)
 class RunOptions:
     """What is run, and where. The help of each option says what it is for."""
@@ -88,6 +96,9 @@ class RunOptions:
     force: Annotated[
         bool, typer.Option("--force", help="Make complete runs again, and write over committed reference results.")
     ] = False
+    save_models: Annotated[
+        bool, typer.Option("--save-models", help="Keep the fitted models, for `bench recommend`.")
+    ] = False
     run_timeout: Annotated[
         float | None,
         typer.Option(min=0, metavar="SECONDS", help="End a run that takes longer: it becomes a failed row."),
@@ -105,6 +116,10 @@ class RunOptions:
     ] = BackendName.local
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Of the dask cluster, as tcp://HOST:8786.")
+    ] = None
+    track: Annotated[
+        Tracker | None,
+        typer.Option(help="Tell this tool of losses, validations and results as runs go; it writes to exports/."),
     ] = None
 
 

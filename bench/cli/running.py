@@ -22,10 +22,11 @@ from bench.errors import BenchError, SkippedRun, reason_of
 from bench.execution.checkpoints import Checkpointing
 from bench.execution.costs import Costs, Means
 from bench.execution.limits import Limits
+from bench.execution.saved_models import NOT_SAVED, is_saved, model_folder
 from bench.execution.scheduler import Backend, Workers
-from bench.execution.store import stored_results
+from bench.execution.store import ResultStore, stored_results
 from bench.execution.worker import execute
-from bench.job import finished_grid, run_plan, runs_to_do
+from bench.job import Watcher, finished_grid, run_plan, runs_to_do
 from bench.names import OWN
 from bench.plain_text import one_line
 from bench.plan import Plan, expand, select
@@ -59,27 +60,34 @@ def run_suite(options: RunOptions, reading: Mapping[str, Any]) -> int:
         plan = _quick(plan, given.where, backend)
         lines.append(f"{plan.suite.name}: {plan.suite.description}")
     folders, report = (options.results, options.reports), options.reports / plan.suite.name / "report.md"
-    for line in (*lines, *changes_of_own(plan, options.results), *_not_divided(plan, options.devices)):
+    said = (*lines, *changes_of_own(plan, options.results), *_not_divided(plan, options.devices))
+    for line in (*said, *_not_saved_before(plan, options)):
         say(console, line)
+    again = _made_again(options)
     if options.dry_run:
-        show_runs(plan, options.results, backend, options.force, console)
+        show_runs(plan, options.results, backend, again, console)
         return 0
     flaws: list[str] = []
     checkpointing = Checkpointing(options.checkpoint_every, options.keep_checkpoints)
-    if not options.force and finished_grid(plan, *folders).holds(plan.runs):
+    if not any(map(again, plan.runs)) and finished_grid(plan, *folders).holds(plan.runs):
         say(console, f"{runs_to_do(0, len(plan.runs))}, and the report is made of them")
         _summarise([RunResult(spec=spec, status="complete") for spec in plan.runs], report, console)
         return 0
     if not options.force:
         for line in keep_references(plan, *folders, is_as_committed(plan, plan.suite == given.suite)):
             say(console, line)
-    job = partial(execute, checkpointing=checkpointing, n_devices=options.devices)
-    outcome = run_plan(plan, *folders, console, backend, options.force, flaws.append, job)
+    watcher = _watcher(options, plan, console, flaws.append)
+    live = options.track is not None
+    job = partial(execute, checkpointing=checkpointing, n_devices=options.devices, live=live, saves=options.save_models)
+    outcome = run_plan(plan, *folders, console, backend, again, watcher, job)
+    watcher.concluded()
     _summarise(outcome, None if flaws else report, console)
+    if options.save_models:
+        _tell_of_models(outcome, options.results, console)
     if flaws:
         where = f"--suite {shlex.quote(plan.suite.name)} --results {shlex.quote(str(options.results))}"
-        again = f"all results are kept, and python -m bench report {where} tries again"
-        raise BenchError(f"the report could not be written ({flaws[0]}): {again}")
+        retry = f"all results are kept, and python -m bench report {where} tries again"
+        raise BenchError(f"the report could not be written ({flaws[0]}): {retry}")
     return _exit_code(outcome)
 
 
@@ -115,6 +123,21 @@ def _planned(given: GivenSuite, options: RunOptions, reading: Mapping[str, Any])
     return Plan(suite=suite, runs=tuple(runs), command=command, settings=settings, tuned=tuned), lines
 
 
+def _watcher(options: RunOptions, plan: Plan, console: Console, on_broken_report: Callable[[str], None]) -> Watcher:
+    """Who hears of the runs: a tool for tracking experiments where one was asked for.
+
+    Raises:
+        BenchError: Its package is missing, or the folder that it writes to can't be written to.
+    """
+    if options.track is None:
+        return Watcher(on_broken_report)
+    from bench.export.live import LiveTracking  # brings in what reads results
+    from bench.export.live_tools import tool_for
+
+    open_tool = tool_for(options.track.value, plan.suite.name, Path("exports"))
+    return LiveTracking(open_tool, plan, options.results, console, on_broken_report)
+
+
 def _not_divided(plan: Plan, devices: int) -> list[str]:
     """Says which rows one device trains all the same."""
     if devices == 1:
@@ -122,6 +145,45 @@ def _not_divided(plan: Plan, devices: int) -> list[str]:
     models = {run.model: run for run in plan.runs}
     alone = [model for model, run in models.items() if not _is_divisible(run)]
     return [f"--devices {devices}: on one device, since they can't be divided: {', '.join(alone)}"] if alone else []
+
+
+def _made_again(options: RunOptions) -> Callable[[RunSpec], bool]:
+    """Which runs are made although they are complete: all, or those whose models can be saved and are not."""
+
+    def again(spec: RunSpec) -> bool:
+        unsaved = options.save_models and not is_saved(model_folder(options.results, spec))
+        return options.force or (unsaved and not _unsavable(spec))
+
+    return again
+
+
+def _not_saved_before(plan: Plan, options: RunOptions) -> list[str]:
+    """Says, before anything is trained, which models can't be saved, and which runs are made again to save theirs."""
+    if not options.save_models:
+        return []
+    reasons = {model: _unsavable(run) for model, run in {run.model: run for run in plan.runs}.items()}
+    lines = [f"--save-models: {model} can't be saved: {reason}" for model, reason in reasons.items() if reason]
+    store, again = ResultStore(options.results), _made_again(options)
+    repeated = len({run.key for run in plan.runs if again(run) and store.folder(run).is_dir()})
+    if repeated and not options.force:
+        lines.append(f"--save-models: runs that are made again, since their models were not saved: {repeated}")
+    return lines
+
+
+def _unsavable(run: RunSpec) -> str:
+    try:
+        return class_of(run).unsavable
+    except SkippedRun:  # the run becomes a row with that reason
+        return ""
+
+
+def _tell_of_models(results: Sequence[RunResult], folder: Path, console: Console) -> None:
+    """Says where the saved models are, and why others are not."""
+    for result in results:
+        if reason := result.environment.get(NOT_SAVED):
+            say(console, f"  not saved: {result.spec.label} on {result.spec.dataset.label}: {one_line(reason)}")
+    saved = {result.spec.key for result in results if is_saved(model_folder(folder, result.spec))}
+    say(console, f"{len(saved)} models saved: {folder / 'models'}; `bench recommend` asks them")
 
 
 def _is_divisible(run: RunSpec) -> bool:

@@ -9,7 +9,7 @@ from bench.data.shelf import Shelf
 from bench.data.sources.own import load_own
 from bench.data.user_sample import sampled
 from bench.declarations import collected
-from bench.errors import unknown_name
+from bench.errors import BenchError, unknown_name
 
 SOURCES = (
     "movielens",
@@ -40,7 +40,10 @@ def _read(name: str, files: DataFiles | None, sample_users: int | None) -> Datas
 
 def _whole(name: str, files: DataFiles | None) -> Dataset:
     if files is not None:
-        return load_own(name, files)
+        dataset = load_own(name, files)
+        if len(dataset.item_ids) < 2:
+            raise BenchError(f"data set '{name}' has one item only ('{dataset.item_ids[0]}'); there is nothing to rank")
+        return dataset
     if name not in CATALOG:
         raise unknown_name("data set", name, CATALOG)
     return CATALOG[name].load()

@@ -104,14 +104,12 @@ def assemble(
         filters: What else to leave out, in order.
 
     Raises:
-        BenchError: No event is left, the catalogue has fewer than two items, or `facts` knows none of them.
+        BenchError: No event is left, or `facts` knows none of the items.
     """
     if not len(log):
         raise BenchError(f"data set '{name}' has no events")
     log, sentences = _filtered(log, filters)
     item_ids, used_users = _catalogue(log, facts), _used(log.users, len(log.user_ids))
-    if len(item_ids) < 2:
-        raise BenchError(f"data set '{name}' has one item only ('{item_ids[0]}'); there is nothing to rank")
     order, interactions = _sorted(log, used_users, item_ids)
     notes = [*log.notes, *_disorder(order, interactions.lengths), *sentences, *(facts.notes if facts else ())]
     table, unknown = _item_table(item_ids, facts)

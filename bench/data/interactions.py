@@ -115,6 +115,12 @@ class Interactions:
         first = np.maximum.accumulate(np.where(opens, event, 0))
         return positions - (event - first)
 
+    def histories(self, users: NDArray[np.int64], ends: NDArray[np.int64], exclude_seen: bool) -> Histories:
+        """Copies the first `ends[i]` events of each of some users, as queries."""
+        offsets = np.concatenate([[0], np.cumsum(ends)]).astype(np.int64)
+        source = np.arange(offsets[-1]) + np.repeat(self.offsets[users] - offsets[:-1], ends)
+        return Histories(self.items[source], self.timestamps[source], offsets, self.n_items, exclude_seen)
+
     def item_counts(self) -> NDArray[np.int64]:
         """int64 `[n_items]`, events per item."""
         counts = np.zeros(self.n_items, dtype=np.int64)

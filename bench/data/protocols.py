@@ -52,17 +52,7 @@ class Queries:
 
     def histories(self, start: int, stop: int) -> Histories:
         """Returns the histories of queries `start .. stop - 1`, as copies that hold nothing of the target or later."""
-        ends = self.ends[start:stop]
-        first = self.interactions.offsets[self.users[start:stop]]
-        offsets = np.concatenate([[0], np.cumsum(ends)]).astype(np.int64)
-        source = np.arange(offsets[-1]) + np.repeat(first - offsets[:-1], ends)
-        return Histories(
-            items=self.interactions.items[source],
-            timestamps=self.interactions.timestamps[source],
-            offsets=offsets,
-            n_items=self.interactions.n_items,
-            exclude_seen=self.exclude_seen,
-        )
+        return self.interactions.histories(self.users[start:stop], self.ends[start:stop], self.exclude_seen)
 
 
 @dataclass(frozen=True)

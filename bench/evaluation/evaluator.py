@@ -46,7 +46,15 @@ QUERY_COLUMNS = {
     "new_items": "int8, how many of the first 10 items were among the first 10 of no earlier query of the table; their "
     "sum over the catalogue's size is its coverage",
 }
-"""Columns of the table of `judge`; what `Catalogue.columns` tells of the target follows them as "item:COLUMN"."""
+"""Columns of the table of `judge`; after them come `ID_COLUMNS`, and what `Catalogue.columns` tells of the target, as
+"item:COLUMN".
+"""
+
+ID_COLUMNS = {
+    "user_id": "text, the user's id in the data's own file",
+    "target_id": "text, the target's id there",
+}
+"""Columns after these, where the catalogue knows the ids."""
 
 ITEM_COLUMN = "item:"
 """What the names of columns begin with that hold a fact about the target from the item table."""
@@ -62,12 +70,15 @@ class Catalogue:
         columns: The item table, one row an item; columns in which more than half of the items have a value of
             their own, such as titles, are passed over.
         transitions: The steps of training. None: not known.
+        user_ids, item_ids: The original ids by index. None: not known.
     """
 
     train_counts: NDArray[np.int64] | None = None
     category: NDArray[np.int32] | None = None
     columns: pd.DataFrame | None = None
     transitions: Transitions | None = None
+    user_ids: NDArray[np.str_] | None = None
+    item_ids: NDArray[np.str_] | None = None
 
 
 def target_ranks(lists: NDArray[np.int32], targets: NDArray[np.int32]) -> NDArray[np.int16]:
@@ -121,7 +132,7 @@ def judge(
         catalogue: What is known of the items; the recommender does not get to see it.
 
     Returns:
-        A table with the columns `QUERY_COLUMNS` and those of the item table, in the order of the queries.
+        A table with the columns `QUERY_COLUMNS`, `ID_COLUMNS` and those of the item table, in the order of the queries.
 
     Raises:
         ContractError: An answer does not keep to `Recommendations` (see `bench.evaluation.contract`).
@@ -160,8 +171,22 @@ def judge(
     for name, meaning in QUERY_COLUMNS.items():
         dtype = np.dtype(meaning.partition(",")[0])
         columns[name] = known[name].astype(dtype) if name in known else _joined(parts.get(name), len(queries), dtype)
-    table = pd.DataFrame(columns)
+    table = pd.DataFrame(columns).assign(**_ids(queries, catalogue))
     return table if catalogue.columns is None else table.join(_facts(catalogue.columns, queries.targets))
+
+
+def _ids(queries: Queries, catalogue: Catalogue) -> dict[str, Any]:
+    """The columns `ID_COLUMNS`, as far as they are known."""
+    columns = {}
+    if catalogue.user_ids is not None:
+        columns["user_id"] = _texts(catalogue.user_ids[queries.users])
+    if catalogue.item_ids is not None:
+        columns["target_id"] = _texts(catalogue.item_ids[queries.targets])
+    return columns
+
+
+def _texts(ids: NDArray[np.str_]) -> pd.Series:
+    return pd.Series(np.asarray(ids).astype(np.str_), dtype=object)
 
 
 def validation_ndcg(recommender: Recommender, queries: Queries, batch_size: int = 256) -> float:

@@ -14,12 +14,13 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import reason_of
+from bench.execution.packing import Packer, Unpacker
 from bench.files import replaced
 from bench.recommender import Checkpoint, CurvePoint, FitContext, NoCheckpoint
 from bench.spec import RunSpec
@@ -113,7 +114,7 @@ class FileCheckpoint:
             stored = (run.folder / content["tensors"]).read_bytes()
             if hashlib.sha256(stored).hexdigest() != content["sha256"]:
                 raise ValueError("its tensors have changed")
-            loaded = _unpacked(content["content"], _tensors_of(stored))
+            loaded = Unpacker(_tensors_of(stored)).unpack(content["content"])
         except FileNotFoundError:
             return None
         except Exception as error:  # whatever a damaged file leads to
@@ -141,16 +142,15 @@ class FileCheckpoint:
         from safetensors.torch import save
 
         run, number = self._run, self._saved + 1
-        tensors: dict[str, torch.Tensor] = {}
-        packed = _packed(
+        packer = Packer()
+        packed = packer.pack(
             {
                 "state": state,
                 "curve": [asdict(point) for point in self._context.curve],
                 "diagnostics": self._context.diagnostics,
-            },
-            tensors,
+            }
         )
-        stored = save(tensors)
+        stored = save(packer.tensors)
         name = f"{self._name}-{number}.safetensors"
         with replaced(run.folder / name) as temporary:
             temporary.write_bytes(stored)
@@ -203,52 +203,3 @@ def _tensors_of(stored: bytes) -> dict[str, torch.Tensor]:
     from safetensors.torch import load
 
     return dict(load(stored))
-
-
-def _packed(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    """A state as JSON values; tensors and arrays go into `tensors`, and their numbers take their place.
-
-    Raises:
-        TypeError: There is something else in it.
-    """
-    import numpy as np
-    import torch
-
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, torch.Tensor):
-        return {"tensor": _numbered(value.detach().to("cpu", copy=True).contiguous(), tensors)}
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
-        raw = torch.from_numpy(np.frombuffer(value.tobytes(), dtype=np.uint8).copy())
-        return {"array": _numbered(raw, tensors), "dtype": value.dtype.str, "shape": list(value.shape)}
-    if isinstance(value, np.generic):
-        return _packed(value.item(), tensors)
-    if isinstance(value, Mapping):
-        return {"mapping": [[_packed(key, tensors), _packed(entry, tensors)] for key, entry in value.items()]}
-    if isinstance(value, list | tuple):
-        return {type(value).__name__: [_packed(entry, tensors) for entry in value]}
-    raise TypeError(f"a {type(value).__name__} can't be kept")
-
-
-def _numbered(tensor: torch.Tensor, tensors: dict[str, torch.Tensor]) -> str:
-    name = str(len(tensors))
-    tensors[name] = tensor
-    return name
-
-
-def _unpacked(packed: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
-    """What `_packed` was given."""
-    import numpy as np
-
-    if not isinstance(packed, dict):
-        return packed
-    if "tensor" in packed:
-        return tensors[packed["tensor"]]
-    if "array" in packed:
-        raw = tensors[packed["array"]].numpy().tobytes()
-        return np.frombuffer(raw, dtype=np.dtype(packed["dtype"])).reshape(packed["shape"]).copy()
-    if "mapping" in packed:
-        return {_unpacked(key, tensors): _unpacked(entry, tensors) for key, entry in packed["mapping"]}
-    kinds: dict[str, Callable[[Sequence[Any]], Any]] = {"list": list, "tuple": tuple}
-    ((kind, entries),) = packed.items()
-    return kinds[kind]([_unpacked(entry, tensors) for entry in entries])

@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, ValidationError
 
 from bench.evaluation.decoding import DECODING_COLUMNS, n_levels
-from bench.evaluation.evaluator import ITEM_COLUMN, K_MAX, QUERY_COLUMNS
+from bench.evaluation.evaluator import ID_COLUMNS, ITEM_COLUMN, K_MAX, QUERY_COLUMNS
 from bench.execution.plain import plain, plain_text
 from bench.spec import RunResult, Status
 
@@ -241,8 +241,10 @@ def _check_present(kind: str, table: pd.DataFrame, columns: Iterable[str]) -> No
 
 def _check_queries(table: pd.DataFrame, n_items: int | None) -> None:
     for name in table:
-        if not isinstance(name, str) or not (name in QUERY_COLUMNS or name.startswith(ITEM_COLUMN)):
+        if not isinstance(name, str) or not (name in (*QUERY_COLUMNS, *ID_COLUMNS) or name.startswith(ITEM_COLUMN)):
             raise ValueError(f"queries: nobody declared a column '{name}'")
+        if name in ID_COLUMNS and not all(isinstance(value, str) for value in table[name]):
+            raise ValueError(f"queries: column '{name}' holds something else than text")
         if name in QUERY_COLUMNS:
             _check_column("queries", table[name], name)
     if n_items and "target" in table and len(table) and table["target"].max() >= n_items:

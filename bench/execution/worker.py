@@ -38,6 +38,8 @@ from bench.execution.checkpoints import (
 from bench.execution.content import conform, content_of
 from bench.execution.heartbeat import HeartbeatWriter
 from bench.execution.isolation import ProcessState, as_at, isolated
+from bench.execution.live_values import CurveListener, Listeners, LiveWriter
+from bench.execution.saved_models import keep_model
 from bench.execution.store import ResultStore, UnreadableResultError
 from bench.plain_text import one_line
 from bench.recommender import CurvePoint, FitContext, Recommender
@@ -58,6 +60,8 @@ def execute(
     threads: int,
     checkpointing: Checkpointing = DEFAULT_CHECKPOINTING,
     n_devices: int = 1,
+    live: bool = False,
+    saves: bool = False,
 ) -> RunResult:
     """Trains and judges one model, and stores what comes of it.
 
@@ -73,6 +77,8 @@ def execute(
         threads: For this process.
         checkpointing: A run that was broken off goes on from its last checkpoint.
         n_devices: How many train one model together; a model that can't be divided takes one.
+        live: Whether to write down what is measured as the training goes (`bench.execution.live_values`).
+        saves: Whether the fitted model is kept (`bench.execution.saved_models`).
 
     Returns:
         The stored result. A model that raises gives a failed one with its reason, and one that this machine
@@ -83,7 +89,7 @@ def execute(
         if made is not None and made.status == "complete":
             return made
         result = RunResult(spec=spec, status="complete")
-        how = _Means(results_dir, device, threads, checkpointing)
+        how = _Means(results_dir, device, threads, checkpointing, saves, live=live)
         log = supervised(result, results_dir, lambda writer: _make(result, writer, how, n_devices))
         conform(result)
         ResultStore(results_dir).save(result, log)
@@ -102,7 +108,9 @@ class _Means:
     device: str
     threads: int
     checkpointing: Checkpointing
+    saves: bool = False
     pieces: int = 1
+    live: bool = False
 
     @property
     def cache(self) -> ArtifactCache:
@@ -162,7 +170,7 @@ def _as_member(place: devices.Place, spec: RunSpec, how: _Means) -> RunResult:
             _run(result, HeartbeatWriter(how.results_dir, spec), how, validate)
         else:
             own = how.checkpoints(spec, saving=False)
-            fit(result, how.cache, how.device, how.threads, lambda *_: None, validate, own, how.pieces)
+            fit(result, how.cache, how.device, how.threads, Listeners(), validate, own, how.pieces)
     return result
 
 
@@ -241,7 +249,7 @@ def fit(
     cache: ArtifactCache,
     device: str,
     threads: int,
-    report_progress: Callable[[float, str], None],
+    listeners: Listeners,
     validate: Callable[[Recommender, Queries], float] = validation_ndcg,
     checkpoints: Callable[[dict[str, Any]], RunCheckpoints] | None = None,
     pieces: int = 1,
@@ -253,7 +261,7 @@ def fit(
         cache: Shared by all runs.
         device: "cpu" or "cuda".
         threads: For this process.
-        report_progress: See `FitContext`.
+        listeners: Who hears of it.
         validate: Scores a recommender on the validation queries.
         checkpoints: Gives a fit its checkpoints, made with so and so. None for a fit that keeps none.
         pieces: See `FitContext`.
@@ -267,7 +275,8 @@ def fit(
     result.diagnostics["fidelity"] = [asdict(mechanism) for mechanism in model.fidelity]
     dataset, parts = _data_of(result)
     table = dataset.item_table
-    catalogue = Catalogue(parts.train.interactions.item_counts(), table.category, table.columns)
+    counts = parts.train.interactions.item_counts()
+    catalogue = Catalogue(counts, table.category, table.columns, None, dataset.user_ids, dataset.item_ids)
     # Copies, here and of the data: what a model writes into them is its own affair.
     recommender = model(model.Config.model_validate(deepcopy(spec.config)))
     prepared = ProcessState.now()
@@ -276,17 +285,18 @@ def fit(
         device=device,
         cache=ArtifactCache(cache.folder, lambda: as_at(prepared)),
         validate=lambda candidate: validate(candidate, parts.validation),
-        report_progress=report_progress,
         shared_seed=seed_for("shared", spec.dataset.label, spec.seed),
         diagnostics=result.diagnostics,
         pieces=pieces,
     )
+    of_curve = CurveListener.of(context, listeners)
     made_with = {"key": spec.key, **{name: value for name, value in made_on.items() if name != "started"}}
     run_checkpoints = (checkpoints or NoCheckpoints)(made_with)
     try:
         context.new_checkpoint = run_checkpoints
         recommender.fit(parts.train.copy(), context)
         result.fit_seconds = run_checkpoints.elapsed()
+        of_curve.catch_up()
     finally:  # a diverged fit is explained by its curve
         result.curve = [asdict(point) for point in context.curve if isinstance(point, CurvePoint)]
         if context.diagnostics is not result.diagnostics:
@@ -308,7 +318,7 @@ def _data_of(result: RunResult) -> tuple[Dataset, Split]:
         raise BenchError(f"the files of '{dataset.name}' have changed since this run was planned: start again")
     asked = spec.dataset
     parts = split(dataset, asked.protocol, asked.seen_items, asked.cold_targets, asked.confirm)
-    result.environment["dataset"] = _described(dataset, spec)
+    result.environment["dataset"] = environment.described(dataset, spec)
     result.environment["excluded"] = parts.excluded
     result.environment["cold_targets"] = parts.cold_targets
     return dataset, parts
@@ -335,7 +345,10 @@ def _run(
         writer(_FIT_SHARE * fraction, words)
 
     checkpoints = how.checkpoints(result.spec)
-    fitted = fit(result, how.cache, how.device, how.threads, report_progress, validate, checkpoints, how.pieces)
+    listeners = Listeners(report_progress)
+    if how.live:
+        listeners = Listeners(report_progress, LiveWriter(how.results_dir, result.spec, time.time))
+    fitted = fit(result, how.cache, how.device, how.threads, listeners, validate, checkpoints, how.pieces)
     recommender, parts = fitted.recommender, fitted.parts
     train = parts.train
     steps = known_transitions(train.interactions, train.history_ends())
@@ -357,6 +370,10 @@ def _run(
         result.diagnostics = told
     # Last, so that neither a ranking nor a cost can depend on the diagnosis, which is told the targets.
     result.decoding = trace_queries(recommender, parts.test)
+    if how.saves:
+        told = content_of(result)["diagnostics"]
+        result.environment.update(keep_model(how.results_dir, result.spec, recommender, parts.test))
+        result.diagnostics = told
 
 
 def _prepare_process(seed: int, device: str, threads: int) -> None:
@@ -372,16 +389,3 @@ def _prepare_process(seed: int, device: str, threads: int) -> None:
     torch.set_float32_matmul_precision("high" if device == "cuda" else "highest")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid that costs time
     environment.reset_peak_memory(device)
-
-
-def _described(dataset: Dataset, spec: RunSpec) -> dict[str, Any]:
-    return {
-        "name": dataset.name,
-        "users": dataset.interactions.n_users,
-        "items": dataset.interactions.n_items,
-        "events": dataset.interactions.n_events,
-        "seen_items": spec.dataset.seen_items or dataset.seen_items,
-        "filters": list(dataset.filters),
-        "licence": dataset.licence,
-        "source": dataset.source,
-    }

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.analysis.runs import Run, SuiteRuns
-from bench.config import flattened
 from bench.errors import BenchError
 from bench.execution.store import ResultStore
-from bench.export.runs import INSTALL, curve, ended, final_values, made_folder, started
+from bench.export.runs import INSTALL, configuration_of, curve, ended, final_values, made_folder, name_of, started
 
 STORE = "mlflow.db"
 """Name of the store's file."""
@@ -56,7 +55,7 @@ def export_mlflow(planned: SuiteRuns, results_dir: Path, output: Path) -> list[s
     store = ResultStore(results_dir)
     for run in runs:
         _replace(client, experiment, planned, run, store.folder(run.spec))
-    return [_name(run) for run in runs]
+    return [name_of(run) for run in runs]
 
 
 def _experiment(client: Any, name: str, folder: Path) -> str:
@@ -80,32 +79,21 @@ def _replace(client: Any, experiment: str, planned: SuiteRuns, run: Run, files: 
         "reason": run.reason,
         "commit": str(result.environment.get("commit") or "unknown"),
     }
-    made = client.create_run(experiment, start_time=began, tags=tags, run_name=_name(run))
-    for params in _batches([_param(key, value) for key, value in _params(run).items()]):
+    made = client.create_run(experiment, start_time=began, tags=tags, run_name=name_of(run))
+    for params in batches([param(key, value) for key, value in configuration_of(run.spec).items()]):
         client.log_batch(made.info.run_id, params=params)
-    for metrics in _batches(_metrics(planned, run)):
+    for metrics in batches(_metrics(planned, run)):
         client.log_batch(made.info.run_id, metrics=metrics)
     client.log_artifacts(made.info.run_id, str(files))
     end = began + int(1000 * (result.fit_seconds + result.recommend_seconds))
     client.set_terminated(made.info.run_id, "FINISHED" if result.status == "complete" else "FAILED", end_time=end)
 
 
-def _name(run: Run) -> str:
-    return f"{run.spec.label} on {run.spec.dataset.label}, seed {run.spec.seed}"
-
-
-def _params(run: Run) -> dict[str, str]:
-    """Data set, model, seed and the flat configuration."""
-    spec = run.spec
-    facts = {"data_hash": spec.data_hash, "model": spec.model, "revision": spec.revision, "seed": spec.seed}
-    dataset = spec.dataset.model_dump(mode="json")
-    return flattened(facts) | flattened(dataset, "dataset.") | flattened(spec.config, "config.")
-
-
-def _param(key: str, value: str) -> Any:
+def param(key: str, value: str) -> Any:
+    """A parameter whose name and value every version of MLflow accepts."""
     from mlflow.entities import Param
 
-    return Param(_legal(key), value[:_VALUE_LIMIT])
+    return Param(legal(key), value[:_VALUE_LIMIT])
 
 
 def _metrics(planned: SuiteRuns, run: Run) -> list[Any]:
@@ -115,13 +103,14 @@ def _metrics(planned: SuiteRuns, run: Run) -> list[Any]:
     assert run.result is not None  # a run that has ended has its result
     end = int(1000 * (started(run.result) + run.result.fit_seconds))
     points = [Metric(f"curve/{p.name}", p.value, int(1000 * p.time), p.step) for p in curve(run.result)]
-    return points + [Metric(_legal(name), value, end, 0) for name, value in final_values(planned, run).items()]
+    return points + [Metric(legal(name), value, end, 0) for name, value in final_values(planned, run).items()]
 
 
-def _legal(name: str) -> str:
+def legal(name: str) -> str:
     """A name without "@", which MLflow does not accept."""
     return name.replace("@", "_at_")
 
 
-def _batches(entries: list[Any]) -> list[list[Any]]:
+def batches(entries: list[Any]) -> list[list[Any]]:
+    """The entries, as many at a time as MLflow takes in one call."""
     return [entries[start : start + _BATCH] for start in range(0, len(entries), _BATCH)]

@@ -14,8 +14,9 @@ from urllib.parse import quote
 from bench.analysis.columns import SLICES
 from bench.analysis.leaderboard import tidy_metrics
 from bench.analysis.runs import Run, SuiteRuns
+from bench.config import flattened
 from bench.errors import BenchError
-from bench.spec import RunResult
+from bench.spec import RunResult, RunSpec
 
 INSTALL = "pip install 'glass-bench[export]'"
 """How the packages of the tools are installed."""
@@ -77,6 +78,18 @@ def started(result: RunResult) -> float:
         return datetime.fromisoformat(str(result.environment.get("started"))).timestamp()
     except ValueError:
         return 0.0
+
+
+def configuration_of(spec: RunSpec) -> dict[str, str]:
+    """Data set, model, seed and the flat configuration of a run."""
+    facts = {"data_hash": spec.data_hash, "model": spec.model, "revision": spec.revision, "seed": spec.seed}
+    dataset = spec.dataset.model_dump(mode="json")
+    return flattened(facts) | flattened(dataset, "dataset.") | flattened(spec.config, "config.")
+
+
+def name_of(run: Run) -> str:
+    """E.g. "glass on ml-100k, seed 0"."""
+    return f"{run.spec.label} on {run.spec.dataset.label}, seed {run.spec.seed}"
 
 
 def folder_of(run: Run) -> Path:

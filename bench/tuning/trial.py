@@ -12,6 +12,7 @@ from bench.data.cache import ArtifactCache
 from bench.data.protocols import Queries
 from bench.evaluation.evaluator import validation_ndcg
 from bench.execution import heartbeat
+from bench.execution.live_values import Listeners
 from bench.execution.worker import fit, supervised
 from bench.recommender import Recommender
 from bench.registry import class_of
@@ -70,7 +71,9 @@ def run_trial(task: TrialTask, planned: RunSpec, folder: Path, device: str, thre
         result.diagnostics |= {"validations": watch.validations, "shares": watch.shares}
         started = time.perf_counter()
         try:
-            outcome = fit(fitted, ArtifactCache(task.cache), device, threads, watch.report_progress, watch.validate)
+            outcome = fit(
+                fitted, ArtifactCache(task.cache), device, threads, Listeners(watch.report_progress), watch.validate
+            )
             if not watch.validations:  # a model without epochs, which needs no early stopping
                 watch.validate(outcome.recommender, outcome.parts.validation)
         except _GivenUpError as given_up:

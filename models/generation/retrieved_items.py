@@ -27,6 +27,13 @@ class SearchIndexes:
     def __init__(self) -> None:
         self._indexes: WeakKeyDictionary[RaggedItems, SemanticSearchIndex] = WeakKeyDictionary()
 
+    def __getstate__(self) -> dict[str, object]:
+        """Nothing: an index belongs to arrays of this process, and is made again for others."""
+        return {}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self._indexes = WeakKeyDictionary()
+
     def of(self, events: RaggedItems, first_codes: Tensor, codebook_size: int) -> SemanticSearchIndex:
         """The index of `events`.
 

@@ -64,6 +64,13 @@ class T5GenerativeConfig(GenerativeConfig):
             raise ValueError("the T5-style models normalise over their whole vocabulary, as the official code does")
         return normalise
 
+    @field_validator("gaps")
+    @classmethod
+    def _reads_codes_alone(cls, gaps: bool) -> bool:
+        if gaps:
+            raise ValueError("the T5-style models read the codes of events and no times, as the official code does")
+        return gaps
+
     @field_validator("copying")
     @classmethod
     def _generates_all(cls, copying: bool) -> bool:

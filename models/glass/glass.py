@@ -15,14 +15,17 @@ from torch import Tensor
 
 from bench.config import Config, added_field
 from bench.data.dataset import TrainingData
-from bench.recommender import FitContext, Mechanism
+from bench.data.interactions import Histories
+from bench.recommender import Explanation, FitContext, Mechanism
 from bench.search_space import Choice, SearchSpace
 from models.fidelity import features_line, network_line, optimiser_line, quantizer_line
 from models.generation.causal_network import CausalNetwork
 from models.generation.causal_recommender import CausalRecommender
 from models.generation.causal_transformer import Attention, Decoder, DecoderLayer, Retrieved
 from models.generation.config import GenerativeConfig
+from models.generation.query_batch import QueryBatch
 from models.generation.retrieved_items import Retrieval, SearchIndexes, prepare_retrieved
+from models.glass.explanation import explained
 from models.glass.gated_fusion import AdaptiveGatedFusion
 from models.glass.sid_tier import MOST_TIERS, SIDTier, code_prototypes, similarity_tiers, tier_edges
 from models.history.age_bias import AgeBias
@@ -228,6 +231,8 @@ class GlassNetwork(SIDTierNetwork):
 
     decoder: Decoder[GlassDecoderLayer]
     neighbours: Tensor | None
+    observe_search: Callable[[Tensor], None] | None = None
+    """See `models.glass.explanation.SearchingNetwork`."""
 
     def __init__(self, trie: PrefixTrie, features: NDArray[np.float32], config: GlassConfig) -> None:
         super().__init__(trie, features, config, partial(GlassDecoderLayer, config, trie.levels), searches=True)
@@ -254,6 +259,8 @@ class GlassNetwork(SIDTierNetwork):
 
     def retrieve(self, long_term: LongTerm, known: Tensor, first_token: int) -> Retrieval:
         index, scores = self.find(long_term, known)
+        if self.observe_search is not None:
+            self.observe_search(index)
         layers = self.decoder.layers
         attentions = [layer.retrieved_attention for layer in layers]
         retrieval = prepare_retrieved(
@@ -380,3 +387,9 @@ class Glass(CausalRecommender):
     def build(self, train: TrainingData, trie: PrefixTrie, context: FitContext) -> CausalNetwork:
         features = item_features(train, self.config.tokenizer.features, context.cache)
         return glass_network(trie, features, self.config)
+
+    def explain(self, history: Histories, k: int) -> Explanation:
+        network, config = self.network, self.config
+        assert network is not None, "explain before fit"
+        query = QueryBatch.of(history, config.short_term, self._device)
+        return explained(network, query, max(k, config.beam), config.short_term, config.sid_tier.edges)

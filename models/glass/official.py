@@ -23,8 +23,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from bench.data.dataset import TrainingData
-from bench.data.interactions import PAD
-from bench.recommender import FitContext, Mechanism
+from bench.data.interactions import PAD, Histories
+from bench.recommender import Explanation, FitContext, Mechanism
 from bench.search_space import SearchSpace
 from models.fidelity import features_line, optimiser_line, quantizer_line
 from models.generation.query_batch import QueryBatch
@@ -32,6 +32,7 @@ from models.generation.retrieved_items import SearchIndexes
 from models.generation.t5_network import PAD_TOKEN, T5GenerativeConfig, T5Network
 from models.generation.t5_recommender import T5Recommender
 from models.generation.t5_transformer import RetrievedTokens, T5Attention, T5Decoder, T5DecoderLayer
+from models.glass.explanation import explained
 from models.glass.gated_fusion import AdaptiveGatedFusion
 from models.glass.glass import (
     OFFICIAL_RQ_VAE,
@@ -184,6 +185,8 @@ class GlassOfficialNetwork(SIDTierT5Network):
 
     decoder: T5Decoder[GlassOfficialDecoderLayer]
     neighbours: Tensor | None
+    observe_search: Callable[[Tensor], None] | None = None
+    """See `models.glass.explanation.SearchingNetwork`."""
 
     def __init__(self, trie: PrefixTrie, features: NDArray[np.float32], config: GlassOfficialConfig) -> None:
         super().__init__(trie, features, config, partial(GlassOfficialDecoderLayer, config))
@@ -194,6 +197,8 @@ class GlassOfficialNetwork(SIDTierT5Network):
 
     def retrieve(self, long_term: LongTerm, first_codes: Tensor, first_token: int) -> list[RetrievedTokens]:
         events, index = long_term.events, self._find(long_term, first_codes)
+        if self.observe_search is not None:
+            self.observe_search(index)
         items = look_up(events.items, index).masked_fill(index == PAD, PAD)
         tokens = self.tokens[items].flatten(2)
         counts = torch.zeros((*first_codes.shape, self.vocabulary.used), device=tokens.device)
@@ -313,3 +318,9 @@ class GlassOfficial(T5Recommender):
     def build(self, train: TrainingData, trie: PrefixTrie, context: FitContext) -> T5Network:
         features = item_features(train, self.config.tokenizer.features, context.cache)
         return official_network(trie, features, self.config)
+
+    def explain(self, history: Histories, k: int) -> Explanation:
+        network, config = self.network, self.config
+        assert network is not None, "explain before fit"
+        query = QueryBatch.of(history, config.short_term, self._device)
+        return explained(network, query, max(k, config.beam), config.short_term, config.sid_tier.edges)

@@ -182,6 +182,9 @@ class Trainer(Generic[Batch]):
             if self._checkpoint.due():
                 self._divergence.finish()
                 self._checkpoint.save(self._state(number, index + 1))
+        if self._losses:  # none where a run goes on that was broken off at the end of an epoch
+            mean_loss = torch.stack(self._losses[-len(batches) :]).mean().item()
+            self.context.measured(self._step, {"epoch/number": number, "epoch/loss": mean_loss})
 
     def _validate(self, number: int) -> None:
         """Judges the weights, or their average, and keeps them if they are the best so far."""

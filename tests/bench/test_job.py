@@ -35,7 +35,7 @@ class Bench:
         self.made, self.reported = [], []
         out = io.StringIO()
         outcome = job.run_plan(
-            plan(*models), self.results, self.results.parent / "reports", Console(file=out), force=force
+            plan(*models), self.results, self.results.parent / "reports", Console(file=out), again=lambda spec: force
         )
         self.said = out.getvalue()
         return [result.status for result in outcome]

@@ -38,6 +38,8 @@ LOOKS = ("list", "data")
 READS = ("report", "compare", "export", "test", "leaderboard", "archive")
 CONFIRMS = ("confirm",)
 """What opens seals waits for complete runs; `tests/bench/cli/test_confirm.py` has them."""
+ASKS = ("recommend",)
+"""What asks saved models: its page is gone through from the first command to the last."""
 MEASURES = ("speed",)
 """As for those that train: carried out as far as the list of what is measured."""
 
@@ -71,7 +73,7 @@ def kind(command: str) -> str:
 
 def test_every_command_is_of_a_kind_that_is_tested() -> None:
     assert len(OF_BENCH) > 25
-    assert {kind(command) for command in OF_BENCH} == {*PLANS, *LOOKS, *READS, *CONFIRMS, *MEASURES}
+    assert {kind(command) for command in OF_BENCH} == {*PLANS, *LOOKS, *READS, *CONFIRMS, *ASKS, *MEASURES}
     others = [command for command in ALL if command not in OF_BENCH and command not in CHECKS]
     assert [command for command in others if not re.match(r"python -m (pip install|pytest)\b", command)] == []
 
@@ -218,3 +220,14 @@ def test_what_reads_results_runs(capsys: pytest.CaptureFixture[str]) -> None:
 def test_every_suite_has_a_line_in_the_manual() -> None:
     named = set(re.findall(r"--suite ([a-z0-9-]+)", " ".join(commands(DOCS / "guide" / "running.md"))))
     assert named >= {path.stem for path in (ROOT / "bench" / "suites").glob("*.yaml")}
+
+
+def test_what_asks_saved_models_answers(own_files: Path) -> None:
+    new = [("x", "a1", 1_700_000_000), ("x", "a2", 1_700_000_060)]
+    pd.DataFrame(new, columns=["reader", "article", "when"]).to_csv(own_files / "new_users.csv", index=False)
+    (own_files / "users.txt").write_text("r1\nr3\n")
+    page = list(commands(DOCS / "guide" / "recommending.md"))
+    assert {command for command in OF_BENCH if kind(command) in ASKS} <= set(page)
+    for command in page:
+        assert cli.main(shlex.split(command)[3:]) == 0, command
+    assert len(pd.read_csv(own_files / "recommendations.csv")) == 24 * 10

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.evaluation.evaluator import QUERY_COLUMNS
+from bench.evaluation.evaluator import ID_COLUMNS, QUERY_COLUMNS
 from bench.execution import heartbeat
 from bench.execution.store import ResultStore
 from bench.execution.worker import execute
@@ -38,7 +38,7 @@ def test_a_complete_run_leaves_all_that_a_report_needs(tmp_path: Path) -> None:
     result, _ = run(tmp_path)
     assert (result.status, result.reason, result.parameters) == ("complete", "", 7)
     assert result.queries is not None
-    assert list(result.queries.columns) == [*QUERY_COLUMNS, "item:genres", "item:year"]
+    assert list(result.queries.columns) == [*QUERY_COLUMNS, *ID_COLUMNS, "item:genres", "item:year"]
     assert len(result.queries) == 30
     assert result.queries["item_gap"].eq(0).all()  # nobody saw a film twice
     assert result.queries["category_gap"].gt(0).sum() > 20  # of two genres, most histories have both
