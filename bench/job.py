@@ -113,8 +113,7 @@ def run_plan(
         run_all(todo, results_dir, backend, on_result, on_tick, lambda spec: job, goes_on(plan))
     report.write(list(results.values()), processes=cpu_count())  # by now nobody else needs them
     made = [results[spec.key] for spec in plan.runs if spec.key in results]
-    _say_what_is_left(len(plan.runs) - len(made), console)
-    _conclude(report.flaw, watcher.broken_report, finished if len(made) == len(plan.runs) else None, made)
+    _conclude(report.flaw, watcher.broken_report, finished if _is_whole(plan, made, console) else None, made)
     return made
 
 
@@ -129,9 +128,12 @@ def _begun(
     return results, todo
 
 
-def _say_what_is_left(runs: int, console: Console) -> None:
-    if runs:
-        say(console, f"{runs} {'run was' if runs == 1 else 'runs were'} not begun in time: the same command goes on")
+def _is_whole(plan: Plan, made: Sequence[RunResult], console: Console) -> bool:
+    """Whether no run is left to do; says so where some are."""
+    left = len(plan.runs) - len(made)
+    if left:
+        say(console, f"{left} {'run was' if left == 1 else 'runs were'} not begun in time: the same command goes on")
+    return not left
 
 
 def goes_on(plan: Plan) -> Callable[[], bool]:

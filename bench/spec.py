@@ -134,11 +134,26 @@ class Published(_Strict):
         return self
 
 
+class ModelFile(_Strict):
+    """A model that lies in a Python file instead of being registered.
+
+    Attributes:
+        path: Of the file, absolute.
+        name: Of the class in it.
+        sha256: Of the text of the file and of those beside it that it imports: an edited model is another one.
+    """
+
+    path: str
+    name: str
+    sha256: str
+
+
 class Entry(_Strict):
     """One row of a suite: a model with its configuration.
 
     Attributes:
-        model: The registered name.
+        model: The registered name; in a suite's file also `my_model.py:MyModel`, a class of a file of one's own.
+        file: The absolute path of that file, `model` being the name of the class. None: the model is registered.
         label: The row's name in tables; the model's name unless several rows share a model.
         config: What differs from the model's defaults.
         per_dataset: Further differences by data-set name.
@@ -151,6 +166,7 @@ class Entry(_Strict):
     """
 
     model: ModelName
+    file: str | None = None
     label: Annotated[str, AfterValidator(label_or_none)] = ""
     config: dict[str, Any] = Field(default_factory=dict)
     per_dataset: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -259,6 +275,7 @@ class RunSpec(_Strict):
         config: The complete configuration, defaults included.
         seed: Number of the replicate.
         label: The row's name in tables. Not part of the key.
+        source: Where the model lies that has no registered name. Its text is part of the key, its path is not.
     """
 
     dataset: DatasetSpec
@@ -268,6 +285,7 @@ class RunSpec(_Strict):
     config: dict[str, Any]
     seed: Seed
     label: RowLabel
+    source: ModelFile | None = None
 
     @property
     def key(self) -> str:
@@ -278,7 +296,8 @@ class RunSpec(_Strict):
         left_out = set(DataFiles.model_fields)
         # The keys of runs from before there were such things stay what they were.
         left_out |= {name for name in ("confirm", "sample_users") if getattr(self.dataset, name) is None}
-        return content_key(self.model_dump(mode="json", exclude={"label": True, "dataset": left_out}))
+        here: bool | set[str] = True if self.source is None else {"path"}
+        return content_key(self.model_dump(mode="json", exclude={"label": True, "dataset": left_out, "source": here}))
 
 
 Status = Literal["complete", "failed", "skipped"]

@@ -41,7 +41,7 @@ def describe(data: Data, **reading: Any) -> DataCard:
         BenchError: The data can't be used so.
     """
     with own_errors(), as_spec(data, reading) as spec:
-        dataset = catalog.load_dataset(spec.name, spec.files)
+        dataset = catalog.load_dataset(spec.name, spec.files, spec.sample_users)
         return make_card(dataset, spec.protocol, spec.seen_items, spec.cold_targets, spec.confirm)
 
 

@@ -149,7 +149,7 @@ def _fitted(spec: RunSpec, device: str, cache: ArtifactCache) -> FittedModel:
         raise BenchError(f"model '{spec.model}' failed on '{spec.dataset.label}': {reason_of(error)}") from error
     finally:
         before.restore()  # a training sets seeds and threads, which are the caller's own
-    data = catalog.load_dataset(spec.dataset.name, spec.dataset.files)
+    data = catalog.load_dataset(spec.dataset.name, spec.dataset.files, spec.dataset.sample_users)
     known = KnownData.of(data, spec.dataset.seen_items, made.parts.test)
     return FittedModel(SavedModel(spec, made.recommender, known), result.validation)
 

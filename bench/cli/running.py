@@ -31,7 +31,7 @@ from bench.names import OWN
 from bench.plain_text import one_line
 from bench.plan import Plan, expand, select
 from bench.quick import QUICK, quickened
-from bench.registry import model_class
+from bench.registry import class_of
 from bench.spec import RunResult, RunSpec, Suite
 from bench.suite_files import seeds_from, suite_path
 from bench.tuning.study import tuned_runs
@@ -142,8 +142,8 @@ def _not_divided(plan: Plan, devices: int) -> list[str]:
     """Says which rows one device trains all the same."""
     if devices == 1:
         return []
-    models = dict.fromkeys(run.model for run in plan.runs)
-    alone = [model for model in models if not _is_divisible(model)]
+    models = {run.model: run for run in plan.runs}
+    alone = [model for model, run in models.items() if not _is_divisible(run)]
     return [f"--devices {devices}: on one device, since they can't be divided: {', '.join(alone)}"] if alone else []
 
 
@@ -152,7 +152,7 @@ def _made_again(options: RunOptions) -> Callable[[RunSpec], bool]:
 
     def again(spec: RunSpec) -> bool:
         unsaved = options.save_models and not is_saved(model_folder(options.results, spec))
-        return options.force or (unsaved and not _unsavable(spec.model))
+        return options.force or (unsaved and not _unsavable(spec))
 
     return again
 
@@ -161,7 +161,7 @@ def _not_saved_before(plan: Plan, options: RunOptions) -> list[str]:
     """Says, before anything is trained, which models can't be saved, and which runs are made again to save theirs."""
     if not options.save_models:
         return []
-    reasons = {model: _unsavable(model) for model in dict.fromkeys(run.model for run in plan.runs)}
+    reasons = {model: _unsavable(run) for model, run in {run.model: run for run in plan.runs}.items()}
     lines = [f"--save-models: {model} can't be saved: {reason}" for model, reason in reasons.items() if reason]
     store, again = ResultStore(options.results), _made_again(options)
     repeated = len({run.key for run in plan.runs if again(run) and store.folder(run).is_dir()})
@@ -170,9 +170,9 @@ def _not_saved_before(plan: Plan, options: RunOptions) -> list[str]:
     return lines
 
 
-def _unsavable(model: str) -> str:
+def _unsavable(run: RunSpec) -> str:
     try:
-        return model_class(model).unsavable
+        return class_of(run).unsavable
     except SkippedRun:  # the run becomes a row with that reason
         return ""
 
@@ -186,9 +186,9 @@ def _tell_of_models(results: Sequence[RunResult], folder: Path, console: Console
     say(console, f"{len(saved)} models saved: {folder / 'models'}; `bench recommend` asks them")
 
 
-def _is_divisible(model: str) -> bool:
+def _is_divisible(run: RunSpec) -> bool:
     try:
-        return model_class(model).divisible
+        return class_of(run).divisible
     except SkippedRun:
         return False
 

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import bench
+from bench.data.dataset import Dataset
+from bench.spec import RunSpec
 
 COMMIT_VARIABLE = "GLASS_BENCH_COMMIT"
 _PACKAGES = ("torch", "numpy", "pandas", "recbole")
@@ -141,3 +143,17 @@ def peak_memory(device: str) -> dict[str, float]:
 
         peak["peak_gpu_memory_mib"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
     return peak
+
+
+def described(dataset: Dataset, spec: RunSpec) -> dict[str, Any]:
+    """What a result keeps of its data set, for the report."""
+    return {
+        "name": dataset.name,
+        "users": dataset.interactions.n_users,
+        "items": dataset.interactions.n_items,
+        "events": dataset.interactions.n_events,
+        "seen_items": spec.dataset.seen_items or dataset.seen_items,
+        "filters": list(dataset.filters),
+        "licence": dataset.licence,
+        "source": dataset.source,
+    }

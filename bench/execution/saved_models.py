@@ -35,7 +35,7 @@ from bench.errors import BenchError, SkippedRun, reason_of
 from bench.execution import environment
 from bench.execution.object_state import ObjectPacker, ObjectUnpacker
 from bench.recommender import Recommender
-from bench.registry import model_class
+from bench.registry import class_of
 from bench.spec import RunSpec
 
 FORMAT = 1
@@ -129,7 +129,7 @@ def keep_model(results_dir: Path, spec: RunSpec, recommender: Recommender, test:
     Returns:
         What to note in the run's environment: nothing, or the reason why there is no model.
     """
-    dataset = catalog.load_dataset(spec.dataset.name, spec.dataset.files)
+    dataset = catalog.load_dataset(spec.dataset.name, spec.dataset.files, spec.dataset.sample_users)
     data = KnownData.of(dataset, spec.dataset.seen_items, test)
     try:
         save_model(model_folder(results_dir, spec), SavedModel(spec, recommender, data))
@@ -257,7 +257,7 @@ def _restored(folder: Path, spec: RunSpec, device: str, made_with: Mapping[str, 
     from safetensors.torch import load_file
 
     try:
-        model = model_class(spec.model)
+        model = class_of(spec)
     except SkippedRun as error:
         raise BenchError(f"saved model '{folder}': {error}") from None
     if model.revision != spec.revision:

@@ -43,7 +43,7 @@ from bench.execution.saved_models import keep_model
 from bench.execution.store import ResultStore, UnreadableResultError
 from bench.plain_text import one_line
 from bench.recommender import CurvePoint, FitContext, Recommender
-from bench.registry import how_to_install, missing_package, model_class
+from bench.registry import class_of, how_to_install, missing_package
 from bench.seeds import seed_for
 from bench.spec import RunResult, RunSpec, Status
 
@@ -102,7 +102,7 @@ def execute(
 
 def _make(result: RunResult, writer: HeartbeatWriter, how: RunMeans, n_devices: int) -> None:
     """Makes a run; where a GPU's memory does not suffice for the training, once again with batches made in halves."""
-    divisible = model_class(result.spec.model).divisible
+    divisible = class_of(result.spec).divisible
     n_devices = n_devices if divisible else 1
     if not _runs_out_of_memory(lambda: _make_on(result, writer, how, n_devices), result, divisible):
         return
@@ -248,7 +248,7 @@ def fit(
     seed = seed_for(spec.model, spec.dataset.label, spec.seed)
     _prepare_process(seed, device, threads)
     result.environment = made_on = {**environment.made_on(device, devices.joined(), threads), "batch_pieces": pieces}
-    model = model_class(spec.model)
+    model = class_of(spec)
     result.diagnostics["role"] = model.role
     result.diagnostics["fidelity"] = [asdict(mechanism) for mechanism in model.fidelity]
     dataset, parts = _data_of(result)
@@ -296,7 +296,7 @@ def _data_of(result: RunResult) -> tuple[Dataset, Split]:
         raise BenchError(f"the files of '{dataset.name}' have changed since this run was planned: start again")
     asked = spec.dataset
     parts = split(dataset, asked.protocol, asked.seen_items, asked.cold_targets, asked.confirm)
-    result.environment["dataset"] = _described(dataset, spec)
+    result.environment["dataset"] = environment.described(dataset, spec)
     result.environment["excluded"] = parts.excluded
     result.environment["cold_targets"] = parts.cold_targets
     return dataset, parts
@@ -367,16 +367,3 @@ def _prepare_process(seed: int, device: str, threads: int) -> None:
     torch.set_float32_matmul_precision("high" if device == "cuda" else "highest")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid that costs time
     environment.reset_peak_memory(device)
-
-
-def _described(dataset: Dataset, spec: RunSpec) -> dict[str, Any]:
-    return {
-        "name": dataset.name,
-        "users": dataset.interactions.n_users,
-        "items": dataset.interactions.n_items,
-        "events": dataset.interactions.n_events,
-        "seen_items": spec.dataset.seen_items or dataset.seen_items,
-        "filters": list(dataset.filters),
-        "licence": dataset.licence,
-        "source": dataset.source,
-    }

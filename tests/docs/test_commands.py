@@ -104,6 +104,9 @@ def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     pd.DataFrame(items, columns=["article", "title", "category"]).to_csv(tmp_path / "items.csv", index=False)
     (suite,) = [block for block in blocks(DOCS / "guide" / "suites.md") if block.language == "yaml"]
     (tmp_path / "my_suite.yaml").write_text(suite.text)
+    for block in blocks(DOCS / "extending.md"):
+        if re.fullmatch(r"my_\w+\.py", block.title):  # models in files of the reader's own
+            (tmp_path / block.title).write_text(block.text)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
