@@ -233,7 +233,7 @@ class SETRec(Recommender):
         vectors, _ = item_vectors(train, config.vectors, context.shared_seed, context.cache)
         features = item_features(train, config.features, context.cache)
         torch.manual_seed(context.seed)
-        network = SETRecNetwork(torch.from_numpy(vectors.copy()), torch.from_numpy(features.copy()), config)
+        network = SETRecNetwork(torch.tensor(vectors), torch.tensor(features), config)
         self.network = network = network.to(context.device)
         self.semantic_weight = 0.5
         events = RaggedItems.from_arrays(train.interactions.items, train.interactions.offsets, context.device)

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from bench.plain_text import MOST_CHARACTERS, one_line, quoted
 
 _MOST_LISTED, _MOST_SUGGESTED, _LONGEST_COMPARED = 8, 3, 200
-_LIKE, _LIKE_IN_PART, _BEHIND = 0.5, 0.75, 0.25
-"""How like a name a suggestion has to be, how like its last part, and how far behind the best one it may be."""
+_LIKE, _LIKE_IN_PART, _WEIGHT_OF_PART, _BEHIND = 0.5, 0.75, 0.9, 0.25
+"""How like a name a suggestion has to be, how like its last part, what that counts beside the whole, and how far behind
+the best one a suggestion may be."""
 
 _LISTED_BY = {"model": "list models", "data set": "list datasets", "suite": "list suites"}
 
@@ -111,7 +112,7 @@ def nearest(name: str, choices: Iterable[str]) -> list[str]:
         whole = difflib.SequenceMatcher(None, choice.lower(), wanted).ratio()
         part = choice.lower().rpartition(".")[2]
         by_last = difflib.SequenceMatcher(None, part, last).ratio() if "." in choice or "." in wanted else 0.0
-        return max(whole, by_last if by_last >= _LIKE_IN_PART else 0.0)
+        return max(whole, _WEIGHT_OF_PART * by_last if by_last >= _LIKE_IN_PART else 0.0)
 
     scored = sorted((-score, len(choice), choice) for choice in choices if (score := likeness(choice)) >= _LIKE)
     # What is much less like it than the first one was not meant.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,10 +88,9 @@ def run_plan(
     finished = finished_grid(plan, results_dir, reports_dir)
     plan.write(results_dir)
     finished.note(*plan.runs)  # before they are read: what changes afterwards looks otherwise
-    results = {result.spec.key: result for result in stored_results(plan.runs, results_dir, console, True)}
-    todo = missing_runs(plan, results, again)
-    _begin_anew(filter(again, todo), results_dir)
-    # By all planned runs: sums of floats, and so checkpoints, depend on how many threads a run has, also a later one.
+    results, todo = _begun(plan, results_dir, console, again)
+    # By all planned runs, so that a run has as many threads when the grid goes on as it would have had: on a CPU, sums
+    # of floats depend on them, and so do checkpoints.
     backend = backend_for(len({spec.key for spec in plan.runs}))
     say(console, runs_to_do(len(todo), len(plan.runs)))
     todo, forecast = _prospects(backend, todo, list(results.values()), console)
@@ -114,19 +113,27 @@ def run_plan(
         run_all(todo, results_dir, backend, on_result, on_tick, lambda spec: job, goes_on(plan))
     report.write(list(results.values()), processes=cpu_count())  # by now nobody else needs them
     made = [results[spec.key] for spec in plan.runs if spec.key in results]
-    _say_what_is_left(len(plan.runs) - len(made), console)
-    _conclude(report.flaw, watcher.broken_report, finished if len(made) == len(plan.runs) else None, made)
+    _conclude(report.flaw, watcher.broken_report, finished if _is_whole(plan, made, console) else None, made)
     return made
 
 
-def _begin_anew(runs: Iterable[RunSpec], results_dir: Path) -> None:
-    for spec in runs:
+def _begun(
+    plan: Plan, results_dir: Path, console: Console, again: Callable[[RunSpec], bool]
+) -> tuple[dict[str, RunResult], list[RunSpec]]:
+    """The results that are there, by key, and the runs to be made, of which `again` ones forget how far they came."""
+    results = {result.spec.key: result for result in stored_results(plan.runs, results_dir, console, True)}
+    todo = missing_runs(plan, results, again)
+    for spec in filter(again, todo):
         remove_checkpoints(results_dir, spec)
+    return results, todo
 
 
-def _say_what_is_left(runs: int, console: Console) -> None:
-    if runs:
-        say(console, f"{runs} {'run was' if runs == 1 else 'runs were'} not begun in time: the same command goes on")
+def _is_whole(plan: Plan, made: Sequence[RunResult], console: Console) -> bool:
+    """Whether no run is left to do; says so where some are."""
+    left = len(plan.runs) - len(made)
+    if left:
+        say(console, f"{left} {'run was' if left == 1 else 'runs were'} not begun in time: the same command goes on")
+    return not left
 
 
 def goes_on(plan: Plan) -> Callable[[], bool]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from bench import registry
 from bench.config import merged
 from bench.config_errors import explain, key_paths
 from bench.data import catalog
@@ -18,9 +18,10 @@ from bench.data.protocols import split
 from bench.errors import BenchError, MissingDataError, SkippedRun, unknown_name
 from bench.files import exists, replaced
 from bench.json_text import parse_json
-from bench.names import OWN, checked
+from bench.model_files import is_model_file, model_file, split_model_file
+from bench.names import OWN, alike, checked
 from bench.recommender import Recommender
-from bench.registry import model_class, model_names
+from bench.registry import model_names
 from bench.spec import DatasetSpec, Entry, RunSpec, Several, Suite
 from bench.suite_files import check_files, tell_apart
 from bench.text_files import read_text_file
@@ -180,7 +181,14 @@ def expand(suite: Suite, overrides: Sequence[str] = (), where: str = "") -> list
     """
     settings = [_Setting.parse(text, suite) for text in overrides]
     where = where or f"suite '{suite.name}'"
-    templates, absent, class_of = [], [], cache(model_class)
+    templates, absent = [], []
+    known: dict[tuple[str, str | None], type[Recommender]] = {}
+
+    def class_of(entry: Entry) -> type[Recommender]:
+        if (entry.model, entry.file) not in known:
+            known[entry.model, entry.file] = registry.class_of(entry)
+        return known[entry.model, entry.file]
+
     for dataset in suite.datasets:
         try:
             data_hash = _checked_hash(dataset)
@@ -219,7 +227,7 @@ def written_config(entry: Entry, dataset: DatasetSpec) -> dict[str, Any]:
 
 def _first_run(
     entry: Entry,
-    class_of: Callable[[str], type[Recommender]],
+    class_of: Callable[[Entry], type[Recommender]],
     dataset: DatasetSpec,
     data_hash: str,
     settings: Sequence[_Setting],
@@ -227,7 +235,7 @@ def _first_run(
 ) -> RunSpec:
     written = written_config(entry, dataset)
     try:
-        model: type[Recommender] | None = class_of(entry.model)
+        model: type[Recommender] | None = class_of(entry)
     except SkippedRun:
         model = None  # the run becomes a row with its reason; nobody here knows its defaults
     config, revision = written, 0
@@ -246,6 +254,7 @@ def _first_run(
         config=config,
         seed=0,
         label=entry.row,
+        source=None if entry.file is None else model_file(entry.file, entry.model),
     )
 
 
@@ -306,7 +315,7 @@ def _nobody_has(setting: _Setting, suite: Suite) -> BenchError:
     known: set[str] = set()
     for entry in suite.models:
         try:
-            paths = key_paths(model_class(entry.model).Config)
+            paths = key_paths(registry.class_of(entry).Config)
         except SkippedRun:
             continue
         known |= {*paths, *(f"{entry.row}.{path}" for path in paths)}
@@ -314,11 +323,29 @@ def _nobody_has(setting: _Setting, suite: Suite) -> BenchError:
 
 
 def _entries(suite: Suite, name: str) -> list[Entry]:
+    if is_model_file(name):
+        path, of_file = split_model_file(name)
+        given = [entry for entry in suite.models if (entry.file, entry.model) == (path, of_file)]
+        return given or [_own_row(path, of_file)]
     rows = [entry for entry in suite.models if entry.row == name]
     entries = rows or [entry for entry in suite.models if entry.model == name]
     if not entries and name not in model_names():
         raise unknown_name("model", name, {*model_names(), *(entry.row for entry in suite.models)})
     return entries or [Entry(model=name)]
+
+
+def _own_row(path: str, name: str) -> Entry:
+    """The row of a model in a file of the user's own.
+
+    Raises:
+        BenchError: It is called like a registered model, from which tables and folders could not tell it.
+    """
+    if alike([name, *model_names()]) is not None:
+        raise BenchError(f"{path}: class {name} is called like a registered model: rename it")
+    try:
+        return Entry(model=name, file=path)
+    except ValidationError as error:
+        raise explain(error, Entry, f"--models {path}:{name}") from None
 
 
 def _datasets(suite: Suite, name: str) -> list[DatasetSpec]:

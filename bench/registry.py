@@ -13,8 +13,10 @@ import inspect
 from importlib.metadata import EntryPoint, entry_points
 
 from bench.errors import BenchError, SkippedRun, reason_of, unknown_name
+from bench.model_files import file_model, model_file
 from bench.names import path_name, row_label
 from bench.recommender import Recommender
+from bench.spec import Entry, RunSpec
 
 ENTRY_POINT_GROUP = "glass_bench.models"
 
@@ -115,6 +117,17 @@ def model_class(name: str) -> type[Recommender]:
     if not (inspect.isclass(found) and issubclass(found, Recommender)):
         raise BenchError(f"{where} is not a subclass of bench.recommender.Recommender")
     return found
+
+
+def class_of(run: Entry | RunSpec) -> type[Recommender]:
+    """The class behind a row or a run: a registered one, or that of a file of the user's own.
+
+    Raises:
+        SkippedRun, BenchError: As `model_class` and `model_files.file_model`.
+    """
+    if isinstance(run, RunSpec):
+        return model_class(run.model) if run.source is None else file_model(run.source)
+    return model_class(run.model) if run.file is None else file_model(model_file(run.file, run.model))
 
 
 def missing_package(error: ImportError) -> str | None:

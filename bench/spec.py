@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, fie
 
 from bench.data.cache import content_key
 from bench.data.choices import ColdTargets, SeenItems
-from bench.data.data_files import DataFiles, name_of
+from bench.data.data_files import DataFiles, name_of, name_of_split
 from bench.names import ColumnName, ModelName, PathName, RowLabel, Seed, Title, label_or_none
 
 if TYPE_CHECKING:
@@ -60,9 +60,10 @@ class DatasetSpec(DataFiles):
     @model_validator(mode="before")
     @classmethod
     def _named_like_its_file(cls, written: Any) -> Any:
-        if isinstance(written, dict) and isinstance(written.get("path"), str) and "name" not in written:
-            return {"name": name_of(written["path"]), **written}
-        return written
+        if not isinstance(written, dict) or not isinstance(written.get("path"), str):
+            return written
+        split = {"protocol": "shipped"} if written.get("valid") or written.get("test") else {}  # given to be used
+        return {"name": name_of_split(written["path"]) if split else name_of(written["path"]), **split, **written}
 
     @model_validator(mode="after")
     def _with_a_path_if_with_files(self) -> DatasetSpec:
@@ -133,11 +134,26 @@ class Published(_Strict):
         return self
 
 
+class ModelFile(_Strict):
+    """A model that lies in a Python file instead of being registered.
+
+    Attributes:
+        path: Of the file, absolute.
+        name: Of the class in it.
+        sha256: Of the text of the file and of those beside it that it imports: an edited model is another one.
+    """
+
+    path: str
+    name: str
+    sha256: str
+
+
 class Entry(_Strict):
     """One row of a suite: a model with its configuration.
 
     Attributes:
-        model: The registered name.
+        model: The registered name; in a suite's file also `my_model.py:MyModel`, a class of a file of one's own.
+        file: The absolute path of that file, `model` being the name of the class. None: the model is registered.
         label: The row's name in tables; the model's name unless several rows share a model.
         config: What differs from the model's defaults.
         per_dataset: Further differences by data-set name.
@@ -150,6 +166,7 @@ class Entry(_Strict):
     """
 
     model: ModelName
+    file: str | None = None
     label: Annotated[str, AfterValidator(label_or_none)] = ""
     config: dict[str, Any] = Field(default_factory=dict)
     per_dataset: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -258,6 +275,7 @@ class RunSpec(_Strict):
         config: The complete configuration, defaults included.
         seed: Number of the replicate.
         label: The row's name in tables. Not part of the key.
+        source: Where the model lies that has no registered name. Its text is part of the key, its path is not.
     """
 
     dataset: DatasetSpec
@@ -267,6 +285,7 @@ class RunSpec(_Strict):
     config: dict[str, Any]
     seed: Seed
     label: RowLabel
+    source: ModelFile | None = None
 
     @property
     def key(self) -> str:
@@ -277,7 +296,8 @@ class RunSpec(_Strict):
         left_out = set(DataFiles.model_fields)
         # The keys of runs from before there were such things stay what they were.
         left_out |= {name for name in ("confirm", "sample_users") if getattr(self.dataset, name) is None}
-        return content_key(self.model_dump(mode="json", exclude={"label": True, "dataset": left_out}))
+        here: bool | set[str] = True if self.source is None else {"path"}
+        return content_key(self.model_dump(mode="json", exclude={"label": True, "dataset": left_out, "source": here}))
 
 
 Status = Literal["complete", "failed", "skipped"]

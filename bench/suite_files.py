@@ -24,8 +24,10 @@ from pydantic import ValidationError
 
 from bench.config_errors import explain
 from bench.data import catalog
+from bench.data.sources.split_tables import is_split_folder
 from bench.errors import BenchError, unknown_name
 from bench.files import expanded
+from bench.model_files import is_model_file, split_model_file
 from bench.names import MOST_SEED, alike, file_part
 from bench.plain_text import quoted
 from bench.registry import BUILT_IN, model_names
@@ -34,6 +36,7 @@ from bench.text_files import read_text_file
 from bench.yaml_text import MOST_BYTES, parse_yaml
 
 _FOLDER = Path(__file__).parent / "suites"
+_PATHS = ("path", "valid", "test", "items", "embeddings")
 _MOST_SEEDS = 1000
 """That a count may stand for."""
 
@@ -69,7 +72,7 @@ def load_suite(name_or_path: str) -> Suite:
     written = _read_yaml(path)
     content = {"name": path.stem, "description": "", **written}
     content["datasets"] = [_dataset(entry, path.parent) for entry in _list_of(written, "datasets", path)]
-    content["models"] = [{"model": m} if isinstance(m, str) else m for m in _list_of(written, "models", path)]
+    content["models"] = [_model(entry, path.parent) for entry in _list_of(written, "models", path)]
     content["seeds"] = seeds_from(written.get("seeds", 1), f"{path}: seeds")
     try:
         suite = Suite.model_validate(content)
@@ -151,8 +154,20 @@ def _dataset(entry: Any, folder: Path) -> Any:
     """A data set as `DatasetSpec` takes it; paths are relative to the suite's folder."""
     if not isinstance(entry, dict):
         return {"name": entry} if isinstance(entry, str) else entry
-    paths = {key: entry[key] for key in ("path", "items", "embeddings") if isinstance(entry.get(key), str)}
-    return {**entry, **{key: str(folder / expanded(path)) for key, path in paths.items()}}
+    paths = {key: entry[key] for key in _PATHS if isinstance(entry.get(key), str)}
+    placed = {**entry, **{key: str(folder / expanded(path)) for key, path in paths.items()}}
+    if "path" in paths and is_split_folder(Path(placed["path"])):
+        placed.setdefault("protocol", "shipped")
+    return placed
+
+
+def _model(entry: Any, folder: Path) -> Any:
+    """A row as `Entry` takes it; the path of a model's file is relative to the suite's folder."""
+    entry = {"model": entry} if isinstance(entry, str) else entry
+    if not (isinstance(entry, dict) and isinstance(entry.get("model"), str) and is_model_file(entry["model"])):
+        return entry
+    path, name = split_model_file(str(folder / expanded(entry["model"])))
+    return {**entry, "model": name, "file": path}
 
 
 def _check_names(suite: Suite) -> None:
@@ -164,7 +179,8 @@ def _check_names(suite: Suite) -> None:
     names = {name for dataset in suite.datasets for name in (dataset.name, dataset.label)}
     rows: set[str] = set()
     for entry in suite.models:
-        if entry.model not in BUILT_IN and entry.model not in model_names():  # which reads what is installed
+        registered = entry.model in BUILT_IN or entry.model in model_names()  # which reads what is installed
+        if not registered and entry.file is None:
             raise unknown_name("model", entry.model, model_names())
         rows.add(entry.row)
         noted = entry.note if isinstance(entry.note, dict) else ()

@@ -18,6 +18,9 @@ from bench.data.protocols import Queries, split
 from bench.evaluation.evaluator import events_back
 
 PERCENTILES = (0, 10, 25, 50, 75, 90, 99, 100)
+FAR_FROM = 0.1
+"""From this share of test targets on that were last used before the last `REACH_WINDOW` events, `long` is advised."""
+
 _QUERIES_AT_A_TIME = 4096
 _LENGTH_EDGES = 40
 _SPANS = 60
@@ -43,6 +46,39 @@ class Reach:
         """From `gaps`, as `target_gaps` gives them."""
         recent, never = float(np.mean((gaps > 0) & (gaps <= REACH_WINDOW))), float(np.mean(gaps == 0))
         return cls(recent, 1.0 - recent - never, never)
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Which suite suits a data set.
+
+    Attributes:
+        suite: Its name.
+        reason: A clause with the figure behind it.
+    """
+
+    suite: str
+    reason: str
+
+    @classmethod
+    def of(cls, reach: Reach | None, longer: float, what: str = "targets") -> Advice:
+        """By what the long history can know that the window of recent events does not.
+
+        Args:
+            reach: Of the test targets, or of their categories. None: nothing is known of either.
+            longer: Share of users with more than `REACH_WINDOW` events.
+            what: Whose reach it is.
+        """
+        if reach is None:
+            reason = (
+                f"no item and no category comes again, and {longer:.1%} of users have more than {REACH_WINDOW} events"
+            )
+            return cls("full", reason)
+        if reach.further_back >= FAR_FROM:
+            reason = f"{reach.further_back:.1%} of {what} were last used further back than {REACH_WINDOW} events"
+            return cls("long", reason)
+        reason = f"only {reach.further_back:.1%} of {what} were last used further back than {REACH_WINDOW} events"
+        return cls("full", reason)
 
 
 @dataclass(frozen=True)
@@ -135,13 +171,24 @@ class DataCard:
             *([("Its category last used", _reach_in_words(self.category_reach))] if self.category_reach else []),
         ]
         origin = [("Licence", self.licence), ("Source", self.source), ("Hash", self.content_hash)]
+        advice = self.advice
+        command = f"python -m bench run --suite {advice.suite} --dataset ..., with the same options"
+        gpu = ", which wants a GPU" if advice.suite == "long" else ""
         return {
             "Events": content,
             "Items": self._items(),
             "Split": parts,
+            "What to run": [("Suite", f"{advice.reason}: try --suite {advice.suite}{gpu} ({command})")],
             **({"Reading": [(str(step), text) for step, text in enumerate(self.filters, 1)]} if self.filters else {}),
             "Origin": origin,
         }
+
+    @property
+    def advice(self) -> Advice:
+        """The suite that suits the data."""
+        if self.seen_items == "keep":
+            return Advice.of(self.reach, self.longer_than_window)
+        return Advice.of(self.category_reach, self.longer_than_window, "targets' categories")
 
     def _time(self) -> str:
         if self.tie_share is None:

@@ -10,7 +10,7 @@ import pandas as pd
 from bench.analysis.columns import TRIALS, TRIALS_SCHEMA
 from bench.analysis.runs import RowIdentity
 from bench.errors import BenchError, SkippedRun
-from bench.registry import model_class
+from bench.registry import class_of
 from bench.spec import RunSpec
 from bench.tuning.study import Study
 
@@ -37,6 +37,6 @@ def trials_table(studies: Sequence[Study]) -> pd.DataFrame:
 def _identity(run: RunSpec) -> RowIdentity:
     """A study keeps no result that could tell the role, so the model itself is asked, where it is here."""
     try:
-        return RowIdentity(run.label, run.model, model_class(run.model).role)
+        return RowIdentity(run.label, run.model, class_of(run).role)
     except (BenchError, SkippedRun):
         return RowIdentity(run.label, run.model, "")

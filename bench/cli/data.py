@@ -85,7 +85,7 @@ def _print_markdown(card: DataCard) -> None:
 
 
 def _print_json(card: DataCard) -> None:
-    print(json.dumps(dataclasses.asdict(card), indent=1))
+    print(json.dumps({**dataclasses.asdict(card), "advice": dataclasses.asdict(card.advice)}, indent=1))
 
 
 _PRINTERS: dict[Format, Callable[[DataCard], None]] = {

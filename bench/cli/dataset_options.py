@@ -55,7 +55,8 @@ def chosen_dataset(name_or_path: str, reading: Mapping[str, Any], option: str = 
     Raises:
         BenchError: It is neither a name nor a path, or an option doesn't fit.
     """
-    from bench.data import catalog  # brings in what reads data sets
+    from bench.data import catalog  # bring in what reads data sets
+    from bench.data.sources.split_tables import is_split_folder
 
     registered = name_or_path in catalog.available_datasets()
     if not registered and not exists(expanded(name_or_path)):
@@ -67,6 +68,8 @@ def chosen_dataset(name_or_path: str, reading: Mapping[str, Any], option: str = 
     if registered and own_only is not None:
         raise BenchError(f"{_option(own_only)} is for data of your own; '{name_or_path}' is a registered data set")
     identity = {"name": name_or_path} if registered else {"path": name_or_path}
+    if not registered and is_split_folder(expanded(name_or_path)):
+        identity["protocol"] = "shipped"  # unless another one is asked for
     try:
         return DatasetSpec.model_validate({**identity, **reading})
     except ValidationError as error:

@@ -31,8 +31,8 @@ from bench.names import OWN
 from bench.plain_text import one_line
 from bench.plan import Plan, expand, select
 from bench.quick import QUICK, quickened
-from bench.registry import model_class
-from bench.spec import RunResult, Suite
+from bench.registry import class_of
+from bench.spec import RunResult, RunSpec, Suite
 from bench.suite_files import seeds_from, suite_path
 from bench.tuning.study import tuned_runs
 
@@ -144,14 +144,14 @@ def _not_divided(plan: Plan, devices: int) -> list[str]:
     """Says which rows one device trains all the same."""
     if devices == 1:
         return []
-    models = dict.fromkeys(run.model for run in plan.runs)
-    alone = [model for model in models if not _is_divisible(model)]
+    models = {run.model: run for run in plan.runs}
+    alone = [model for model, run in models.items() if not _is_divisible(run)]
     return [f"--devices {devices}: on one device, since they can't be divided: {', '.join(alone)}"] if alone else []
 
 
-def _is_divisible(model: str) -> bool:
+def _is_divisible(run: RunSpec) -> bool:
     try:
-        return model_class(model).divisible
+        return class_of(run).divisible
     except SkippedRun:
         return False
 

@@ -11,7 +11,7 @@ from bench.execution.saved_models import NOT_SAVED, is_saved, model_folder
 from bench.execution.store import ResultStore
 from bench.plain_text import one_line
 from bench.plan import Plan
-from bench.registry import model_class
+from bench.registry import class_of
 from bench.spec import RunResult, RunSpec
 
 
@@ -20,7 +20,7 @@ def made_again(options: RunOptions) -> Callable[[RunSpec], bool]:
 
     def again(spec: RunSpec) -> bool:
         unsaved = options.save_models and not is_saved(model_folder(options.results, spec))
-        return options.force or (unsaved and not _unsavable(spec.model))
+        return options.force or (unsaved and not _unsavable(spec))
 
     return again
 
@@ -29,7 +29,7 @@ def not_saved_before(plan: Plan, options: RunOptions) -> list[str]:
     """Says, before anything is trained, which models can't be saved, and which runs are made again to save theirs."""
     if not options.save_models:
         return []
-    reasons = {model: _unsavable(model) for model in dict.fromkeys(run.model for run in plan.runs)}
+    reasons = {model: _unsavable(run) for model, run in {run.model: run for run in plan.runs}.items()}
     lines = [f"--save-models: {model} can't be saved: {reason}" for model, reason in reasons.items() if reason]
     store, again = ResultStore(options.results), made_again(options)
     repeated = len({run.key for run in plan.runs if again(run) and store.folder(run).is_dir()})
@@ -38,9 +38,9 @@ def not_saved_before(plan: Plan, options: RunOptions) -> list[str]:
     return lines
 
 
-def _unsavable(model: str) -> str:
+def _unsavable(run: RunSpec) -> str:
     try:
-        return model_class(model).unsavable
+        return class_of(run).unsavable
     except SkippedRun:  # the run becomes a row with that reason
         return ""
 

@@ -14,8 +14,8 @@ from bench.files import expanded
 from bench.names import legal_path_name
 
 ACCEPTED = (
-    "a .csv, .tsv, .dat or .parquet file with one row an event, a folder of RecBole's atomic files, a MovieLens folder "
-    "or zip, Amazon reviews or other .jsonl, or a .txt file of sequences or pairs"
+    "a .csv, .tsv, .dat, .parquet or .xlsx file with one row an event, a folder of RecBole's atomic files, a MovieLens "
+    "folder or zip, Amazon reviews or other .jsonl, or a .txt file of sequences or pairs"
 )
 """What a path may lead to."""
 
@@ -33,6 +33,10 @@ class DataFiles(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: str | None = Field(default=None, description=f"Where the data lie: {ACCEPTED}.")
+    valid: str | None = Field(
+        default=None, description="File of the validation events, where the data set is a split of three files."
+    )
+    test: str | None = Field(default=None, description="File of the test events, likewise.")
     user: str | None = Field(default=None, description="Column of the users' ids.")
     item: str | None = Field(default=None, description="Column of the items' ids, in the item table too.")
     time: str | None = Field(
@@ -70,7 +74,9 @@ class DataFiles(BaseModel):
         default="auto",
         description="auto, cells (quotes enclose cells) or plain (they are characters). Default: auto.",
     )
-    items: str | None = Field(default=None, description="Item table (.csv, .tsv or .parquet), one row an item.")
+    items: str | None = Field(
+        default=None, description="Item table (.csv, .tsv, .parquet, .xlsx or .jsonl), one row an item."
+    )
     text: tuple[str, ...] | None = Field(
         default=None,
         description="Columns of the item table that describe an item, comma-separated. Default: all of words.",
@@ -151,8 +157,19 @@ def kinds_as_pairs(written: object) -> object:
 
 def name_of(path: str) -> str:
     """Names the data set of a path by the stem of its file, with nothing in it that a folder couldn't be named."""
-    stem = re.sub(r"(?i)\.(csv|tsv|dat|parquet|zip|inter|txt|jsonl?)(\.gz)?$", "", _last_part(path))
+    stem = re.sub(r"(?i)\.(csv|tsv|dat|parquet|xlsx|zip|inter|txt|jsonl?)(\.gz)?$", "", _last_part(path))
     return legal_path_name(stem, "data")
+
+
+def name_of_split(path: str) -> str:
+    """Names the data set of a split by its training file, or by that one's folder where it is called `train.csv`."""
+    name = name_of(path)
+    if name.lower() not in ("train", "training"):
+        return name
+    try:
+        return name_of(str(expanded(path).resolve().parent))
+    except (OSError, ValueError, BenchError):
+        return name
 
 
 def _last_part(path: str) -> str:

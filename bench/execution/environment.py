@@ -18,6 +18,7 @@ from typing import Any
 
 import bench
 from bench.data.dataset import Dataset
+from bench.spec import RunSpec
 
 COMMIT_VARIABLE = "GLASS_BENCH_COMMIT"
 _PACKAGES = ("torch", "numpy", "pandas", "recbole")
@@ -103,20 +104,6 @@ def made_on(device: str, n_devices: int, threads: int) -> dict[str, Any]:
     }
 
 
-def described_data(dataset: Dataset, seen_items: str | None) -> dict[str, Any]:
-    """What a result keeps of its data set; `seen_items` is the rule that was asked for."""
-    return {
-        "name": dataset.name,
-        "users": dataset.interactions.n_users,
-        "items": dataset.interactions.n_items,
-        "events": dataset.interactions.n_events,
-        "seen_items": seen_items or dataset.seen_items,
-        "filters": list(dataset.filters),
-        "licence": dataset.licence,
-        "source": dataset.source,
-    }
-
-
 def reset_peak_memory(device: str) -> None:
     """Starts the measurement of peak memory anew, for a worker process that has made other runs before."""
     with suppress(OSError):  # Linux only; elsewhere the peak is that of the whole process
@@ -156,3 +143,17 @@ def peak_memory(device: str) -> dict[str, float]:
 
         peak["peak_gpu_memory_mib"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
     return peak
+
+
+def described(dataset: Dataset, spec: RunSpec) -> dict[str, Any]:
+    """What a result keeps of its data set, for the report."""
+    return {
+        "name": dataset.name,
+        "users": dataset.interactions.n_users,
+        "items": dataset.interactions.n_items,
+        "events": dataset.interactions.n_events,
+        "seen_items": spec.dataset.seen_items or dataset.seen_items,
+        "filters": list(dataset.filters),
+        "licence": dataset.licence,
+        "source": dataset.source,
+    }

@@ -36,7 +36,7 @@ from bench.execution import environment
 from bench.execution.content import content_of
 from bench.execution.object_state import ObjectPacker, ObjectUnpacker
 from bench.recommender import Recommender
-from bench.registry import model_class
+from bench.registry import class_of
 from bench.spec import RunResult, RunSpec
 
 FORMAT = 1
@@ -255,7 +255,7 @@ def _restored(folder: Path, spec: RunSpec, device: str, made_with: Mapping[str, 
     from safetensors.torch import load_file
 
     try:
-        model = model_class(spec.model)
+        model = class_of(spec)
     except SkippedRun as error:
         raise BenchError(f"saved model '{folder}': {error}") from None
     if model.revision != spec.revision:

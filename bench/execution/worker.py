@@ -32,18 +32,18 @@ from bench.execution.checkpoints import (
     Checkpointing,
     NoCheckpoints,
     RunCheckpoints,
-    checkpoint_folder,
     remove_checkpoints,
 )
 from bench.execution.content import conform, content_of
 from bench.execution.heartbeat import HeartbeatWriter
 from bench.execution.isolation import ProcessState, as_at, isolated
 from bench.execution.live_values import CurveListener, Listeners, LiveWriter
+from bench.execution.run_means import RunMeans
 from bench.execution.saved_models import keep_model
 from bench.execution.store import ResultStore, UnreadableResultError
 from bench.plain_text import one_line
 from bench.recommender import CurvePoint, FitContext, Recommender
-from bench.registry import how_to_install, missing_package, model_class
+from bench.registry import class_of, how_to_install, missing_package
 from bench.seeds import seed_for
 from bench.spec import RunResult, RunSpec, Status
 
@@ -89,7 +89,7 @@ def execute(
         if made is not None and made.status == "complete":
             return made
         result = RunResult(spec=spec, status="complete")
-        how = _Means(results_dir, device, threads, checkpointing, saves, live=live)
+        how = RunMeans(results_dir, device, threads, checkpointing, saves, live=live)
         log = supervised(result, results_dir, lambda writer: _make(result, writer, how, n_devices))
         conform(result)
         ResultStore(results_dir).save(result, log)
@@ -100,31 +100,9 @@ def execute(
         return result
 
 
-@dataclass(frozen=True)
-class _Means:
-    """What a run is made with; see `execute`."""
-
-    results_dir: Path
-    device: str
-    threads: int
-    checkpointing: Checkpointing
-    saves: bool = False
-    pieces: int = 1
-    live: bool = False
-
-    @property
-    def cache(self) -> ArtifactCache:
-        return ArtifactCache(self.results_dir / "cache")
-
-    def checkpoints(self, spec: RunSpec, saving: bool = True) -> Callable[[dict[str, Any]], RunCheckpoints]:
-        """The checkpoints of a run, which go on from what is there, and are kept from now on if `saving`."""
-        seconds = self.checkpointing.seconds if saving else math.inf
-        return partial(RunCheckpoints, checkpoint_folder(self.results_dir, spec), seconds)
-
-
-def _make(result: RunResult, writer: HeartbeatWriter, how: _Means, n_devices: int) -> None:
+def _make(result: RunResult, writer: HeartbeatWriter, how: RunMeans, n_devices: int) -> None:
     """Makes a run; where a GPU's memory does not suffice for the training, once again with batches made in halves."""
-    divisible = model_class(result.spec.model).divisible
+    divisible = class_of(result.spec).divisible
     n_devices = n_devices if divisible else 1
     if not _runs_out_of_memory(lambda: _make_on(result, writer, how, n_devices), result, divisible):
         return
@@ -149,7 +127,7 @@ def _runs_out_of_memory(make: Callable[[], None], result: RunResult, divisible: 
     return False
 
 
-def _make_on(result: RunResult, writer: HeartbeatWriter, how: _Means, n_devices: int) -> None:
+def _make_on(result: RunResult, writer: HeartbeatWriter, how: RunMeans, n_devices: int) -> None:
     """Makes a run in this process, or for several devices in one process each."""
     if n_devices > 1:
         made = devices.together(partial(_as_member, spec=result.spec, how=how), n_devices, how.device)
@@ -158,7 +136,7 @@ def _make_on(result: RunResult, writer: HeartbeatWriter, how: _Means, n_devices:
     _run(result, writer, how, validation_ndcg)
 
 
-def _as_member(place: devices.Place, spec: RunSpec, how: _Means) -> RunResult:
+def _as_member(place: devices.Place, spec: RunSpec, how: RunMeans) -> RunResult:
     """What one process of several does for a run: the first makes it, the others train with it."""
     result = RunResult(spec=spec, status="complete")
 
@@ -270,7 +248,7 @@ def fit(
     seed = seed_for(spec.model, spec.dataset.label, spec.seed)
     _prepare_process(seed, device, threads)
     result.environment = made_on = {**environment.made_on(device, devices.joined(), threads), "batch_pieces": pieces}
-    model = model_class(spec.model)
+    model = class_of(spec)
     result.diagnostics["role"] = model.role
     result.diagnostics["fidelity"] = [asdict(mechanism) for mechanism in model.fidelity]
     dataset, parts = _data_of(result)
@@ -318,7 +296,7 @@ def _data_of(result: RunResult) -> tuple[Dataset, Split]:
         raise BenchError(f"the files of '{dataset.name}' have changed since this run was planned: start again")
     asked = spec.dataset
     parts = split(dataset, asked.protocol, asked.seen_items, asked.cold_targets, asked.confirm)
-    result.environment["dataset"] = environment.described_data(dataset, asked.seen_items)
+    result.environment["dataset"] = environment.described(dataset, spec)
     result.environment["excluded"] = parts.excluded
     result.environment["cold_targets"] = parts.cold_targets
     return dataset, parts
@@ -339,7 +317,7 @@ def _note_best(result: RunResult, context: FitContext) -> None:
 
 
 def _run(
-    result: RunResult, writer: HeartbeatWriter, how: _Means, validate: Callable[[Recommender, Queries], float]
+    result: RunResult, writer: HeartbeatWriter, how: RunMeans, validate: Callable[[Recommender, Queries], float]
 ) -> None:
     def report_progress(fraction: float, words: str) -> None:
         writer(_FIT_SHARE * fraction, words)

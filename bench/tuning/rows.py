@@ -11,7 +11,7 @@ import yaml
 from bench.conventions import PRIMARY_NAME
 from bench.errors import BenchError
 from bench.files import replaced
-from bench.registry import model_class
+from bench.registry import class_of
 from bench.spec import Suite
 from bench.tuning.study import Study
 
@@ -80,7 +80,7 @@ def _comments(study: Study) -> list[str]:
 
 def _config(study: Study) -> dict[str, Any]:
     """What the best configuration says beyond the model's defaults."""
-    config, model = study.best_config, model_class(study.base.model)
+    config, model = study.best_config, class_of(study.base)
     beyond = _beyond(config, model.Config().model_dump(mode="json"))
     complete = model.Config.model_validate(beyond).model_dump(mode="json")
     return beyond if complete == config else config  # where defaults depend on other keys, all of it

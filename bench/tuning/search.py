@@ -12,7 +12,7 @@ from bench.conventions import PRIMARY_NAME
 from bench.errors import BenchError, SkippedRun
 from bench.execution.scheduler import Job
 from bench.plain_text import one_line
-from bench.registry import model_class
+from bench.registry import class_of
 from bench.search_space import SearchSpace
 from bench.spec import RunResult, RunSpec
 from bench.tuning.pruning import NEVER, Pruner, pruner_for
@@ -44,7 +44,7 @@ class Search:
             BenchError: The earlier trials can't be compared with new ones.
         """
         try:
-            space = space_of(model_class(base.model), base, fixed)
+            space = space_of(class_of(base), base, fixed)
         except SkippedRun as skipped:
             raise NothingToSearchError(f"model '{base.model}' {skipped}") from None
         words = {key: str(dimension) for key, dimension in space.items()}

@@ -15,7 +15,7 @@ from bench.execution import heartbeat
 from bench.execution.live_values import Listeners
 from bench.execution.worker import fit, supervised
 from bench.recommender import Recommender
-from bench.registry import model_class
+from bench.registry import class_of
 from bench.spec import RunResult, RunSpec
 from bench.tuning.pruning import Pruner
 
@@ -103,7 +103,7 @@ class _Watch:
         self.validations: list[float] = []
         self.shares: list[float] = []
         self._task, self._pulse = task, pulse
-        self._model = model_class(task.run.model)
+        self._model = class_of(task.run)
         self._started: float | None = None
         self._fraction = 0.0
         self._judged = True

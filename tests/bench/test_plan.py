@@ -114,7 +114,7 @@ def test_a_model_whose_package_is_missing_is_still_planned(monkeypatch: pytest.M
     def skip(name: str) -> None:
         raise SkippedRun("needs a package")
 
-    monkeypatch.setattr(planning, "model_class", skip)
+    monkeypatch.setattr(planning.registry, "model_class", skip)
     (run,) = expand(suite(Entry(model="gru4rec-recbole", config={"epochs": 3}), seeds=(0,)), ["gru4rec-recbole.a=1"])
     assert run.config == {"epochs": 3, "a": 1}
 

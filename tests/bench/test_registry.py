@@ -32,7 +32,7 @@ def test_old_results_of_todays_baselines_count_as_such() -> None:
 
 
 def test_an_unknown_name_is_answered_with_near_ones() -> None:
-    with pytest.raises(BenchError, match=r"unknown model 'sasrec': did you mean gsasrec or esasrec or sasrec-ce"):
+    with pytest.raises(BenchError, match=r"unknown model 'sasrec': did you mean esasrec or gsasrec or sasrec-ce"):
         registry.model_class("sasrec")
 
 

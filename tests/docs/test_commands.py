@@ -96,10 +96,17 @@ def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (f"r{r}", f"a{a}", 1_700_000_000 + 60 * n) for r in range(24) for n, a in enumerate(rng.permutation(30)[:9])
     ]
     pd.DataFrame(events, columns=["reader", "article", "when"]).to_csv(tmp_path / "my.csv", index=False)
+    parts = {"train": events[:-60], "valid": events[-60:-30], "test": events[-30:]}
+    for part, rows in parts.items():
+        named = [(user, item, time + 86_400 * list(parts).index(part)) for user, item, time in rows]
+        pd.DataFrame(named, columns=["user", "item", "time"]).to_csv(tmp_path / f"{part}.csv", index=False)
     items = [(f"a{a}", f"Title {a}", ("news", "sports")[a % 2]) for a in range(30)]
     pd.DataFrame(items, columns=["article", "title", "category"]).to_csv(tmp_path / "items.csv", index=False)
     (suite,) = [block for block in blocks(DOCS / "guide" / "suites.md") if block.language == "yaml"]
     (tmp_path / "my_suite.yaml").write_text(suite.text)
+    for block in blocks(DOCS / "extending.md"):
+        if re.fullmatch(r"my_\w+\.py", block.title):  # models in files of the reader's own
+            (tmp_path / block.title).write_text(block.text)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

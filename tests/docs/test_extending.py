@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from pages import DOCS, ROOT, Block, apply, blocks
+
+from bench.cli import main as cli
 
 PAGE = DOCS / "extending.md"
 PACKAGES = ("bench", "models", "baselines")
@@ -38,6 +41,24 @@ def test_each_is_one_new_file_and_one_line(heading: str, tmp_path: Path) -> None
     shutil.copy(ROOT / line.title, changed)
     apply(line, tmp_path)
     assert len(changed.read_text().splitlines()) == len((ROOT / line.title).read_text().splitlines()) + 1
+
+
+@pytest.mark.usefixtures("tiny_ml_100k")
+def test_a_model_in_a_file_runs_as_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    heading = "A model of yours, in one file"
+    for file in example(heading):
+        (tmp_path / file.title).write_text(file.text)
+    (shell,) = [block for block in blocks(PAGE) if block.language == "bash" and "my_model.py:" in block.text]
+    for command in shell.text.splitlines():
+        assert cli.main([*shlex.split(command)[3:], "--jobs", "1", "--name", "mine"]) == 0
+    rows = pd.read_csv("results/own-mine/ml-100k/leaderboard.csv")
+    assert dict(zip(rows["row"], rows["status"], strict=True)) == {
+        "sasrec-ce": "complete",
+        "MyNetworkModel": "complete",
+    }
+    made = {path.parts[-3] for path in tmp_path.glob("results/runs/ml-100k/*/*/result.json")}
+    assert made == {"popularity", "SameGenre", "sasrec-ce", "MyNetworkModel"}
 
 
 def test_the_example_in_the_metric_s_docstring_is_right() -> None:

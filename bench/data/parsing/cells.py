@@ -1,4 +1,4 @@
-"""Tables of any origin, CSV, TSV or parquet, whose cells can be named in an error message."""
+"""Tables of any origin, CSV, TSV, parquet, a workbook or JSON, whose cells can be named in an error message."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bench.data.parsing import ids
+from bench.data.parsing import ids, workbooks
 from bench.data.parsing.columns import is_plainly, is_value, likely_time, look_alikes, usual
+from bench.data.parsing.json_tables import JSON_SUFFIXES, read_json_table
 from bench.data.parsing.text_tables import Dialect, line_of, read_text_table
 from bench.errors import BenchError, message_of
 
-TABLE_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".dat", ".dat.gz", ".parquet")
+TABLE_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".dat", ".dat.gz", ".parquet", workbooks.SUFFIX)
 
 NO_TIME = "none"
 """Stands for the name of the time column where the order of the rows is the order of the events."""
@@ -56,15 +57,22 @@ class Table:
         self._rows: NDArray[np.int64] | None = None  # of the file, once some are left out
         self._takes_options = dialect is not None
         self._dialect = dialect or Dialect()
-        self._is_text, self._lines_are_rows = path.suffix.lower() != ".parquet", False
-        self.first_row = 2 if self._is_text and not self._dialect.no_header else 1
-        if self._is_text:
-            read = read_text_table(path, self._dialect)
-            self.cells, self._lines_are_rows = read.cells, read.lines_are_rows
-            self.notes += read.notes
-        else:
+        self._lines_are_rows, has_names = False, not self._dialect.no_header
+        if path.suffix.lower() == ".parquet":
             self._refuse_dialect()
-            self.cells = _read_parquet(path)
+            self.cells, self.first_row = _read_parquet(path), 1
+        elif path.name.endswith(JSON_SUFFIXES):
+            self._refuse_dialect()
+            self.cells, self._lines_are_rows, self.first_row = read_json_table(path), True, 1
+        elif path.suffix.lower() == workbooks.SUFFIX:
+            self._refuse_dialect(but_no_header=True)
+            self.cells, rows, notes = workbooks.read_workbook(path, has_names)
+            self._rows, self.first_row = np.array(rows, dtype=np.int64), 2 if has_names else 1
+            self.notes += notes
+        else:
+            read = read_text_table(path, self._dialect)
+            self.cells, self._lines_are_rows, self.first_row = read.cells, read.lines_are_rows, 2 if has_names else 1
+            self.notes += read.notes
         names = self.cells.column_names
         again = next((name for index, name in enumerate(names) if name in names[:index]), None)
         if again is not None:
@@ -226,8 +234,8 @@ class Table:
         head = self.cells.column(index).slice(0, 20).drop_null().to_pylist()
         return all(is_value(str(cell)) for cell in head)
 
-    def _refuse_dialect(self) -> None:
-        if self._dialect != Dialect():
+    def _refuse_dialect(self, but_no_header: bool = False) -> None:
+        if self._dialect != Dialect(no_header=but_no_header and self._dialect.no_header):
             raise BenchError(f"{self.path}: --separator, --quotes and --no-header are for text; leave them out")
 
 

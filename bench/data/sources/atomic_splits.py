@@ -19,11 +19,11 @@ from bench.data.dataset import Dataset, ShippedSplit
 from bench.data.events import EventLog
 from bench.data.fingerprint import with_hash
 from bench.data.parsing.rows import RowRules, with_duplicates_judged
-from bench.data.sources.atomic_events import HISTORY_SUFFIX, AtomicEvents, FieldChoice, read_atomic_log
+from bench.data.sources.atomic_events import HISTORY_SUFFIX, FieldChoice, read_atomic_log
 from bench.errors import BenchError
 
 PARTS = ("train", "valid", "test")
-_SYNONYMS = {
+SYNONYMS = {
     "train": "train",
     "training": "train",
     "valid": "valid",
@@ -31,7 +31,7 @@ _SYNONYMS = {
     "val": "valid",
     "dev": "valid",
 }
-_PART = re.compile(rf"(?:(.+)[._-])?({'|'.join([*_SYNONYMS, 'test'])})\.inter", re.IGNORECASE)
+_PART = re.compile(rf"(?:(.+)[._-])?({'|'.join([*SYNONYMS, 'test'])})\.inter", re.IGNORECASE)
 _PADDING = ("0", "[PAD]")
 """What fills up the histories of samples to one length, where no item is called so."""
 
@@ -78,7 +78,7 @@ def part_of(path: Path) -> tuple[str, str] | None:
     match = _PART.fullmatch(path.name)
     if match is None:
         return None
-    return match[1] or "", _SYNONYMS.get(match[2].lower(), "test")
+    return match[1] or "", SYNONYMS.get(match[2].lower(), "test")
 
 
 def split_files(folder: Path) -> dict[str, SplitFiles]:
@@ -113,7 +113,7 @@ def read_split(files: SplitFiles, choice: FieldChoice, rules: RowRules) -> tuple
         )
     train = read_atomic_log(files.parts["train"], choice, rules)
     read = [train, *(read_atomic_log(files.parts[part], train.choice, rules) for part in PARTS[1:])]
-    joined = _joined(read, files)
+    together = joined([events.log for events in read], np.concatenate([events.lines for events in read]), files)
     item_field = train.choice.item or ""
     histories = f"{item_field}{HISTORY_SUFFIX}"
     with_lists = [histories in events.cells for events in read]
@@ -122,9 +122,9 @@ def read_split(files: SplitFiles, choice: FieldChoice, rules: RowRules) -> tuple
             f"{files.listed}: only some of these parts have the field {histories}; give all of them one form"
         )
     if not all(with_lists):
-        return _plain_rows(joined, files, rules), item_field
+        return plain_rows(together, files, rules), item_field
     lists = pd.concat([events.cells[histories] for events in read]).to_numpy()
-    return _samples(joined, lists, files, rules), item_field
+    return _samples(together, lists, files, rules), item_field
 
 
 def with_shipped_split(dataset: Dataset, split: SplitLog) -> Dataset:
@@ -154,34 +154,43 @@ def with_shipped_split(dataset: Dataset, split: SplitLog) -> Dataset:
 
 
 @dataclass(frozen=True)
-class _Joined:
+class Joined:
     """The rows of all parts, part after part, sorted by user and, there, by part and time.
 
     Attributes:
         log: One log, with the ids of all parts.
         parts: int8 `[n]`, index into `PARTS`.
         file_rows: Of each row, its index among the rows of all files.
-        lines: `[n]`, the line in its file.
+        lines: `[n]`, the line in its file. None: nobody knows.
     """
 
     log: EventLog
     parts: NDArray[np.int8]
     file_rows: NDArray[np.int64]
-    lines: NDArray[np.integer]
+    lines: NDArray[np.integer] | None
 
     def where(self, row: int, files: SplitFiles) -> str:
-        return f"{files.parts[PARTS[self.parts[row]]]}, line {self.lines[row]}"
+        file = f"{files.parts[PARTS[self.parts[row]]]}"
+        return file if self.lines is None else f"{file}, line {self.lines[row]}"
 
 
-def _joined(read: Sequence[AtomicEvents], files: SplitFiles) -> _Joined:
-    logs = [events.log for events in read]
+def joined(logs: Sequence[EventLog], lines: NDArray[np.integer] | None, files: SplitFiles) -> Joined:
+    """Puts the events of all parts together.
+
+    Args:
+        logs: Of each of `PARTS`.
+        lines: Of all events, part after part, the line in its file. None: nobody knows.
+        files: Whose events they are.
+
+    Raises:
+        BenchError: The parts give times in different units.
+    """
     users, user_ids = pd.factorize(np.concatenate([log.user_ids.astype(object)[log.users] for log in logs]))
     items, item_ids = pd.factorize(np.concatenate([log.item_ids.astype(object)[log.items] for log in logs]))
     ticks = {log.ticks for log in logs}
     if len(ticks) > 1:
         raise BenchError(f"{files.listed}: the parts give times in different units; write all of them in seconds")
     parts = np.repeat(np.arange(3, dtype=np.int8), [len(log) for log in logs])
-    lines = np.concatenate([events.lines for events in read])
     times = None
     order = np.lexsort((parts, users))
     if logs[0].times is not None:
@@ -201,10 +210,10 @@ def _joined(read: Sequence[AtomicEvents], files: SplitFiles) -> _Joined:
         logs[0].ticks,
         tuple(notes),
     )
-    return _Joined(log, parts[order], order, lines[order])
+    return Joined(log, parts[order], order, None if lines is None else lines[order])
 
 
-def _plain_rows(joined: _Joined, files: SplitFiles, rules: RowRules) -> SplitLog:
+def plain_rows(joined: Joined, files: SplitFiles, rules: RowRules) -> SplitLog:
     """Every row is an event, and the events of a user's later part may not come before those of an earlier one."""
     log = joined.log
     if log.times is not None:
@@ -225,7 +234,7 @@ def _plain_rows(joined: _Joined, files: SplitFiles, rules: RowRules) -> SplitLog
     return SplitLog(replace(counted, notes=(note, *counted.notes)), joined.parts, False)
 
 
-def _samples(joined: _Joined, lists: NDArray[np.object_], files: SplitFiles, rules: RowRules) -> SplitLog:
+def _samples(joined: Joined, lists: NDArray[np.object_], files: SplitFiles, rules: RowRules) -> SplitLog:
     """Puts the events of each user together again from samples whose histories overlap."""
     if rules.drop_duplicates:
         raise BenchError(f"{files.listed}: --duplicates drop would change a shipped split; leave it out")

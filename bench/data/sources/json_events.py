@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
-import zlib
 from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,15 +16,14 @@ from numpy.typing import NDArray
 from bench.data.events import EventLog, Times
 from bench.data.parsing.cells import NO_TIME
 from bench.data.parsing.columns import USUAL_NAMES
+from bench.data.parsing.json_tables import JSON_SUFFIXES, flat, json_lines
 from bench.data.parsing.rows import RowCheck, RowRules, respelled
 from bench.data.parsing.time_fields import unit_of
 from bench.data.parsing.time_units import UNIT_NAMES
 from bench.errors import BenchError, reason_of
 
-JSON_SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
 _LINES_LOOKED_AT = 100
 _LATEST = 1 << 62
-_BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -56,16 +52,41 @@ def is_json_lines(path: Path) -> bool:
 
 
 def keys_at_the_beginning(path: Path) -> list[set[str]]:
-    """Reads the keys of each object among the first lines of a file; lines that hold no object are passed over."""
-    key_sets = []
+    """Reads the keys of each object among the first lines of a file, those of objects within it as `outer.inner`.
+
+    Lines that hold no object are passed over.
+    """
+    return [{key for key, _ in flat(content)} for content in objects_at_the_beginning(path)]
+
+
+def needs_table(path: Path, keys: EventKeys) -> bool:
+    """Whether a key lies within another, or most times in the first lines are no whole numbers: dates, or fractions."""
+    objects = objects_at_the_beginning(path)
+    if not set(keys.needed) <= set().union(*objects):
+        return True
+    times = [content[keys.time] for content in objects if keys.time in content] if keys.time else []
+    return 2 * sum(_is_other_time(time) for time in times) > len(times)
+
+
+def _is_other_time(value: object) -> bool:
+    try:
+        _whole(value, None)
+    except ValueError:
+        return isinstance(value, str | float)
+    return False
+
+
+def objects_at_the_beginning(path: Path) -> list[dict[str, Any]]:
+    """Reads the objects among the first lines of a file; lines that hold none are passed over."""
+    objects = []
     for _, line in islice(json_lines(path), _LINES_LOOKED_AT):
         try:
             content = json.loads(line)
         except (ValueError, RecursionError):
             continue
         if isinstance(content, dict):
-            key_sets.append(set(content))
-    return key_sets
+            objects.append(content)
+    return objects
 
 
 def usual_keys(
@@ -149,24 +170,6 @@ def read_json_log(path: Path, keys: EventKeys, rules: RowRules) -> EventLog:
         ticks=ticks,
         notes=(*left_out, *user_notes, *item_notes, *unit),
     )
-
-
-def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yields the lines that aren't blank, with their numbers, without a byte order mark.
-
-    Raises:
-        BenchError: The file can't be read to its end.
-    """
-    number = 0
-    try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if number == 1:
-                    line = line.removeprefix(_BOM)
-                if line.strip():
-                    yield number, line
-    except (OSError, EOFError, zlib.error) as error:
-        raise BenchError(f"{path}: unreadable after line {number} ({error}); fetch the file anew") from None
 
 
 def _judged_times(

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from bench.data.data_files import ACCEPTED, DataFiles
 from bench.data.dataset import Dataset
-from bench.data.events import assemble
+from bench.data.events import EventLog, ItemFacts, assemble
 from bench.data.filters import Filter, MinimumEvents
 from bench.data.parsing.cells import TABLE_SUFFIXES
 from bench.data.parsing.event_kinds import Kinds
+from bench.data.parsing.json_tables import JSON_SUFFIXES
 from bench.data.parsing.rows import RowRules, with_duplicates_judged
 from bench.data.parsing.text_tables import Dialect
 from bench.data.sources import amazon, kuairec, movielens, sequences
@@ -19,12 +20,14 @@ from bench.data.sources.atomic_dataset import events_at, load_atomic
 from bench.data.sources.atomic_events import FieldChoice
 from bench.data.sources.item_files import read_item_facts
 from bench.data.sources.json_events import (
-    JSON_SUFFIXES,
+    EventKeys,
     is_json_lines,
     keys_at_the_beginning,
+    needs_table,
     read_json_log,
     usual_keys,
 )
+from bench.data.sources.split_tables import load_split_tables, parts_beside, split_tables_at
 from bench.data.sources.tables import Reading, read_events
 from bench.errors import BenchError
 from bench.files import exists, expanded
@@ -56,6 +59,10 @@ def load_own(name: str, files: DataFiles) -> Dataset:
         raise BenchError(f"'{path}' does not exist; give the path of {ACCEPTED}")
     if movielens.is_ratings_file(path) and _other_option(files, ROW_OPTIONS) is None:
         return _load_movielens(name, path, files)
+    parts = split_tables_at(path, files.valid, files.test)
+    if parts is not None:
+        facts, _ = _facts(files)
+        return load_split_tables(name, parts, files, lambda part: _log(part, files), facts, LICENCE)
     if path.is_file() and path.name.lower().endswith(TABLE_SUFFIXES):
         return _load_table(name, path, files)
     filters, rules = _filters(files), _rules(files)
@@ -64,10 +71,9 @@ def load_own(name: str, files: DataFiles) -> Dataset:
         _refuse_other_options(path, files, NAMED_OPTIONS)
         choice = FieldChoice(files.user, files.item, files.time)
         return load_atomic(name, atomic, LICENCE, choice, rules, files.baskets, filters)
-    _refuse_baskets(path, files)
     if is_json_lines(path):
-        _refuse_other_options(path, files, NAMED_OPTIONS)
         return _load_json(name, path, files)
+    _refuse_baskets(path, files)
     if movielens.is_movielens(path):
         return _load_movielens(name, path, files)
     _refuse_other_options(path, files, ROW_OPTIONS)
@@ -87,7 +93,9 @@ def _refuse_other_options(path: Path, files: DataFiles, accepted: tuple[str, ...
     option = _other_option(files, accepted)
     if option is not None:
         shown = f"--{option.replace('_', '-')}"
-        raise BenchError(f"{path}: {shown} is for tables of events (.csv, .tsv, .dat, .parquet); leave it out")
+        raise BenchError(
+            f"{path}: {shown} is for tables of events (.csv, .tsv, .dat, .parquet, .xlsx, .jsonl); leave it out"
+        )
 
 
 def _other_option(files: DataFiles, accepted: tuple[str, ...]) -> str | None:
@@ -97,6 +105,25 @@ def _other_option(files: DataFiles, accepted: tuple[str, ...]) -> str | None:
 
 
 def _load_table(name: str, path: Path, files: DataFiles) -> Dataset:
+    log = _log(path, files)
+    others = parts_beside(path)
+    if others:
+        note = f"{', '.join(others)} beside {path.name}: not read (their folder would be read as one split)"
+        log = replace(log, notes=(*log.notes, note))
+    facts, named = _facts(files)
+    source = ", ".join(part.name for part in (path, *named))
+    return assemble(name, log, facts, LICENCE, source, baskets=files.baskets, filters=_filters(files))
+
+
+def _facts(files: DataFiles) -> tuple[ItemFacts | None, list[Path]]:
+    """What is known of the items, and the files that say it."""
+    items, embeddings = (None if other is None else _existing(other) for other in (files.items, files.embeddings))
+    facts = read_item_facts(items, embeddings, files.item, files.text, files.category)
+    return facts, [part for part in (items, embeddings) if part is not None]
+
+
+def _log(path: Path, files: DataFiles) -> EventLog:
+    """The events of one table."""
     matrix = kuairec.is_matrix(path) and files.order is None and files.time in (None, *kuairec.CLOCKS)
     time = "timestamp" if matrix and files.time is None else files.time
     log = read_events(
@@ -112,10 +139,7 @@ def _load_table(name: str, path: Path, files: DataFiles) -> Dataset:
     if matrix and time is not None:
         every = "a matrix of KuaiRec, each row of which is an event, whatever its watch_ratio"
         log = replace(log, notes=(*log.notes, every, kuairec.clock_note(path, time)))
-    items, embeddings = (None if other is None else _existing(other) for other in (files.items, files.embeddings))
-    facts = read_item_facts(items, embeddings, files.item, files.text, files.category)
-    source = ", ".join(part.name for part in (path, items, embeddings) if part is not None)
-    return assemble(name, log, facts, LICENCE, source, baskets=files.baskets, filters=_filters(files))
+    return log
 
 
 def _reading(files: DataFiles) -> Reading:
@@ -149,13 +173,21 @@ def _load_movielens(name: str, path: Path, files: DataFiles) -> Dataset:
 
 
 def _load_json(name: str, path: Path, files: DataFiles) -> Dataset:
-    """Amazon's reviews of any release by their keys; else events with keys that are given or have usual names."""
+    """Amazon's reviews of any release by their keys; else events with keys that are given or have usual names.
+
+    With options, times or keys that only tables have it is read as a table, whose columns are the keys.
+    """
     given = (files.user, files.item, files.time)
     objects = keys_at_the_beginning(path)
     known = amazon.event_keys(objects)
-    if known is not None and given == (None, None, None):
+    as_table = files.baskets or _other_option(files, NAMED_OPTIONS) is not None
+    if known is not None and given == (None, None, None) and not as_table:
         return amazon.read_amazon(path, name, _filters(files), _rules(files))
+    if as_table:
+        return _load_table(name, path, files if known is None else _with_keys(files, known))
     keys = usual_keys(path, objects, *given, known)
+    if needs_table(path, keys):
+        return _load_table(name, path, _with_keys(files, keys))
     log = with_duplicates_judged(read_json_log(path, keys, _rules(files)), path, _rules(files))
     return assemble(
         name,
@@ -165,6 +197,12 @@ def _load_json(name: str, path: Path, files: DataFiles) -> Dataset:
         path.name,
         filters=_filters(files),
     )
+
+
+def _with_keys(files: DataFiles, keys: EventKeys) -> DataFiles:
+    """The same, with keys in place of those that are not given."""
+    time = files.time if files.time is not None or files.order is not None else keys.time
+    return files.model_copy(update={"user": files.user or keys.user, "item": files.item or keys.item, "time": time})
 
 
 def _rules(files: DataFiles) -> RowRules:

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.analysis.data_card import Reach, make_card, target_gaps
+from bench.analysis.data_card import Advice, Reach, make_card, target_gaps
 from bench.data import catalog
 from bench.data.dataset import Dataset
 from bench.data.events import EventLog, ItemFacts, assemble
 from bench.data.protocols import split
+from bench.suite_files import suite_names
 
 
 def toy(has_time: bool = True) -> Dataset:
@@ -66,6 +67,30 @@ def test_gaps_count_back_from_the_end_of_the_history_in_any_batch(monkeypatch: p
 def test_reach_divides_at_the_window() -> None:
     reach = Reach.of(np.array([1, 50, 51, 0]))
     assert (reach.recent, reach.further_back, reach.never) == (0.5, 0.25, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("reach", "what", "suite", "reason"),
+    [
+        (Reach(0.5, 0.387, 0.113), "targets", "long", "38.7% of targets were last used further back than 50 events"),
+        (Reach(0.9, 0.1, 0.0), "targets", "long", "10.0% of"),
+        (Reach(0.901, 0.099, 0.0), "targets", "full", "only 9.9% of targets were last used further back"),
+        (Reach(0.5, 0.3, 0.2), "targets' categories", "long", "30.0% of targets' categories"),
+        (None, "targets", "full", "no item and no category comes again, and 20.0% of users have more than 50 events"),
+    ],
+)
+def test_a_suite_is_advised_by_what_lies_far_back(reach: Reach | None, what: str, suite: str, reason: str) -> None:
+    advice = Advice.of(reach, 0.2, what)
+    assert advice.suite == suite
+    assert advice.suite in suite_names()
+    assert advice.reason.startswith(reason)
+
+
+def test_the_advice_of_a_card_is_by_items_where_they_may_come_again_else_by_categories() -> None:
+    assert make_card(toy()).advice.reason.startswith("only 0.0% of targets were")
+    assert "categories" in replace(make_card(toy()), seen_items="exclude").advice.reason
+    text = dict(make_card(toy()).sections()["What to run"])["Suite"]
+    assert text.endswith("try --suite full (python -m bench run --suite full --dataset ..., with the same options)")
 
 
 def test_without_time_a_card_speaks_of_no_ties() -> None:

@@ -77,7 +77,7 @@ def test_later_commands_find_them_by_name(here: Path, capsys: pytest.CaptureFixt
         assert "mine" in told
         assert command[0] != "doctor" or "2 runs, 0 of them to do" in told
     assert main(["run", *named, "--jobs", "1"]) == 0  # with the same settings, as they belong to the name
-    assert "nothing to do, all 2 runs are complete" in capsys.readouterr().out
+    assert "all 2 runs are complete" in capsys.readouterr().out
     assert Plan.read(here / "results", "own-mine") == plan
     assert "--dataset mine.csv" in plan.command
     assert next(run.config for run in plan.runs if run.model == "item-knn")["neighbours"] == 7

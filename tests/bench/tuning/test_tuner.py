@@ -199,7 +199,7 @@ def test_rows_that_can_not_be_tuned_are_errors_of_one_line(tmp_path: Path, monke
     def absent(name: str) -> None:
         raise SkippedRun("needs the package 'unobtainium'")
 
-    monkeypatch.setattr(search, "model_class", absent)
+    monkeypatch.setattr(search, "class_of", absent)
     with pytest.raises(BenchError, match="model 'searched' needs the package 'unobtainium'"):
         tune(tmp_path, base_of("searched"))
     assert not (tmp_path / "tuning").exists()
@@ -329,7 +329,7 @@ def test_a_row_without_anything_to_choose_is_passed_over_and_named(
             raise SkippedRun("needs the package 'unobtainium'")
         return model_class(name)
 
-    monkeypatch.setattr(search, "model_class", absent)
+    monkeypatch.setattr(search, "class_of", absent)
     studies, said = tune(tmp_path, base_of("moody"), base_of("searched"), trials=1)
     assert [study.base.label for study in studies] == ["searched"]
     assert "not searched: model 'moody' needs the package 'unobtainium'" in said
