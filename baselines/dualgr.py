@@ -150,8 +150,8 @@ class DualGRNetwork(CausalNetwork):
     def summarise(self, long_term: LongTerm) -> Tensor:
         return code_counts(self.codes[:, 0], self.codebook_size, long_term)
 
-    def encode(self, items: Tensor, long_term: LongTerm) -> Tensor:
-        return torch.cat([self.long_term_codes(long_term), super().encode(items, long_term)], dim=1)
+    def encode(self, items: Tensor, long_term: LongTerm, gaps: Tensor | None = None) -> Tensor:
+        return torch.cat([self.long_term_codes(long_term), super().encode(items, long_term, gaps)], dim=1)
 
     def long_term_codes(self, long_term: LongTerm) -> Tensor:
         """Condenses the long-term history into a row per level-1 code, `[batch, K0, dim]`; 0 where none occurs.

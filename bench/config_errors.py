@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from bench.errors import BenchError, unknown_name
+from bench.errors import BenchError, nearest, unknown_name
 from bench.plain_text import one_line, quoted
 
 
@@ -31,6 +32,9 @@ def explain(error: ValidationError, schema: type[BaseModel], where: str) -> Benc
     message = one_line(first["msg"], 300).removeprefix("Value error, ").replace("Input should", "should")
     got = quoted(first["input"])
     given = "" if got in message else f", got {got}"
+    if first["type"] in ("literal_error", "enum") and isinstance(first["input"], str):
+        near = nearest(first["input"], re.findall(r"'([^']*)'", str(first.get("ctx", {}).get("expected", ""))))
+        given += f": did you mean {near[0]}?" if near else ""
     return BenchError(f"{where}: {dotted(first['loc']) or 'value'}: {message}{given}")
 
 

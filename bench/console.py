@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 
 from rich import console as rich_console
@@ -33,8 +34,37 @@ def table_console() -> Console:
     return console if console.is_terminal else Console(width=_WIDTH_OF_FILES)
 
 
-def say(console: rich_console.Console, line: str) -> None:
-    """Prints a line as it is: no markup, no colours, no wrapping; nor what would move the cursor, or never end."""
+class Verbosity(Enum):
+    """How much is said beside what a command was asked to print."""
+
+    QUIET = "quiet"
+    NORMAL = "normal"
+    VERBOSE = "verbose"
+
+
+_verbosity = Verbosity.NORMAL
+
+
+def set_verbosity(verbosity: Verbosity) -> None:
+    """Decides how much this process says from now on."""
+    global _verbosity
+    _verbosity = verbosity
+
+
+def verbosity() -> Verbosity:
+    return _verbosity
+
+
+def say(console: rich_console.Console, line: str, always: bool = False) -> None:
+    """Prints a line as it is: no markup, no colours, no wrapping; nor what would move the cursor, or never end.
+
+    Args:
+        console: Where to.
+        line: What is said.
+        always: Whether it is said even if little is to be said, as warnings are: something went wrong.
+    """
+    if _verbosity is Verbosity.QUIET and not always and not line.startswith("warning"):
+        return
     console.print(
         shortened(printable(line), _MOST_CHARACTERS), markup=False, highlight=False, soft_wrap=True, emoji=False
     )

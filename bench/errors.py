@@ -7,6 +7,12 @@ from collections.abc import Iterable
 
 from bench.plain_text import MOST_CHARACTERS, one_line, quoted
 
+_MOST_LISTED, _MOST_SUGGESTED, _LONGEST_COMPARED = 8, 3, 200
+_LIKE, _LIKE_IN_PART, _BEHIND = 0.5, 0.75, 0.25
+"""How like a name a suggestion has to be, how like its last part, and how far behind the best one it may be."""
+
+_LISTED_BY = {"model": "list models", "data set": "list datasets", "suite": "list suites"}
+
 
 class BenchError(Exception):
     """Bad input. The command line prints the message as one line and exits with code 2.
@@ -69,14 +75,44 @@ class MissingDataError(BenchError, SkippedRun):
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> BenchError:
-    """Makes the error for a name that nobody registered, with the nearest known ones.
+    """Makes the error for a name that nobody registered, with the nearest known ones; never with a long list.
 
     Args:
         kind: What was looked up, in the singular ("model", "data set", "suite", "key").
         name: What the user wrote.
         known: Every accepted name.
     """
-    choices = sorted(known)
-    near = difflib.get_close_matches(name[:200], choices, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(choices)}"
+    choices = sorted(map(str, known))
+    near = nearest(name, choices)
+    if near:
+        hint = f"did you mean {' or '.join(near)}?"
+    elif len(choices) <= _MOST_LISTED:
+        hint = f"known: {', '.join(choices)}"
+    else:
+        hint = f"there are {len(choices)}, such as {', '.join(choices[:3])}"
+        hint += f"; `python -m bench {_LISTED_BY[kind]}` shows all" if kind in _LISTED_BY else ""
     return BenchError(f"unknown {kind} {quoted(name)}: {hint}")
+
+
+def nearest(name: str, choices: Iterable[str]) -> list[str]:
+    """The few choices that somebody may have meant, the likeliest first; none where nothing is like it.
+
+    Of dotted keys the last part counts by itself, too: nobody remembers where a key stands.
+
+    >>> nearest("dimm", ["network.dim", "network.heads", "beam"]), nearest("galss", ["glass", "tiger"])
+    (['network.dim'], ['glass'])
+    >>> nearest("zzz", ["glass", "tiger"])
+    []
+    """
+    wanted = name[:_LONGEST_COMPARED].lower()
+    last = wanted.rpartition(".")[2]
+
+    def likeness(choice: str) -> float:
+        whole = difflib.SequenceMatcher(None, choice.lower(), wanted).ratio()
+        part = choice.lower().rpartition(".")[2]
+        by_last = difflib.SequenceMatcher(None, part, last).ratio() if "." in choice or "." in wanted else 0.0
+        return max(whole, by_last if by_last >= _LIKE_IN_PART else 0.0)
+
+    scored = sorted((-score, len(choice), choice) for choice in choices if (score := likeness(choice)) >= _LIKE)
+    # What is much less like it than the first one was not meant.
+    return [choice for score, _, choice in scored[:_MOST_SUGGESTED] if -score >= -scored[0][0] - _BEHIND]

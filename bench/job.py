@@ -14,10 +14,13 @@ from rich.console import Console
 from bench.console import say
 from bench.errors import reason_of
 from bench.execution.checkpoints import remove_checkpoints
+from bench.execution.finished import FinishedGrid
+from bench.execution.forecast import Forecast
+from bench.execution.outlook import Outlook, early_first
 from bench.execution.progress import Progress
 from bench.execution.scheduler import Backend, Workers, run_all
-from bench.execution.seal import Seal
 from bench.execution.store import stored_results
+from bench.execution.timings import keep
 from bench.execution.worker import execute
 from bench.execution.worker_process import Job
 from bench.plan import Plan
@@ -77,30 +80,28 @@ def run_plan(
         job: What a worker process does for a run.
 
     Returns:
-        One result per planned run, in order.
+        One result per planned run, in order, but for those that `begin_within` has kept from being made.
 
     Raises:
         BenchError: The results folder can't be written to.
     """
-    seal = seal_of(plan, results_dir, reports_dir)
+    finished = finished_grid(plan, results_dir, reports_dir)
     plan.write(results_dir)
-    seal.note(*plan.runs)  # before they are read: what changes afterwards looks otherwise
+    finished.note(*plan.runs)  # before they are read: what changes afterwards looks otherwise
     results = {result.spec.key: result for result in stored_results(plan.runs, results_dir, console, True)}
-    todo = _missing(plan, results, force)
-    for spec in todo if force else ():
-        remove_checkpoints(results_dir, spec)
+    todo = _to_do(plan, results, results_dir, force)
     # By all planned runs, so that a run has as many threads when the grid goes on as it would have had: on a CPU, sums
     # of floats depend on them, and so do checkpoints.
     backend = backend_for(len({spec.key for spec in plan.runs}))
-    say(console, f"{len(todo)} of {len(plan.runs)} runs to do, the others are complete")
-    if todo:
-        say(console, str(backend))
+    say(console, runs_to_do(len(todo), len(plan.runs)))
+    todo, forecast = _prospects(backend, todo, list(results.values()), console)
     report = _Report(plan, results_dir, reports_dir, console)
-    with Progress(console, results_dir, todo, min(backend.jobs, max(1, len(todo))), list(results.values())) as progress:
+    with Progress(console, results_dir, forecast) as progress:
 
         def on_result(result: RunResult) -> None:
             results[result.spec.key] = result
-            seal.note(result.spec)
+            finished.note(result.spec)
+            keep(result)
             progress.finished(result)
             watcher.finished(result)
             report.news.add(result.spec.dataset.label)
@@ -110,26 +111,78 @@ def run_plan(
             watcher.tick(running)
             report.refresh(list(results.values()))
 
-        run_all(todo, results_dir, backend, on_result, on_tick, lambda spec: job)
+        run_all(todo, results_dir, backend, on_result, on_tick, lambda spec: job, goes_on(plan))
     report.write(list(results.values()), processes=cpu_count())  # by now nobody else needs them
-    _conclude(report.flaw, watcher.broken_report, seal, results.values())
-    return [results[spec.key] for spec in plan.runs]
+    made = [results[spec.key] for spec in plan.runs if spec.key in results]
+    _say_what_is_left(len(plan.runs) - len(made), console)
+    _conclude(report.flaw, watcher.broken_report, finished if len(made) == len(plan.runs) else None, made)
+    return made
 
 
-def _conclude(flaw: str, on_broken_report: Callable[[str], None], seal: Seal, results: Collection[RunResult]) -> None:
-    """Says what is wrong with the last report, or seals a grid of which nothing is left to do."""
+def _to_do(plan: Plan, results: Mapping[str, RunResult], results_dir: Path, force: bool) -> list[RunSpec]:
+    """The runs that are to be made; of forced ones nothing is left to go on from."""
+    todo = missing_runs(plan, results, force)
+    for spec in todo if force else ():
+        remove_checkpoints(results_dir, spec)
+    return todo
+
+
+def _say_what_is_left(runs: int, console: Console) -> None:
+    if runs:
+        say(console, f"{runs} {'run was' if runs == 1 else 'runs were'} not begun in time: the same command goes on")
+
+
+def goes_on(plan: Plan) -> Callable[[], bool]:
+    """Tells, from now on, whether other runs of a plan are to be begun."""
+    ends = math.inf if plan.begin_within is None else time.monotonic() + plan.begin_within
+    return lambda: time.monotonic() < ends
+
+
+def _prospects(
+    backend: Backend, todo: list[RunSpec], known: Sequence[RunResult], console: Console
+) -> tuple[list[RunSpec], Forecast]:
+    """Says what is to come, where anything is: the runs in the order in which they are made, and how long they take."""
+    jobs = min(backend.jobs, max(1, len(todo)))
+    if not todo:
+        return todo, Forecast(todo, jobs, known)
+    say(console, str(backend))
+    outlook = Outlook.on(backend, todo, known)
+    if outlook is None:
+        return todo, Forecast(todo, jobs, known)
+    for line in outlook.lines():
+        say(console, line)
+    return early_first(todo, outlook.costs), Forecast(todo, jobs, known, outlook.costs)
+
+
+def runs_to_do(todo: int, planned: int) -> str:
+    """Says how much there is to do.
+
+    >>> runs_to_do(66, 66), runs_to_do(1, 3), runs_to_do(0, 3)
+    ('66 runs to do', '1 run to do, 2 are complete', 'nothing to do, all 3 runs are complete')
+    """
+    if not todo:
+        return f"nothing to do, {'the run is' if planned == 1 else f'all {planned} runs are'} complete"
+    there = planned - todo
+    rest = f", {there} {'is' if there == 1 else 'are'} complete" if there else ""
+    return f"{todo} {'run' if todo == 1 else 'runs'} to do{rest}"
+
+
+def _conclude(
+    flaw: str, on_broken_report: Callable[[str], None], finished: FinishedGrid | None, results: Collection[RunResult]
+) -> None:
+    """Says what is wrong with the last report, or writes down that nothing is left to do."""
     if flaw:
         on_broken_report(flaw)
-    elif all(result.status == "complete" for result in results):
-        seal.write()
+    elif finished is not None and all(result.status == "complete" for result in results):
+        finished.write()
 
 
-def seal_of(plan: Plan, results_dir: Path, reports_dir: Path) -> Seal:
+def finished_grid(plan: Plan, results_dir: Path, reports_dir: Path) -> FinishedGrid:
     """What tells, without reading any result, that a plan is finished and its report is made of these very results."""
-    return Seal(results_dir, plan.suite.name, plan.model_dump_json(), reports_dir / plan.suite.name)
+    return FinishedGrid(results_dir, plan.suite.name, plan.model_dump_json(), reports_dir / plan.suite.name)
 
 
-def _missing(plan: Plan, results: Mapping[str, RunResult], force: bool) -> list[RunSpec]:
+def missing_runs(plan: Plan, results: Mapping[str, RunResult], force: bool) -> list[RunSpec]:
     """The runs that are to be made, in order; rows that differ by their label only are one run."""
     complete = set() if force else {key for key, result in results.items() if result.status == "complete"}
     missing: dict[str, RunSpec] = {}

@@ -22,6 +22,9 @@ MOST_BYTES = 72
 """Of a name in UTF-8: percent-encoded, or with what sets a data set's queries apart and the kind of a figure, and with
 what a temporary file's name has more, it still fits the 255 bytes of a file name."""
 
+OWN = "own-"
+"""What names of suites begin with that are the user's own: rows of another suite on other data."""
+
 MOST_BYTES_OF_TITLE = 160
 MOST_SEED = 2**32 - 1
 

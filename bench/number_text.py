@@ -65,3 +65,19 @@ def p_cell(p: float) -> str:
         return "< 0.001"
     digits = next((digits for digits in range(3, 9) if (float(f"{p:.{digits}f}") < 0.05) == (p < 0.05)), None)
     return "< 0.05" if digits is None else number(p, digits)
+
+
+def significant(value: float | None, digits: int = 3) -> str:
+    """Writes a number with so many digits that tell something, and without an exponent, however large or small it is.
+
+    >>> significant(328.2, 2), significant(0.00123456), significant(2.0), significant(1234567.0), significant(0.0)
+    ('330', '0.00123', '2', '1,230,000', '0')
+    """
+    if value is None or not np.isfinite(value):
+        return NONE
+    if value == 0:
+        return "0"
+    decimals = digits - 1 - int(np.floor(np.log10(abs(value))))
+    rounded = round(float(value), decimals)
+    text = f"{rounded:,.{max(0, decimals)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.config import merged
 from bench.config_errors import explain, key_paths
@@ -18,7 +18,7 @@ from bench.data.protocols import split
 from bench.errors import BenchError, MissingDataError, SkippedRun, unknown_name
 from bench.files import exists, replaced
 from bench.json_text import parse_json
-from bench.names import checked
+from bench.names import OWN, checked
 from bench.recommender import Recommender
 from bench.registry import model_class, model_names
 from bench.spec import DatasetSpec, Entry, RunSpec, Several, Suite
@@ -43,6 +43,9 @@ class Plan(BaseModel):
         suite: The suite after the selections of the command line.
         runs: Every planned run, in order.
         command: How to run it again.
+        settings: What `--set` changed in the configurations.
+        tuned: Whether they are the best ones that `bench tune` had found.
+        begin_within: Seconds after which no other run is begun; it is no part of what is stored. None: there is no end.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -50,6 +53,9 @@ class Plan(BaseModel):
     suite: Suite
     runs: Several[RunSpec]
     command: str
+    settings: tuple[str, ...] = ()
+    tuned: bool = False
+    begin_within: float | None = Field(default=None, exclude=True)
 
     @staticmethod
     def path(results_dir: Path, suite: str) -> Path:
@@ -89,6 +95,15 @@ class Plan(BaseModel):
             raise BenchError(f"can't write results to '{results_dir}': {error.strerror}: choose --results") from None
 
     @classmethod
+    def read_archived(cls, results_dir: Path, suite: str) -> Plan | None:
+        """Reads the plan that goes with the archive of a suite; None where there is none, or it is unreadable."""
+        path = cls.path(results_dir, suite).with_name(_ARCHIVED)
+        try:
+            return cls.model_validate(parse_json(read_text_file(path, _MOST_BYTES)))
+        except (OSError, ValueError, BenchError):  # pydantic's errors are ValueErrors
+            return None
+
+    @classmethod
     def read(cls, results_dir: Path, suite: str) -> Plan:
         """Reads the plan of the latest `bench run` of a suite, else that of its archive.
 
@@ -99,6 +114,8 @@ class Plan(BaseModel):
         if not exists(path) and exists(path.with_name(_ARCHIVED)):
             path = path.with_name(_ARCHIVED)
         again = f"python -m bench run --suite {shlex.quote(suite)} --results {shlex.quote(str(results_dir))}"
+        if suite.startswith(OWN):  # which nobody finds before it is there
+            again = f"python -m bench run --dataset FILE --name {shlex.quote(suite[len(OWN) :])}"
         try:
             plan = cls.model_validate(parse_json(read_text_file(path, _MOST_BYTES)))
             if plan.suite.name != path.parent.name:
@@ -171,7 +188,7 @@ def expand(suite: Suite, overrides: Sequence[str] = (), where: str = "") -> list
             data_hash = ""  # each run becomes a row with the reason
             absent.append(str(error))
         for entry in suite.models:
-            if entry.datasets is None or {dataset.name, dataset.label} & set(entry.datasets):
+            if entry.datasets is None or set(dataset.names) & set(entry.datasets):
                 template = _first_run(entry, class_of, dataset, data_hash, settings, where)
                 templates.append(template)
     if len(absent) == len(suite.datasets):
@@ -186,7 +203,7 @@ def expand(suite: Suite, overrides: Sequence[str] = (), where: str = "") -> list
 
 def _checked_hash(dataset: DatasetSpec) -> str:
     """The content hash of a data set that can be loaded."""
-    data = catalog.load_dataset(dataset.name, dataset.files)
+    data = catalog.load_dataset(dataset.name, dataset.files, dataset.sample_users)
     if dataset.path is not None:  # of data that nobody has seen before, it is better to know now than in every run
         split(data, dataset.protocol, dataset.seen_items, dataset.cold_targets, dataset.confirm)
     return data.content_hash
@@ -195,7 +212,7 @@ def _checked_hash(dataset: DatasetSpec) -> str:
 def written_config(entry: Entry, dataset: DatasetSpec) -> dict[str, Any]:
     """What a suite writes of a row's configuration on a data set, which it may call by its name and by its label."""
     written = merged({}, entry.config)
-    for name in (dataset.name, dataset.label):
+    for name in dataset.names:
         written = merged(written, entry.per_dataset.get(name, {}))
     return written
 

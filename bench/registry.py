@@ -44,6 +44,8 @@ BUILT_IN = {
     "sim-soft": "baselines.sim.model:SIMSoft",
     "tiger": "baselines.tiger:Tiger",
     "cobra": "baselines.cobra:Cobra",
+    "discrec": "baselines.discrec:DiscRec",
+    "setrec": "baselines.setrec:SETRec",
     "rpg": "baselines.rpg:RPG",
     "dualgr": "baselines.dualgr:DualGR",
     "gems": "baselines.gems:Gems",
@@ -88,7 +90,7 @@ def model_class(name: str) -> type[Recommender]:
         SkippedRun: A built-in model needs an optional package that is not installed.
         BenchError: The name is unknown, or what it names is not an importable `Recommender`.
     """
-    third_party = _third_party()
+    third_party = {} if name in BUILT_IN else _third_party()
     if name in third_party:
         point = third_party[name]
         where = f"model '{name}' of distribution '{point.dist.name if point.dist else 'unknown'}' ({point.value})"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, field_validator, model_validator
 
 from bench.data.cache import content_key
+from bench.data.choices import ColdTargets, SeenItems
 from bench.data.data_files import DataFiles, name_of
-from bench.data.dataset import ColdTargets, SeenItems
 from bench.names import ColumnName, ModelName, PathName, RowLabel, Seed, Title, label_or_none
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class DatasetSpec(DataFiles):
         cold_targets: What becomes of queries whose target has no training event: they are made ("warn"), left out
             ("ignore") or not accepted ("raise").
         confirm: Share of the users whose queries are set aside (see `bench.data.set_aside`). None sets nobody aside.
+        sample_users: Users of whom a fixed sample is taken (see `bench.data.user_sample`). None: all of them.
     """
 
     name: PathName
@@ -51,6 +52,9 @@ class DatasetSpec(DataFiles):
     )
     confirm: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         default=None, description="share of the users set aside for `bench confirm`, e.g. 0.2. Default: none."
+    )
+    sample_users: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="size of a fixed random sample of the users, by the hash of their ids. Default: all."
     )
 
     @model_validator(mode="before")
@@ -77,16 +81,28 @@ class DatasetSpec(DataFiles):
         return DataFiles.model_validate(self.model_dump(include=set(DataFiles.model_fields)))
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What a suite may call it: its name, its label, and the label that all of its users would have."""
+        return tuple(dict.fromkeys((self.name, self.whole.label, self.label)))
+
+    @property
+    def whole(self) -> DatasetSpec:
+        """The same with all of its users."""
+        return self.model_copy(update={"sample_users": None})
+
+    @property
     def label(self) -> str:
         """The name in tables and folders, with all that sets its queries apart from the usual ones.
 
         `ml-100k@temporal+keep+warm`: another protocol than leave-one-out, another rule on seen items than the data
         set's own, no queries with cold targets. `complete-journey+dev`: the queries of the users who are not set aside.
+        `ml-100k+500users`: a sample of the users.
         """
         protocol = "" if self.protocol == "leave-one-out" else f"@{self.protocol}"
         seen = f"+{self.seen_items}" if self.seen_items else ""
         warm = "+warm" if self.cold_targets == "ignore" else ""
-        return self.name + protocol + seen + warm + ("" if self.confirm is None else "+dev")
+        sample = "" if self.sample_users is None else f"+{self.sample_users}users"
+        return self.name + protocol + seen + warm + ("" if self.confirm is None else "+dev") + sample
 
 
 class Published(_Strict):
@@ -150,7 +166,7 @@ class Entry(_Strict):
         """Tells what the suite says of this row on a data set; "" where it says nothing."""
         if isinstance(self.note, str):
             return self.note
-        return self.note.get(dataset.label, self.note.get(dataset.name, ""))
+        return next((self.note[name] for name in reversed(dataset.names) if name in self.note), "")
 
 
 class Comparison(_Strict):
@@ -259,8 +275,8 @@ class RunSpec(_Strict):
         Where the data lie and how they were read is left to `data_hash`: the same data elsewhere give the same run.
         """
         left_out = set(DataFiles.model_fields)
-        if self.dataset.confirm is None:  # the keys of runs from before there was such a thing stay what they were
-            left_out.add("confirm")
+        # The keys of runs from before there were such things stay what they were.
+        left_out |= {name for name in ("confirm", "sample_users") if getattr(self.dataset, name) is None}
         return content_key(self.model_dump(mode="json", exclude={"label": True, "dataset": left_out}))
 
 

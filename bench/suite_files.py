@@ -115,7 +115,7 @@ def _list_of(written: dict[str, Any], key: str, path: Path) -> list[Any]:
 def check_labels(datasets: Sequence[DatasetSpec]) -> None:
     """Raises BenchError where tables and folders could not tell two data sets apart."""
     labels = [dataset.label for dataset in datasets]
-    tell_apart("data sets", labels, "rename a file, or give one a 'name' in a suite")
+    tell_apart("data sets", labels, "rename a file, or name each (--name NAME --name NAME, or 'name' in a suite)")
 
 
 def check_files(suite: Suite) -> None:

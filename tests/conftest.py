@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Test processes share the cores (`pytest -n 2`): with several threads each, small networks take several times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# What is measured in tests says nothing of this machine, and what was measured on it decides nothing in tests.
+os.environ["GLASS_BENCH_CACHE"] = tempfile.mkdtemp(prefix="glass-bench-measured-")
 
 import numpy as np
 import pytest

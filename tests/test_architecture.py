@@ -30,13 +30,13 @@ FLOORS: tuple[set[str], ...] = (
     BASE,
     {"bench.data"},
     {"bench.recommender", "bench.spec"},
-    {"bench.evaluation", "bench.model_index", "bench.registry", "bench.suite_files"},
+    {"bench.brief_index", "bench.evaluation", "bench.model_index", "bench.registry", "bench.suite_files"},
     {"bench.plan"},
     {"bench.execution"},
     {"bench.tuning"},
     {"bench.analysis"},
     {"bench.reporting"},
-    {"bench.export", "bench.job", "bench.report", "bench.speed"},
+    {"bench.export", "bench.job", "bench.quick", "bench.report", "bench.speed"},
     {"bench.cli", "bench.__main__"},
 )
 """Rooms of the harness, from the ground up: nothing knows anything of the floors above it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.analysis.row_tests import compare_rows, means, unknown_part
@@ -16,6 +17,7 @@ from bench.execution.store import stored_results
 from bench.plan import Plan, written_config
 from bench.reporting import terminal
 from bench.reporting.tables import row_tests
+from bench.spec import RunResult
 
 
 def show_test(runs: SuiteRuns, first: str, second: str, metric: str, part: str, configurations: bool = False) -> None:
@@ -61,17 +63,24 @@ def show_leaderboard(runs: SuiteRuns, metrics: tuple[str, ...], part: str) -> No
         raise unknown_part(part, runs)
 
 
-def archive_suite(suite: str, results: Path) -> None:
+def archive_suite(suite: str, results: Path, force: bool = False) -> None:
     """Writes the archive of a suite, of all of its planned runs that have ended.
 
+    Args:
+        suite: Its name.
+        results: Where results are.
+        force: Also where an earlier archive has rows or data sets that this one would lack.
+
     Raises:
-        BenchError: None has, or the files can't be written.
+        BenchError: None has ended, the files can't be written, or the archive would lose what it has.
     """
     console = Console()
     plan = Plan.read(results, suite)
     stored = stored_results(plan.runs, results, console, archive_of=suite)
     if not any(result.status == "complete" for result in stored):
         raise BenchError(f"suite '{suite}' has no complete run yet: nothing to archive")
+    if not force:
+        _keep_archived(plan, stored, results)
     written = []
     for label in dict.fromkeys(result.spec.dataset.label for result in stored):
         of_dataset = [result for result in stored if result.spec.dataset.label == label]
@@ -81,6 +90,26 @@ def archive_suite(suite: str, results: Path) -> None:
         say(console, f"written: {path} ({path.stat().st_size / 1024:,.0f} KiB)")
     pending = len({spec.key for spec in plan.runs} - {result.spec.key for result in stored})
     say(console, f"{len(stored)} runs archived" + (f", {pending} are still to be made" if pending else ""))
+
+
+def _keep_archived(plan: Plan, stored: Sequence[RunResult], results: Path) -> None:
+    """Raises BenchError where an archive has complete runs that are not among the results."""
+    before = Plan.read_archived(results, plan.suite.name)
+    if before is None:
+        return
+    held = stored_results(before.runs, results, Console(stderr=True), archive_of=plan.suite.name)
+    have = {_place(result) for result in stored if result.status == "complete"}
+    lost = [result for result in held if result.status == "complete" and _place(result) not in have]
+    if lost:
+        label, dataset, seed = _place(lost[0])
+        raise BenchError(
+            f"'{results / plan.suite.name}' has an archive with {len(lost)} runs that are not here (first: {label} on "
+            f"{dataset}, seed {seed}), and would lose them: make them with `bench run`, or --force"
+        )
+
+
+def _place(result: RunResult) -> tuple[str, str, int]:
+    return result.spec.label, result.spec.dataset.label, result.spec.seed
 
 
 def chosen(suite: str, results: Path, dataset: str | None) -> SuiteRuns:

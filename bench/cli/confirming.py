@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.cli.references import keep_report
 from bench.cli.running import rebuild_report
 from bench.cli.stored import name_of
 from bench.console import Console, say
@@ -15,23 +16,26 @@ from bench.plan import Plan
 from bench.spec import RunResult, RunSpec
 
 
-def confirm_suite(suite: str, results: Path, reports: Path) -> int:
+def confirm_suite(suite: str, results: Path, reports: Path, force: bool = False) -> int:
     """Opens what no look has opened yet, on every data set of a suite that sets users aside, and rebuilds the report.
 
     Args:
         suite: Its name, or its file.
         results: Where results are.
         reports: Where reports go.
+        force: Write over a committed report in any case.
 
     Returns:
         As `rebuild_report`.
 
     Raises:
-        BenchError: The suite sets nobody aside, or a run is still to be made: seals are opened for all rows at once,
-            after the last choice.
+        BenchError: The suite sets nobody aside, a committed report would be replaced by another, or a run is still to
+            be made: seals are opened for all rows at once, after the last choice.
     """
     name = name_of(suite)
     plan, console = Plan.read(results, name), Console()
+    if not force:
+        keep_report(plan, results, reports)  # before anything is opened
     grids: dict[str, list[RunSpec]] = {}
     for spec in plan.runs:
         if spec.dataset.confirm is not None:
@@ -48,7 +52,7 @@ def confirm_suite(suite: str, results: Path, reports: Path) -> int:
         if others:
             say(console, f"{label}: without runs of {', '.join(others)}, which failed or were skipped")
         say(console, f"{label}: {_in_words(open_seals(complete, results, name))}")
-    return rebuild_report(suite, results, reports)
+    return rebuild_report(suite, results, reports, force)
 
 
 def _ended(label: str, specs: Sequence[RunSpec], results: Path, suite: str) -> list[RunResult]:

@@ -52,7 +52,7 @@ def describe(
     from bench.data import catalog
 
     spec = chosen_dataset(dataset, reading, "data describe")
-    data = catalog.load_dataset(spec.name, spec.files)
+    data = catalog.load_dataset(spec.name, spec.files, spec.sample_users)
     card = make_card(data, spec.protocol, spec.seen_items, spec.cold_targets, spec.confirm)
     _PRINTERS[format_](card)
     if plot is not None:

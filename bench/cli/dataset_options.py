@@ -17,7 +17,7 @@ from bench.config_errors import explain
 from bench.data.data_files import ACCEPTED, DataFiles
 from bench.errors import BenchError, unknown_name
 from bench.files import exists, expanded
-from bench.spec import DatasetSpec
+from bench.spec import DatasetSpec, Suite
 
 DATASET_HELP = f"A registered data set, or the path of one of your own: {ACCEPTED}."
 _PANEL = "Data sets"
@@ -71,6 +71,21 @@ def chosen_dataset(name_or_path: str, reading: Mapping[str, Any], option: str = 
         return DatasetSpec.model_validate({**identity, **reading})
     except ValidationError as error:
         raise explain(error, DatasetSpec, f"{option} {name_or_path}") from None
+
+
+def of_sampled_users(suite: Suite, users: str) -> Suite:
+    """Takes a sample of the users of every data set of a suite.
+
+    Raises:
+        BenchError: It is no number of users.
+    """
+    try:
+        datasets = [
+            DatasetSpec.model_validate({**dataset.model_dump(), "sample_users": users}) for dataset in suite.datasets
+        ]
+    except ValidationError as error:
+        raise explain(error, DatasetSpec, f"--sample-users {users}") from None
+    return suite.model_copy(update={"datasets": tuple(datasets)})
 
 
 def as_arguments(reading: Mapping[str, Any]) -> str:

@@ -16,30 +16,33 @@ from bench.console import Console
 from bench.data import catalog
 from bench.errors import BenchError, SkippedRun
 from bench.execution import environment
-from bench.execution.progress import Progress, clock
+from bench.execution.outlook import Outlook
 from bench.execution.scheduler import Workers
 from bench.execution.store import stored_results
 from bench.execution.upkeep import abandoned, caches, under_way
 from bench.plan import expand
-from bench.spec import DatasetSpec, RunSpec, Suite
+from bench.spec import DatasetSpec, Suite
 
 _EXTRAS = ("optuna", "distributed", "mlflow-skinny", "tensorboard", "sentence-transformers", "recbole")
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
-def findings(suite: Suite, results: Path, console: Console) -> Iterator[tuple[str, Iterator[str]]]:
+def findings(
+    suite: Suite, results: Path, console: Console, settings: Sequence[str] = ()
+) -> Iterator[tuple[str, Iterator[str]]]:
     """What a run would find, as lines under headings.
 
     Args:
         suite: Whose data and runs are looked at.
         results: Folder of the results.
         console: For warnings.
+        settings: As of `--set`.
     """
     yield "versions", _versions()
     yield "machine", _machine(results)
     yield "data", _data(suite)
     yield "caches", cached(results)
-    yield f"suite {suite.name}", _todo(suite, results, console)
+    yield f"suite {suite.name}", _todo(suite, results, console, settings)
 
 
 def _versions() -> Iterator[str]:
@@ -73,7 +76,7 @@ def _data(suite: Suite) -> Iterator[str]:
 
 def _found(spec: DatasetSpec) -> str:
     try:
-        events = catalog.load_dataset(spec.name, spec.files).interactions
+        events = catalog.load_dataset(spec.name, spec.files, spec.sample_users).interactions
     except (BenchError, SkippedRun) as error:
         return f"missing: {error}"
     return f"found: {events.n_users:,} users, {events.n_items:,} items, {events.n_events:,} events"
@@ -89,9 +92,11 @@ def cached(results: Path) -> Iterator[str]:
     yield "`bench cache clean` removes them" if stored or left else "nothing is cached"
 
 
-def _todo(suite: Suite, results: Path, console: Console) -> Iterator[str]:
+def _todo(suite: Suite, results: Path, console: Console, settings: Sequence[str]) -> Iterator[str]:
     try:
-        runs = [spec for spec in expand(suite, where=suite.name) if spec.data_hash]  # the others lack their data
+        runs = [
+            spec for spec in expand(suite, settings, where=suite.name) if spec.data_hash
+        ]  # the others lack their data
     except BenchError as error:
         yield f"can't be run: {error}"
         return
@@ -101,14 +106,9 @@ def _todo(suite: Suite, results: Path, console: Console) -> Iterator[str]:
     yield f"{len(runs)} runs, {len(todo)} of them to do"
     if todo:
         workers = Workers.for_machine(usable(Device.auto), None, len(runs))
-        remaining = Progress(console, results, todo, min(workers.jobs, len(todo)), known).remaining([])
-        yield f"{workers}: {_estimate(remaining, todo)}"
-
-
-def _estimate(seconds: float | None, todo: Sequence[RunSpec]) -> str:
-    if seconds is None:
-        return f"no run of it was made here so far, so nobody knows how long {len(todo)} take"
-    return f"about {clock(seconds)}, by the runs that were made here"
+        yield str(workers)
+        outlook = Outlook.on(workers, todo, known)
+        yield from () if outlook is None else outlook.lines()
 
 
 def size_of(n_bytes: float) -> str:

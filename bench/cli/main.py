@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bench.cli import data, results, run, speed, upkeep
+from bench.cli.verbosity import with_suggestion
 from bench.errors import BenchError
 from bench.own_packages import check_own_packages
 from bench.plain_text import one_line
 
 app = typer.Typer(
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Benchmark of recommender systems: train, judge, report.",
@@ -33,6 +35,24 @@ upkeep.register(app)
 _INTERRUPTED = 130
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"glass-bench {version('glass-bench')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _of_all_commands(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """What goes before any command."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command.
 
@@ -41,14 +61,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         check_own_packages()
-        code = typer.main.get_command(app)(args=arguments, prog_name="bench", standalone_mode=False) or 0
+        code = typer.main.get_command(app)(args=arguments, prog_name=_program(), standalone_mode=False) or 0
     except BenchError as error:
         return _complain(str(error), 2)
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
     except Exception as error:
         if hasattr(error, "format_message"):  # a usage error, of click's class or of typer's own, depending on version
-            return _complain(error.format_message() or "no command: try --help", 2)
+            return _complain(with_suggestion(error.format_message()) or "no command: try --help", 2)
         raise
     if code == _INTERRUPTED:  # some versions of typer turn KeyboardInterrupt into this code
         return _complain("interrupted; complete results are kept, and the same command goes on from there", code)
@@ -57,13 +77,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(help="models, datasets or suites.")],
+    what: Annotated[
+        list[str] | None, typer.Argument(help="models, datasets or suites. Default: all, briefly.", show_default=False)
+    ] = None,
     fidelity: Annotated[bool, typer.Option("--fidelity", help="With models: print their fidelity cards.")] = False,
 ) -> None:
     """List what can be run."""
     from bench.cli.listing import show  # brings in what reads data sets
 
-    show(what, fidelity)
+    show(" ".join(what or ()), fidelity)
+
+
+def _program() -> str:
+    """The name under which it was called, for which completion is installed."""
+    name = Path(sys.argv[0]).stem
+    return name if name in ("bench", "glass-bench") else "bench"
 
 
 def _complain(message: str, code: int) -> int:

@@ -5,15 +5,41 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
 
-SuiteOption = Annotated[str, typer.Option(help="Name of a suite, or path to a .yaml file.")]
+
+def begun(kind: str) -> Callable[[str], list[str]]:
+    """Completes a name, or the last of several with commas between them, for the shell.
+
+    Args:
+        kind: "models", "datasets" or "suites".
+    """
+
+    def complete(incomplete: str) -> list[str]:
+        from bench.brief_index import brief_index
+        from bench.registry import model_names
+
+        names: Iterable[str] = model_names() if kind == "models" else brief_index()[kind]  # type: ignore[literal-required]
+        before, comma, last = incomplete.rpartition(",")
+        return [f"{before}{comma}{name}" for name in names if name.startswith(last)]
+
+    return complete
+
+
+SuiteOption = Annotated[
+    str,
+    typer.Option(
+        help="Name of a suite (own-NAME: results on data of your own), or path to a .yaml file.",
+        autocompletion=begun("suites"),
+    ),
+]
 ResultsOption = Annotated[Path, typer.Option(help="Folder of the results.")]
 ReportsOption = Annotated[Path, typer.Option(help="Folder of the reports.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Write over committed reference results.")]
 FOLDER_OF_RESULTS, FOLDER_OF_REPORTS = Path("results"), Path("reports")
 
 Command = Callable[..., None]

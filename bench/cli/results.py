@@ -153,11 +153,15 @@ def leaderboard(
     show_leaderboard(chosen(suite, results, dataset), names, part)
 
 
-def archive(suite: SuiteOption = "full", results: ResultsOption = FOLDER_OF_RESULTS) -> None:
+def archive(
+    suite: SuiteOption = "full",
+    results: ResultsOption = FOLDER_OF_RESULTS,
+    force: Annotated[bool, typer.Option("--force", help="Also where an earlier archive has more runs.")] = False,
+) -> None:
     """Write the ranks of a suite into a few small files that can be committed."""
     from bench.cli.answers import archive_suite
 
-    archive_suite(name_of(suite), results)
+    archive_suite(name_of(suite), results, force)
 
 
 def _only_files(folder: Path, suite: str) -> bool:

@@ -10,18 +10,20 @@ from bench.cli.dataset_options import takes_dataset_options
 from bench.cli.options import (
     FOLDER_OF_REPORTS,
     FOLDER_OF_RESULTS,
+    ForceOption,
     ReportsOption,
     ResultsOption,
     SuiteOption,
     takes_options,
 )
 from bench.cli.run_options import RunOptions, TuneOptions
+from bench.cli.verbosity import with_verbosity
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands of this module to the command line."""
     for command in (tune, run, report, confirm):
-        app.command()(command)
+        app.command()(with_verbosity(command))
 
 
 @takes_dataset_options
@@ -49,19 +51,21 @@ def report(
     suite: SuiteOption = "full",
     results: ResultsOption = FOLDER_OF_RESULTS,
     reports: ReportsOption = FOLDER_OF_REPORTS,
+    force: ForceOption = False,
 ) -> None:
     """Rebuild the report of a suite from its results, without training anything."""
     from bench.cli.running import rebuild_report
 
-    raise typer.Exit(rebuild_report(suite, results, reports))
+    raise typer.Exit(rebuild_report(suite, results, reports, force))
 
 
 def confirm(
     suite: SuiteOption = "long",
     results: ResultsOption = FOLDER_OF_RESULTS,
     reports: ReportsOption = FOLDER_OF_REPORTS,
+    force: ForceOption = False,
 ) -> None:
     """Look at the users who are set aside (`confirm: 0.2`), once all choices are made; the look is recorded."""
     from bench.cli.confirming import confirm_suite  # brings in what reads results
 
-    raise typer.Exit(confirm_suite(suite, results, reports))
+    raise typer.Exit(confirm_suite(suite, results, reports, force))

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.dataset_options import DATASET_HELP
-from bench.cli.options import FOLDER_OF_REPORTS, FOLDER_OF_RESULTS, ReportsOption, ResultsOption, SuiteOption
+from bench.cli.options import FOLDER_OF_REPORTS, FOLDER_OF_RESULTS, ReportsOption, ResultsOption, SuiteOption, begun
 from bench.errors import BenchError
 
 SECONDS_BETWEEN_CHECKPOINTS = 180.0
@@ -47,11 +47,23 @@ class RunOptions:
 
     suite: SuiteOption = "full"
     models: Annotated[
-        str | None, typer.Option(help="Only these rows, comma-separated; models outside the suite may join.")
+        str | None,
+        typer.Option(
+            help="Only these rows, comma-separated; models outside the suite may join.", autocompletion=begun("models")
+        ),
     ] = None
-    datasets: Annotated[str | None, typer.Option(help="Only these data sets, comma-separated.")] = None
+    datasets: Annotated[
+        str | None, typer.Option(help="Only these data sets, comma-separated.", autocompletion=begun("datasets"))
+    ] = None
     dataset: Annotated[
         list[str] | None, typer.Option(help=f"In place of the suite's data sets; may be repeated. {DATASET_HELP}")
+    ] = None
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Keep results and report apart, as suite own-NAME. Default with files of your own: the file's name. "
+            "Several names are those of the files, in order."
+        ),
     ] = None
     seeds: Annotated[str | None, typer.Option(help="A count (3 means 0,1,2) or a list (0,2; one seed: 2,).")] = None
     jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time. Default: what fits the machine.")] = None
@@ -67,10 +79,23 @@ class RunOptions:
             "--set", metavar="KEY=VALUE", help="Change a configuration: model.key=value, or key=value for all."
         ),
     ] = None
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick",
+            help="A first answer within 3 minutes on two cores: one seed, few epochs, a sample of the users where "
+            "needed. Kept apart, as suite NAME-quick.",
+        ),
+    ] = False
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell which runs there are to do, and about how long they take.")
+    ] = False
     tuned: Annotated[
         bool, typer.Option("--tuned", help="With the best configurations that `bench tune` has found.")
     ] = False
-    force: Annotated[bool, typer.Option("--force", help="Make complete runs again.")] = False
+    force: Annotated[
+        bool, typer.Option("--force", help="Make complete runs again, and write over committed reference results.")
+    ] = False
     run_timeout: Annotated[
         float | None,
         typer.Option(min=0, metavar="SECONDS", help="End a run that takes longer: it becomes a failed row."),

@@ -11,22 +11,28 @@ from typing import Any
 
 from loky import cpu_count
 
-from bench.cli.dataset_options import as_arguments, chosen_dataset
+from bench.cli.dataset_options import as_arguments, chosen_dataset, of_sampled_users
+from bench.cli.dry_run import show_runs
+from bench.cli.own_suites import GivenSuite, as_own, changes_of_own, check_own_exists, given_suite, with_names
+from bench.cli.references import is_as_committed, keep_references, keep_report
 from bench.cli.run_options import BackendName, Device, RunOptions, listed, usable
 from bench.cli.stored import name_of
 from bench.console import Console, say
 from bench.errors import BenchError, SkippedRun, reason_of
 from bench.execution.checkpoints import Checkpointing
+from bench.execution.costs import Costs, Means
 from bench.execution.limits import Limits
 from bench.execution.scheduler import Backend, Workers
 from bench.execution.store import stored_results
 from bench.execution.worker import execute
-from bench.job import Watcher, run_plan, seal_of
+from bench.job import Watcher, finished_grid, run_plan, runs_to_do
+from bench.names import OWN
 from bench.plain_text import one_line
 from bench.plan import Plan, expand, select
+from bench.quick import QUICK, quickened
 from bench.registry import model_class
 from bench.spec import RunResult, Suite
-from bench.suite_files import load_suite, seeds_from, suite_path
+from bench.suite_files import seeds_from, suite_path
 from bench.tuning.study import tuned_runs
 
 _MOST_DIGITS = 20
@@ -46,36 +52,70 @@ def run_suite(options: RunOptions, reading: Mapping[str, Any]) -> int:
     Raises:
         BenchError: Something that the user wrote doesn't fit, or the report could not be written.
     """
-    suite = _chosen(options, reading)
-    runs = expand(suite, options.settings or (), where=str(suite_path(options.suite)))
-    console = Console()
-    if options.tuned:
-        runs, lines = tuned_runs(runs, options.results)
-        for line in lines:
-            say(console, line)
-    plan = Plan(suite=suite, runs=tuple(runs), command=_command(options, reading))
-
-    for line in _not_divided(plan, options.devices):
+    console, given = Console(), given_suite(options.suite, options.results)
+    plan, lines = _planned(given, options, reading)
+    backend = _backend_for(options)
+    if options.quick:
+        plan = _quick(plan, given.where, backend)
+        lines.append(f"{plan.suite.name}: {plan.suite.description}")
+    folders, report = (options.results, options.reports), options.reports / plan.suite.name / "report.md"
+    for line in (*lines, *changes_of_own(plan, options.results), *_not_divided(plan, options.devices)):
         say(console, line)
+    if options.dry_run:
+        show_runs(plan, options.results, backend, options.force, console)
+        return 0
     flaws: list[str] = []
     checkpointing = Checkpointing(options.checkpoint_every, options.keep_checkpoints)
-    folders = options.results, options.reports
-    backend = _backend_for(options)
-    if not options.force and seal_of(plan, *folders).holds(plan.runs):
-        say(console, f"0 of {len(runs)} runs to do, the others are complete, and the report is made of them")
-        _summarise([RunResult(spec=spec, status="complete") for spec in runs], _report_of(options, suite), console)
+    if not options.force and finished_grid(plan, *folders).holds(plan.runs):
+        say(console, f"{runs_to_do(0, len(plan.runs))}, and the report is made of them")
+        _summarise([RunResult(spec=spec, status="complete") for spec in plan.runs], report, console)
         return 0
+    if not options.force:
+        for line in keep_references(plan, *folders, is_as_committed(plan, plan.suite == given.suite)):
+            say(console, line)
     watcher = _watcher(options, plan, console, flaws.append)
     live = options.track is not None
     job = partial(execute, checkpointing=checkpointing, n_devices=options.devices, live=live)
     outcome = run_plan(plan, *folders, console, backend, options.force, watcher, job)
     watcher.concluded()
-    _summarise(outcome, None if flaws else _report_of(options, suite), console)
+    _summarise(outcome, None if flaws else report, console)
     if flaws:
-        where = f"--suite {shlex.quote(options.suite)} --results {shlex.quote(str(options.results))}"
+        where = f"--suite {shlex.quote(plan.suite.name)} --results {shlex.quote(str(options.results))}"
         again = f"all results are kept, and python -m bench report {where} tries again"
         raise BenchError(f"the report could not be written ({flaws[0]}): {again}")
     return _exit_code(outcome)
+
+
+def _quick(plan: Plan, where: str, backend_for: Callable[[int], Backend]) -> Plan:
+    """What of a plan gives a first answer within minutes on this machine.
+
+    Raises:
+        BenchError: The machines of a cluster were asked for.
+    """
+    backend = backend_for(len(plan.runs))
+    if not isinstance(backend, Workers):
+        raise BenchError("--quick is for --backend local: how fast a cluster is has not been measured")
+    costs = Costs(Means(backend.device, backend.jobs, backend.threads))
+    return quickened(plan, lambda suite: expand(suite, plan.settings, where=where), costs, backend.jobs, plan.settings)
+
+
+def _planned(given: GivenSuite, options: RunOptions, reading: Mapping[str, Any]) -> tuple[Plan, list[str]]:
+    """What is to be run, and what there is to say of configurations that a search has found."""
+    for option, used in (("--tuned", options.tuned or given.tuned), ("--seeds", options.seeds is not None)):
+        if used and options.quick:
+            raise BenchError(f"--quick trains one seed for few epochs, whatever a search has found: leave {option} out")
+    if given.suite.name.endswith(QUICK):
+        raise BenchError(f"suite '{given.suite.name}' is a quick answer: give what it was made of, and --quick")
+    suite, settings = _chosen(given.suite, options, reading), (*given.settings, *(options.settings or ()))
+    runs = expand(suite, settings, where=given.where)
+    lines: list[str] = []
+    tuned = options.tuned or given.tuned
+    if tuned:
+        runs, lines = tuned_runs(runs, options.results)
+    command = _command(options, reading)
+    if given.command and suite == given.suite and settings == given.settings and tuned == given.tuned:
+        command = given.command + " --quick" * options.quick  # which says where the data lie
+    return Plan(suite=suite, runs=tuple(runs), command=command, settings=settings, tuned=tuned), lines
 
 
 def _watcher(options: RunOptions, plan: Plan, console: Console, on_broken_report: Callable[[str], None]) -> Watcher:
@@ -109,10 +149,6 @@ def _is_divisible(model: str) -> bool:
         return False
 
 
-def _report_of(options: RunOptions, suite: Suite) -> Path:
-    return options.reports / suite.name / "report.md"
-
-
 def _backend_for(options: RunOptions) -> Callable[[int], Backend]:
     """Where so many runs are made.
 
@@ -136,19 +172,28 @@ def _backend_for(options: RunOptions) -> Callable[[int], Backend]:
     return lambda runs: Workers.for_machine(usable(options.device), options.jobs, runs, limits, options.devices)
 
 
-def rebuild_report(suite: str, results: Path, reports: Path) -> int:
+def rebuild_report(suite: str, results: Path, reports: Path, force: bool = False) -> int:
     """Writes the report of a suite from its stored results.
+
+    Args:
+        suite: Its name, or its file.
+        results, reports: Folders.
+        force: Write over a committed report in any case.
 
     Returns:
         1 where a run has failed, else 0.
 
     Raises:
-        BenchError: The suite has no plan there, or the report could not be written.
+        BenchError: The suite has no plan there, the report could not be written, or it would replace a committed one.
     """
     name = name_of(suite)
-    if not Plan.exists(results, name):
+    if name.startswith(OWN):
+        check_own_exists(name, results)
+    elif not Plan.exists(results, name):
         suite_path(suite)  # a misspelt name is the likelier mistake
     plan = Plan.read(results, name)
+    if not force:
+        keep_report(plan, results, reports)
     from bench.report import write_report  # brings in the plotting libraries
 
     console = Console()
@@ -163,18 +208,23 @@ def rebuild_report(suite: str, results: Path, reports: Path) -> int:
     return _exit_code(stored)
 
 
-def _chosen(options: RunOptions, reading: Mapping[str, Any]) -> Suite:
+def _chosen(suite: Suite, options: RunOptions, reading: Mapping[str, Any]) -> Suite:
     """The suite as far as it was chosen, with data sets of the user's own in place of its own."""
-    suite = select(
-        load_suite(options.suite),
+    names = options.name or []
+    own = with_names([chosen_dataset(path, reading) for path in options.dataset or ()], names)
+    chosen = select(
+        suite,
         models=listed(options.models, "--models"),
         datasets=listed(options.datasets, "--datasets"),
         seeds=None if options.seeds is None else seeds_from(_parsed_seeds(options.seeds), "--seeds"),
-        own=[chosen_dataset(path, reading) for path in options.dataset or ()],
+        own=own,
     )
-    if reading and not options.dataset:
-        raise BenchError(f"{as_arguments(reading).strip()}: this is for --dataset; give one, or write a suite")
-    return suite
+    if options.dataset or not reading:
+        return as_own(chosen, suite.name, own, names)
+    own_only = {key: value for key, value in reading.items() if key != "sample_users"}
+    if own_only:
+        raise BenchError(f"{as_arguments(own_only).strip()}: this is for --dataset; give one, or write a suite")
+    return as_own(of_sampled_users(chosen, reading["sample_users"]), suite.name, own, names)
 
 
 def _command(options: RunOptions, reading: Mapping[str, Any]) -> str:
@@ -182,10 +232,11 @@ def _command(options: RunOptions, reading: Mapping[str, Any]) -> str:
     selection = {"--models": options.models, "--datasets": options.datasets, "--seeds": options.seeds}
     words = [(name, value) for name, value in selection.items() if value is not None]
     words += [("--dataset", value) for value in options.dataset or ()]
+    words += [("--name", value) for value in options.name or ()]
     words += [("--set", value) for value in options.settings or ()]
     command = f"python -m bench run --suite {shlex.quote(options.suite)}"
     command += "".join(f" {name} {shlex.quote(value)}" for name, value in words) + as_arguments(reading)
-    return f"{command} --tuned" if options.tuned else command
+    return command + " --tuned" * options.tuned + " --quick" * options.quick
 
 
 def _parsed_seeds(text: str) -> Any:
@@ -204,7 +255,7 @@ def _summarise(results: Sequence[RunResult], report_path: Path | None, console: 
     for result in results:
         if result.status != "complete":
             name = f"{result.spec.label} on {result.spec.dataset.label}, seed {result.spec.seed}"
-            say(console, f"  {result.status}: {name}: {one_line(result.reason)}")
+            say(console, f"  {result.status}: {name}: {one_line(result.reason)}", always=True)
     for path in (report_path, report_path.with_suffix(".html")) if report_path else ():
         if path.exists():
             say(console, f"report: {path}")

@@ -9,13 +9,13 @@ from typing import Any
 from rich.table import Table
 
 from bench.cli.dataset_options import chosen_dataset
+from bench.cli.own_suites import given_suite
 from bench.cli.run_options import TuneOptions, listed, usable
 from bench.console import Console, say, table_console
 from bench.conventions import PRIMARY_NAME
 from bench.errors import BenchError
 from bench.plan import expand, select
 from bench.spec import RunSpec, Suite
-from bench.suite_files import load_suite, suite_path
 from bench.tuning.rows import write_rows
 from bench.tuning.study import Study
 from bench.tuning.tuner import Budget, Means, tune
@@ -39,8 +39,9 @@ def search(options: TuneOptions, reading: Mapping[str, Any]) -> int:
     """
     everything = options.models.strip() == ALL
     models = None if everything else listed(options.models, "--models")
-    suite = _narrowed(load_suite(options.suite), models, options.dataset, reading)
-    bases = expand(suite, options.settings or (), where=str(suite_path(options.suite)))
+    given = given_suite(options.suite, options.results)
+    suite = _narrowed(given.suite, models, options.dataset, reading)
+    bases = expand(suite, (*given.settings, *(options.settings or ())), where=given.where)
     if not everything:  # else the rows of other data sets are passed over
         _check_rows(suite, bases, options.dataset)
     console = Console()

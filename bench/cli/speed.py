@@ -10,6 +10,7 @@ import typer
 
 from bench.cli.options import FOLDER_OF_REPORTS, FOLDER_OF_RESULTS, ReportsOption, ResultsOption, takes_options
 from bench.cli.run_options import Device, listed, usable
+from bench.cli.verbosity import with_verbosity
 from bench.console import Console, say
 from bench.errors import BenchError
 
@@ -52,7 +53,7 @@ class SpeedOptions:
 
 def register(app: typer.Typer) -> None:
     """Adds the command of this module to the command line."""
-    app.command()(speed)
+    app.command()(with_verbosity(speed))
 
 
 @takes_options

@@ -37,10 +37,10 @@ def show(results: ResultsOption = FOLDER_OF_RESULTS) -> None:
 def doctor(suite: SuiteOption = "full", results: ResultsOption = FOLDER_OF_RESULTS) -> None:
     """Print what a run would find: versions, devices, memory, disk, data, caches, and what is still to do."""
     from bench.cli.diagnosis import findings
-    from bench.suite_files import load_suite
+    from bench.cli.own_suites import given_suite
 
-    console = Console()
-    for title, lines in findings(load_suite(suite), results, console):
+    console, given = Console(), given_suite(suite, results)
+    for title, lines in findings(given.suite, results, console, given.settings):
         say(console, title)
         for line in lines:
             say(console, f"  {line}")

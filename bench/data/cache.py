@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from filelock import FileLock
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from bench.files import replaced
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _CHUNK = 1 << 22
 """Entries of an array that are hashed at a time: a memory-mapped array larger than memory can be hashed, too."""
@@ -27,8 +28,9 @@ def content_key(*parts: Any) -> str:
     An iterator of bytes counts as the bytes that it gives, one after the other.
     """
     digest = hashlib.sha256()
+    numpy = sys.modules.get("numpy")  # who has not imported it has no arrays, and need not wait for it
     for part in parts:
-        if isinstance(part, np.ndarray):
+        if numpy is not None and isinstance(part, numpy.ndarray):
             digest.update(f"{part.dtype.str}{part.shape}".encode())
             entries = part.reshape(-1)
             for start in range(0, len(entries), _CHUNK):
@@ -75,6 +77,9 @@ class ArtifactCache:
             make: Computes the arrays. The module that defines it is part of the key: who has code of their own for an
                 artifact of the same name is not given another's, nor others theirs.
         """
+        import numpy as np
+        from filelock import FileLock
+
         whole = {"key": dict(key), "made by": getattr(make, "__module__", "")}
         path = self.folder / kind / f"{content_key(whole)}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,6 +103,8 @@ def _read(path: Path, kind: str, key: Mapping[str, Any]) -> dict[str, NDArray[An
     Raises:
         ValueError: They are not those that were stored under this key; other errors come from what can't be read.
     """
+    import numpy as np
+
     with np.load(path, allow_pickle=False) as stored:
         arrays = dict(stored)
     if arrays.pop(_DIGEST).tobytes() != _digest(kind, key, arrays).tobytes():
@@ -107,6 +114,8 @@ def _read(path: Path, kind: str, key: Mapping[str, Any]) -> dict[str, NDArray[An
 
 def _digest(kind: str, key: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
     """SHA-256 of arrays with what they were made from, uint8 `[32]`."""
+    import numpy as np
+
     digest = hashlib.sha256(content_key(kind, dict(key)).encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])

@@ -7,6 +7,7 @@ from bench.data.data_files import DataFiles
 from bench.data.dataset import Dataset
 from bench.data.shelf import Shelf
 from bench.data.sources.own import load_own
+from bench.data.user_sample import sampled
 from bench.declarations import collected
 from bench.errors import unknown_name
 
@@ -32,7 +33,12 @@ def available_datasets() -> dict[str, str]:
     return {name: entry.summary for name, entry in CATALOG.items()}
 
 
-def _read(name: str, files: DataFiles | None) -> Dataset:
+def _read(name: str, files: DataFiles | None, sample_users: int | None) -> Dataset:
+    whole = _whole(name, files)
+    return whole if sample_users is None else sampled(whole, sample_users)
+
+
+def _whole(name: str, files: DataFiles | None) -> Dataset:
     if files is not None:
         return load_own(name, files)
     if name not in CATALOG:

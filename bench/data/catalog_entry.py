@@ -17,9 +17,12 @@ class CatalogEntry:
         licence: What its users may do, in one sentence.
         source: Whom to cite, and where this copy comes from.
         load: Reads it; the hash, the rule on seen items and the like are then part of the `Dataset`.
+        find: Looks for its files without reading them, and raises a `MissingDataError` that says what to do where they
+            are not on this machine.
     """
 
     summary: str
     licence: str
     source: str
     load: Callable[[], Dataset]
+    find: Callable[[], object] = lambda: None

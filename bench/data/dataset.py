@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.interactions import Histories, Interactions
+from bench.data.choices import ColdTargets, SeenItems
+from bench.data.interactions import CHUNK_EVENTS, Histories, Interactions, row_chunks
+from bench.data.roomy import roomy
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SeenItems = Literal["exclude", "keep"]
-ColdTargets = Literal["raise", "warn", "ignore"]
+__all__ = ["ColdTargets", "Dataset", "ItemTable", "SeenItems", "ShippedSplit", "TrainingData", "World"]
 
 
 class World(Protocol):
@@ -152,8 +153,7 @@ class TrainingData:
         The rule is that of the queries: a history ends before its target, or before its target's basket. Whoever learns
         the rest of a basket from its beginning learns another task than the one that the test sets.
 
-        Every call makes it anew. It costs 4 bytes an event, as much as the items do, and while it is made 8 bytes an
-        event, or 21 with baskets.
+        Every call makes it anew. It costs 4 bytes an event, as much as the items do, where `roomy` finds room for them.
 
         Returns:
             int32 `[n_events]`; 0 for events that are no targets, since nothing comes before them or the data set's own
@@ -162,7 +162,11 @@ class TrainingData:
         if not self.baskets and self.targets is None:
             return None
         interactions = self.interactions
-        ends = (interactions.basket_starts() if self.baskets else interactions.positions()).astype(np.int32)
+        ends: NDArray[np.int32] = roomy(interactions.n_events, np.int32)
+        for rows in row_chunks(interactions.offsets, CHUNK_EVENTS):
+            part = interactions.rows(rows)
+            events = slice(int(interactions.offsets[rows.start]), int(interactions.offsets[rows.stop]))
+            ends[events] = part.basket_starts() if self.baskets else part.positions()
         if self.targets is not None:
             wanted = np.zeros(interactions.n_events, dtype=bool)
             wanted[interactions.offsets[self.targets[0]] + self.targets[1]] = True

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.roomy import roomy
+
 PAD = -1
 """Marks an empty position in a padded array of items."""
 
@@ -120,13 +122,19 @@ class Interactions:
             counts += np.bincount(self.items[start : start + CHUNK_EVENTS], minlength=self.n_items)
         return counts
 
+    def rows(self, rows: slice) -> Interactions:
+        """The events of consecutive users, in views of these arrays."""
+        events = slice(int(self.offsets[rows.start]), int(self.offsets[rows.stop]))
+        offsets = self.offsets[rows.start : rows.stop + 1] - events.start
+        return replace(self, items=self.items[events], timestamps=self.timestamps[events], offsets=offsets)
+
     def truncated(self, ends: NDArray[np.int64]) -> Interactions:
         """Cuts every user's events off after the first `ends[u]`, in new arrays that hold nothing else."""
         lengths = self.lengths
         offsets = np.concatenate([[0], np.cumsum(np.minimum(ends, lengths))]).astype(np.int64)
-        items = np.empty(offsets[-1], dtype=self.items.dtype)
+        items = roomy(int(offsets[-1]), self.items.dtype)
         timed = not is_untimed(self.timestamps)
-        timestamps = np.empty(offsets[-1], dtype=np.int64) if timed else untimed(int(offsets[-1]))
+        timestamps = roomy(int(offsets[-1]), np.int64) if timed else untimed(int(offsets[-1]))
         for rows in row_chunks(self.offsets, CHUNK_EVENTS):
             events = slice(int(self.offsets[rows.start]), int(self.offsets[rows.stop]))
             first, length = self.offsets[:-1][rows] - events.start, lengths[rows]

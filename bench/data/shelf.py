@@ -32,29 +32,31 @@ class Shelf:
         most: How many stay on the shelf.
     """
 
-    def __init__(self, read: Callable[[str, DataFiles | None], Dataset], most: int) -> None:
+    def __init__(self, read: Callable[[str, DataFiles | None, int | None], Dataset], most: int) -> None:
         self._read, self._most = read, most
-        self._datasets: OrderedDict[tuple[str, DataFiles | None], tuple[Dataset, str]] = OrderedDict()
+        self._datasets: OrderedDict[tuple[str, DataFiles | None, int | None], tuple[Dataset, str]] = OrderedDict()
 
-    def __call__(self, name: str, files: DataFiles | None = None) -> Dataset:
+    def __call__(self, name: str, files: DataFiles | None = None, sample_users: int | None = None) -> Dataset:
         """The data set of that name, read once per process.
 
         Args:
             name: A registered name; any name for data of the user's own.
             files: Where such data lie. None: the name is registered.
+            sample_users: Of how many users a fixed sample is taken (`user_sample`). None: all of them stay.
 
         Raises:
             BenchError: Nobody registered the name, or its files are missing or malformed.
         """
-        if (name, files) not in self._datasets:
-            dataset = self._read(name, files)
+        key = name, files, sample_users
+        if key not in self._datasets:
+            dataset = self._read(*key)
             for array in _arrays(dataset):
                 _refuse_writes(array)
-            self._datasets[name, files] = dataset, digest(dataset)
-        self._datasets.move_to_end((name, files))
+            self._datasets[key] = dataset, digest(dataset)
+        self._datasets.move_to_end(key)
         while len(self._datasets) > self._most:
             self._datasets.popitem(last=False)
-        return self._datasets[name, files][0]
+        return self._datasets[key][0]
 
     def cache_clear(self) -> None:
         """Forgets everything that was read."""
@@ -65,7 +67,7 @@ class Shelf:
         changed_keys = [key for key, (dataset, read) in self._datasets.items() if digest(dataset) != read]
         for key in changed_keys:
             del self._datasets[key]
-        return [name for name, _ in changed_keys]
+        return [key[0] for key in changed_keys]
 
 
 def digest(value: Any) -> str:

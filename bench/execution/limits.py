@@ -45,7 +45,9 @@ class Usage:
         if time.monotonic() - self.started > (math.inf if seconds is None else seconds):
             return f"not done after the time limit of a run, {seconds:g} s (--run-timeout)"
         if gib is not None and pid is not None and (used := _resident(pid) / _GIB) > gib:
-            return f"took {used:.2f} GiB, more than the memory limit of a run, {gib:g} GiB (--run-memory)"
+            # Rounded up, so that the figure is above the limit as it is read, too.
+            shown = math.ceil(used * 100) / 100
+            return f"took {shown:.2f} GiB, more than the memory limit of a run, {gib:g} GiB (--run-memory)"
         return ""
 
 

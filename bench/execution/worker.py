@@ -308,7 +308,7 @@ def _data_of(result: RunResult) -> tuple[Dataset, Split]:
         BenchError: It is no longer the one that the run was planned with.
     """
     spec = result.spec
-    dataset = catalog.load_dataset(spec.dataset.name, spec.dataset.files)
+    dataset = catalog.load_dataset(spec.dataset.name, spec.dataset.files, spec.dataset.sample_users)
     if dataset.content_hash != spec.data_hash:
         raise BenchError(f"the files of '{dataset.name}' have changed since this run was planned: start again")
     asked = spec.dataset

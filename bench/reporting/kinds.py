@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from bench.number_text import NONE, number, p_cell, plus_minus, ratio
+from bench.number_text import NONE, number, p_cell, plus_minus, ratio, significant
 from bench.number_text import percent as percent_text
 from bench.reporting.words import Text, Words
 
@@ -102,6 +102,11 @@ def _runs_text(value: Runs) -> str:
 def numbers(spec: str) -> Kind:
     """Numbers in the format that `spec` gives, as Python's `format` takes it: ",.0f", "+.1%"."""
     return Kind("number", partial(_formatted, spec=spec), _itself)
+
+
+def digits_of(digits: int = 3) -> Kind:
+    """Numbers of very different sizes, each with so many digits and without an exponent."""
+    return Kind("number", partial(significant, digits=digits), _itself)
 
 
 def decimals(digits: int = 4) -> Kind:

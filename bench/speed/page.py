@@ -9,11 +9,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bench.files import replaced
+from bench.number_text import significant
 from bench.reporting import html, markdown
 from bench.reporting.blocks import Block, Code, Heading, Page, Paragraph, Picture, bullets, paragraph, section
 from bench.reporting.figures import style
 from bench.reporting.figures.looks import Styles, row_styles
-from bench.reporting.kinds import COUNT, RATIO, numbers, percent
+from bench.reporting.kinds import COUNT, RATIO, digits_of, numbers, percent
 from bench.reporting.table import Column, Table
 from bench.speed.columns import ANSWER, PREPARATION, STEP
 from bench.speed.figures import SIZES, growth, growth_figure, one_answer, others_in_words, quality_figure
@@ -24,10 +25,10 @@ _INTRODUCTION = (
     "items drawn by a power of their rank. The floor is the least time that the same matrix products take at the rate "
     "measured for large ones, or passes over the parameters at the measured rate of copying, whichever is more."
 )
-_MS = numbers(",.3g")
+_MS = digits_of()
 _TIMES = (Column("ms", _MS), Column("quartiles, ms", align="right"))
 _FLOOR = (
-    Column("GFLOP", numbers(",.3g")),
+    Column("GFLOP", digits_of()),
     Column("floor, ms", _MS),
     Column("bound"),
     Column("share reached", percent()),
@@ -101,7 +102,7 @@ def _machines(machines: list[Machine]) -> Table:
         Column("copies, GB/s", numbers(",.1f")),
         Column("float32 products, GFLOP/s", COUNT),
         Column("precision"),
-        Column("bfloat16, GFLOP/s", numbers(",.3g")),
+        Column("bfloat16, GFLOP/s", digits_of()),
         Column("versions"),
         Column("commit"),
     )
@@ -142,7 +143,7 @@ def _table(own: pd.DataFrame, measure: str, sizes: tuple[str, ...]) -> Table:
     columns = (Column("row"), *(_SIZE_COLUMNS[name] for name in sizes), *_TIMES, *rate, *floor, _MEMORY)
     rows = []
     for line in own.to_dict("records"):
-        times = (line["median_ms"], f"{line['low_ms']:,.3g} to {line['high_ms']:,.3g}")
+        times = (line["median_ms"], f"{significant(line['low_ms'])} to {significant(line['high_ms'])}")
         rates = (line["per_second"],) if rate else ()
         known = (line["gflop"], line["floor_ms"], line["bound"], line["share"]) if floor else ()
         rows.append((line["row"], *(line[name] for name in sizes), *times, *rates, *known, line["peak_memory_mib"]))

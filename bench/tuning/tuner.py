@@ -13,6 +13,7 @@ from rich.console import Console
 from bench.console import say
 from bench.conventions import PRIMARY_NAME
 from bench.errors import BenchError
+from bench.execution.forecast import Forecast
 from bench.execution.progress import Progress
 from bench.execution.scheduler import Job, Workers, run_all
 from bench.plain_text import one_line
@@ -205,12 +206,9 @@ def _run(planned: Sequence[_Planned], ended: Sequence[RunResult], budget: Budget
     progress = Progress(
         means.console,
         folder,
-        todo,
-        workers.jobs,
-        ended,
+        Forecast(todo, workers.jobs, ended, seconds_per_run=budget.seconds_per_trial),
         name=lambda run: by_key[run.key].name,
         outcome=lambda result: f"{by_key[result.spec.key].name}: {by_key[result.spec.key].outcome(result)}",
-        seconds_per_run=budget.seconds_per_trial,
     )
     made = 0
 

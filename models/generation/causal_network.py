@@ -8,7 +8,7 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.data.interactions import PAD
 from models.generation.beam_search import Beams, BeamStep, beam_search
@@ -20,6 +20,7 @@ from models.generation.retrieved_items import Retrieval
 from models.generation.sid_generator import SIDGenerator
 from models.generation.transformer import DecoderCache, Memory
 from models.history.copying import Copies, CopyableEvents, CopyHead
+from models.history.gaps import N_CLASSES
 from models.history.long_term import LongTerm
 from models.semantic_ids.trie import PrefixTrie
 
@@ -55,6 +56,8 @@ class CausalNetwork(SIDGenerator):
         network = config.network
         length = 1 + n_prefix + config.short_term
         self.embedding = CodeEmbedding(trie.ids.codebook_sizes, network.dim)
+        nothing = torch.zeros(N_CLASSES, network.dim)  # so that it begins as the network without
+        self.gap = nn.Embedding.from_pretrained(nothing, freeze=False) if config.gaps else None
         self.encoder = Encoder(network, length)
         make_layer = decoder_layer or partial(DecoderLayer, network)
         self.decoder = Decoder(network, length, [make_layer() for _ in range(network.decoder_layers)])
@@ -103,9 +106,19 @@ class CausalNetwork(SIDGenerator):
         target = searchable.events.offsets[searchable.rows].unsqueeze(1) + ends + self.unsearched
         return target.unsqueeze(-1) - index
 
-    def encode(self, items: Tensor, long_term: LongTerm) -> Tensor:
-        """Encoder output `[batch, 1 + n_prefix + length, dim]` for items int64 `[batch, length]`, padded with `PAD`."""
-        return self.encoder(self.embedding.item(self.codes[items.clamp(min=0)]), self.prefix(long_term))
+    def encode(self, items: Tensor, long_term: LongTerm, gaps: Tensor | None = None) -> Tensor:
+        """Encoder output `[batch, 1 + n_prefix + length, dim]`.
+
+        Args:
+            items: int64 `[batch, length]`, padded with `PAD`.
+            long_term: Of the batch.
+            gaps: int64 `[batch, length]`, see `gap_classes`; read only where the configuration says so.
+        """
+        events = self.embedding.item(self.codes[items.clamp(min=0)])
+        if self.gap is not None:
+            assert gaps is not None, "a network that reads gaps needs them"
+            events = events + self.gap(gaps)
+        return self.encoder(events, self.prefix(long_term))
 
     def loss(
         self,
@@ -114,6 +127,7 @@ class CausalNetwork(SIDGenerator):
         long_term: LongTerm,
         n_events: Tensor | None = None,
         everywhere: bool = False,
+        gaps: Tensor | None = None,
     ) -> Tensor:
         """Mean negative log-likelihood (nats) of the target items, the sum over their codes, at the temperature.
 
@@ -125,11 +139,12 @@ class CausalNetwork(SIDGenerator):
                 position.
             everywhere: Whether scores are made at all positions, so that no shape depends on which of them have a
                 target, and not at those alone; the loss is the same.
+            gaps: See `encode`.
         """
         if n_events is None:
             n_events = (torch.arange(items.shape[1], device=items.device) + 1).unsqueeze(0)
         codes = self.codes[targets.clamp(min=0)]
-        hidden, copies = self._forced(items, n_events, codes, long_term)
+        hidden, copies = self._forced(items, n_events, codes, long_term, gaps)
         wanted = targets != PAD
 
         def chosen(states: Tensor) -> Tensor:
@@ -147,7 +162,7 @@ class CausalNetwork(SIDGenerator):
 
     def forced_logits(self, queries: QueryBatch, codes: Tensor) -> list[Tensor]:
         n_events = queries.n_events.unsqueeze(1)
-        hidden, copies = self._forced(queries.items, n_events, codes.unsqueeze(1), queries.long_term)
+        hidden, copies = self._forced(queries.items, n_events, codes.unsqueeze(1), queries.long_term, queries.gaps)
         return [self._logits(level, hidden[:, :, level], copies)[:, 0] for level in range(self.levels)]
 
     def log_likelihoods(self, queries: QueryBatch, items: Tensor) -> Tensor:
@@ -162,7 +177,7 @@ class CausalNetwork(SIDGenerator):
         """
         codes = self.codes[items]
         n_events = queries.n_events.unsqueeze(1).expand(-1, items.shape[1])
-        hidden, copies = self._forced(queries.items, n_events, codes, queries.long_term)
+        hidden, copies = self._forced(queries.items, n_events, codes, queries.long_term, queries.gaps)
         logits = [self._logits(level, hidden[:, :, level], copies).flatten(0, 1) for level in range(self.levels)]
         total = hidden.new_zeros(items.numel())
         for level, scores in enumerate(self.sharing(logits, items.flatten())):
@@ -221,7 +236,7 @@ class CausalNetwork(SIDGenerator):
         return copies
 
     def _forced(
-        self, items: Tensor, n_events: Tensor, codes: Tensor, long_term: LongTerm
+        self, items: Tensor, n_events: Tensor, codes: Tensor, long_term: LongTerm, gaps: Tensor | None = None
     ) -> tuple[Tensor, list[Copies]]:
         """Decoder states under teacher forcing, where retrieval, too, uses the target's own first code.
 
@@ -230,12 +245,13 @@ class CausalNetwork(SIDGenerator):
             n_events: int64 `[batch or 1, positions]`, how many of the events come before each target.
             codes: int64 `[batch, positions, levels]`, the targets.
             long_term: Of the batch.
+            gaps: See `encode`.
 
         Returns:
             float32 `[batch, positions, levels, dim]`, the state of a level knows the codes of the levels before it;
             and what may be copied.
         """
-        encoded = self.encode(items, long_term)
+        encoded = self.encode(items, long_term, gaps)
         memory = self.decoder.read(encoded, n_events + self.n_prefix)
         begin = self.decoder.begin.expand(*codes.shape[:2], -1)
         known = [self.embedding.code(level, codes[..., level]) for level in range(self.levels - 1)]
@@ -246,7 +262,7 @@ class CausalNetwork(SIDGenerator):
         return hidden, self._copies(hidden, codes[..., :-1], short, searchable, retrieval)
 
     def generate(self, queries: QueryBatch, width: int, observe: Callable[[BeamStep], None] | None = None) -> Beams:
-        encoded, n_events = self.encode(queries.items, queries.long_term), queries.n_events.unsqueeze(1)
+        encoded, n_events = self.encode(queries.items, queries.long_term, queries.gaps), queries.n_events.unsqueeze(1)
         memory = self.decoder.read(encoded, n_events + self.n_prefix)
         searchable = self.searchable(queries.long_term, n_events)
         short = self._copyable_short(encoded, queries.items, n_events)

@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 
 from bench.data.dataset import TrainingData
+from bench.data.interactions import is_untimed
+from bench.errors import BenchError
 from bench.recommender import FitContext
 from models.generation.causal_network import CausalNetwork
 from models.generation.recommender import GenerativeRecommender
+from models.history.gaps import gap_classes
 from models.history.long_term import LongTerm, RaggedItems
 from models.semantic_ids.trie import PrefixTrie
 from models.training.loop import Batches
@@ -30,6 +33,7 @@ class CausalBatch:
         n_events: int64 `[batch, length]`, how many of `items` each target's history holds; None: all up to its
             position.
         summary: See `LongTerm.summary`.
+        gaps: int64 `[batch, length]`, see `gap_classes`; None where the network reads none.
     """
 
     items: Tensor
@@ -38,6 +42,7 @@ class CausalBatch:
     ends: Tensor
     n_events: Tensor | None
     summary: Tensor | None
+    gaps: Tensor | None
 
 
 class CausalEpoch:
@@ -72,7 +77,8 @@ class CausalEpoch:
             with torch.no_grad():
                 summary = self._network.summarise(LongTerm(self._events, batch.users, batch.starts, batch.n_before))
             n_events = batch.kept if self._baskets else None
-            yield CausalBatch(batch.items, batch.targets, batch.users, batch.starts, n_events, summary)
+            gaps = None if self._network.gap is None else gap_classes(batch.timestamps)
+            yield CausalBatch(batch.items, batch.targets, batch.users, batch.starts, n_events, summary, gaps)
 
 
 class CausalRecommender(GenerativeRecommender[CausalNetwork]):
@@ -87,6 +93,8 @@ class CausalRecommender(GenerativeRecommender[CausalNetwork]):
         self, network: CausalNetwork, train: TrainingData, events: RaggedItems
     ) -> tuple[Callable[[np.random.Generator], Batches[CausalBatch]], Callable[[CausalBatch], Tensor]]:
         recorded = self._device == "cuda"
+        if self.config.gaps and is_untimed(train.interactions.timestamps):
+            raise BenchError("gaps: the events of these data have an order and no times; leave it out")
         ends = train.history_ends()
         windows = TrainingWindows(
             train.interactions,
@@ -102,6 +110,7 @@ class CausalRecommender(GenerativeRecommender[CausalNetwork]):
 
         def loss(batch: CausalBatch) -> Tensor:
             long_term = LongTerm(events, batch.rows, batch.ends, summary=batch.summary)
-            return network.loss(batch.items, batch.targets, long_term, batch.n_events, everywhere=recorded)
+            n_events, gaps = batch.n_events, batch.gaps
+            return network.loss(batch.items, batch.targets, long_term, n_events, everywhere=recorded, gaps=gaps)
 
         return epoch, loss

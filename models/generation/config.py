@@ -23,6 +23,8 @@ class GenerativeConfig(Config):
         copying: Whether a level's probability is shared with copying the codes of events that the model reads: the
             short-term ones and those that a search retrieved. Neither TIGER nor GLASS copies; for histories in which
             single items come back.
+        gaps: Whether an event also says how long after the one before it came, in classes (ChronoSID: under an hour, a
+            day, a week, a month, or longer). For data with times in seconds.
         temperature: In training, scores are divided by it before the softmax (LETTER's ranking-guided loss): below 1,
             what is scored nearly as high as the target weighs more. Generation takes the scores as they are.
         beam: Width of the beam search; never narrower than the list to be recommended.
@@ -34,6 +36,7 @@ class GenerativeConfig(Config):
     short_term: int = Field(default=50, ge=1)
     normalise: Literal["codebook", "catalogue"] = "codebook"
     copying: bool = False
+    gaps: bool = added_field(False)
     temperature: float = added_field(1.0, gt=0)
     beam: int = Field(default=20, ge=1)
     tokenizer: TokenizerConfig = TokenizerConfig()

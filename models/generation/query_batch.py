@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from bench.data.interactions import Histories
+from models.history.gaps import gap_classes
 from models.history.long_term import LongTerm, RaggedItems
 from models.training.windows import recent_window
 
@@ -22,12 +23,14 @@ class QueryBatch:
         n_events: int64 `[n]`, how many of `items` are events.
         long_term: Everything before `items`.
         seen: bool `[n, n_items]`, items that must not be generated; None where all may be.
+        gaps: int64 `[n, short_term]`, see `gap_classes`; None where no times are known.
     """
 
     items: Tensor
     n_events: Tensor
     long_term: LongTerm
     seen: Tensor | None = None
+    gaps: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -35,9 +38,9 @@ class QueryBatch:
     @classmethod
     def of(cls, histories: Histories, short_term: int, device: str) -> QueryBatch:
         """The queries of some histories, cut into their last `short_term` events and all before."""
-        items, _, n_events = recent_window(histories, short_term, device)
+        items, timestamps, n_events = recent_window(histories, short_term, device)
         events = RaggedItems.from_arrays(histories.items, histories.offsets, device)
         rows = torch.arange(len(histories), device=device)
         long_term = LongTerm(events, rows, events.offsets.diff() - n_events)
         seen = torch.from_numpy(histories.seen()).to(device) if histories.exclude_seen else None
-        return cls(items, n_events, long_term, seen)
+        return cls(items, n_events, long_term, seen, gap_classes(timestamps))

@@ -64,6 +64,13 @@ class T5GenerativeConfig(GenerativeConfig):
             raise ValueError("the T5-style models normalise over their whole vocabulary, as the official code does")
         return normalise
 
+    @field_validator("gaps")
+    @classmethod
+    def _reads_codes_alone(cls, gaps: bool) -> bool:
+        if gaps:
+            raise ValueError("the T5-style models read the codes of events and no times, as the official code does")
+        return gaps
+
     @field_validator("copying")
     @classmethod
     def _generates_all(cls, copying: bool) -> bool:
@@ -178,6 +185,31 @@ class T5Network(SIDGenerator):
         """
         return None
 
+    def embedded_events(self, tokens: Tensor, visible: Tensor) -> Tensor:
+        """Embeds the tokens int64 `[batch, events * levels]` of recent items for the encoder, with `dim` numbers each.
+
+        Args:
+            tokens: Item after item, right-aligned.
+            visible: bool like `tokens`, False at padding.
+        """
+        return self.embedding(tokens)
+
+    def decoder_inputs(self, codes: Tensor, last: bool = False) -> Tensor:
+        """Embeds the begin token and the codes generated so far.
+
+        Args:
+            codes: int64 `[..., n]`, the first n codes of an item.
+            last: Whether only the last of these inputs is wanted.
+
+        Returns:
+            float32 `[..., n + 1, dim]`, or `[..., 1, dim]`.
+        """
+        begin = self.begin.expand(*codes.shape[:-1], 1, -1)
+        if last and codes.shape[-1] == 0:
+            return begin
+        known = self.embedding(self.vocabulary.tokens(codes)[..., -1:] if last else self.vocabulary.tokens(codes))
+        return known if last else torch.cat([begin, known], dim=-2)
+
     def encode(self, items: Tensor, long_term: LongTerm) -> Memory:
         """Encodes recent items int64 `[batch, short_term]`, left-aligned and padded with `PAD`, for the decoder."""
         length = items.shape[1]
@@ -185,7 +217,8 @@ class T5Network(SIDGenerator):
         position = torch.arange(length, device=items.device) - (items == PAD).sum(1, keepdim=True)
         items = torch.where(position >= 0, items.gather(1, position.clamp(min=0)), PAD)
         tokens = self.tokens[items].flatten(1)
-        embedded, visible = self.join(self.embedding(tokens), tokens != PAD_TOKEN, long_term)
+        visible = tokens != PAD_TOKEN
+        embedded, visible = self.join(self.embedded_events(tokens, visible), visible, long_term)
         hidden_keys = hide(visible)
         return self.decoder.read(self.encoder(embedded, hidden_keys), hidden_keys)
 
@@ -204,8 +237,7 @@ class T5Network(SIDGenerator):
         Returns:
             float32 `[batch, levels, vocabulary]`; those of a level know the codes of the levels before it.
         """
-        known = self.embedding(self.vocabulary.tokens(codes)[:, :-1])
-        inputs = torch.cat([self.begin.expand(len(codes), 1, -1), known], dim=1).unsqueeze(1)
+        inputs = self.decoder_inputs(codes[:, :-1]).unsqueeze(1)
         retrieved = self.retrieve(long_term, codes[:, :1], first_token=1)
         return self.logits(self.decoder(inputs, self.encode(items, long_term), retrieved)[:, 0])
 
@@ -239,13 +271,11 @@ class T5Network(SIDGenerator):
         cache = DecoderCache()
 
         def step(level: int, codes: Tensor, parents: Tensor) -> Tensor:
-            if level == 0:
-                inputs, retrieved = self.begin.expand(len(queries), 1, 1, -1), None
-            else:
+            retrieved = None
+            if level > 0:
                 cache.reorder(parents)
-                inputs = self.embedding(self.vocabulary.token(level - 1, codes[..., -1:]))
                 retrieved = self.retrieve(queries.long_term, codes[..., 0], first_token=0)
-            hidden = self.decoder(inputs, memory, retrieved, cache)
+            hidden = self.decoder(self.decoder_inputs(codes, last=True), memory, retrieved, cache)
             return self.logits(hidden[:, :, -1]).log_softmax(-1)[..., self.vocabulary.span(level)]
 
         open_nodes = None if queries.seen is None else self.trie.open_nodes(queries.seen)

@@ -78,20 +78,21 @@ class T5RelativeBias(nn.Module):
 
     Args:
         config: Size.
-        length: Most positions of a sequence.
+        length: Most tokens of a sequence.
+        sharing: So many consecutive tokens share a position: 1, or the tokens of an item where these have no order.
     """
 
     bucket: Tensor
 
-    def __init__(self, config: T5Config, length: int) -> None:
+    def __init__(self, config: T5Config, length: int, sharing: int = 1) -> None:
         super().__init__()
         self.table = nn.Embedding(config.buckets, config.heads)
-        position = torch.arange(length)
+        position = torch.arange(length) // sharing
         bucket = distance_bucket(position[None, :] - position[:, None], config.buckets, config.max_distance)
         self.register_buffer("bucket", bucket, persistent=False)
 
     def forward(self, first: int, last: int) -> Tensor:
-        """Bias `[heads, last - first, last]` of queries at positions `first .. last - 1` for the keys before `last`."""
+        """Bias `[heads, last - first, last]` of the queries `first .. last - 1` for the keys before `last`."""
         return self.table(self.bucket[first:last, :last]).movedim(-1, 0)
 
 
@@ -132,11 +133,12 @@ class T5Encoder(nn.Module):
     Args:
         config: Size.
         length: Most tokens of a sequence.
+        sharing: See `T5RelativeBias`.
     """
 
-    def __init__(self, config: T5Config, length: int) -> None:
+    def __init__(self, config: T5Config, length: int, sharing: int = 1) -> None:
         super().__init__()
-        self.bias = T5RelativeBias(config, length + -length % ALIGNMENT)
+        self.bias = T5RelativeBias(config, length + -length % ALIGNMENT, sharing)
         self.layers = nn.ModuleList(
             EncoderLayer(config, T5Attention(config), T5FeedForward(config), _EPSILON)
             for _ in range(config.encoder_layers)

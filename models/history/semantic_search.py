@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.data.interactions import PAD, row_chunks
+from bench.data.roomy import roomy
 
 _CHUNK_EVENTS = 1 << 22
 """Events that are sorted at a time."""
@@ -53,7 +54,10 @@ class SemanticSearchIndex:
         self._halvings = longest.bit_length()
         keys = codebook_size * self._span
         dtype = torch.int32 if keys <= torch.iinfo(torch.int32).max else torch.int64
-        self._key = torch.empty(len(items), dtype=dtype, device=items.device)
+        if items.is_cuda:
+            self._key = torch.empty(len(items), dtype=dtype, device=items.device)
+        else:
+            self._key = torch.from_numpy(roomy(len(items), np.int32 if dtype is torch.int32 else np.int64))
         for rows, events in _chunks(offsets, len(items)):
             numbers = torch.arange(rows.stop - rows.start, device=items.device)
             row = torch.repeat_interleave(numbers, lengths[rows], output_size=events.stop - events.start)

@@ -12,7 +12,6 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from vector_quantize_pytorch import FSQ
 
 from bench.errors import BenchError
 from models.semantic_ids.rq_vae import Autoencoder, RQVAEConfig, fewest_collisions, mlp, standardised
@@ -52,6 +51,8 @@ class FSQAutoencoder(Autoencoder):
     """Encoder, one finite scalar quantizer a code, and decoder."""
 
     def __init__(self, dims: int, codebook_sizes: tuple[int, ...], config: RQVAEConfig) -> None:
+        from vector_quantize_pytorch import FSQ  # as late as in `rq_vae`
+
         super().__init__()
         self.quantizers = nn.ModuleList(FSQ(list(levels_of(size))) for size in codebook_sizes)
         self.widths = [len(levels_of(size)) for size in codebook_sizes]

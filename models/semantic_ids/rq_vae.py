@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
-from vector_quantize_pytorch import ResidualVQ
 
 from bench.config import Config, added_field
 from models.semantic_ids.letter import CodeClusters, LetterConfig, collaborative_loss, diversity_loss
@@ -63,6 +62,8 @@ class RQVAE(Autoencoder):
 
     def __init__(self, dims: int, codebook_sizes: tuple[int, ...], config: RQVAEConfig) -> None:
         super().__init__()
+        from vector_quantize_pytorch import ResidualVQ  # a second of imports, which a run with IDs made before spares
+
         widths = (dims, *config.hidden, config.latent)
         self.encoder = mlp(widths)
         self.decoder = mlp(widths[::-1])

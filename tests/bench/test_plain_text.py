@@ -18,6 +18,7 @@ from bench.analysis.runs import Run
 from bench.cli.main import main
 from bench.console import Console, literal, say
 from bench.errors import BenchError, MissingDataError, SkippedRun, message_of, reason_of, unknown_name
+from bench.execution.forecast import Forecast
 from bench.execution.heartbeat import Heartbeat, heartbeat_path, read_heartbeat
 from bench.execution.progress import Progress
 from bench.execution.worker import supervised
@@ -108,7 +109,7 @@ def test_a_reason_from_a_file_is_one_bounded_line_wherever_it_is_told(tmp_path: 
     assert len(Run(SPEC, result).reason) <= MOST_CHARACTERS
     assert Run(SPEC, result).reason.isprintable()
     out = io.StringIO()
-    with Progress(Console(file=out), tmp_path, [SPEC], 1) as progress:
+    with Progress(Console(file=out), tmp_path, Forecast([SPEC], 1)) as progress:
         progress.finished(result)
     assert out.getvalue().count("\n") == 1
     assert out.getvalue().rstrip("\n").isprintable()

@@ -20,10 +20,12 @@ from pages import DOCS, ROOT, blocks
 
 import bench.cli
 from bench.cli import main as cli
+from bench.cli.own_suites import as_own
 from bench.cli.run_options import usable
 from bench.data import catalog
 from bench.job import run_plan
-from bench.plan import Plan, expand
+from bench.plan import Plan, expand, select
+from bench.spec import DatasetSpec
 from bench.speed.job import run_speed, write_speed
 from bench.suite_files import load_suite
 from bench.tuning.study import tuned_runs
@@ -100,6 +102,14 @@ def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def plan_of_own_data() -> None:
+    """What `bench run --suite full --dataset my.csv ...` leaves behind, but for the runs."""
+    mine = DatasetSpec(path="my.csv", user="reader", item="article", time="when")
+    few = select(load_suite("full"), models=["popularity", "sasrec-ce"], own=[mine])
+    suite = as_own(few, "full", [mine], [])
+    Plan(suite=suite, runs=tuple(expand(suite)), command="").write(Path("results"))
+
+
 def stand_in(monkeypatch: pytest.MonkeyPatch, original: object, double: object) -> None:
     """Puts a double in the place of a function of the harness, wherever it was imported to."""
     for name, module in list(sys.modules.items()):
@@ -121,8 +131,10 @@ def test_what_trains_is_planned(command: str, monkeypatch: pytest.MonkeyPatch) -
     stand_in(monkeypatch, tuned_runs, lambda runs, *_: (runs, []))
     stand_in(monkeypatch, tune, lambda bases, *_, **__: planned.extend(bases) or [])
     stand_in(monkeypatch, usable, lambda device: "cpu")  # one wants a GPU
+    if "--suite own-my" in command:
+        plan_of_own_data()
     assert cli.main(shlex.split(command)[3:]) == 0
-    assert planned
+    assert planned or "--dry-run" in command
     catalog.load_dataset.cache_clear()
 
 
@@ -181,11 +193,12 @@ def test_the_readme_s_way_to_own_data_is_walked(own_files: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("tiny_ml_100k", "own_files")
 def test_what_reads_results_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    """On the results of two rows, of which `results-old` and the suite `long` hold a copy."""
+    """On the results of two rows, of which `results-old`, the suite `long` and two of the user's own hold a copy."""
     few = ["--models", "popularity,personal-popularity", "--datasets", "ml-100k", "--seeds", "2", "--jobs", "1"]
     assert cli.main(["run", "--suite", "full", *few]) == 0
     plan = Plan.read(Path("results"), "full")
-    plan.model_copy(update={"suite": plan.suite.model_copy(update={"name": "long"})}).write(Path("results"))
+    for name in ("long", "own-my", "own-more-seeds"):
+        plan.model_copy(update={"suite": plan.suite.model_copy(update={"name": name})}).write(Path("results"))
     subprocess.run(["cp", "-r", "results", "results-old"], check=True)
     for command in OF_BENCH:
         if kind(command) in READS:

@@ -61,11 +61,20 @@ def trie_of(ids: SemanticIds) -> PrefixTrie:
     return PrefixTrie(ids, np.zeros(ids.n_items, dtype=np.int64), "cpu")
 
 
-def log_likelihood(network: CausalNetwork, recent: Sequence[int], long_term: Sequence[int], target: int) -> list[float]:
-    """Log-probability of each code of `target` after `recent` events and the `long_term` events before them."""
+def log_likelihood(
+    network: CausalNetwork,
+    recent: Sequence[int],
+    long_term: Sequence[int],
+    target: int,
+    gaps: Sequence[int] | None = None,
+) -> list[float]:
+    """Log-probability of each code of `target` after `recent` events and the `long_term` events before them.
+
+    Of a network that reads them, `gaps` are the classes of time before each of the recent events.
+    """
     codes = [int(code) for code in network.codes[target]]
     answer = []
-    for level, logits in enumerate(code_logits(network, recent, long_term, codes)):
+    for level, logits in enumerate(code_logits(network, recent, long_term, codes, gaps)):
         code = codes[level]
         if network.over_catalogue:
             logits = logits + only_continuing(network, codes[:level], len(logits))
@@ -81,10 +90,14 @@ def only_continuing(network: CausalNetwork, prefix: Sequence[int], size: int) ->
 
 
 def code_logits(
-    network: CausalNetwork, recent: Sequence[int], long_term: Sequence[int], codes: Sequence[int]
+    network: CausalNetwork,
+    recent: Sequence[int],
+    long_term: Sequence[int],
+    codes: Sequence[int],
+    gaps: Sequence[int] | None = None,
 ) -> list[Vector]:
     """Scores of all codes of each level, given those of `codes` before it."""
-    encoded = _encode(network, recent, long_term)
+    encoded = _encode(network, recent, long_term, gaps)
     tokens = [_array(network.decoder.begin)]
     tokens += [_array(table)[code] for table, code in zip(network.embedding.tables, codes[:-1], strict=False)]
     findable = searchable(network, recent, long_term)
@@ -161,7 +174,9 @@ def naive_indexer(network: GlassNetwork, findable: Sequence[int], code: int) -> 
     return [-place for _, place in best], [-score for score, _ in best]
 
 
-def _encode(network: CausalNetwork, recent: Sequence[int], long_term: Sequence[int]) -> list[Vector]:
+def _encode(
+    network: CausalNetwork, recent: Sequence[int], long_term: Sequence[int], gaps: Sequence[int] | None = None
+) -> list[Vector]:
     encoder = network.encoder
     hidden = [_array(encoder.start)]
     if isinstance(network, SIDTierNetwork) and network.sid_tier is not None:
@@ -173,8 +188,11 @@ def _encode(network: CausalNetwork, recent: Sequence[int], long_term: Sequence[i
                 counts[code, tier] += 1 / len(long_term)
         first, _, _, second = network.sid_tier.mlp
         hidden.append(_linear(second, np.maximum(_linear(first, counts.reshape(-1)), 0)))
-    for item in recent:
+    for place, item in enumerate(recent):
         hidden.append(_embedded(network, item))
+        if gaps is not None:
+            assert network.gap is not None
+            hidden[-1] = hidden[-1] + _array(network.gap.weight)[gaps[place]]
     for layer in encoder.layers:
         normed = [_rms(layer.attention_norm, state) for state in hidden]
         read = [

@@ -99,6 +99,15 @@ def load_release(name: str) -> Dataset:
         MissingDataError: Its files are absent.
         BenchError: They are malformed.
     """
+    return read_amazon(reviews_of(name), name, RELEASES[name].filters, BUILT_IN)
+
+
+def reviews_of(name: str) -> Path:
+    """The file of the reviews of one of `RELEASES`.
+
+    Raises:
+        MissingDataError: It is absent.
+    """
     release = RELEASES[name]
     folder = data_folder() / f"amazon-{release.year}"
     path = folder / release.reviews
@@ -108,7 +117,7 @@ def load_release(name: str) -> Dataset:
             f"{_ADDRESSES[release.year]} and put them into {folder} (the data folder is ${DATA_FOLDER_VARIABLE}, else "
             f"~/.cache/glass-bench)"
         )
-    return read_amazon(path, name, release.filters, BUILT_IN)
+    return path
 
 
 def event_keys(objects: list[set[str]]) -> EventKeys | None:
@@ -265,6 +274,6 @@ def _category_path(product: dict[str, Any]) -> list[str]:
 
 
 DATASETS = {
-    name: CatalogEntry(release.summary, LICENCE, release.source, partial(load_release, name))
+    name: CatalogEntry(release.summary, LICENCE, release.source, partial(load_release, name), partial(reviews_of, name))
     for name, release in RELEASES.items()
 }

@@ -156,6 +156,6 @@ def _folder() -> Path:
 
 
 DATASETS = {
-    "complete-journey": CatalogEntry(SUMMARY, LICENCE, SOURCE, load_complete_journey),
-    "complete-journey-compact": CatalogEntry(COMPACT_SUMMARY, LICENCE, SOURCE, load_complete_journey_compact),
+    "complete-journey": CatalogEntry(SUMMARY, LICENCE, SOURCE, load_complete_journey, _folder),
+    "complete-journey-compact": CatalogEntry(COMPACT_SUMMARY, LICENCE, SOURCE, load_complete_journey_compact, _folder),
 }

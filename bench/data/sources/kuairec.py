@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -302,6 +303,8 @@ def _folder(matrix: str) -> Path:
 
 
 DATASETS = {
-    "kuairec-big": CatalogEntry(BIG_SUMMARY, LICENCE, SOURCE, load_kuairec_big),
-    "kuairec-small": CatalogEntry(SMALL_SUMMARY, LICENCE, SOURCE, load_kuairec_small),
+    "kuairec-big": CatalogEntry(BIG_SUMMARY, LICENCE, SOURCE, load_kuairec_big, partial(_folder, "big_matrix.csv")),
+    "kuairec-small": CatalogEntry(
+        SMALL_SUMMARY, LICENCE, SOURCE, load_kuairec_small, partial(_folder, "small_matrix.csv")
+    ),
 }

@@ -21,7 +21,7 @@ from bench.data.fingerprint import with_hash
 from bench.data.parsing.rows import BUILT_IN, RowRules, with_duplicates_judged
 from bench.data.sources.atomic_files import read_atomic_dataset
 from bench.data.sources.movielens_ratings import read_ratings
-from bench.data.sources.recbole_wheel import DATA_FOLDER_VARIABLE, data_folder, ml_100k_folder
+from bench.data.sources.recbole_wheel import DATA_FOLDER_VARIABLE, data_folder, find_ml_100k, ml_100k_folder
 from bench.errors import BenchError, MissingDataError
 
 SUMMARY = "MovieLens-100K: 943 users, 1,682 films, 100,000 ratings, medium histories, no repeats"
@@ -94,10 +94,19 @@ def load_release(name: str) -> Dataset:
     Raises:
         MissingDataError: There is neither.
     """
+    return read_movielens(files_of(name), name, rules=BUILT_IN)
+
+
+def files_of(name: str) -> Path:
+    """The folder or the zip of one of `RELEASES`.
+
+    Raises:
+        MissingDataError: There is neither.
+    """
     folder = data_folder() / name
     for path in (folder, folder / f"{name}.zip", folder.with_name(f"{name}.zip")):
         if is_movielens(path):
-            return read_movielens(path, name, rules=BUILT_IN)
+            return path
     raise MissingDataError(
         f"{name} is not on this machine: fetch https://files.grouplens.org/datasets/movielens/{name}.zip (terms: "
         f"https://grouplens.org/datasets/movielens/) and put it, zipped or not, into {folder} (the data folder is "
@@ -276,9 +285,9 @@ def _first_genre(genres: pd.Series) -> NDArray[np.int32]:
 
 
 DATASETS = {
-    "ml-100k": CatalogEntry(SUMMARY, LICENCE, SOURCE, load_ml_100k),
+    "ml-100k": CatalogEntry(SUMMARY, LICENCE, SOURCE, load_ml_100k, find_ml_100k),
     **{
-        name: CatalogEntry(summary, LICENCE, GROUPLENS_SOURCE, partial(load_release, name))
+        name: CatalogEntry(summary, LICENCE, GROUPLENS_SOURCE, partial(load_release, name), partial(files_of, name))
         for name, summary in RELEASES.items()
     },
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -145,6 +146,25 @@ def _path() -> Path:
     )
 
 
+def _readable() -> Path:
+    """The same file, where what reads it is installed.
+
+    Raises:
+        MissingDataError: It is absent, or a package that reads it.
+    """
+    path = _path()
+    if path.suffix == ".xlsx" and importlib.util.find_spec("openpyxl") is None:
+        raise MissingDataError(_without_openpyxl(path))
+    return path
+
+
+def _without_openpyxl(path: Path) -> str:
+    return (
+        f"{path} is read with openpyxl, which is not installed: run `pip install openpyxl`, or save both sheets as one "
+        f"{PUBLISHED[1]} there"
+    )
+
+
 def _lines(path: Path) -> pd.DataFrame:
     """All lines of invoices in the order of the file, with the columns of `_NAMES` and clean cells.
 
@@ -225,10 +245,7 @@ def _sheets(path: Path) -> pd.DataFrame:
     try:
         sheets = pd.read_excel(path, sheet_name=None, engine="openpyxl")
     except ImportError:
-        raise MissingDataError(
-            f"{path} is read with openpyxl, which is not installed: run `pip install openpyxl`, or save both sheets as "
-            f"one {PUBLISHED[1]} there"
-        ) from None
+        raise MissingDataError(_without_openpyxl(path)) from None
     except Exception as error:  # of the zip archive, of the XML in it, of openpyxl's own
         raise BenchError(f"{path}: can't be read as a workbook ({message_of(error)})") from None
     lines = pd.concat([_renamed(sheet, path) for sheet in sheets.values()], ignore_index=True)
@@ -245,8 +262,9 @@ DATASETS = {
         LICENCE,
         SOURCE,
         partial(load_online_retail, "online-retail-ii", (_FREQUENT, HistoryLength(at_least=100))),
+        _readable,
     ),
     "online-retail-ii-all": CatalogEntry(
-        ALL_SUMMARY, LICENCE, SOURCE, partial(load_online_retail, "online-retail-ii-all", (_FREQUENT,))
+        ALL_SUMMARY, LICENCE, SOURCE, partial(load_online_retail, "online-retail-ii-all", (_FREQUENT,)), _readable
     ),
 }

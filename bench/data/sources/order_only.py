@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from bench.data.catalog_entry import CatalogEntry
 from bench.data.dataset import Dataset, SeenItems
@@ -61,11 +62,21 @@ def load_release(name: str) -> Dataset:
         MissingDataError: Its file is absent.
         BenchError: It is malformed.
     """
+    release = RELEASES[name]
+    log = read_events(_events_of(name), user="user_id", item="item_id", order="pos")
+    return assemble(name, log, None, release.licence, release.source, _SEEN_ITEMS)
+
+
+def _events_of(name: str) -> Path:
+    """The file of one of `RELEASES`.
+
+    Raises:
+        MissingDataError: It is absent.
+    """
     release, folder = RELEASES[name], data_folder()
     for path in (folder / name / "events.parquet", folder / f"{release.stem}_events.parquet"):
         if path.is_file():
-            log = read_events(path, user="user_id", item="item_id", order="pos")
-            return assemble(name, log, None, release.licence, release.source, _SEEN_ITEMS)
+            return path
     raise MissingDataError(
         f"{name} is not on this machine: put events.parquet (user_id, pos, item_id) into {folder / name} (the data "
         f"folder is ${DATA_FOLDER_VARIABLE}, else ~/.cache/glass-bench)"
@@ -73,6 +84,8 @@ def load_release(name: str) -> Dataset:
 
 
 DATASETS = {
-    name: CatalogEntry(release.summary, release.licence, release.source, partial(load_release, name))
+    name: CatalogEntry(
+        release.summary, release.licence, release.source, partial(load_release, name), partial(_events_of, name)
+    )
     for name, release in RELEASES.items()
 }

@@ -98,13 +98,23 @@ def load_release(name: str) -> Dataset:
         MissingDataError: Its files are absent.
         BenchError: They are malformed.
     """
+    release, (events, items) = RELEASES[name], _files_of(name)
+    log = read_events(events, user="user_id", item=release.item, order="pos")
+    return assemble(name, log, release.facts(items), release.licence, release.source, _SEEN_ITEMS)
+
+
+def _files_of(name: str) -> tuple[Path, Path]:
+    """The events and the items of one of `RELEASES`.
+
+    Raises:
+        MissingDataError: One of the files is absent.
+    """
     release = RELEASES[name]
     folder = data_folder()
     for beginning in (f"{name}/", f"{release.stem}_"):
         events, items = folder / f"{beginning}events.parquet", folder / f"{beginning}items{release.items}"
         if events.is_file() and items.is_file():
-            log = read_events(events, user="user_id", item=release.item, order="pos")
-            return assemble(name, log, release.facts(items), release.licence, release.source, _SEEN_ITEMS)
+            return events, items
     raise MissingDataError(
         f"{name} is not on this machine: put events.parquet (user_id, pos, {release.item}) and items{release.items} "
         f"({', '.join(release.item_columns)}) into {folder / name} (the data folder is ${DATA_FOLDER_VARIABLE}, else "
@@ -113,6 +123,8 @@ def load_release(name: str) -> Dataset:
 
 
 DATASETS = {
-    name: CatalogEntry(release.summary, release.licence, release.source, partial(load_release, name))
+    name: CatalogEntry(
+        release.summary, release.licence, release.source, partial(load_release, name), partial(_files_of, name)
+    )
     for name, release in RELEASES.items()
 }

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from bench.errors import BenchError, message_of
+from bench.errors import BenchError, MissingDataError, message_of
 
 DATA_FOLDER_VARIABLE = "GLASS_BENCH_DATA"
 _WHEEL = "recbole==1.2.1"
@@ -26,6 +26,18 @@ def data_folder() -> Path:
     """Finds the user's folder of data sets: `$GLASS_BENCH_DATA`, or `~/.cache/glass-bench`."""
     chosen = os.environ.get(DATA_FOLDER_VARIABLE)
     return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "glass-bench"
+
+
+def find_ml_100k() -> None:
+    """Sees whether the files of ml-100k are on this machine, and downloads nothing.
+
+    Raises:
+        MissingDataError: They are not.
+    """
+    installed = _installed_examples()
+    folders = (data_folder() / "ml-100k", *([] if installed is None else [installed / "ml-100k"]))
+    if not any((folder / "ml-100k.inter").is_file() for folder in folders):
+        raise MissingDataError(f"ml-100k is not on this machine yet: its first use fetches {_WHEEL} into {folders[0]}")
 
 
 def ml_100k_folder() -> Path:

@@ -48,6 +48,15 @@ def load_release(name: str) -> Dataset:
         MissingDataError: Its files are absent.
         BenchError: They are malformed.
     """
+    return read_sequences(_file_of(name), name, licence=amazon.LICENCE, source=SOURCE, rules=BUILT_IN)
+
+
+def _file_of(name: str) -> Path:
+    """The sequences of one of `RELEASES`.
+
+    Raises:
+        MissingDataError: They are absent.
+    """
     folder = data_folder() / "p5" / name.removeprefix("amazon-").removesuffix("-p5")
     path = folder / SEQUENCES_FILE
     if not path.is_file():
@@ -56,7 +65,7 @@ def load_release(name: str) -> Dataset:
             f"{SEQUENCES_FILE} and, for text, datamaps.json and meta.json.gz into {folder} (the data folder is "
             f"${DATA_FOLDER_VARIABLE}, else ~/.cache/glass-bench)"
         )
-    return read_sequences(path, name, licence=amazon.LICENCE, source=SOURCE, rules=BUILT_IN)
+    return path
 
 
 def read_sequences(
@@ -267,6 +276,6 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 DATASETS = {
-    name: CatalogEntry(summary, amazon.LICENCE, SOURCE, partial(load_release, name))
+    name: CatalogEntry(summary, amazon.LICENCE, SOURCE, partial(load_release, name), partial(_file_of, name))
     for name, summary in RELEASES.items()
 }

@@ -352,4 +352,4 @@ def _files(folder: Path, name: str) -> tuple[Path, ...]:
 
 _NOTHING = np.zeros(0, dtype=np.int64)
 
-DATASETS = {_NAME: CatalogEntry(SUMMARY, LICENCE, SOURCE, load_taobao_mm)}
+DATASETS = {_NAME: CatalogEntry(SUMMARY, LICENCE, SOURCE, load_taobao_mm, _tables)}

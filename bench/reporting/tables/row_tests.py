@@ -100,7 +100,7 @@ def origin_lines(test: RowTest, suite: str) -> list[str]:
     numbers = sorted({spec.seed for spec in test.specs})
     seeds = ",".join(map(str, numbers)) + ("," if len(numbers) == 1 else "")  # one number would be a count
     words = ["--models", f"{test.first},{test.second}", "--datasets", test.dataset, "--seeds", seeds]
-    again = f"python -m bench run --suite {shlex.quote(suite)} {shlex.join(words)} --force"
+    again = f"python -m bench run --suite {shlex.quote(suite)} {shlex.join(words)} --force --name again"
     return [
         f"trained with commit {', '.join(commits)} on {', '.join(devices)}, data hash {test.specs[0].data_hash}",
         f"again: {again}",

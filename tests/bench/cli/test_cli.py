@@ -70,7 +70,7 @@ def test_models_from_outside_run_in_worker_processes_and_a_failure_sets_the_exit
     assert len(result.curve) == 2
 
     assert main(["run", "--models", "popularity,outside", *options[2:], *folders]) == 0
-    assert "0 of 2 runs to do" in capsys.readouterr().out
+    assert "nothing to do, all 2 runs are complete" in capsys.readouterr().out
     assert (tmp_path / "reports" / "full" / "report.md").exists()
 
 
@@ -175,5 +175,5 @@ def test_a_swapped_table_is_a_failed_row_of_the_report_and_made_again(
     assert f"failed: popularity on ml-100k, seed 0: {reason}" in capsys.readouterr().out
     assert "not the file that this run wrote" in (tmp_path / "reports" / "full" / "report.md").read_text()
     assert main(["run", *options]) == 0
-    assert "1 of 2 runs to do" in capsys.readouterr().out
+    assert "1 run to do, 1 is complete" in capsys.readouterr().out
     assert mine.read_bytes() == right

@@ -131,7 +131,7 @@ def test_a_run_on_a_file_just_works_and_is_found_again(here: Path, capsys: pytes
     command = ["run", "--suite", "smoke", "--models", "popularity,item-knn", "--dataset", "my events.csv", *COLUMNS]
     assert main(command) == 0
     assert "2 complete, 0 failed, 0 skipped" in capsys.readouterr().out
-    plan = Plan.read(here / "results", "smoke")
+    plan = Plan.read(here / "results", "own-my-events")
     assert plan.command == (
         "python -m bench run --suite smoke --models popularity,item-knn --dataset 'my events.csv' "
         "--user reader --item article --time when"
@@ -141,13 +141,13 @@ def test_a_run_on_a_file_just_works_and_is_found_again(here: Path, capsys: pytes
     assert result is not None
     assert result.queries is not None
     assert len(result.queries) == 20
-    assert "my-events" in (here / "reports" / "smoke" / "report.md").read_text()
+    assert "my-events" in (here / "reports" / "own-my-events" / "report.md").read_text()
 
     (here / "elsewhere").mkdir()
     (here / "my events.csv").rename(here / "elsewhere" / "my events.csv")
     catalog.load_dataset.cache_clear()
     assert main([*command[:6], "elsewhere/my events.csv", *COLUMNS]) == 0
-    assert "0 of 2 runs to do" in capsys.readouterr().out
+    assert "nothing to do, all 2 runs are complete" in capsys.readouterr().out
 
 
 def test_a_suite_may_name_files_relative_to_its_folder(here: Path) -> None:

@@ -59,7 +59,8 @@ def test_the_doctor_tells_what_a_run_would_find(
         "ml-20m: missing: ml-20m is not on this machine: fetch https://",
         "cache of semantic_ids: 1 files, 8.3 KiB",
         "4 runs, 3 of them to do",
-        "by the runs that were made here",
+        "estimate for this machine: ",
+        "memory: up to about ",
     ):
         assert words in said, words
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import subprocess
@@ -9,11 +10,10 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from bench.errors import BenchError
-from bench.execution import run_log
+from bench.execution import limits, run_log
 from bench.execution.limits import NO_LIMITS, Limits, Usage
 from bench.execution.scheduler import Workers, run_all
 from bench.execution.store import ResultStore
@@ -56,32 +56,41 @@ def test_a_run_keeps_to_its_limits_or_not() -> None:
     assert Usage(Limits(seconds=50), long_ago).excess(pid) == (
         "not done after the time limit of a run, 50 s (--run-timeout)"
     )
-    assert re.fullmatch(
-        r"took 0\.\d\d GiB, more than the memory limit of a run, 0.01 GiB \(--run-memory\)",
-        Usage(Limits(gib=0.01)).excess(pid),
-    )
-    child = subprocess.Popen(
-        [sys.executable, "-c", "held = bytearray(2**28); print(1, flush=True); input()"], stdin=-1, stdout=-1
-    )
-    assert child.stdout is not None
-    child.stdout.readline()
-    assert "more than the memory limit" in Usage(Limits(gib=psutil.Process().memory_info().rss / 2**30 + 0.2)).excess(
-        pid
-    ), "its children count"
-    child.communicate(b"\n")
+
+
+def test_the_memory_of_a_run_is_that_of_its_process_and_of_those_it_starts() -> None:
+    held = "held = bytearray(2**28); print(1, flush=True); input()"
+    starting = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {held!r}])"
+    with subprocess.Popen([sys.executable, "-c", starting], stdin=-1, stdout=-1) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        assert Usage(Limits(gib=0.6)).excess(parent.pid) == ""
+        reason = Usage(Limits(gib=0.25)).excess(parent.pid)
+        parent.communicate(b"\n")
+    assert re.fullmatch(r"took 0\.[23]\d GiB, more than the memory limit of a run, 0.25 GiB \(--run-memory\)", reason)
+
+
+@pytest.mark.parametrize("limit", [0.9, 0.01, 0.905, 2.0, 1 / 3, 63.99])
+def test_what_a_run_took_is_above_its_limit_as_it_is_read(limit: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    for above in (1, 2**10, 2**20, 2**22, 2**30):
+        used = math.ceil(limit * 2**30) + above
+        monkeypatch.setattr(limits, "_resident", lambda pid, used=used: used)
+        reason = Usage(Limits(gib=limit)).excess(os.getpid())
+        assert used / 2**30 <= float(reason.split()[1]) < used / 2**30 + 0.01
+        assert float(reason.split()[1]) > limit
 
 
 @pytest.mark.slow
 def test_a_run_that_hangs_or_takes_too_much_is_ended_and_the_others_go_on(tmp_path: Path) -> None:
-    limits = Limits(seconds=30, gib=0.9)
-    results = made(tmp_path, "outside-hung", "outside-greedy", "outside-threaded", jobs=2, limits=limits)
+    most = Limits(seconds=30, gib=0.9)
+    results = made(tmp_path, "outside-hung", "outside-greedy", "outside-threaded", jobs=2, limits=most)
     hung, greedy, threaded = results.values()
     assert (hung.status, hung.reason) == ("failed", "not done after the time limit of a run, 30 s (--run-timeout)")
     assert "waiting" in log_of(tmp_path, hung)
     assert "in _wait_for_ever" in log_of(tmp_path, hung), "the log says where"
     assert greedy.status == "failed"
     assert greedy.reason.endswith("more than the memory limit of a run, 0.9 GiB (--run-memory)")
-    assert float(greedy.reason.split()[1]) > 0.9
+    assert float(greedy.reason.split()[1]) > 0.9, greedy.reason
     assert threaded.status == "complete", "and the bench does not wait for its thread"
     assert threaded.left_behind == ["threads that still run: for ever"]
 

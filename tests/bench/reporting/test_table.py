@@ -40,6 +40,8 @@ def table_of(*values: object, column: Column | Kind = kind.TEXT) -> Table:
         (Runs(0, "1 failed, 2 pending"), kind.RUNS, "1 failed, 2 pending", 0),
         (np.float64(2.0), kind.decimals(1), "2.0", 2.0),
         (0.1, kind.numbers("+.1%"), "+10.0%", 0.1),
+        (328.2, kind.RATIO, "330 x", 328.2),
+        (1234.5, kind.digits_of(), "1,230", 1234.5),
         (math.nan, kind.RATIO, "-", None),
         (None, kind.COUNT, "-", None),
         ("rises", kind.decimals(), "rises", None),

@@ -3,7 +3,7 @@
 `RESULTS/SUITE/finished.json` holds the looks of every file that the finished grid consists of: size, number on the disk
 (inode), and the times of the last change of content and of anything. A program can set the first time, but not the
 second, so that whatever is written, cut, exchanged or copied afterwards looks otherwise; then all results are read and
-checked as if there were no seal. Whoever uses a result reads and checks it in any case (`ResultStore.load`).
+checked as if there were no such file. Whoever uses a result reads and checks it in any case (`ResultStore.load`).
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ Looks = dict[str, list[int]]
 """Of the files of a folder: name -> size, inode, times of the last change in nanoseconds."""
 
 
-class Seal:
+class FinishedGrid:
     """What a grid looks like; made anew by each command that may finish it.
 
     Args:
         results_dir: Where results live.
         suite: Name of the suite.
-        asked: All that was asked for, as text: another plan has another seal.
+        asked: All that was asked for, as text: another plan finishes another grid.
         reports: The folder of the suite's report.
     """
 
@@ -54,18 +54,18 @@ class Seal:
 
     def holds(self, specs: Iterable[RunSpec]) -> bool:
         """Whether all runs are complete and reported, and nothing has changed since."""
-        sealed = self._read()
-        if sealed is None or sealed["asked"] != self._asked or sealed["code"] != _code():
+        kept = self._read()
+        if kept is None or kept["asked"] != self._asked or kept["code"] != _code():
             return False
-        runs = sealed["runs"]
-        return sealed["report"] == self._report() and all(
+        runs = kept["runs"]
+        return kept["report"] == self._report() and all(
             runs.get(key) == _looks(self._store.folder(spec)) for key, spec in {s.key: s for s in specs}.items()
         )
 
     def write(self) -> None:
-        """Seals the runs that were noted, all of them complete, and the report that was made of them.
+        """Writes down the runs that were noted, all of them complete, and the report that was made of them.
 
-        Without room on the disk there is no seal, and the next command reads all results; without the plan neither,
+        Without room on the disk nothing is written, and the next command reads all results; without the plan neither,
         which is lost where somebody has removed the folder under a grid that went on.
         """
         if not self._plan.is_file():
@@ -88,7 +88,7 @@ class Seal:
         return folders
 
     def _read(self) -> dict[str, Any] | None:
-        """What was sealed; None where there is no seal, or a damaged one."""
+        """What was written; None where there is nothing, or something damaged."""
         try:
             content: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8"))
             whole = content.pop("digest") == _digest(content) and content["schema"] == _SCHEMA

@@ -1,0 +1,139 @@
+"""What a grid will take, in words, before any of it is made: time and memory as ranges, and how sure they are."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import psutil
+
+from bench.execution.costs import Basis, Costs, Estimate, Means
+from bench.execution.forecast import Row, row_of
+from bench.execution.scheduler import Backend, Workers
+from bench.spec import RunResult, RunSpec
+
+_START_SECONDS, _REPORT_SECONDS = 8.0, 6.0
+"""Until worker processes have imported what they need; of the last report, for each data set."""
+
+_HOW_SURE: Mapping[Basis, str] = {
+    "same": "measured in earlier runs of the same rows here",
+    "model": "scaled from other runs of the same models here",
+    "reference": "scaled from the project's reference machine by a calibration of this one",
+    "nothing": "guessed, since no run of the model was ever measured on such a device",
+}
+"""By what an estimate is based on, from the surest to the least sure."""
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What some runs are expected to cost.
+
+    Attributes:
+        todo: The runs.
+        costs: Of a run of each row, as far as its data can be read.
+        jobs: Runs at a time.
+    """
+
+    todo: Sequence[RunSpec]
+    costs: Mapping[Row, Estimate]
+    jobs: int
+
+    @classmethod
+    def on(cls, backend: Backend, todo: Sequence[RunSpec], known: Sequence[RunResult]) -> Outlook | None:
+        """Estimates runs; None for a backend of other machines, whose speed nobody has measured."""
+        if not isinstance(backend, Workers):
+            return None
+        return cls.by(Costs(Means(backend.device, backend.jobs, backend.threads), known), todo, backend.jobs)
+
+    @classmethod
+    def by(cls, costs: Costs, todo: Sequence[RunSpec], jobs: int) -> Outlook:
+        """Estimates one run of each row."""
+        rows = {row_of(spec): spec for spec in todo if spec.data_hash}  # the others are skipped
+        estimates = {row: costs.of(spec) for row, spec in rows.items()}
+        return cls(todo, {row: one for row, one in estimates.items() if one is not None}, jobs)
+
+    @property
+    def seconds(self) -> tuple[float, float]:
+        """From when to when all of it will have ended, in seconds from now, reports included."""
+        each = [self.costs[row] for spec in self.todo if (row := row_of(spec)) in self.costs]
+        beside = _START_SECONDS + _REPORT_SECONDS * len({spec.dataset.label for spec in self.todo})
+        low, high = (
+            max(max(ends, default=0.0), sum(ends) / max(1, min(self.jobs, len(each))))
+            for ends in ([one.seconds / one.factor for one in each], [one.seconds * one.factor for one in each])
+        )
+        return low + beside / 2, high + beside
+
+    @property
+    def gib(self) -> float:
+        """The most memory that as many runs as there are at a time may take together."""
+        most = sorted(self.costs[row].memory_mib for spec in self.todo if (row := row_of(spec)) in self.costs)
+        return sum(most[-self.jobs :]) / 1024
+
+    def lines(self) -> Iterator[str]:
+        """Time, what it is based on, and memory beside what there is."""
+        yield f"estimate for this machine: {spoken_range(*self.seconds)}, {self.sureness}"
+        available = psutil.virtual_memory().available / 2**30
+        beyond = "" if self.gib < available else ": fewer at a time (--jobs) take less"
+        yield f"memory: up to about {_rounded(self.gib):g} GiB of {_rounded(available):g} GiB available{beyond}"
+
+    @property
+    def sureness(self) -> str:
+        """What the estimates of how many rows are based on."""
+        counts = Counter(estimate.basis for estimate in self.costs.values())
+        parts = [(counts[basis], words) for basis, words in _HOW_SURE.items() if counts[basis]]
+        if len(parts) == 1:
+            return parts[0][1]
+        rows = [f"{count} {'row' if count == 1 else 'rows'} {words}" for count, words in parts]
+        return "; ".join(rows) or "no row of it can be run here"
+
+
+def early_first(todo: Sequence[RunSpec], costs: Mapping[Row, Estimate]) -> list[RunSpec]:
+    """Brings runs into the order in which a first report is worth reading soonest.
+
+    The first seed of every row comes before any second one, and among these the cheap rows of every data set come
+    before the dear ones. Later seeds stay in their order.
+    """
+    seeds = list(dict.fromkeys(spec.seed for spec in todo))
+
+    def place(spec: RunSpec) -> tuple[int, float]:
+        turn = seeds.index(spec.seed)
+        cost = costs.get(row_of(spec))
+        return turn, cost.seconds if cost is not None and turn == 0 else 0.0
+
+    return sorted(todo, key=place)
+
+
+def spoken_range(low: float, high: float) -> str:
+    """Writes a range of seconds, with no more digits than it deserves.
+
+    >>> spoken_range(50, 130), spoken_range(300, 1250), spoken_range(4000, 9000), spoken_range(2, 15)
+    ('1 to 2 minutes', '5 to 21 minutes', '1.1 to 2.5 hours', 'less than a minute')
+    >>> spoken_range(100, 110), spoken_range(1800, 9000)
+    ('about 2 minutes', '30 minutes to 2.5 hours')
+    """
+    if high < 45:
+        return "less than a minute"
+    first, second = _spoken(low), _spoken(high)
+    if first == second:
+        return f"about {' '.join(first)}"
+    if first[1].rstrip("s") == second[1].rstrip("s"):
+        return f"{first[0]} to {' '.join(second)}"
+    return f"{' '.join(first)} to {' '.join(second)}"
+
+
+def _spoken(seconds: float) -> tuple[str, str]:
+    """A number and its unit."""
+    if seconds < 3600:
+        count = max(1, round(_rounded(seconds / 60)))
+        return str(count), "minute" if count == 1 else "minutes"
+    hours = _rounded(seconds / 3600)
+    return f"{hours:g}", "hour" if hours == 1 else "hours"
+
+
+def _rounded(value: float) -> float:
+    """Two digits, whatever the size."""
+    if value <= 0:
+        return 0.0
+    return round(value, 1 - math.floor(math.log10(value)))

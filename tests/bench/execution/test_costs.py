@@ -1,0 +1,199 @@
+"""What runs are expected to cost: from what they took before, scaled, and as ranges that say how sure they are."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from bench.cli import main as cli
+from bench.execution import calibration, costs, timings
+from bench.execution.costs import Costs, Estimate, Means
+from bench.execution.outlook import Outlook, early_first
+from bench.execution.scheduler import Workers
+from bench.execution.timings import Timing, Work, kept, record, reference
+from bench.job import run_plan
+from bench.plan import Plan, expand
+from bench.registry import BUILT_IN
+from bench.spec import DatasetSpec, Entry, RunSpec, Suite
+
+REFERENCE = reference()
+ONE_THREAD = Means("cpu", 1, 1)
+WORK = Work("net", "c", "d", users=100, items=1000, events=10_000, epochs=10, size=64)
+DONE = Timing(WORK, "cpu", 1, None, fit_seconds=50, recommend_seconds=2, memory_mib=600)
+
+
+@pytest.fixture(autouse=True)
+def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder of its own, and a machine as fast as the reference machine of one record."""
+    monkeypatch.setenv(calibration.CACHE_VARIABLE, str(tmp_path / "measured"))
+    monkeypatch.setattr(costs, "slowness", lambda: 1.0)
+    monkeypatch.setattr(timings, "reference", lambda: [])
+    return tmp_path / "measured"
+
+
+def test_a_row_takes_as_long_as_it_took(measured: Path) -> None:
+    record(DONE)
+    estimate = Costs(ONE_THREAD).of_work(WORK)
+    assert (estimate.seconds, estimate.basis, estimate.memory_mib) == (52, "same", 600)
+
+
+def test_work_is_scaled_from_the_nearest_of_its_model() -> None:
+    record(DONE)
+    record(replace(DONE, work=replace(WORK, events=10**7, config="other"), fit_seconds=1))
+    twice = Costs(ONE_THREAD).of_work(replace(WORK, epochs=20, data="other"))
+    assert (twice.seconds, twice.basis) == (pytest.approx(102), "model")
+    same = Costs(ONE_THREAD).of_work(WORK)
+    assert twice.factor > same.factor
+
+
+@given(st.floats(1, 50), st.floats(1, 50))
+def test_more_work_is_never_expected_to_take_less(first: float, second: float) -> None:
+    estimates = [
+        Costs(ONE_THREAD)._scaled(DONE, replace(WORK, events=int(1000 * more), data="other")).seconds
+        for more in sorted((first, second))
+    ]
+    assert estimates[0] <= estimates[1]
+
+
+def test_the_reference_machine_speaks_where_nothing_was_measured_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timings, "reference", lambda: [replace(DONE, here=False)])
+    monkeypatch.setattr(costs, "slowness", lambda: 3.0)
+    estimate = Costs(ONE_THREAD).of_work(WORK)
+    assert (estimate.seconds, estimate.basis) == (pytest.approx(3 * 52), "reference")
+    record(DONE)
+    assert Costs(ONE_THREAD).of_work(WORK).basis == "same"
+
+
+def test_of_an_unknown_model_little_is_said() -> None:
+    trained = Costs(ONE_THREAD).of_work(replace(WORK, model="new"))
+    counted = Costs(ONE_THREAD).of_work(replace(WORK, model="new", epochs=None))
+    assert trained.basis == counted.basis == "nothing"
+    assert trained.factor >= 4
+    assert trained.seconds > 10 * counted.seconds
+
+
+def test_a_gpu_is_guessed_from_a_cpu_until_a_run_was_made_on_it() -> None:
+    record(DONE)
+    on_gpu = Means("cuda", 1, 1)
+    assert Costs(on_gpu).of_work(WORK).basis == "nothing"
+    record(replace(DONE, device="cuda", fit_seconds=3))
+    assert Costs(on_gpu).of_work(WORK).seconds == 5
+
+
+def test_early_stopping_is_counted_by_what_was_run() -> None:
+    """It stopped after 5 of 10 epochs; of 20 it is expected to take 10."""
+    record(replace(DONE, epochs=5))
+    estimate = Costs(ONE_THREAD).of_work(replace(WORK, epochs=20, config="other"))
+    assert estimate.seconds == pytest.approx(102)
+
+
+def test_records_are_kept_without_end_and_garbage_is_passed_over(measured: Path) -> None:
+    for _ in range(3):
+        record(DONE)
+    path = measured / "timings.jsonl"
+    old = {**asdict(DONE), "work": {"model": "net"}}
+    path.write_text(f"{path.read_text()}{{broken\n[]\n{json.dumps(old)}\n")
+    assert kept() == [DONE] * 3
+    path.write_text(f"{json.dumps(asdict(DONE))}\n" * 2001)
+    record(DONE)
+    assert len(kept()) == 1000
+
+
+def test_a_home_that_can_t_be_written_to_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(calibration.CACHE_VARIABLE, "/proc/no-such-folder")
+    record(DONE)
+    assert kept() == []
+    assert calibration.slowness() > 0
+
+
+def test_the_calibration_is_measured_once(measured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = calibration.slowness()
+    monkeypatch.setattr(calibration, "measured", lambda: 1e9)
+    assert calibration.slowness() == first
+    (measured / "calibration.json").write_text('{"machine": "another", "seconds": 1}')
+    assert calibration.slowness() == 10.0, "measured anew, and no more than ten times as slow"
+
+
+def test_the_records_that_come_along_are_of_models_that_there_are() -> None:
+    """All but those that need what not every machine has."""
+    models = [timing.work.model for timing in REFERENCE]
+    assert set(models) <= set(BUILT_IN)
+    assert len(models) == len(set(models)) > 25
+    assert all(timing.fit_seconds >= 0 and timing.memory_mib > 100 and not timing.here for timing in REFERENCE)
+
+
+def spec(label: str, seed: int, dataset: str = "ml-100k") -> RunSpec:
+    return RunSpec(
+        dataset=DatasetSpec(name=dataset), data_hash="x", model="net", revision=1, config={}, seed=seed, label=label
+    )
+
+
+def estimate(seconds: float) -> Estimate:
+    return Estimate(seconds, 2.0, "model", 1000.0, trains=seconds > 5)
+
+
+def test_the_cheap_rows_of_every_data_set_come_first_and_once() -> None:
+    todo = [spec(label, seed, data) for seed in (0, 1) for data in ("a", "b") for label in ("large", "counts", "small")]
+    seconds = {"large": 100.0, "counts": 1.0, "small": 10.0}
+    order = early_first(todo, {(d, label): estimate(seconds[label]) for d in "ab" for label in seconds})
+    assert [(one.dataset.name, one.label) for one in order[:6]] == [
+        *(("a", "counts"), ("b", "counts"), ("a", "small"), ("b", "small"), ("a", "large"), ("b", "large"))
+    ]
+    assert order[6:] == todo[6:]
+
+
+def test_an_outlook_is_a_range_with_memory_for_as_many_as_run_at_a_time() -> None:
+    todo = [spec(label, seed) for seed in (0, 1) for label in ("a", "b")]
+    rows = {("ml-100k", "a"): estimate(600), ("ml-100k", "b"): estimate(1200)}
+    outlook = Outlook(todo, rows, jobs=2)
+    low, high = outlook.seconds
+    assert low == pytest.approx(900, rel=0.02)
+    assert high == pytest.approx(3600, rel=0.02)
+    assert outlook.gib == pytest.approx(2000 / 1024)
+    line, memory = outlook.lines()
+    assert line == "estimate for this machine: 15 minutes to 1 hour, scaled from other runs of the same models here"
+    assert memory.startswith("memory: up to about 2 GiB of ")
+    mixed = Outlook(todo, {**rows, ("ml-100k", "b"): replace(estimate(9), basis="nothing")}, 2)
+    assert mixed.sureness.startswith("1 row scaled from other runs of the same models here; 1 row guessed, since")
+
+
+@pytest.fixture
+def plan(tiny_ml_100k: None) -> Plan:
+    datasets = (DatasetSpec(name="ml-100k"), DatasetSpec(name="ml-20m"))
+    suite = Suite(name="mine", description="", datasets=datasets, models=(Entry(model="popularity"),), seeds=(0,))
+    return Plan(suite=suite, runs=tuple(expand(suite)), command="python -m bench run")
+
+
+def test_runs_say_what_they_will_take_and_are_kept(plan: Plan, tmp_path: Path) -> None:
+    """Those whose data are not here count for nothing."""
+    out = io.StringIO()
+    folders = tmp_path / "results", tmp_path / "reports"
+    run_plan(plan, *folders, Console(file=out), lambda runs: Workers.for_machine("cpu", 1, runs))
+    said = out.getvalue()
+    assert "2 runs to do\n" in said
+    assert "estimate for this machine: less than a minute, guessed" in said
+    assert [timing.work.events for timing in kept()] == [360]
+    assert Costs(ONE_THREAD).of(plan.runs[0]).basis == "same"
+
+
+def test_a_dry_run_tells_and_writes_nothing(
+    tiny_ml_100k: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.rglob("*"))
+    command = ["run", "--suite", "full", "--datasets", "ml-100k", "--models", "popularity,tiger", "--seeds", "2"]
+    assert cli.main([*command, "--dry-run", "--device", "cpu"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("4 runs to do\n")
+    assert said.index("popularity") < said.index("tiger")
+    assert "0, 1" in said
+    assert "estimate for this machine: " in said
+    assert "memory: up to about " in said
+    assert {path for path in set(tmp_path.rglob("*")) - before if "measured" not in path.parts} == set()
