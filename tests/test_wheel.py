@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from packaging.metadata import Metadata
 
 from bench.cli.main import main
 from bench.errors import BenchError
@@ -80,6 +82,44 @@ def test_the_wheel_holds_three_packages_and_their_files(wheel: Path) -> None:
     ours = [path for package in PACKAGES for path in (ROOT / package).rglob("*") if path.is_file()]
     shipped = {path.relative_to(ROOT).as_posix() for path in ours}
     assert set(files) == {name for name in shipped if "__pycache__" not in name}
+
+
+@pytest.mark.slow
+def test_an_index_would_take_its_metadata(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    (folder,) = {name.partition("/")[0] for name in archive.namelist() if ".dist-info/" in name}
+    metadata = Metadata.from_email(archive.read(f"{folder}/METADATA"), validate=True)
+    assert metadata.license_files == ["LICENSE"]
+    assert archive.read(f"{folder}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
+    assert metadata.description_content_type == "text/markdown"
+    assert metadata.description == (ROOT / "README.md").read_text(encoding="utf-8")
+    minor = {line.rpartition(" ")[2] for line in metadata.classifiers or () if ":: Python :: 3." in line}
+    assert minor == {"3.10", "3.11", "3.12"}
+    assert not any(line.startswith("License ::") for line in metadata.classifiers or ()), "the expression says it"
+    commands = configparser.ConfigParser()
+    commands.read_string(archive.read(f"{folder}/entry_points.txt").decode())
+    assert set(commands["console_scripts"]) == {"bench", "glass-bench"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["models", "datasets", "suites"])
+def test_it_lists_from_an_empty_folder(commands: Path, tmp_path: Path, what: str) -> None:
+    done = run([str(commands / "python"), "-m", "bench", "list", what], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {"models": "glass", "datasets": "ml-100k", "suites": "smoke"}[what] in done.stdout
+    assert list(tmp_path.iterdir()) == [], "looking leaves nothing behind"
+
+
+@pytest.mark.slow
+def test_a_suite_runs_in_an_empty_folder_and_writes_there_and_nowhere_else(commands: Path, tmp_path: Path) -> None:
+    installed = {path for path in commands.parent.rglob("*") if "__pycache__" not in path.parts}
+    done = run([str(commands / "glass-bench"), "run", "--suite", "smoke", "--models", "popularity,tiger"], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"results", "reports"}
+    page = (tmp_path / "reports" / "smoke" / "report.html").read_text(encoding="utf-8")
+    assert "data:image/" in page
+    assert "aria-sort" in page, "its template, style and script came along"
+    assert {path for path in commands.parent.rglob("*") if "__pycache__" not in path.parts} == installed
 
 
 @pytest.mark.slow

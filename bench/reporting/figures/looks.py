@@ -3,7 +3,7 @@
 A look follows from the family of the row's model (its `group` in the model index) and the row's label alone. The family
 gives the hue: the models that the suite is about in one strong hue, models from outside this project in black, all
 others muted. Within a family the shade and the marker tell members apart, and the line where there are lines; built-in
-models are numbered, so that no two of a family share shade and marker.
+models are numbered by year, so that no two of a family share shade and marker and a new one changes no other.
 """
 
 from __future__ import annotations
@@ -47,6 +47,11 @@ class ModelStyle:
     strong: bool = False
 
 
+_LATEST = 9999
+"""Stands for the year of what has no paper."""
+_SALT = "look 402"
+"""Chosen once, so that no two rows of a suite that came along then looked alike; never again, since looks are fixed."""
+
 Styles = Mapping[str, ModelStyle]
 """Label of a row -> its look."""
 
@@ -62,11 +67,7 @@ def row_style(row: str, model: str = "") -> ModelStyle:
     model = model or row
     family, members, strong = _family(model)
     shades = STRONG if strong else MUTED.get(family, OTHER) if family else OUTSIDE
-    looks = len(shades) * len(MARKERS)
-    if row == model and row in members:
-        number = members.index(row)
-    else:  # a variant: anywhere but where the built-in models are
-        number = len(members) + seed_for("look", model, row) % max(1, looks - len(members))
+    number = members.index(row) if row == model and row in members else seed_for(_SALT, model, row)
     line = LINES[number % len(LINES)]
     return ModelStyle(shades[number % len(shades)], MARKERS[number % len(MARKERS)], line, strong)
 
@@ -82,12 +83,13 @@ def row_styles(models: Mapping[str, str]) -> dict[str, ModelStyle]:
 
 @cache
 def _family(model: str) -> tuple[str, tuple[str, ...], bool]:
-    """The name of a model's family, its built-in members in the order of the registry, and whether it is the strong
+    """The name of a model's family, its built-in members, the oldest first, and whether it is the strong
     one; ("", (), False) of a model that is not built in.
     """
     known = indexed()
     if model not in known:
         return "", (), False
     family = known[model].group
-    members = tuple(name for name, entry in known.items() if entry.group == family)
+    of_family = [name for name, entry in known.items() if entry.group == family]
+    members = tuple(sorted(of_family, key=lambda name: known[name].year or _LATEST))  # a new one comes last
     return family, members, any(known[name].role == "contestant" for name in members)
