@@ -4,7 +4,8 @@
 all of them, each column that they share once, and `decoding.parquet` the traces of semantic-ID models: together about a
 quarter of the runs' own folders. `bench archive` writes them, and `RESULTS/SUITE/archived-plan.json` beside them;
 `report`, `test`, `leaderboard`, `compare` and `export` read them where the runs' folders are gone. Nothing is rounded.
-Ranks of users who are set aside are never among them.
+Ranks of users who are set aside are never among them, nor are the ids of users and items in the data's own files, which
+may be somebody else's to publish: queries are told by their numbers.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 import pandas as pd
 
 from bench.errors import BenchError
+from bench.evaluation.evaluator import ID_COLUMNS
 from bench.execution.content import TABLES, as_declared, check_tables, checked_content, content_of
 from bench.execution.rank_files import read_ranks, write_ranks
 from bench.files import replaced
@@ -50,7 +52,7 @@ def write_archive(results: Sequence[RunResult], folder: Path) -> list[Path]:
     try:
         for table in TABLES:
             held: dict[str, pd.DataFrame] = {
-                key: as_declared(getattr(result, table))
+                key: as_declared(getattr(result, table)).drop(columns=[*ID_COLUMNS], errors="ignore")
                 for key, result in by_key.items()
                 if getattr(result, table) is not None
             }

@@ -18,8 +18,9 @@ from bench.analysis.dataset_tables import write_frames
 from bench.analysis.row_tests import compare_rows
 from bench.analysis.runs import SuiteRuns
 from bench.cli.main import main
+from bench.evaluation.evaluator import ID_COLUMNS
 from bench.evaluation.metrics import compute
-from bench.execution.archive import read_archive
+from bench.execution.archive import read_archive, write_archive
 from bench.execution.store import ResultStore, stored_results
 from bench.plan import Plan
 from bench.spec import RunResult
@@ -83,6 +84,19 @@ def test_nothing_is_lost_but_logs(made: Path, clone: Path, tmp_path: Path) -> No
     assert len(files) >= 4
     for file in files:
         assert file.read_bytes() == (tmp_path / "b" / file.relative_to(tmp_path / "a")).read_bytes()
+
+
+def test_the_ids_of_the_datas_own_files_stay_out(made: Path, tmp_path: Path) -> None:
+    results = [run.result for run in runs_in(made).runs if run.result and run.result.queries is not None]
+    assert results
+    for result in results:
+        assert isinstance(result.queries, pd.DataFrame)
+        result.queries = result.queries.assign(**dict.fromkeys(ID_COLUMNS, "secret"))
+    write_archive(results, tmp_path)
+    for result in read_archive(tmp_path).values():
+        assert isinstance(result.queries, pd.DataFrame)
+        assert not set(ID_COLUMNS) & set(result.queries)
+    assert all(b"secret" not in path.read_bytes() for path in tmp_path.iterdir())
 
 
 def test_the_reviewers_question_is_answered_by_one_command(clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
