@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.options import FOLDER_OF_RESULTS, ResultsOption, SuiteOption
+from bench.cli.run_options import listed
 from bench.cli.stored import name_of, narrowed, runs_in
 from bench.console import Console, say, table_console
 from bench.conventions import PRIMARY_METRIC, SECONDARY_METRIC
@@ -88,10 +89,14 @@ def export(
     metrics: Annotated[
         str | None, typer.Option(help="With latex: the columns, comma-separated, e.g. recall@10,ndcg@10.")
     ] = None,
+    rows: Annotated[
+        str | None, typer.Option(help="With latex: only these rows, comma-separated, in this order. Default: all.")
+    ] = None,
 ) -> None:
     """Export the results of a suite to MLflow, TensorBoard or LaTeX."""
-    if metrics is not None and to is not Target.latex:
-        raise BenchError(f"--metrics {metrics}: this is for --to latex; {to.value} gets every metric")
+    for option, given, others in (("--metrics", metrics, "every metric"), ("--rows", rows, "every row")):
+        if given is not None and to is not Target.latex:
+            raise BenchError(f"{option} {given}: this is for --to latex; {to.value} gets {others}")
     # Warnings go to standard error, so that standard output is a table and nothing else.
     console = Console(stderr=True) if to is Target.latex and output is None else Console()
     planned = runs_in(results, suite, console)
@@ -99,7 +104,7 @@ def export(
         from bench.export.latex import DEFAULT_METRICS, export_latex
 
         chosen = DEFAULT_METRICS if metrics is None else tuple(name.strip() for name in metrics.split(","))
-        for path in export_latex(planned, output, chosen):
+        for path in export_latex(planned, output, chosen, listed(rows, "--rows")):
             say(console, f"written: {path}")
         return
     folder = output or Path("exports") / planned.suite.name / to.value

@@ -84,24 +84,30 @@ def latex_table(wide: pd.DataFrame, suite: str, dataset: str, metrics: Sequence[
     )
 
 
-def export_latex(runs: SuiteRuns, output: Path | None, metrics: Sequence[str] = DEFAULT_METRICS) -> list[Path]:
+def export_latex(
+    runs: SuiteRuns,
+    output: Path | None,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    rows: Sequence[str] | None = None,
+) -> list[Path]:
     """Writes one table a data set that has a complete run.
 
     Args:
         runs: Those of a suite.
         output: A .tex file for all tables, or a folder for `DATASET.tex` each. None: standard output.
         metrics: Columns.
+        rows: Those of the table, in this order. None: all, the best first.
 
     Returns:
         The written files.
 
     Raises:
-        BenchError: There is no such metric, nothing is complete, or the output can't be written.
+        BenchError: There is no such metric or row, nothing is complete, or the output can't be written.
     """
     ended(runs)
     parts = {dataset: runs.on(dataset) for dataset in runs.datasets}
     tables = {
-        dataset: latex_table(leaderboard(tidy_metrics(part)), runs.suite.name, dataset, metrics)
+        dataset: latex_table(_chosen(leaderboard(tidy_metrics(part)), rows), runs.suite.name, dataset, metrics)
         for dataset, part in parts.items()
         if part.results
     }
@@ -117,6 +123,17 @@ def export_latex(runs: SuiteRuns, output: Path | None, metrics: Sequence[str] = 
         with replaced(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
     return list(files)
+
+
+def _chosen(wide: pd.DataFrame, rows: Sequence[str] | None) -> pd.DataFrame:
+    """The rows of a leaderboard that were asked for, in the order of the question."""
+    if rows is None:
+        return wide
+    for row in rows:
+        if row not in set(wide["row"]):
+            raise unknown_name("row", row, wide["row"])
+    places = [wide.index[wide["row"] == row][0] for row in dict.fromkeys(rows)]
+    return wide.loc[places]
 
 
 def _cells(rows: pd.DataFrame, metric: str) -> list[str]:

@@ -121,6 +121,14 @@ def test_a_latex_table_line_by_line(grid: SuiteRuns, tmp_path: Path) -> None:
     ]
 
 
+def test_a_table_of_some_rows_has_them_in_the_order_of_the_question(grid: SuiteRuns, tmp_path: Path) -> None:
+    (path,) = export_latex(grid, tmp_path / "some.tex", ("ndcg@10",), ["third", "second", "third"])
+    body = path.read_text().split("midrule\n")[1].split("    \\bottomrule")[0].splitlines()
+    assert body == [r"    third & \underline{0.3155} \\", r"    second & \textbf{0.4307} \\"]
+    (path,) = export_latex(grid, tmp_path / "broken.tex", ("ndcg@10",), ["broken & co", "second"])
+    assert r"% Without a complete run: broken \& co (failed)." in path.read_text()
+
+
 def test_no_name_means_anything_to_latex() -> None:
     assert escape("50% of a_b & {c}\n#1 $x^2$ ~ \\ <") == (
         r"50\% of a\_b \& \{c\} \#1 \$x\textasciicircum{}2\$ \textasciitilde{} \textbackslash{} \textless{}"
@@ -340,7 +348,10 @@ def test_mlflow_lands_in_exports_unless_told_otherwise(
             "unknown metric 'ndgc@10': did you mean ndcg",
         ),
         (["--to", "latex", "--suite", "made_up", "--output", "taken/x"], "can't write to 'taken/x'"),
+        (["--to", "latex", "--suite", "made_up", "--rows", "third,secnd"], "unknown row 'secnd': did you mean second"),
+        (["--to", "latex", "--suite", "made_up", "--rows", ","], "--rows: give at least one name"),
         (["--to", "tensorboard", "--suite", "made_up", "--metrics", "hit@1"], "this is for --to latex"),
+        (["--to", "mlflow", "--suite", "made_up", "--rows", "third"], "this is for --to latex"),
     ],
 )
 @pytest.mark.usefixtures("results")
