@@ -27,6 +27,16 @@ def exists(path: Path) -> bool:
     return os.path.exists(path)  # noqa: PTH110  # pathlib's raises an error at a name that is too long
 
 
+def is_folder(path: Path) -> bool:
+    """Tells whether there is a folder at a path, as `exists` does."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def is_file(path: Path) -> bool:
+    """Tells whether there is a file at a path, as `exists` does."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`, with its suffix; it replaces that when the block ends without an error."""

@@ -21,6 +21,7 @@ from bench.execution import worker
 from bench.execution.isolation import ProcessState
 from bench.execution.live_values import Listeners
 from bench.execution.saved_models import KnownData, SavedModel, load_model, save_model
+from bench.files import exists
 from bench.plan import expand
 from bench.serving.finding import found_model
 from bench.serving.lists import Asked, known_users, recommendations, with_history
@@ -167,7 +168,7 @@ def load(path: str | os.PathLike[str], device: str = "auto") -> FittedModel:
     if device not in Device.__members__:
         raise BenchError(f"device '{device}': choose {', '.join(Device.__members__)}")
     folder = Path(path)
-    if not folder.exists():
+    if not exists(folder):
         raise BenchError(f"'{folder}' does not exist: give the folder of a saved model")
     saved = load_model(found_model(str(folder), "", Path()), usable(Device(device)))
     if saved.note:

@@ -23,6 +23,7 @@ from bench.cli.stored import runs_in
 from bench.console import Console
 from bench.data import catalog
 from bench.errors import BenchError, unknown_name
+from bench.files import is_folder
 from bench.plan import Plan
 from bench.serving.finding import found_model
 from bench.spec import DatasetSpec
@@ -146,7 +147,7 @@ def load_results(suite: str | os.PathLike[str] = "full", results: str | os.PathL
     """
     folder = Path(results) if results is not None else FOLDER_OF_RESULTS
     names = [str(suite)]
-    if results is None and Path(suite).is_dir() and (found := Plan.suites(Path(suite))):
+    if results is None and is_folder(Path(suite)) and (found := Plan.suites(Path(suite))):
         folder, names = Path(suite), found
     console = Console(stderr=True)
     frames = [tidy_metrics(runs_in(folder, name, console)) for name in names]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.errors import BenchError, unknown_name
 from bench.execution.saved_models import is_saved, model_folder
-from bench.files import exists, expanded
+from bench.files import exists, expanded, is_file
 from bench.plan import Plan
 from bench.spec import RunSpec
 
@@ -32,8 +32,8 @@ def found_model(named: str, suite: str, results: Path, dataset: str | None = Non
     """
     path = expanded(named)
     if exists(path):
-        folder = path.parent if path.is_file() else path
-        if (folder / "result.json").is_file() and not is_saved(folder):
+        folder = path.parent if is_file(path) else path
+        if is_file(folder / "result.json") and not is_saved(folder):
             return _of_run(folder)
         return folder
     if "/" in named:

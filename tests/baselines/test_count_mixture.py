@@ -158,7 +158,7 @@ def test_the_configuration_holds_all_of_the_base_models() -> None:
 @pytest.mark.parametrize(
     ("config", "complaint"),
     [
-        ({"base": "sasrec"}, "did you mean gsasrec or esasrec or sasrec-ce"),
+        ({"base": "sasrec"}, "did you mean esasrec or gsasrec or sasrec-ce"),
         ({"base_config": {"dims": 8}}, "dims"),
         ({"weights": [0.5, 1.5]}, "should lie in"),
         ({"half_lives": [0.0]}, "above 0"),

@@ -16,7 +16,7 @@ from bench.data import catalog
 from bench.data.sources.synthetic import WorldConfig, planted_dataset
 from bench.execution.worker import execute
 from bench.plan import _first_run, expand
-from bench.registry import model_class
+from bench.registry import class_of
 from bench.spec import DatasetSpec
 from bench.suite_files import load_suite
 from models.generation.causal_network import CausalNetwork
@@ -36,7 +36,7 @@ SHORT = {"complete-journey": 50, "planted-long": 10}
 
 def config_of(row: str, dataset: DatasetSpec) -> dict[str, Any]:
     entry = next(entry for entry in SUITE.models if entry.row == row)
-    return _first_run(entry, model_class, dataset, "", [], "").config
+    return _first_run(entry, class_of, dataset, "", [], "").config
 
 
 def rows_on(dataset: DatasetSpec) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 
 from bench.errors import SkippedRun
 from bench.plan import _first_run
-from bench.registry import model_class
+from bench.registry import class_of, model_class
 from bench.spec import DatasetSpec, Entry, Suite
 from bench.suite_files import load_suite, suite_names, suite_path
 
@@ -33,7 +33,7 @@ def questions(suite: Suite) -> Iterator[tuple[Entry, Entry, DatasetSpec]]:
 
 def settings(entry: Entry, dataset: DatasetSpec) -> dict[str, Any]:
     """The complete configuration of a row, by dotted key."""
-    return dict(flat(_first_run(entry, model_class, dataset, "", [], "").config))
+    return dict(flat(_first_run(entry, class_of, dataset, "", [], "").config))
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -12,7 +12,7 @@ from bench.data.cache import ArtifactCache
 from bench.data.catalog import load_dataset
 from bench.data.protocols import split
 from bench.plan import _first_run
-from bench.registry import model_class
+from bench.registry import class_of
 from bench.spec import DatasetSpec
 from bench.suite_files import load_suite
 from models.semantic_ids.tokenizer import TokenizerConfig, tokenize
@@ -26,7 +26,7 @@ SHORT_TEACHER = {"rq_vae.letter.item_vectors.config.training.epochs": 1}
 def configured(row: str, dataset: DatasetSpec) -> TokenizerConfig:
     """The tokenizer of a row, trained for as long as it takes to see that it runs."""
     entry = next(entry for entry in SUITE.models if entry.row == row)
-    written = _first_run(entry, model_class, dataset, "", [], "").config["tokenizer"]
+    written = _first_run(entry, class_of, dataset, "", [], "").config["tokenizer"]
     return TokenizerConfig.model_validate(
         with_values(written, QUICK | (SHORT_TEACHER if "letter" in written["rq_vae"] else {}))
     )

@@ -14,7 +14,7 @@ from bench.data.parsing.json_tables import JSON_SUFFIXES
 from bench.data.parsing.rows import RowRules
 from bench.data.sources.atomic_splits import PARTS, SYNONYMS, SplitFiles, joined, plain_rows, with_shipped_split
 from bench.errors import BenchError
-from bench.files import expanded
+from bench.files import expanded, is_file, is_folder
 
 _SUFFIXES = "|".join(re.escape(suffix) for suffix in sorted((*TABLE_SUFFIXES, *JSON_SUFFIXES), key=len, reverse=True))
 _PART = re.compile(rf"(?:(.+)[._-])?({'|'.join([*SYNONYMS, 'test'])})({_SUFFIXES})", re.IGNORECASE)
@@ -98,7 +98,7 @@ def load_split_tables(
 def _parts_in(folder: Path) -> dict[str, Path]:
     """Part -> file, of the only data set of a folder that comes in parts; nothing where there are two."""
     parts: dict[str, Path] = {}
-    if not folder.is_dir():
+    if not is_folder(folder):
         return parts
     for file in sorted(folder.iterdir()):
         match = _PART.fullmatch(file.name)
@@ -112,6 +112,6 @@ def _parts_in(folder: Path) -> dict[str, Path]:
 
 def _file(path: str, option: str) -> Path:
     file = expanded(path)
-    if not file.is_file():
+    if not is_file(file):
         raise BenchError(f"{option}: no file '{file}'")
     return file

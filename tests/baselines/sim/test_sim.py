@@ -328,7 +328,7 @@ def test_candidates_of_a_first_stage_leave_seen_items_out_and_may_be_fewer_than_
 
 
 def test_an_unknown_first_stage_is_an_error_before_anything_is_trained() -> None:
-    with pytest.raises(BenchError, match="unknown model 'sasrec': did you mean gsasrec or esasrec or sasrec-ce"):
+    with pytest.raises(BenchError, match="unknown model 'sasrec': did you mean esasrec or gsasrec or sasrec-ce"):
         SIM({"first_stage": "sasrec"})
 
 

@@ -85,8 +85,10 @@ def test_a_search_ends_with_a_table_settings_a_csv_and_a_figure_and_a_run_can_us
     assert (place / "best_so_far.png").stat().st_size > 1000
 
     asked: list[Plan] = []
+    reports = ["--reports", str(tmp_path / "reports")]
     monkeypatch.setattr("bench.cli.running.run_plan", lambda plan, *_: asked.append(plan) or [])
-    assert main(["run", "--dataset", "ml-100k", "--models", "searched,popularity", "--tuned", *folders]) == 0
+    run = ["run", "--dataset", "ml-100k", "--models", "searched,popularity", *folders, *reports]
+    assert main([*run, "--tuned"]) == 0
     assert {run.label: run.config for run in asked[0].runs}["searched"] == study.best_config
     assert asked[0].command.endswith(" --tuned")
     said = capsys.readouterr().out
@@ -94,7 +96,7 @@ def test_a_search_ends_with_a_table_settings_a_csv_and_a_figure_and_a_run_can_us
     assert "not tuned: popularity on ml-100k" in said
     # The settings that were printed give the very same runs.
     given = [part for setting in study.as_settings() for part in ("--set", setting)]
-    assert main(["run", "--dataset", "ml-100k", "--models", "searched,popularity", *given, *folders]) == 0
+    assert main([*run, *given]) == 0
     assert [run.key for run in asked[1].runs] == [run.key for run in asked[0].runs]
 
 

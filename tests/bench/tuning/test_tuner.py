@@ -16,7 +16,7 @@ from bench.evaluation.evaluator import validation_ndcg
 from bench.execution import worker
 from bench.execution.scheduler import DIED
 from bench.recommender import FitContext, Recommender
-from bench.registry import model_class
+from bench.registry import class_of
 from bench.spec import RunResult, RunSpec
 from bench.tuning import search, trial, tuner
 from bench.tuning.search import Search
@@ -324,10 +324,10 @@ def test_a_row_without_anything_to_choose_is_passed_over_and_named(
     assert [study.base.label for study in studies] == ["searched"]
     assert "not searched: model 'popularity' has nothing to tune" in said
 
-    def absent(name: str) -> type[Recommender]:
-        if name == "moody":
+    def absent(run: RunSpec) -> type[Recommender]:
+        if run.model == "moody":
             raise SkippedRun("needs the package 'unobtainium'")
-        return model_class(name)
+        return class_of(run)
 
     monkeypatch.setattr(search, "class_of", absent)
     studies, said = tune(tmp_path, base_of("moody"), base_of("searched"), trials=1)
