@@ -17,25 +17,25 @@ from bench.recommender import OTHER_GROUP, Mechanism
 from bench.registry import model_names
 
 
-def show(what: str, fidelity: bool = False) -> None:
+def show(what: str | None, fidelity: bool = False) -> None:
     """Prints one of the lists.
 
     Args:
-        what: "models", "datasets" or "suites". "": all of them, briefly.
+        what: "models", "datasets" or "suites". None: all of them, briefly.
         fidelity: With models: print their fidelity cards, too.
 
     Raises:
         BenchError: There is no such list.
     """
+    if what is None:
+        list_briefly(Console())
+        return
     name = what.replace(" ", "").replace("-", "").lower()  # as in "data sets"
     listings: dict[str, Callable[[Console], None]] = {
         "models": lambda console: list_models(console, fidelity),
         "datasets": list_datasets,
         "suites": list_suites,
     }
-    if not name:
-        list_briefly(Console())
-        return
     if name not in listings:
         raise unknown_name("listing", what, listings)
     listings[name](table_console())

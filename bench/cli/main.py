@@ -86,7 +86,7 @@ def list_(
     """List what can be run."""
     from bench.cli.listing import show  # brings in what reads data sets
 
-    show(" ".join(what or ()), fidelity)
+    show(None if what is None else " ".join(what), fidelity)
 
 
 def _program() -> str:

@@ -4,9 +4,9 @@
     python tests/benchmarks/many_runs.py --datasets 20 --seeds 20 --beside ../other-checkout
 
 Writes so many small data sets, runs `popularity` on each with every seed through the command line, two runs at a time,
-and gives the same command again. Memory is that of the command and its worker processes together, looked at ten times a
-second; pages that several of them share count once in each. `--beside FOLDER` does the same with the code of another
-checkout, one after the other: on a busy machine only such figures can be compared.
+and gives the same command again. Memory is that of the command and its worker processes together, looked at once a
+second; on Linux pages that several of them share count once (PSS), elsewhere once in each. `--beside FOLDER` does the
+same with the code of another checkout, one after the other: on a busy machine only such figures can be compared.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def used(root: Path, words: list[str]) -> Usage:
         peak, processor = 0, 0.0
         while process.poll() is None:
             peak, processor = max(peak, _resident(process)), max(processor, _processor(process))
-            time.sleep(0.1)
+            time.sleep(1.0 if time.perf_counter() - started > 10 else 0.1)
         seconds = time.perf_counter() - started
         if process.returncode:
             output.seek(0)
@@ -119,7 +119,7 @@ def _resident(process: psutil.Process) -> int:
     total = 0
     for member in _family(process):
         try:
-            total += member.memory_info().rss
+            total += getattr(member.memory_full_info(), "pss", 0) or member.memory_info().rss
         except psutil.Error:
             continue
     return total

@@ -213,7 +213,7 @@ def test_what_reads_results_runs(capsys: pytest.CaptureFixture[str]) -> None:
         if kind(command) in READS:
             capsys.readouterr()
             rows = {"glass": "popularity", "tiger": "personal-popularity"}
-            words = [rows.get(word, word) for word in shlex.split(command)[3:]]
+            words = [",".join(rows.get(part, part) for part in word.split(",")) for word in shlex.split(command)[3:]]
             target = words.index(">") if ">" in words else len(words)
             code = cli.main(words[:target])
             complaint = capsys.readouterr().err

@@ -301,7 +301,7 @@ def test_a_tracked_run_is_followed_epoch_by_epoch_and_gives_the_same_ranks(
     asked = ["run", "--suite", "smoke", "--models", "popularity,sasrec-ce", "--dataset", "log.csv", "--device", "cpu"]
     asked += ["--set", "sasrec-ce.training.epochs=3", "--set", "sasrec-ce.training.validate_every=2", "--results"]
     assert main([*asked, "tracked", "--track", "tensorboard"]) == 0
-    assert "tracked: tensorboard --logdir exports/smoke/tensorboard" in capsys.readouterr().out
+    assert "tracked: tensorboard --logdir exports/own-log/tensorboard" in capsys.readouterr().out
     assert main([*asked, "untracked"]) == 0
     ranks = [
         sorted(path.read_bytes() for path in Path(name).rglob("queries.parquet")) for name in ("tracked", "untracked")
@@ -309,7 +309,7 @@ def test_a_tracked_run_is_followed_epoch_by_epoch_and_gives_the_same_ranks(
     assert len(ranks[0]) == 2
     assert ranks[0] == ranks[1]
     assert not list(Path("tracked").rglob("*.live"))
-    log = accumulator.EventAccumulator("exports/smoke/tensorboard/log/sasrec-ce/s0")
+    log = accumulator.EventAccumulator("exports/own-log/tensorboard/log/sasrec-ce/s0")
     log.Reload()
     assert [event.value for event in log.Scalars("epoch/number")] == [1, 2, 3]
     assert all(event.value > 0 for event in log.Scalars("epoch/loss"))
