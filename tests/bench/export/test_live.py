@@ -314,7 +314,7 @@ def test_a_tracked_run_is_followed_epoch_by_epoch_and_gives_the_same_ranks(
     assert [event.value for event in log.Scalars("epoch/number")] == [1, 2, 3]
     assert all(event.value > 0 for event in log.Scalars("epoch/loss"))
     assert len(log.Scalars("curve/validation")) == 2
-    board = pd.read_csv("tracked/smoke/log/leaderboard.csv").set_index("row")
+    board = pd.read_csv("tracked/own-log/log/leaderboard.csv").set_index("row")
     (final,) = log.Scalars("final/item/overall/ndcg@10")
     assert final.value == pytest.approx(board.loc["sasrec-ce", "item.overall.ndcg@10.mean"])
     assert "configuration/text_summary" in log.Tags()["tensors"]
