@@ -8,7 +8,6 @@ is compared with one vector of every item, and an item's score is a weighted sum
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -29,6 +28,7 @@ from models.generation.t5_transformer import T5Config, T5Decoder, T5DecoderLayer
 from models.history.long_term import RaggedItems
 from models.semantic_ids.item_features import FeatureConfig, item_features
 from models.semantic_ids.item_vectors import ItemVectorsConfig, item_vectors
+from models.semantic_ids.rq_vae import mlp
 from models.training.loop import TrainingConfig, fit_network, parameter_count
 from models.training.sampled_targets import SampledTargets, TargetBatch, TargetPool
 from models.training.windows import recent_window
@@ -94,8 +94,8 @@ class SETRecNetwork(nn.Module):
         self.register_buffer("features", features, persistent=False)
         self.project = nn.Linear(vectors.shape[1], dim)
         widths = (features.shape[1], *config.hidden, dim * n_semantic)
-        self.to_tokens = _mlp(widths)
-        self.to_features = _mlp(widths[::-1])
+        self.to_tokens = _coder(widths)
+        self.to_features = _coder(widths[::-1])
         self.queries = nn.Parameter(torch.randn(self.n_tokens, dim) * QUERY_STD)
         self.encoder = T5Encoder(config.network, config.short_term * self.n_tokens, sharing=self.n_tokens)
         layers = [T5DecoderLayer(config.network) for _ in range(config.network.decoder_layers)]
@@ -134,15 +134,14 @@ class SETRecNetwork(nn.Module):
         return ranking + self.reconstruction * F.mse_loss(restored[read], self.features[read])
 
 
-def _mlp(widths: tuple[int, ...]) -> nn.Sequential:
+def _coder(widths: tuple[int, ...]) -> nn.Sequential:
     """Linear layers with ReLUs between them, Xavier-normal and without biases at first (`AE/models/layers.py`)."""
-    layers: list[nn.Module] = []
-    for inside, outside in pairwise(widths):
-        linear = nn.Linear(inside, outside)
-        nn.init.xavier_normal_(linear.weight)
-        nn.init.zeros_(linear.bias)
-        layers += [linear, nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
+    layers = mlp(widths)
+    for layer in layers:
+        if isinstance(layer, nn.Linear):
+            nn.init.xavier_normal_(layer.weight)
+            nn.init.zeros_(layer.bias)
+    return layers
 
 
 _TESTS = "tests/baselines/test_setrec.py::"
