@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
+from cycles_world import N_ITEMS, cycles
 from torch import Tensor
 
 from baselines.discrec import DiscRec, DiscRecConfig, DiscRecNetwork, TwoWays
 from bench.data.cache import ArtifactCache
-from bench.data.dataset import ItemTable, TrainingData
-from bench.data.interactions import PAD, Histories, Interactions
+from bench.data.interactions import PAD, Histories
 from bench.recommender import FitContext
 
 SOURCE_EPSILON = 1e-8
@@ -24,7 +23,6 @@ SOURCE_EPSILON = 1e-8
 SOURCE_HEADS = 2
 """`n_heads` of `collaborate_attention`."""
 
-N_ITEMS = 9
 SIZE = {"dim": 16, "heads": 2, "head_dim": 8, "feed_forward": 32, "encoder_layers": 1, "decoder_layers": 1}
 SMALL: dict[str, Any] = {
     "short_term": 4,
@@ -35,14 +33,6 @@ SMALL: dict[str, Any] = {
     "batch_targets": 16,
     "targets_per_epoch": 1.0,
 }
-
-
-def cycles() -> TrainingData:
-    events = np.concatenate([(start + np.arange(12)) % N_ITEMS for start in range(N_ITEMS)]).astype(np.int32)
-    offsets = np.arange(N_ITEMS + 1, dtype=np.int64) * 12
-    interactions = Interactions(events, np.arange(len(events), dtype=np.int64), offsets, N_ITEMS)
-    titles = pd.DataFrame({"title": [f"part{item // 3} number{item}" for item in range(N_ITEMS)]})
-    return TrainingData(interactions, ItemTable(titles, ("title",), None), False, "cycles")
 
 
 def fitted(folder: Path, epochs: int) -> DiscRec:

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
+from cycles_world import N_ITEMS, cycles
 from torch import Tensor
 
 from baselines.setrec import SETRec, SETRecConfig, SETRecNetwork
 from bench.data.cache import ArtifactCache
-from bench.data.dataset import ItemTable, TrainingData
-from bench.data.interactions import PAD, Histories, Interactions
+from bench.data.interactions import PAD, Histories
 from bench.recommender import FitContext, Recommender
 
 SOURCE_QUERY_STD = 0.02
@@ -24,7 +23,6 @@ SOURCE_QUERY_STD = 0.02
 SOURCE_LAYERS = [512, 256, 128]
 """`AE_layers` in `scripts/train_t5.sh`."""
 
-N_ITEMS = 9
 SMALL: dict[str, Any] = {
     "short_term": 4,
     "semantic_tokens": 2,
@@ -43,14 +41,6 @@ SMALL: dict[str, Any] = {
     "batch_targets": 16,
     "targets_per_epoch": 1.0,
 }
-
-
-def cycles() -> TrainingData:
-    events = np.concatenate([(start + np.arange(12)) % N_ITEMS for start in range(N_ITEMS)]).astype(np.int32)
-    offsets = np.arange(N_ITEMS + 1, dtype=np.int64) * 12
-    interactions = Interactions(events, np.arange(len(events), dtype=np.int64), offsets, N_ITEMS)
-    titles = pd.DataFrame({"title": [f"part{item // 3} number{item}" for item in range(N_ITEMS)]})
-    return TrainingData(interactions, ItemTable(titles, ("title",), None), False, "cycles")
 
 
 def network() -> SETRecNetwork:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from cycles_world import N_ITEMS, cycles
 
 from baselines.tiger import Tiger
 from bench.data.cache import ArtifactCache
@@ -14,16 +15,6 @@ from bench.data.interactions import Histories, Interactions
 from bench.recommender import FitContext
 from models.generation.recommender import GenerativeRecommender
 from models.glass.glass import Glass
-
-N_ITEMS = 9
-
-
-def cycles() -> TrainingData:
-    events = np.concatenate([(start + np.arange(12)) % N_ITEMS for start in range(N_ITEMS)]).astype(np.int32)
-    offsets = np.arange(N_ITEMS + 1, dtype=np.int64) * 12
-    interactions = Interactions(events, np.arange(len(events), dtype=np.int64), offsets, N_ITEMS)
-    titles = pd.DataFrame({"title": [f"part{item // 3} number{item}" for item in range(N_ITEMS)]})
-    return TrainingData(interactions, ItemTable(titles, ("title",), None), False, "cycles")
 
 
 def fitted(tmp_path: Path, model: type[GenerativeRecommender], method: str) -> tuple[GenerativeRecommender, FitContext]:
