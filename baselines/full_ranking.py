@@ -41,9 +41,9 @@ def rank_semantic_ids(
     """Ranks the `k` best items of each query by scores of their semantic IDs, and the `k` best semantic IDs.
 
     Args:
-        scores: Float `[n_queries, n_items]`, the same for all items of a semantic ID.
+        scores: Float `[n_queries, n_items]`. A semantic ID has the best one of its items.
         sid_of_item: int32 `[n_items]`, see `Recommender`.
-        by_popularity: int32 `[n_items]`, the items in the order in which those of one semantic ID come.
+        by_popularity: int32 `[n_items]`, the items in the order in which those of equal scores come.
         histories: The queries that the scores answer. Where seen items are left out, so are semantic IDs all of whose
             items were seen.
         k: Length of the lists; padded where a query has fewer candidates.
@@ -55,13 +55,10 @@ def rank_semantic_ids(
     place[by_popularity] = np.arange(len(by_popularity), dtype=by_popularity.dtype)
     best = rank_catalogue(scores[:, by_popularity], replace(histories, items=place[histories.items]), k)
     items = np.where(best.items < 0, best.items, by_popularity[best.items])
-    _, first = np.unique(sid_of_item, return_index=True)
-    of_ids = scores[:, first]
-    if histories.exclude_seen:
-        order = np.argsort(sid_of_item, kind="stable")
-        starts = np.searchsorted(sid_of_item[order], np.arange(len(first)))
-        all_seen = np.logical_and.reduceat(histories.seen()[:, order], starts, axis=1)
-        of_ids = np.where(all_seen, -np.inf, of_ids)
+    candidates = np.where(histories.seen(), -np.inf, scores) if histories.exclude_seen else scores
+    order = np.argsort(sid_of_item, kind="stable")
+    starts = np.searchsorted(sid_of_item[order], np.arange(sid_of_item.max() + 1))
+    of_ids = np.maximum.reduceat(candidates[:, order], starts, axis=1)
     sids = rank_catalogue(of_ids, replace(histories, exclude_seen=False), k).items
     return Recommendations(items=items, scores=best.scores, sids=sids)
 

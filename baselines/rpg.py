@@ -174,6 +174,7 @@ class RPG(NextItemModel):
     Config = RPGConfig
     config: RPGConfig
     network: RPGNetwork | None = None
+    revision = 2  # with `disambiguate: true`, the semantic IDs of items that differ in that token alone
     search_space: ClassVar[SearchSpace] = {
         "temperature": LogUniform(0.02, 0.2),
         "tokenizer.codebooks": Choice((64,) * 8, (64,) * 16, (256,) * 16, (256,) * 32),
