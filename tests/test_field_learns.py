@@ -39,6 +39,16 @@ ROWS: dict[str, dict[str, Any]] = {
         "tokenizer": {"codebooks": [32] * 8, "features": TEXT_ALONE},
         "training": TRAINING,
     },
+    "diffgrm": {
+        "short_term": 10,
+        "dim": 32,
+        "feed_forward": 64,
+        "decoder_layers": 2,
+        "tokenizer": {"codebooks": [32] * 4, "features": TEXT_ALONE},
+        "batch_targets": 256,
+        "targets_per_epoch": 0.3,
+        "training": {"epochs": 4, "validate_every": 4, "warmup_steps": 50, "average": 0.99},
+    },
 }
 
 

@@ -111,7 +111,7 @@ class DiffGRM(Recommender):
         Mechanism(
             "parallel semantic encoding: digits of an optimised product quantiser, none above the others",
             "approximated",
-            f"section on PSE; {_SOURCE}, tokenizer.py, `_generate_semantic_id_opq`",
+            f"abstract (PSE); {_SOURCE}, tokenizer.py, `_generate_semantic_id_opq`",
             "4 digits of 256 as there, of whitened features; vectors are not scaled to unit length after that, the "
             "rotation takes 20 turns (in faiss 50), and all items count, there those of training",
             test="tests/models/semantic_ids/test_opq.py::test_codes_are_the_nearest_centres_of_the_parts_of_whitened_and_"
@@ -134,7 +134,7 @@ class DiffGRM(Recommender):
         Mechanism(
             "on-policy coherent noising: the digits that the model is least sure of are masked first, in nested views",
             "faithful",
-            f"section on OCN; {_SOURCE}, model.py, `forward`, `masking_strategy: guided`, `guided_select: least`",
+            f"abstract (OCN); {_SOURCE}, model.py, `forward`, `masking_strategy: guided`, `guided_select: least`",
             test=f"{_TESTS}test_the_loss_is_that_of_the_source",
         ),
         Mechanism(
@@ -146,7 +146,7 @@ class DiffGRM(Recommender):
         Mechanism(
             "confidence-guided parallel denoising: at each step all codes of all open digits compete",
             "approximated",
-            f"section on CPD; {_SOURCE}, beam.py, `iterative_mask_decode`, mode `confidence`",
+            f"abstract (CPD); {_SOURCE}, beam.py, `iterative_mask_decode`, mode `confidence`",
             "only ways to semantic IDs of the catalogue are entered, where the code drops others at the end; ways to "
             "the same digits count once at every step, there at the end; the last digit keeps the best of all ways, "
             "there the best code of each. So every list is full",
