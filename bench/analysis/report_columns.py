@@ -162,6 +162,7 @@ TUNING = FrameColumns(
     "How the configuration of each row was found.",
     (
         *IDENTITY,
+        text("as_row", "the row whose search all that follows is of; blank where it is the row's own"),
         text("outcome", "'best trial', 'nothing better', 'a better one' or 'no search'"),
         number("trial", "of the search that the configuration is from"),
         number("trials", "that have ended; blank without a search"),

@@ -118,7 +118,7 @@ def _planned(given: GivenSuite, options: RunOptions, reading: Mapping[str, Any])
     lines: list[str] = []
     tuned = options.tuned or given.tuned
     if tuned:
-        runs, lines = tuned_runs(runs, options.results)
+        runs, lines = tuned_runs(runs, options.results, suite.searched_as)
     command = _command(options, reading)
     if given.command and suite == given.suite and settings == given.settings and tuned == given.tuned:
         command = given.command + " --quick" * options.quick  # which says where the data lie

@@ -34,13 +34,18 @@ def budget_table(datasets: Iterable[DatasetFrames]) -> Table | None:
         Column("Best trial", decimals()),
     )
     lines = [(frames.dataset, row) for frames in datasets for row in frames.tuning.to_dict("records")]
+    rows = {(dataset, row["row"]) for dataset, row in lines}
     if all(row["outcome"] == searches.NO_SEARCH for _, row in lines):
         return None
-    return Table.of("tuning", columns, [_budget(dataset, row) for dataset, row in lines])
+    return Table.of(
+        "tuning", columns, [_budget(dataset, row, (dataset, row["as_row"]) in rows) for dataset, row in lines]
+    )
 
 
-def _budget(dataset: str, row: Mapping[Any, Any]) -> tuple[object, ...]:
+def _budget(dataset: str, row: Mapping[Any, Any], has_other: bool) -> tuple[object, ...]:
     outcome = _OUTCOMES[row["outcome"]].format(**row)
+    if row["as_row"]:
+        outcome = f"as row {row['as_row']}: {outcome}" if has_other else f"as row {row['as_row']}, which is not here"
     if row["outcome"] == searches.NO_SEARCH:
         return dataset, row["row"], outcome, NONE, NONE, None, NONE, NONE, None, None
     others = "".join(f", {row[state]:.0f} {state}" for state in ("pruned", "failed") if row[state])
