@@ -18,7 +18,7 @@ BEST_TRIAL, NOTHING_BETTER, A_BETTER_ONE, NO_SEARCH = "best trial", "nothing bet
 """Outcomes: the row has the configuration of the best trial; it has the one that the search began with, and nothing
 better, or something better that it does not have, was found; nothing is known of a search."""
 
-_BLANK = (None,) * 12
+_BLANK = (None,) * 14
 
 
 def tuning_frame(runs: SuiteRuns, results_dir: Path | None) -> pd.DataFrame:
@@ -71,9 +71,11 @@ def _budget(study: Study) -> tuple[object, ...]:
     confirmed = study.confirmed.get(best.number) if best else None
     seeds = 1 + len({made.seed for made in study.confirmations}) if confirmed is not None else None
     return (
-        *(len(study.trials), counts["complete"], counts["pruned"], counts["failed"], study.seconds_per_trial, seconds),
+        *(len(study.trials), counts["complete"], sum(trial.cut_short for trial in study.trials)),
+        *(counts["pruned"], counts["failed"], study.seconds_per_trial, seconds),
         *(_best_so_far(study), confirmed, seeds),
         *(default.validation if default else None, best.validation if best else None),
+        int(best.cut_short) if best else None,
     )
 
 

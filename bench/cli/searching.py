@@ -99,10 +99,11 @@ def _summarise(studies: Sequence[Study], console: Console) -> None:
     table = Table("row", "complete", "pruned", "failed", best_of, "with other seeds", "as it was")
     for study in studies:
         counts, best, default = study.counts, study.best, study.default
-        means = study.confirmed
+        means, cut_short = study.confirmed, sum(trial.cut_short for trial in study.trials)
         table.add_row(
             study.base.label,
-            *(str(counts[state]) for state in ("complete", "pruned", "failed")),
+            f"{counts['complete']} ({cut_short} by the limit)" if cut_short else str(counts["complete"]),
+            *(str(counts[state]) for state in ("pruned", "failed")),
             f"{best.validation:.4f} (trial {best.number})" if best else "-",
             f"{means[best.number]:.4f}, best of {len(means)}" if best and means else "-",
             f"{default.validation:.4f}" if default and default.validation is not None else "-",

@@ -85,6 +85,7 @@ def _comments(study: Study) -> list[str]:
     found = f"trial {best.number}, {best.validation:.4f}"
     if best.number == 0:
         found = f"nothing better than the row as it is, {best.validation:.4f}"
+    found += ", ended by the limit" if best.cut_short else ""
     means = study.confirmed
     if not means:
         return [f"{budget}: {found}"]

@@ -54,6 +54,11 @@ class Trial(BaseModel):
     seconds: float = 0.0
     reason: str = ""
 
+    @property
+    def cut_short(self) -> bool:
+        """Whether the limit of time ended a trial that counts as complete, with its best validation until then."""
+        return self.state == "complete" and bool(self.reason)
+
 
 class Confirmation(BaseModel):
     """A trial's configuration once more, with another seed.
