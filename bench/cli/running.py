@@ -17,7 +17,7 @@ from bench.cli.own_suites import GivenSuite, as_own, changes_of_own, check_own_e
 from bench.cli.references import is_as_committed, keep_references, keep_report
 from bench.cli.run_options import BackendName, Device, RunOptions, listed, usable
 from bench.cli.saving import made_again, not_saved_before, tell_of_models
-from bench.cli.stored import name_of
+from bench.cli.stored import check_has_runs, name_of
 from bench.console import Console, say
 from bench.errors import BenchError, SkippedRun, reason_of
 from bench.execution.checkpoints import Checkpointing
@@ -194,6 +194,7 @@ def rebuild_report(suite: str, results: Path, reports: Path, force: bool = False
         BenchError: The suite has no plan there, the report could not be written, or it would replace a committed one.
     """
     name = name_of(suite)
+    check_has_runs(results, suite)
     if name.startswith(OWN):
         check_own_exists(name, results)
     elif not Plan.exists(results, name):
