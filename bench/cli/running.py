@@ -69,6 +69,8 @@ def run_suite(
         say(console, line)
     if options.dry_run:
         show_runs(plan, options.results, backend, again, console)
+        for line in _said_of_references(plan, given, options):
+            say(console, line)
         return 0
     flaws: list[str] = []
     checkpointing = Checkpointing(options.checkpoint_every, options.keep_checkpoints)
@@ -91,6 +93,18 @@ def run_suite(
         retry = f"all results are kept, and python -m bench report {where} tries again"
         raise BenchError(f"the report could not be written ({flaws[0]}): {retry}")
     return _exit_code(outcome)
+
+
+def _said_of_references(plan: Plan, given: GivenSuite, options: RunOptions) -> list[str]:
+    """What a real run would say of committed results that it would write over, or why it would be refused."""
+    folders = options.results, options.reports
+    finished = not any(map(made_again(options), plan.runs)) and finished_grid(plan, *folders).holds(plan.runs)
+    if options.force or finished:
+        return []
+    try:
+        return keep_references(plan, *folders, is_as_committed(plan, plan.suite == given.suite))
+    except BenchError as refusal:
+        return [f"without --dry-run this is refused: {refusal}"]
 
 
 def _quick(plan: Plan, where: str, backend_for: Callable[[int], Backend]) -> Plan:
