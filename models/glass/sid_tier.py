@@ -13,6 +13,9 @@ from models.history.long_term import LongTerm, count_cells
 CHUNK_ITEMS = 1 << 16
 """Items of which temporary arrays are made at a time."""
 
+_BLOCK = (64, 1 << 12)
+"""Histories and items of one sparse product: its result and its cells stay in a processor's cache."""
+
 MOST_TIERS = 255
 """A tier takes one byte for every item and code, and one value is left for what lies in none of them."""
 
@@ -91,7 +94,12 @@ def tier_counts(tiers: Tensor, n_tiers: int, long_term: LongTerm) -> Tensor:
     tensor([[[0.3333, 0.6667],
              [0.0000, 1.0000]]])
     """
-    counted = _counted_at_once if tiers.is_cuda else _counted_by_history
+    if tiers.is_cuda:
+        counted = _counted_at_once
+    else:
+        # About what each costs: a look-up for each event and code, or an eighth of one for each item, code and history.
+        n_events, n_histories = int(long_term.lengths.sum()), len(long_term.rows)
+        counted = _counted_by_item if len(tiers) * (n_histories + 8) <= 8 * n_events else _counted_by_history
     counts = counted(tiers, n_tiers, long_term).view(len(long_term.rows), tiers.shape[1], n_tiers)
     return counts / long_term.lengths.clamp(min=1)[:, None, None]
 
@@ -114,12 +122,36 @@ def _counted_by_history(tiers: Tensor, n_tiers: int, long_term: LongTerm) -> Ten
     n_cells = tiers.shape[1] * n_tiers
     small = np.int16 if n_cells <= np.iinfo(np.int16).max else np.int32
     first_cell = (np.arange(tiers.shape[1]) * n_tiers).astype(small)
-    tier_of_item, items = tiers.numpy(), long_term.events.items.numpy()
-    begins = long_term.events.offsets[long_term.rows] + long_term.begins
-    counts = np.empty((len(begins), n_cells), dtype=np.int64)
-    for number, (begin, length) in enumerate(zip(begins.tolist(), long_term.lengths.tolist(), strict=True)):
-        cells = tier_of_item[items[begin : begin + length]] + first_cell
-        counts[number] = np.bincount(cells.ravel(), minlength=n_cells)
+    tier_of_item = tiers.numpy()
+    counts = np.empty((len(long_term.rows), n_cells), dtype=np.int64)
+    for number, items in enumerate(long_term.each()):
+        counts[number] = np.bincount((tier_of_item[items] + first_cell).ravel(), minlength=n_cells)
+    return torch.from_numpy(counts)
+
+
+def _counted_by_item(tiers: Tensor, n_tiers: int, long_term: LongTerm) -> Tensor:
+    """The same int64 `[batch, codebook_size * n_tiers]` on a CPU, for histories as long as the catalogue or longer.
+
+    How often each item occurs in each history is counted first, which costs one look-up an event instead of one for
+    each event and code. A product of the items' cells, a sparse matrix of ones, with these numbers does the rest.
+    """
+    n_items, codebook_size = tiers.shape
+    first_cell = np.arange(codebook_size, dtype=np.int32) * n_tiers
+    histories, (most, chunk) = long_term.each(), _BLOCK
+    counts = np.empty((len(long_term.rows), codebook_size * n_tiers), dtype=np.int64)
+    for begin in range(0, len(counts), most):
+        block = counts[begin : begin + most]
+        # Numbers of events, which float64 holds exactly up to 2^53 and float32 up to 2^24.
+        exact = np.float32 if int(long_term.lengths.max()) < 1 << 24 else np.float64
+        occurrences = np.stack([np.bincount(next(histories), minlength=n_items) for _ in block], 1).astype(exact)
+        total = np.zeros((codebook_size * n_tiers, len(block)), dtype=exact)
+        for start in range(0, n_items, chunk):
+            cells = tiers[start : start + chunk].numpy() + first_cell
+            pointers = np.arange(0, cells.size + 1, codebook_size, dtype=np.int32)
+            ones = np.ones(cells.size, dtype=exact)
+            members = sp.csc_matrix((ones, cells.ravel(), pointers), (len(total), len(cells)))
+            total += members @ occurrences[start : start + chunk]
+        block[:] = total.T
     return torch.from_numpy(counts)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,6 +89,12 @@ class LongTerm:
         skipped = self.events.offsets[self.rows] + self.begins - (lengths.cumsum(0) - lengths)
         index = torch.arange(len(sequence), device=self.ends.device) + skipped[sequence]
         return sequence, self.events.at(index)
+
+    def each(self) -> Iterator[NDArray[np.int32]]:
+        """Yields the items of each history of the batch, views of the ragged array, on a CPU."""
+        items, begins = self.events.items.numpy(), self.events.offsets[self.rows] + self.begins
+        for begin, length in zip(begins.tolist(), self.lengths.tolist(), strict=True):
+            yield items[begin : begin + length]
 
 
 def count_cells(cells: Tensor, n_cells: int) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -46,24 +47,16 @@ class SemanticSearchIndex:
     def __init__(
         self, items: Tensor, offsets: Tensor, first_codes: Tensor, codebook_size: int, longest: int | None = None
     ) -> None:
-        lengths = offsets.diff()
         if longest is None:
-            longest = int(lengths.max()) if len(lengths) else 0
+            longest = int(offsets.diff().max()) if len(offsets) > 1 else 0
         self._offsets = offsets
         self._span = longest + 1
         self._halvings = longest.bit_length()
         keys = codebook_size * self._span
         dtype = torch.int32 if keys <= torch.iinfo(torch.int32).max else torch.int64
-        if items.is_cuda:
-            self._key = torch.empty(len(items), dtype=dtype, device=items.device)
-        else:
-            self._key = torch.from_numpy(roomy(len(items), np.int32 if dtype is torch.int32 else np.int64))
-        for rows, events in _chunks(offsets, len(items)):
-            numbers = torch.arange(rows.stop - rows.start, device=items.device)
-            row = torch.repeat_interleave(numbers, lengths[rows], output_size=events.stop - events.start)
-            position = torch.arange(events.start, events.stop, device=items.device) - offsets[rows.start + row]
-            key = row * keys + first_codes[items[events]] * self._span + position
-            self._key[events] = key.sort().values % keys
+        bucket = (first_codes * self._span).to(dtype)
+        sort = sorted_at_once if items.is_cuda else sorted_by_row
+        self._key = sort(items, offsets, bucket, keys)
 
     @property
     def nbytes(self) -> int:
@@ -136,6 +129,43 @@ class SemanticSearchIndex:
             low = torch.where(below, middle + 1, low)
             high = torch.where(below, high, middle)
         return low
+
+
+def sorted_at_once(items: Tensor, offsets: Tensor, bucket: Tensor, keys: int) -> Tensor:
+    """The keys of all rows, each row sorted, in few sorts of many rows: the way of a GPU.
+
+    Args:
+        items: int64 `[n_events]`.
+        offsets: int64 `[n_rows + 1]`.
+        bucket: int32 or int64 `[n_items]`, `code * span` of each item.
+        keys: More than the largest key.
+
+    Returns:
+        `code * span + position` of each event, `[n_events]`, of the type of `bucket`.
+    """
+    sorted_keys = torch.empty(len(items), dtype=bucket.dtype, device=items.device)
+    lengths = offsets.diff()
+    for rows, events in _chunks(offsets, len(items)):
+        numbers = torch.arange(rows.stop - rows.start, device=items.device)
+        row = torch.repeat_interleave(numbers, lengths[rows], output_size=events.stop - events.start)
+        position = torch.arange(events.start, events.stop, device=items.device) - offsets[rows.start + row]
+        key = row * keys + bucket[items[events]] + position
+        sorted_keys[events] = key.sort().values % keys
+    return sorted_keys
+
+
+def sorted_by_row(items: Tensor, offsets: Tensor, bucket: Tensor, keys: int) -> Tensor:
+    """The same, row by row: on a CPU a quarter of the work, for keys of one row have half the bytes."""
+    of_item, item, begins = bucket.numpy(), items.numpy(), offsets.numpy()
+    sorted_keys = roomy(len(item), of_item.dtype)
+    for rows, events in _chunks(offsets, len(item)):
+        key, first = sorted_keys[events], begins[rows] - events.start
+        position = np.arange(len(key), dtype=key.dtype)
+        position -= np.repeat(first.astype(key.dtype), np.diff(begins[rows.start : rows.stop + 1]))
+        np.add(of_item[item[events]], position, out=key)
+        for begin, end in pairwise([*first.tolist(), len(key)]):
+            key[begin:end].sort()
+    return torch.from_numpy(sorted_keys)
 
 
 def _chunks(offsets: Tensor, n_events: int) -> Iterator[tuple[slice, slice]]:

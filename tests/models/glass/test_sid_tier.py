@@ -13,12 +13,15 @@ from models.glass.sid_tier import (
     SIDTier,
     _counted_at_once,
     _counted_by_history,
+    _counted_by_item,
     code_prototypes,
     similarity_tiers,
     tier_counts,
     tier_edges,
 )
 from models.history.long_term import LongTerm
+
+COUNTED = (_counted_at_once, _counted_by_history, _counted_by_item)
 
 
 @settings(deadline=None)
@@ -45,10 +48,13 @@ def test_tier_counts_are_those_of_three_loops(
     counts = tier_counts(torch.from_numpy(tiers), n_tiers, long_term)
     assert counts.shape == expected.shape
     np.testing.assert_allclose(counts.numpy(), expected, atol=1e-6)
-    for horizon in (None, 2):  # the two ways of counting, of which a CPU takes one and a GPU the other
+    for horizon in (None, 2):  # the ways of counting: a GPU's, and a CPU's for short histories and for long ones
         seen = replace(long_term, horizon=horizon)
-        ways = (counted(torch.from_numpy(tiers), n_tiers, seen) for counted in (_counted_at_once, _counted_by_history))
-        assert len({tuple(way.flatten().tolist()) for way in ways}) == 1
+        for block in ((64, 4096), (2, 3)):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("models.glass.sid_tier._BLOCK", block)
+                ways = [count(torch.from_numpy(tiers), n_tiers, seen).flatten().tolist() for count in COUNTED]
+            assert ways == ways[:1] * 3
 
 
 def test_each_codes_row_sums_to_one_and_an_empty_history_to_zero() -> None:

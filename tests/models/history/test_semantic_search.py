@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.data.interactions import PAD
-from models.history.semantic_search import SemanticSearchIndex, nearest_codes
+from models.history.semantic_search import SemanticSearchIndex, nearest_codes, sorted_at_once, sorted_by_row
 
 N_ITEMS = 9
 
@@ -91,9 +91,15 @@ def test_search_finds_what_walking_back_finds(
 def test_an_index_built_in_chunks_is_the_same(rows: list[list[int]], chunk: int) -> None:
     first_codes = [item % 4 for item in range(N_ITEMS)]
     whole = index_of(rows, first_codes, 4)
+    items = torch.tensor([item for row in rows for item in row], dtype=torch.long)
+    offsets = torch.tensor([0, *np.cumsum([len(row) for row in rows])], dtype=torch.long)
+    bucket = 15 * torch.tensor(first_codes)
     with pytest.MonkeyPatch.context() as patch:
+        ways = [sort(items, offsets, bucket, 60).tolist() for sort in (sorted_at_once, sorted_by_row)]
         patch.setattr("models.history.semantic_search._CHUNK_EVENTS", chunk)
         pieces = index_of(rows, first_codes, 4)
+        ways += [sort(items, offsets, bucket, 60).tolist() for sort in (sorted_at_once, sorted_by_row)]
+    assert ways == ways[:1] * 4  # a GPU's way and a CPU's, at once and in pieces
     asked, ends = torch.arange(len(rows)), torch.tensor([len(row) for row in rows])
     codes = torch.arange(4).expand(len(rows), 4)
     assert torch.equal(pieces.search(asked, ends, codes, 20), whole.search(asked, ends, codes, 20))
