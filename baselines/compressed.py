@@ -7,6 +7,7 @@ the old history touches. Constants are those of github.com/Genemmender/CAUSE at 
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from typing import ClassVar, Literal
@@ -87,9 +88,9 @@ class CompressedNetwork(NextItemNetwork):
     group_tokens: GroupTokens
     items: torch.nn.Embedding
 
+    @abstractmethod
     def encode_rows(self, tokens: Tensor, present: Tensor, timestamps: Tensor) -> Tensor:
         """Hidden states of group tokens and events, as `encode` of the plain network makes them."""
-        raise NotImplementedError
 
     def read(self, items: Tensor, timestamps: Tensor, old: LongTerm, times: LongTerm) -> Tensor:
         """Hidden states float32 `[batch, length, d]` of events, given the old history of each row.

@@ -120,6 +120,7 @@ class CopyingNetwork(NextItemNetwork):
 class CopyingModel(NextItemModel):
     """Trains a `CopyingNetwork` on the mixture and ranks the catalogue by it."""
 
+    recordable = False  # its loss looks at so many past events as the longest history of a batch has
     network: CopyingNetwork | None = None
 
     def window_reader(self, train: TrainingData) -> Callable[[WindowBatch], Tensor]:

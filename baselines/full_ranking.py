@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,38 @@ def rank_catalogue(scores: NDArray[np.floating[Any]], histories: Histories, k: i
     if histories.exclude_seen:
         scores = np.where(histories.seen(), -np.inf, scores)
     return _ranked(scores, None, k)
+
+
+def rank_semantic_ids(
+    scores: NDArray[np.floating[Any]],
+    sid_of_item: NDArray[np.int32],
+    by_popularity: NDArray[np.int32],
+    histories: Histories,
+    k: int,
+) -> Recommendations:
+    """Ranks the `k` best items of each query by scores of their semantic IDs, and the `k` best semantic IDs.
+
+    Args:
+        scores: Float `[n_queries, n_items]`. A semantic ID has the best one of its items.
+        sid_of_item: int32 `[n_items]`, see `Recommender`.
+        by_popularity: int32 `[n_items]`, the items in the order in which those of equal scores come.
+        histories: The queries that the scores answer. Where seen items are left out, so are semantic IDs all of whose
+            items were seen.
+        k: Length of the lists; padded where a query has fewer candidates.
+
+    Raises:
+        ValueError: A score is NaN.
+    """
+    place = np.empty_like(by_popularity)
+    place[by_popularity] = np.arange(len(by_popularity), dtype=by_popularity.dtype)
+    best = rank_catalogue(scores[:, by_popularity], replace(histories, items=place[histories.items]), k)
+    items = np.where(best.items < 0, best.items, by_popularity[best.items])
+    candidates = np.where(histories.seen(), -np.inf, scores) if histories.exclude_seen else scores
+    order = np.argsort(sid_of_item, kind="stable")
+    starts = np.searchsorted(sid_of_item[order], np.arange(sid_of_item.max() + 1))
+    of_ids = np.maximum.reduceat(candidates[:, order], starts, axis=1)
+    sids = rank_catalogue(of_ids, replace(histories, exclude_seen=False), k).items
+    return Recommendations(items=items, scores=best.scores, sids=sids)
 
 
 def rank_candidates(scores: NDArray[np.floating[Any]], candidates: NDArray[np.integer[Any]], k: int) -> Recommendations:

@@ -9,7 +9,6 @@ hold `k` items that exist, whatever the semantic IDs.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from baselines.full_ranking import rank_catalogue
+from baselines.full_ranking import rank_semantic_ids
 from baselines.next_item import NextItemConfig, NextItemModel, NextItemNetwork
 from bench.data.dataset import TrainingData
 from bench.data.interactions import Histories
@@ -175,6 +174,7 @@ class RPG(NextItemModel):
     Config = RPGConfig
     config: RPGConfig
     network: RPGNetwork | None = None
+    revision = 2  # with `disambiguate: true`, the semantic IDs of items that differ in that token alone
     search_space: ClassVar[SearchSpace] = {
         "temperature": LogUniform(0.02, 0.2),
         "tokenizer.codebooks": Choice((64,) * 8, (64,) * 16, (256,) * 16, (256,) * 32),
@@ -267,21 +267,5 @@ class RPG(NextItemModel):
 
     def ranked(self, scores: NDArray[np.float32], histories: Histories, k: int) -> Recommendations:
         """Items, of which those of one semantic ID tie and the more popular comes first; and semantic IDs."""
-        order = self._by_popularity
-        place = np.empty_like(order)
-        place[order] = np.arange(len(order), dtype=order.dtype)
-        best = rank_catalogue(scores[:, order], replace(histories, items=place[histories.items]), k)
-        items = np.where(best.items < 0, best.items, order[best.items])
-        return Recommendations(items=items, scores=best.scores, sids=self._ranked_ids(scores, histories, k))
-
-    def _ranked_ids(self, scores: NDArray[np.float32], histories: Histories, k: int) -> NDArray[np.int32]:
-        """The `k` best semantic IDs that some candidate has, int32 `[n_queries, k]`."""
         assert self.sid_of_item is not None
-        _, first = np.unique(self.sid_of_item, return_index=True)
-        of_ids = scores[:, first]
-        if histories.exclude_seen:
-            order = np.argsort(self.sid_of_item, kind="stable")
-            starts = np.searchsorted(self.sid_of_item[order], np.arange(len(first)))
-            all_seen = np.logical_and.reduceat(histories.seen()[:, order], starts, axis=1)
-            of_ids = np.where(all_seen, -np.inf, of_ids)
-        return rank_catalogue(of_ids, replace(histories, exclude_seen=False), k).items
+        return rank_semantic_ids(scores, self.sid_of_item, self._by_popularity, histories, k)

@@ -196,7 +196,7 @@ def expand(suite: Suite, overrides: Sequence[str] = (), where: str = "") -> list
             data_hash = ""  # each run becomes a row with the reason
             absent.append(str(error))
         for entry in suite.models:
-            if entry.datasets is None or set(dataset.names) & set(entry.datasets):
+            if entry.runs_on(dataset):
                 template = _first_run(entry, class_of, dataset, data_hash, settings, where)
                 templates.append(template)
     if len(absent) == len(suite.datasets):
@@ -204,9 +204,33 @@ def expand(suite: Suite, overrides: Sequence[str] = (), where: str = "") -> list
     for setting in settings:
         if not setting.used:
             raise _nobody_has(setting, suite)
+    if not settings:  # which may be for one of the rows
+        _check_searched_as(suite, templates, where)
     if not templates:
         raise BenchError(f"{where}: no model of the selection runs on these data sets: change --models or --datasets")
     return [template.model_copy(update={"seed": seed}) for seed in suite.seeds for template in templates]
+
+
+def _check_searched_as(suite: Suite, runs: Sequence[RunSpec], where: str) -> None:
+    """Raises BenchError where a row lacks the configuration of the row as which it is said to be searched."""
+    by_place = {
+        (run.label, run.dataset.label): run for run in runs if run.revision
+    }  # else the model can't be made here
+    for (row, dataset), run in by_place.items():
+        how = suite.searched_as.get(row)
+        searched = by_place.get((how.row, dataset)) if how else None
+        if how is None or searched is None:
+            continue
+        try:
+            differences = how.differences(run.config, searched.config)
+        except BenchError as error:
+            raise BenchError(f"{where}, row '{row}': {error}") from None
+        if differences:
+            more = f", and {len(differences) - 1} more" if len(differences) > 1 else ""
+            raise BenchError(
+                f"{where}, row '{row}': searched_as: its configuration on {dataset} is not that of row '{how.row}' "
+                f"({differences[0]}{more}): make them equal, or name what is with 'keys' and 'within'"
+            )
 
 
 def _checked_hash(dataset: DatasetSpec) -> str:

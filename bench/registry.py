@@ -49,6 +49,7 @@ BUILT_IN = {
     "discrec": "baselines.discrec:DiscRec",
     "setrec": "baselines.setrec:SETRec",
     "rpg": "baselines.rpg:RPG",
+    "diffgrm": "baselines.diffgrm.model:DiffGRM",
     "dualgr": "baselines.dualgr:DualGR",
     "gems": "baselines.gems:Gems",
     "h2rec": "baselines.h2rec.model:H2Rec",

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, field_validator, model_validator
 
+from bench.config import added_field
 from bench.data.cache import content_key
 from bench.data.choices import ColdTargets, SeenItems
 from bench.data.data_files import DataFiles, name_of, name_of_split
 from bench.names import ColumnName, ModelName, PathName, RowLabel, Seed, Title, label_or_none
+from bench.searched_as import SearchedAs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,6 +163,8 @@ class Entry(_Strict):
         published: Published figures that this row should reproduce, per data-set label.
         fixed: Keys of the configuration that make the row what its label says, so that `bench tune` leaves them alone,
             with all keys below them.
+        searched_as: Another row of the suite whose configuration this row has, so that `bench tune` does not search it:
+            its label, or a mapping (see below). Keys of its own, which that row lacks, are not searched either.
         note: What a reader of its figures should know, one text for all data sets or texts by data-set name; printed
             under the main table.
     """
@@ -173,11 +177,16 @@ class Entry(_Strict):
     datasets: tuple[str, ...] | None = None
     published: dict[str, Several[Published]] = Field(default_factory=dict)
     fixed: tuple[str, ...] = ()
+    searched_as: SearchedAs | None = added_field(None)
     note: str | dict[str, str] = ""
 
     @property
     def row(self) -> str:
         return self.label or self.model
+
+    def runs_on(self, dataset: DatasetSpec) -> bool:
+        """Tells whether the row is for a data set, which a suite may call by its name and by its label."""
+        return self.datasets is None or bool(set(dataset.names) & set(self.datasets))
 
     def note_on(self, dataset: DatasetSpec) -> str:
         """Tells what the suite says of this row on a data set; "" where it says nothing."""
@@ -262,6 +271,11 @@ class Suite(_Strict):
     comparisons: Several[Comparison] = ()
     paper: Several[PaperFinding] = ()
     slices: Several[ColumnName] = ()
+
+    @property
+    def searched_as(self) -> dict[str, SearchedAs]:
+        """The rows that have the configuration of another one, by label."""
+        return {entry.row: entry.searched_as for entry in self.models if entry.searched_as is not None}
 
 
 class RunSpec(_Strict):

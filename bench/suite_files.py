@@ -187,6 +187,7 @@ def _check_names(suite: Suite) -> None:
         for name in [*(entry.datasets or ()), *entry.per_dataset, *entry.published, *noted]:
             if name not in names:
                 raise BenchError(f"row '{entry.row}': {unknown_name('data set of this suite', name, names)}")
+    _check_searched_as(suite)
     for finding in suite.paper:
         if finding.row not in rows:
             raise BenchError(f"paper, {finding.metric}: {unknown_name('row of this suite', finding.row, rows)}")
@@ -196,6 +197,21 @@ def _check_names(suite: Suite) -> None:
         if name not in meant:
             raise unknown_name("row or model of this suite", name, meant)
     _check_comparisons(suite, rows)
+
+
+def _check_searched_as(suite: Suite) -> None:
+    """Raises BenchError where a row says to be searched as one that is not searched, or not on all of its data sets."""
+    entries = {entry.row: entry for entry in suite.models}
+    for row, how in suite.searched_as.items():
+        where = f"row '{row}': searched_as"
+        if how.row not in entries or how.row == row:
+            raise BenchError(f"{where}: {unknown_name('other row of this suite', how.row, [*entries.keys() - {row}])}")
+        if how.row in suite.searched_as:
+            other = suite.searched_as[how.row].row
+            raise BenchError(f"{where}: row '{how.row}' is itself searched as '{other}': name that one")
+        for dataset in suite.datasets:
+            if entries[row].runs_on(dataset) and not entries[how.row].runs_on(dataset):
+                raise BenchError(f"{where}: row '{how.row}' does not run on {dataset.label}, where '{row}' does")
 
 
 def _check_comparisons(suite: Suite, rows: set[str]) -> None:

@@ -21,6 +21,7 @@ BASE = {
         "bench.parentage",
         "bench.plain_text",
         "bench.search_space",
+        "bench.searched_as",
         "bench.seeds",
         "bench.text_files",
         "bench.yaml_text",

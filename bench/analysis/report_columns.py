@@ -162,10 +162,12 @@ TUNING = FrameColumns(
     "How the configuration of each row was found.",
     (
         *IDENTITY,
+        text("as_row", "the row whose search all that follows is of; blank where it is the row's own"),
         text("outcome", "'best trial', 'nothing better', 'a better one' or 'no search'"),
         number("trial", "of the search that the configuration is from"),
         number("trials", "that have ended; blank without a search"),
         number("complete", "of them"),
+        number("cut_short", "complete ones that the limit of time ended; they count with their best until then"),
         number("pruned", "of them"),
         number("failed", "of them"),
         number("seconds_per_trial", "limit of time; blank for none"),
@@ -175,6 +177,7 @@ TUNING = FrameColumns(
         number("seeds", "behind that mean"),
         number("validation_as_it_was", "of the row before the search"),
         number("best_validation", "of the best trial"),
+        number("best_cut_short", "1 where the limit of time ended the best trial, else 0; blank without one"),
     ),
 )
 

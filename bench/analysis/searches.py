@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from bench.analysis.report_columns import TUNING
 from bench.analysis.runs import SuiteRuns
+from bench.searched_as import SearchedAs
 from bench.spec import RunSpec
 from bench.tuning.study import Study
 
@@ -17,7 +18,7 @@ BEST_TRIAL, NOTHING_BETTER, A_BETTER_ONE, NO_SEARCH = "best trial", "nothing bet
 """Outcomes: the row has the configuration of the best trial; it has the one that the search began with, and nothing
 better, or something better that it does not have, was found; nothing is known of a search."""
 
-_BLANK = (None,) * 12
+_BLANK = (None,) * 14
 
 
 def tuning_frame(runs: SuiteRuns, results_dir: Path | None) -> pd.DataFrame:
@@ -32,10 +33,23 @@ def tuning_frame(runs: SuiteRuns, results_dir: Path | None) -> pd.DataFrame:
     """
     known = runs.identities()
     specs = {run.spec.label: run.spec for run in runs.runs}
-    return TUNING.frame(
-        (*known[label], *_outcome(spec, Study.all_of(results_dir, spec) if results_dir else ()))
-        for label, spec in specs.items()
-    )
+    lines = []
+    for label, own in specs.items():
+        as_row, spec = _searched(own, specs, runs.suite.searched_as.get(label))
+        outcome = _outcome(spec, Study.all_of(results_dir, spec)) if spec and results_dir else (NO_SEARCH, *_BLANK)
+        lines.append((*known[label], as_row, *outcome))
+    return TUNING.frame(lines)
+
+
+def _searched(run: RunSpec, runs: Mapping[str, RunSpec], how: SearchedAs | None) -> tuple[str, RunSpec | None]:
+    """The label of the other row that was searched for a row, "" for none, and the run that was searched.
+
+    A setting of the user's may have changed one of both, so that the row has no longer what was found for the other
+    one. None: the other row is not among these runs.
+    """
+    if how is None or (how.row in runs and how.differences(run.config, runs[how.row].config)):
+        return "", run
+    return how.row, runs.get(how.row)
 
 
 def _outcome(run: RunSpec, studies: Sequence[Study]) -> tuple[object, ...]:
@@ -57,9 +71,11 @@ def _budget(study: Study) -> tuple[object, ...]:
     confirmed = study.confirmed.get(best.number) if best else None
     seeds = 1 + len({made.seed for made in study.confirmations}) if confirmed is not None else None
     return (
-        *(len(study.trials), counts["complete"], counts["pruned"], counts["failed"], study.seconds_per_trial, seconds),
+        *(len(study.trials), counts["complete"], sum(trial.cut_short for trial in study.trials)),
+        *(counts["pruned"], counts["failed"], study.seconds_per_trial, seconds),
         *(_best_so_far(study), confirmed, seeds),
         *(default.validation if default else None, best.validation if best else None),
+        int(best.cut_short) if best else None,
     )
 
 

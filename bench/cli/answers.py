@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.analysis.row_tests import compare_rows, means, unknown_part
 from bench.analysis.runs import SuiteRuns
-from bench.cli.stored import narrowed, runs_in
+from bench.cli.stored import check_has_runs, narrowed, runs_in
 from bench.console import Console, say, table_console
 from bench.errors import BenchError
 from bench.evaluation.slices import named_slices
@@ -75,6 +75,7 @@ def archive_suite(suite: str, results: Path, force: bool = False) -> None:
         BenchError: None has ended, the files can't be written, or the archive would lose what it has.
     """
     console = Console()
+    check_has_runs(results, suite)
     plan = Plan.read(results, suite)
     stored = stored_results(plan.runs, results, console, archive_of=suite)
     if not any(result.status == "complete" for result in stored):

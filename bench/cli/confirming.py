@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.cli.references import keep_report
 from bench.cli.running import rebuild_report
-from bench.cli.stored import name_of
+from bench.cli.stored import check_has_runs, name_of
 from bench.console import Console, say
 from bench.errors import BenchError
 from bench.execution.confirmation import Opening, open_seals
@@ -33,6 +33,7 @@ def confirm_suite(suite: str, results: Path, reports: Path, force: bool = False)
             be made: seals are opened for all rows at once, after the last choice.
     """
     name = name_of(suite)
+    check_has_runs(results, suite)
     plan, console = Plan.read(results, name), Console()
     if not force:
         keep_report(plan, results, reports)  # before anything is opened

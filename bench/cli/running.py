@@ -17,7 +17,7 @@ from bench.cli.own_suites import GivenSuite, as_own, changes_of_own, check_own_e
 from bench.cli.references import is_as_committed, keep_references, keep_report
 from bench.cli.run_options import BackendName, Device, RunOptions, listed, usable
 from bench.cli.saving import made_again, not_saved_before, tell_of_models
-from bench.cli.stored import name_of
+from bench.cli.stored import check_has_runs, name_of
 from bench.console import Console, say
 from bench.errors import BenchError, SkippedRun, reason_of
 from bench.execution.checkpoints import Checkpointing
@@ -69,6 +69,8 @@ def run_suite(
         say(console, line)
     if options.dry_run:
         show_runs(plan, options.results, backend, again, console)
+        for line in _said_of_references(plan, given, options):
+            say(console, line)
         return 0
     flaws: list[str] = []
     checkpointing = Checkpointing(options.checkpoint_every, options.keep_checkpoints)
@@ -91,6 +93,18 @@ def run_suite(
         retry = f"all results are kept, and python -m bench report {where} tries again"
         raise BenchError(f"the report could not be written ({flaws[0]}): {retry}")
     return _exit_code(outcome)
+
+
+def _said_of_references(plan: Plan, given: GivenSuite, options: RunOptions) -> list[str]:
+    """What a real run would say of committed results that it would write over, or why it would be refused."""
+    folders = options.results, options.reports
+    finished = not any(map(made_again(options), plan.runs)) and finished_grid(plan, *folders).holds(plan.runs)
+    if options.force or finished:
+        return []
+    try:
+        return keep_references(plan, *folders, is_as_committed(plan, plan.suite == given.suite))
+    except BenchError as refusal:
+        return [f"without --dry-run this is refused: {refusal}"]
 
 
 def _quick(plan: Plan, where: str, backend_for: Callable[[int], Backend]) -> Plan:
@@ -118,7 +132,7 @@ def _planned(given: GivenSuite, options: RunOptions, reading: Mapping[str, Any])
     lines: list[str] = []
     tuned = options.tuned or given.tuned
     if tuned:
-        runs, lines = tuned_runs(runs, options.results)
+        runs, lines = tuned_runs(runs, options.results, suite.searched_as)
     command = _command(options, reading)
     if given.command and suite == given.suite and settings == given.settings and tuned == given.tuned:
         command = given.command + " --quick" * options.quick  # which says where the data lie
@@ -194,6 +208,7 @@ def rebuild_report(suite: str, results: Path, reports: Path, force: bool = False
         BenchError: The suite has no plan there, the report could not be written, or it would replace a committed one.
     """
     name = name_of(suite)
+    check_has_runs(results, suite)
     if name.startswith(OWN):
         check_own_exists(name, results)
     elif not Plan.exists(results, name):

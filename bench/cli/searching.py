@@ -45,6 +45,7 @@ def search(options: TuneOptions, reading: Mapping[str, Any]) -> int:
     if not everything:  # else the rows of other data sets are passed over
         _check_rows(suite, bases, options.dataset)
     console = Console()
+    bases, taken = _passed_over(suite, bases, console)
     means = Means(options.results, console, usable(options.device), options.jobs)
     budget = Budget(options.trials, options.seconds_per_trial, options.confirm_top, options.seeds, options.stop_after)
     studies = tune(bases, budget, means, {entry.row: entry.fixed for entry in suite.models})
@@ -53,7 +54,7 @@ def search(options: TuneOptions, reading: Mapping[str, Any]) -> int:
 
     _summarise(studies, console)
     written = write_trials(trials_table(studies), options.results)
-    for path in (*written, *write_rows(suite, studies, options.results)):
+    for path in (*written, *write_rows(suite, studies, options.results, taken)):
         say(console, f"written: {path}")
     return 0 if all(study.best for study in studies) else 1
 
@@ -64,6 +65,23 @@ def _narrowed(suite: Suite, models: Sequence[str] | None, dataset: str, reading:
     if of_suite:
         return select(suite, models, [dataset], seeds=[0])
     return select(suite, models, seeds=[0], own=[chosen_dataset(dataset, reading)])
+
+
+def _passed_over(suite: Suite, bases: Sequence[RunSpec], console: Console) -> tuple[list[RunSpec], list[RunSpec]]:
+    """The rows that are searched, and those that have the configuration of another one; says which these are.
+
+    Raises:
+        BenchError: None is left to be searched.
+    """
+    how = suite.searched_as
+    searched, taken = [base for base in bases if base.label not in how], [base for base in bases if base.label in how]
+    lines = [f"row '{base.label}' has its configuration from row '{how[base.label].row}'" for base in taken]
+    if lines and not searched:
+        others = ",".join(dict.fromkeys(how[base.label].row for base in taken))
+        raise BenchError(f"{'; '.join(lines)}: search that with --models {others}")
+    for line in lines:
+        say(console, f"not searched: {line}")
+    return searched, taken
 
 
 def _check_rows(suite: Suite, bases: Sequence[RunSpec], dataset: str) -> None:
@@ -81,10 +99,11 @@ def _summarise(studies: Sequence[Study], console: Console) -> None:
     table = Table("row", "complete", "pruned", "failed", best_of, "with other seeds", "as it was")
     for study in studies:
         counts, best, default = study.counts, study.best, study.default
-        means = study.confirmed
+        means, cut_short = study.confirmed, sum(trial.cut_short for trial in study.trials)
         table.add_row(
             study.base.label,
-            *(str(counts[state]) for state in ("complete", "pruned", "failed")),
+            f"{counts['complete']} ({cut_short} by the limit)" if cut_short else str(counts["complete"]),
+            *(str(counts[state]) for state in ("pruned", "failed")),
             f"{best.validation:.4f} (trial {best.number})" if best else "-",
             f"{means[best.number]:.4f}, best of {len(means)}" if best and means else "-",
             f"{default.validation:.4f}" if default and default.validation is not None else "-",

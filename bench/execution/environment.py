@@ -18,6 +18,7 @@ from typing import Any
 
 import bench
 from bench.data.dataset import Dataset
+from bench.errors import reason_of
 from bench.spec import RunSpec
 
 COMMIT_VARIABLE = "GLASS_BENCH_COMMIT"
@@ -114,13 +115,28 @@ def reset_peak_memory(device: str) -> None:
         torch.cuda.reset_peak_memory_stats()
 
 
-def free_memory() -> None:
-    """Gives back what a run, or a fit that has failed, has left of a GPU's memory, which other processes share."""
-    gc.collect()
-    _pass_over_modules()
+def free_memory() -> list[str]:
+    """Gives back what a run, or a fit that has failed, has left of a GPU's memory, which other processes share.
+
+    A run that was given up leaves kernels behind that still read its memory: they are waited for first.
+
+    Returns:
+        In words, why no other run should use the GPU from this process: what failed may fail all that comes after it.
+    """
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
+    if torch is None or not torch.cuda.is_initialized():
+        gc.collect()
+        _pass_over_modules()
+        return []
+    try:
+        torch.cuda.synchronize()
+        gc.collect()
+        _pass_over_modules()
         torch.cuda.empty_cache()
+        torch.rand(1, device="cuda").item()  # fails where the recording of a step was broken off, too
+    except RuntimeError as error:
+        return [f"a GPU that can't be used any more: {reason_of(error)}"]
+    return []
 
 
 @lru_cache(maxsize=1)

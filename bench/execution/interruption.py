@@ -55,9 +55,21 @@ def begin() -> None:
 
 
 def end() -> None:
-    """Ignores what is still to come: the command has said its last line."""
+    """Ignores what is still to come: the command has said its last line, and its exit code stays what it is."""
+    _state.closing = True  # a signal that has come, and that Python has not turned to yet, changes nothing any more
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    _forget_interrupted_text()
+
+
+def _forget_interrupted_text() -> None:
+    """Has Python forget that KeyboardInterrupt has passed through Python code that was given as text.
+
+    Such code is run wherever a dataclass or a named tuple is made, so during many an import. Python notes the exception
+    although it was handled further up, and then ends the process by SIGINT instead of with its exit code, if it was
+    started with `-m` (`_Py_UnhandledKeyboardInterrupt`, Modules/main.c). The next code given as text takes it back.
+    """
+    exec("")
 
 
 @contextmanager

@@ -107,8 +107,7 @@ def _make(result: RunResult, writer: HeartbeatWriter, how: RunMeans, n_devices: 
     if not _runs_out_of_memory(lambda: _make_on(result, writer, how, n_devices), result, divisible):
         return
     print("out of memory: made again, each batch in two halves whose gradients are added up")
-    environment.free_memory()
-    kept = result.left_behind
+    kept = result.left_behind + environment.free_memory()
     vars(result).update(vars(RunResult(spec=result.spec, status="complete")), left_behind=kept)
     _make_on(result, writer, replace(how, pieces=2), n_devices)
 
@@ -198,7 +197,7 @@ def supervised(result: RunResult, results_dir: Path, work: Callable[[HeartbeatWr
         except BaseException as error:  # none of them can be meant for this process: it is the model's own
             traceback.print_exc()
             result.status, result.reason = _ending(error)
-    environment.free_memory()
+    result.left_behind += environment.free_memory()
     if result.left_behind:  # what replaced functions have left inside a table, say, is not seen from outside
         catalog.load_dataset.cache_clear()
     changed = catalog.load_dataset.changed()  # whatever ended the run: the next one gets the data as they are

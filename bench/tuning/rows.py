@@ -12,17 +12,18 @@ from bench.conventions import PRIMARY_NAME
 from bench.errors import BenchError
 from bench.files import replaced
 from bench.registry import class_of
-from bench.spec import Suite
+from bench.spec import RunSpec, Suite
 from bench.tuning.study import Study
 
 
-def write_rows(suite: Suite, studies: Sequence[Study], results_dir: Path) -> list[Path]:
+def write_rows(suite: Suite, studies: Sequence[Study], results_dir: Path, taken: Sequence[RunSpec] = ()) -> list[Path]:
     """Writes `tuning/DATASET/rows.yaml`: each searched row with the configuration of its best trial.
 
     Args:
         suite: That the rows are of.
         studies: What was found.
         results_dir: Where results live.
+        taken: The runs of rows that have the configuration of another one; they follow, with what was found for that.
 
     Returns:
         The paths of the files, one a data set.
@@ -33,7 +34,7 @@ def write_rows(suite: Suite, studies: Sequence[Study], results_dir: Path) -> lis
     written = []
     for dataset in dict.fromkeys(study.base.dataset.label for study in studies):
         path = results_dir / "tuning" / dataset / "rows.yaml"
-        text = rows_text(suite, [study for study in studies if study.base.dataset.label == dataset])
+        text = rows_text(suite, [study for study in studies if study.base.dataset.label == dataset], taken)
         try:
             with replaced(path) as temporary:
                 temporary.write_text(text, encoding="utf-8")
@@ -43,23 +44,36 @@ def write_rows(suite: Suite, studies: Sequence[Study], results_dir: Path) -> lis
     return written
 
 
-def rows_text(suite: Suite, studies: Sequence[Study]) -> str:
+def rows_text(suite: Suite, studies: Sequence[Study], taken: Sequence[RunSpec] = ()) -> str:
     """The rows as YAML, each below a comment on how its configuration was found, on validation queries alone."""
     dataset = studies[0].base.dataset
-    entries = {entry.row: entry for entry in suite.models}
     parts = [f"# Found by `bench tune` on {dataset.label}, by validation {PRIMARY_NAME} alone.\nmodels:"]
-    for study in studies:
-        entry = entries[study.base.label]
-        row: dict[str, Any] = {"model": entry.model}
-        if entry.label:
-            row["label"] = entry.label
-        if entry.fixed:
-            row["fixed"] = list(entry.fixed)
-        config = _config(study)
-        row |= {"config": config} if config else {}
-        written = yaml.safe_dump([row], sort_keys=False, default_flow_style=None, width=110)
-        parts.append("\n".join(f"  {line}" for line in [*_comments(study), *written.splitlines()]))
+    parts += [_row_text(suite, study.base, study.best_config, _comments(study)) for study in studies]
+    by_row = {study.base.label: study for study in studies}
+    for run in taken:
+        how = suite.searched_as[run.label]
+        study = by_row.get(how.row)
+        if study is None or run.dataset.label != dataset.label or how.differences(run.config, study.base.config):
+            continue
+        config = how.with_found(run.config, study.best_config)
+        parts.append(_row_text(suite, run, config, [f"# as row '{how.row}'"]))
     return "\n".join(parts) + "\n"
+
+
+def _row_text(suite: Suite, run: RunSpec, config: dict[str, Any], comments: Sequence[str]) -> str:
+    """One row as an entry of a suite's list."""
+    entry = next(entry for entry in suite.models if entry.row == run.label)
+    row: dict[str, Any] = {"model": entry.model}
+    if entry.label:
+        row["label"] = entry.label
+    if entry.fixed:
+        row["fixed"] = list(entry.fixed)
+    if entry.searched_as:
+        row["searched_as"] = entry.searched_as.model_dump(mode="json", exclude_defaults=True)
+    beyond = _beyond_defaults(run, config)
+    row |= {"config": beyond} if beyond else {}
+    written = yaml.safe_dump([row], sort_keys=False, default_flow_style=None, width=110)
+    return "\n".join(f"  {line}" for line in [*comments, *written.splitlines()])
 
 
 def _comments(study: Study) -> list[str]:
@@ -71,6 +85,7 @@ def _comments(study: Study) -> list[str]:
     found = f"trial {best.number}, {best.validation:.4f}"
     if best.number == 0:
         found = f"nothing better than the row as it is, {best.validation:.4f}"
+    found += ", ended by the limit" if best.cut_short else ""
     means = study.confirmed
     if not means:
         return [f"{budget}: {found}"]
@@ -78,9 +93,9 @@ def _comments(study: Study) -> list[str]:
     return [f"{budget}: {found}, mean of {seeds} seeds {means[best.number]:.4f}, the best of {len(means)} confirmed"]
 
 
-def _config(study: Study) -> dict[str, Any]:
-    """What the best configuration says beyond the model's defaults."""
-    config, model = study.best_config, class_of(study.base)
+def _beyond_defaults(run: RunSpec, config: dict[str, Any]) -> dict[str, Any]:
+    """What a complete configuration says beyond the defaults of a run's model."""
+    model = class_of(run)
     beyond = _beyond(config, model.Config().model_dump(mode="json"))
     complete = model.Config.model_validate(beyond).model_dump(mode="json")
     return beyond if complete == config else config  # where defaults depend on other keys, all of it

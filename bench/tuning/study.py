@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from bench.config import with_values
 from bench.errors import BenchError
 from bench.files import replaced
 from bench.json_text import parse_json
+from bench.searched_as import SearchedAs
 from bench.spec import RunSpec, Several
 from bench.text_files import read_text_file
 
@@ -52,6 +53,11 @@ class Trial(BaseModel):
     validation: float | None = None
     seconds: float = 0.0
     reason: str = ""
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether the limit of time ended a trial that counts as complete, with its best validation until then."""
+        return self.state == "complete" and bool(self.reason)
 
 
 class Confirmation(BaseModel):
@@ -214,8 +220,15 @@ class Study(BaseModel):
         return [f"{self.base.label}.{key}={_yaml(value)}" for key, value in self.changes.items()]
 
 
-def tuned_runs(runs: Sequence[RunSpec], results_dir: Path) -> tuple[list[RunSpec], list[str]]:
+def tuned_runs(
+    runs: Sequence[RunSpec], results_dir: Path, searched_as: Mapping[str, SearchedAs] | None = None
+) -> tuple[list[RunSpec], list[str]]:
     """Gives runs the best configurations that a search had for their rows on their data sets.
+
+    Args:
+        runs: As planned.
+        results_dir: Where searches are kept.
+        searched_as: The rows, by label, that have another row's configuration: they take what was found for that.
 
     Returns:
         The runs, unchanged where no search has found anything, and a line on each row.
@@ -223,15 +236,22 @@ def tuned_runs(runs: Sequence[RunSpec], results_dir: Path) -> tuple[list[RunSpec
     Raises:
         BenchError: There was no search for any of them, or the file of one is unreadable.
     """
+    by_place = {(run.label, run.dataset.label): run for run in runs}
     tuned, lines = [], {}
     for run in runs:
-        study, row = Study.read(results_dir, run), f"{run.label} on {run.dataset.label}"
+        row, how = f"{run.label} on {run.dataset.label}", (searched_as or {}).get(run.label)
+        searched = run if how is None else by_place.get((how.row, run.dataset.label))
+        if how and searched and how.differences(run.config, searched.config):
+            searched = None  # a setting of the user's has changed one of both
+        study = Study.read(results_dir, searched) if searched else None
         if study is None or study.best is None:
             tuned.append(run)
             lines[row] = f"not tuned: {row}"
-        else:
-            tuned.append(run.model_copy(update={"config": study.best_config}))
-            lines[row] = f"tuned: {row}, trial {study.best.number} of {len(study.trials)}"
+            continue
+        found = study.best_config if how is None else how.with_found(run.config, study.best_config)
+        tuned.append(run.model_copy(update={"config": found}))
+        whose = "" if how is None else f"as row {how.row}, "
+        lines[row] = f"tuned: {row}, {whose}trial {study.best.number} of {len(study.trials)}"
     if not any(line.startswith("tuned") for line in lines.values()):
         raise BenchError(f"--tuned: no search for any of these runs in '{results_dir}': first run python -m bench tune")
     return tuned, list(lines.values())

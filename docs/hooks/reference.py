@@ -23,6 +23,7 @@ from bench.errors import BenchError
 from bench.recommender import Recommender
 from bench.registry import BUILT_IN, model_class
 from bench.search_space import USUAL, Choice, Dimension, LogUniform, Multiple
+from bench.searched_as import SearchedAs
 from bench.spec import Comparison, DatasetSpec, Entry, PaperFinding, Published, Suite
 
 _MARK = re.compile(r"^\{\{ ([a-z ]+) \}\}.*$", re.MULTILINE)
@@ -50,6 +51,7 @@ def _suite_keys() -> str:
     parts = [_keys_of("The suite", Suite, leave=("name",))]
     parts.append(_keys_of("Each of `models`", Entry))
     parts.append(_table("Each of `datasets`", ("key", "default", "meaning"), _dataset_rows()))
+    parts.append(_keys_of("`searched_as` of a row", SearchedAs))
     titles = {"Each of `comparisons`": Comparison, "Each of `published`": Published, "Each of `paper`": PaperFinding}
     parts += [_keys_of(title, model) for title, model in titles.items()]
     return "\n\n".join(parts)

@@ -81,8 +81,19 @@ class RQVAE(Autoencoder):
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Reconstruction plus commitment loss, and codes int64 `[n, levels]`, of features float32 `[n, dims]`."""
-        quantized, codes, commitment = self.quantizer(self.encoder(features))
-        return F.mse_loss(self.decoder(quantized), features) + commitment.sum(), codes
+        _, _, codes, loss = self.squeezed(features)
+        return loss, codes
+
+    def squeezed(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What becomes of features float32 `[n, dims]` on their way.
+
+        Returns:
+            Latent vectors float32 `[n, latent]`, the same quantized, codes int64 `[n, levels]`, and the loss:
+            reconstruction plus commitment.
+        """
+        latent = self.encoder(features)
+        quantized, codes, commitment = self.quantizer(latent)
+        return latent, quantized, codes, F.mse_loss(self.decoder(quantized), features) + commitment.sum()
 
     def codebooks(self) -> list[Tensor]:
         """float32 `[codebook_size, latent]` per level."""
@@ -118,14 +129,12 @@ class LetterRQVAE(RQVAE):
             self.clusters.renew(self.codebooks())
 
     def loss(self, features: Tensor, items: Tensor) -> Tensor:
-        residual = self.encoder(features)
-        quantized, codes, commitment = self.quantizer(residual)
-        total: Tensor = F.mse_loss(self.decoder(quantized), features) + commitment.sum()
+        latent, quantized, codes, total = self.squeezed(features)
         if self.letter.collaborative_weight > 0:
             assert self.vectors is not None, "the collaborative loss needs vectors"
             total = total + self.letter.collaborative_weight * collaborative_loss(quantized, self.vectors[items])
         if self.letter.diversity_weight > 0:
-            total = total + self.letter.diversity_weight * self._diversity(residual, codes)
+            total = total + self.letter.diversity_weight * self._diversity(latent, codes)
         return total
 
     def _diversity(self, residual: Tensor, codes: Tensor) -> Tensor:

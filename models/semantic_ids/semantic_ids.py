@@ -83,7 +83,7 @@ def level_health(ids: SemanticIds) -> list[dict[str, float | int | str]]:
     for level, size in enumerate(ids.codebook_sizes):
         counts = np.bincount(ids.codes[:, level], minlength=size)
         share = counts[counts > 0] / ids.n_items
-        entropy = float(-(share * np.log(share)).sum())
+        entropy = float(abs((share * np.log(share)).sum()))  # of a single code 0, where minus the sum would be -0
         rows.append(
             {
                 "level": level + 1,

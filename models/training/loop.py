@@ -102,8 +102,10 @@ def fit_network(
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
-        Trainer(recommender, module, epoch, loss, config, context, generators, draws).run()
-    torch.cuda.current_stream().wait_stream(stream)
+        try:
+            Trainer(recommender, module, epoch, loss, config, context, generators, draws).run()
+        finally:  # steps under way read memory that is freed with the training, also where that is given up
+            stream.synchronize()
 
 
 class Trainer(Generic[Batch]):

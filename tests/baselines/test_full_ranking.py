@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baselines.full_ranking import rank_candidates, rank_catalogue, top_k
+from baselines.full_ranking import rank_candidates, rank_catalogue, rank_semantic_ids, top_k
 from bench.data.interactions import PAD, Histories
 
 
@@ -90,3 +90,19 @@ def test_own_candidates_are_ranked_as_they_are_among_all(rows: int, n: int, k: i
 def test_a_candidate_without_a_number_is_an_error() -> None:
     with pytest.raises(ValueError, match="NaN"):
         rank_candidates(np.array([[1.0, np.nan]]), np.array([[3, 1]]), k=1)
+
+
+@pytest.mark.parametrize("exclude_seen", [True, False])
+def test_a_semantic_id_has_the_best_score_of_its_items_that_may_be_listed(exclude_seen: bool) -> None:
+    scores = np.array([[0.1, 0.9, 0.5, 0.5, 0.2]], dtype=np.float32)
+    sid_of_item = np.array([0, 0, 1, 1, 2], dtype=np.int32)
+    histories = histories_of([[1, 4]], 5, exclude_seen)
+    answer = rank_semantic_ids(scores, sid_of_item, np.array([3, 1, 0, 2, 4], dtype=np.int32), histories, k=5)
+    if exclude_seen:
+        assert answer.items.tolist() == [[3, 2, 0, -1, -1]]
+        assert answer.sids is not None
+        assert answer.sids.tolist() == [[1, 0, -1, -1, -1]]
+    else:
+        assert answer.items.tolist() == [[1, 3, 2, 4, 0]]
+        assert answer.sids is not None
+        assert answer.sids.tolist() == [[0, 1, 2, -1, -1]]

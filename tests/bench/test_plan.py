@@ -7,6 +7,7 @@ from bench import plan as planning
 from bench.errors import BenchError, SkippedRun
 from bench.execution.worker import execute
 from bench.plan import Plan, expand, select
+from bench.searched_as import SearchedAs
 from bench.spec import Comparison, DatasetSpec, Entry, RunSpec, Suite
 from bench.suite_files import load_suite, suite_names
 
@@ -108,6 +109,47 @@ def test_a_wrong_set_is_told_in_one_line(setting: str, message: str) -> None:
 def test_a_wrong_key_in_a_suite_names_file_and_row() -> None:
     with pytest.raises(BenchError, match=r"mine.yaml, row 'outside': unknown key 'ordr': did you mean order"):
         expand(suite(Entry(model="outside", config={"ordr": 1})), where="mine.yaml")
+
+
+def taken(how: SearchedAs, **config: Any) -> list[RunSpec]:
+    """The runs of a row, and of one that is to have its configuration."""
+    searched = Entry(model="outside", label="searched", config={"schedule": {"epochs": 9}})
+    return expand(
+        suite(searched, Entry(model="outside", config=config, searched_as=how), seeds=(0,)), where="mine.yaml"
+    )
+
+
+def test_a_row_that_is_searched_as_another_has_its_configuration_and_its_key_is_what_it_was() -> None:
+    same = {"schedule": {"epochs": 9}}
+    with_it = taken(SearchedAs(row="searched"), **same)[1]
+    without = expand(suite(Entry(model="outside", config=same), seeds=(0,)))[0]
+    assert with_it.key == without.key
+    assert taken(SearchedAs(row="searched", keys=("schedule",)), order="reverse", **same)
+
+
+@pytest.mark.parametrize(
+    ("how", "config", "message"),
+    [
+        ({}, {}, "(schedule.epochs is 3 here, and schedule.epochs is 9 there)"),
+        ({}, {"order": "reverse"}, '(order is "reverse" here, and order is "random" there, and 1 more)'),
+        ({"keys": ["schedul"]}, {}, "'searched_as', row 'searched': unknown key 'schedul'"),
+        ({"within": "base"}, {}, '(base.order is missing here, and order is "random" there, and 2 more)'),
+    ],
+)
+def test_another_configuration_than_that_of_the_searched_row_is_an_error(
+    how: dict[str, Any], config: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(BenchError) as caught:
+        taken(SearchedAs(row="searched", **how), **config)
+    assert str(caught.value).startswith("mine.yaml, row 'outside': ")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_setting_may_change_one_of_two_rows_that_have_one_configuration() -> None:
+    rows = suite(Entry(model="outside", label="a"), Entry(model="outside", searched_as=SearchedAs(row="a")), seeds=(0,))
+    assert [run.config["order"] for run in expand(rows, ["a.order=reverse"])] == ["reverse", "random"]
+    assert len(expand(select(rows, ["outside"]))) == 1, "the searched row may be left out of a selection"
 
 
 def test_a_model_whose_package_is_missing_is_still_planned(monkeypatch: pytest.MonkeyPatch) -> None:

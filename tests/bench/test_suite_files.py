@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from bench.errors import BenchError
-from bench.spec import DatasetSpec
+from bench.searched_as import SearchedAs
+from bench.spec import DatasetSpec, Entry
 from bench.suite_files import load_suite, seeds_from, suite_names
 
 GOOD = """
@@ -148,6 +149,46 @@ def test_a_mistake_in_a_finding_is_told_in_one_line(tmp_path: Path, old: str, ne
     with pytest.raises(BenchError, match=message) as caught:
         load_suite(write(tmp_path, FOUND.replace(old, new)))
     assert "mine.yaml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+SEARCHED_AS = """
+datasets: [ml-100k, {name: ml-100k, seen_items: keep}]
+models:
+  - {model: sasrec-ce, label: base, config: {dim: 128}}
+  - {model: sasrec-ce, label: late, datasets: [ml-100k+keep]}
+  - {model: count-mixture, searched_as: {row: base, within: base_config}, config: {base_config: {dim: 128}}}
+"""
+
+
+def test_a_row_names_the_row_whose_configuration_it_has(tmp_path: Path) -> None:
+    suite = load_suite(write(tmp_path, SEARCHED_AS))
+    assert suite.searched_as == {"count-mixture": SearchedAs(row="base", within="base_config")}
+    short = load_suite(write(tmp_path, SEARCHED_AS.replace("{row: base, within: base_config}", "base")))
+    assert short.searched_as == {"count-mixture": SearchedAs(row="base")}
+    plain = Entry(model="popularity")
+    assert "searched_as" not in plain.model_dump(), "plans of suites without it stay what they were"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("row: base", "row: bsae", "searched_as: unknown other row of this suite 'bsae': did you mean base"),
+        ("row: base", "row: count-mixture", "searched_as: unknown other row of this suite 'count-mixture'"),
+        ("row: base", "row: late", "searched_as: row 'late' does not run on ml-100k, where 'count-mixture' does"),
+        ("row: base", "rwo: base", "unknown key 'rwo': did you mean row?"),
+        (
+            "base, config: {dim: 128}}",
+            "base, searched_as: other}\n  - {model: sasrec-ce, label: other}",
+            "row 'base' is itself searched as 'other': name that",
+        ),
+    ],
+)
+def test_a_mistake_in_searched_as_is_told_in_one_line(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = write(tmp_path, SEARCHED_AS.replace(old, new))
+    with pytest.raises(BenchError) as caught:
+        load_suite(path)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

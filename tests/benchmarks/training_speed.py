@@ -1,19 +1,19 @@
-"""How long a training step and an answer take, and how much memory they need: registered models on generated histories.
+"""What recording training steps as CUDA graphs gains: the same steps replayed, and launched one by one (`--eager`).
 
     python tests/benchmarks/training_speed.py --device cuda --models tiger,glass,dualgr --events 1024,16384
     python tests/benchmarks/training_speed.py --device cpu --models sasrec-ce --users 100 --events 2048 --eager
 
-Items are drawn with probabilities that fall as a power of their rank; lengths of histories lie within a half and three
-halves of `--length`. The time of a step is that of the last of three epochs, divided by its steps: what is made once,
-such as semantic IDs, search indexes and recorded graphs, lies before it. With `--eager` steps are launched kernel by
-kernel, for comparison. Answers are the median of five calls. Semantic IDs come from text alone.
+Steps, answers and memory of a model beside what the machine can do are measured by `python -m bench speed`, which
+records wherever a run would. Items are drawn with probabilities that fall as a power of their rank; lengths of
+histories lie within a half and three halves of `--length`. The time of a step is that of the last of three epochs,
+divided by its steps: what is made once, such as semantic IDs, search indexes and recorded graphs, lies before it.
+Semantic IDs come from text alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -26,18 +26,15 @@ import torch
 
 from bench.data.cache import ArtifactCache
 from bench.data.dataset import ItemTable, TrainingData
-from bench.data.interactions import Histories, Interactions
-from bench.recommender import FitContext, Recommender
+from bench.data.interactions import Interactions
+from bench.recommender import FitContext
 from bench.registry import model_class
 from models.training import loop
 from models.training.step import RecordedStep
 
-ANSWERED = (1, 128, 1024)
-"""Queries of an answer."""
-
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Milliseconds of training steps and of answers.")
+    parser = argparse.ArgumentParser(description="Milliseconds of training steps.")
     parser.add_argument("--models", default="tiger,glass,dualgr,sasrec-ce,hstu")
     parser.add_argument("--events", default="1024,16384", help="padded events of a step, comma-separated")
     parser.add_argument("--users", type=int, default=2_000)
@@ -51,8 +48,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         for name in arguments.models.split(","):
             for n_events in map(int, arguments.events.split(",")):
-                recommender = trained(name, n_events, train, arguments.device, Path(temporary), arguments.eager)
-            answer(name, recommender, train.interactions, arguments.device)
+                trained(name, n_events, train, arguments.device, Path(temporary), arguments.eager)
 
 
 def made_up(users: int, length: int, items: int, seed: int = 0) -> TrainingData:
@@ -68,7 +64,7 @@ def made_up(users: int, length: int, items: int, seed: int = 0) -> TrainingData:
     return TrainingData(interactions, table, False, "generated")
 
 
-def trained(name: str, n_events: int, train: TrainingData, device: str, cache: Path, eager: bool) -> Recommender:
+def trained(name: str, n_events: int, train: TrainingData, device: str, cache: Path, eager: bool) -> None:
     """Trains for three epochs and prints what a step of the last one took."""
     configuration: dict[str, Any] = {
         "training": {"epochs": 3, "batch_events": n_events, "validate_every": 1, "average": 0.99}
@@ -87,27 +83,6 @@ def trained(name: str, n_events: int, train: TrainingData, device: str, cache: P
     memory = f", peak {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB" if device == "cuda" else ""
     rate = train.interactions.n_events / (last.seconds - before.seconds)
     print(f"{name}: {1e3 * seconds:.2f} ms a step of {n_events} events, {rate:,.0f} events/s{memory}", flush=True)
-    return recommender
-
-
-def answer(name: str, recommender: Recommender, interactions: Interactions, device: str) -> None:
-    """Prints what answers for some queries take."""
-    for n_queries in ANSWERED:
-        n_queries = min(n_queries, interactions.n_users)
-        offsets = interactions.offsets[: n_queries + 1]
-        rows = slice(0, int(offsets[-1]))
-        histories = Histories(
-            interactions.items[rows], interactions.timestamps[rows], offsets, interactions.n_items, exclude_seen=False
-        )
-        recommender.recommend(histories, 20)
-        taken = []
-        for _ in range(5):
-            started = time.perf_counter()
-            recommender.recommend(histories, 20)
-            _settled(device)
-            taken.append(time.perf_counter() - started)
-        seconds = float(np.median(taken))
-        print(f"{name}: {1e3 * seconds:.1f} ms for {n_queries} users, {n_queries / seconds:,.0f} users/s", flush=True)
 
 
 def _settled(device: str) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -205,3 +206,40 @@ def test_bad_input_is_one_line(words: list[str], message: str, capsys: pytest.Ca
     complaint = capsys.readouterr().err
     assert message in complaint
     assert complaint.count("\n") == 1
+
+
+ASKING = [
+    ["test", "--first", "glass", "--second", "tiger"],
+    ["leaderboard"],
+    ["export", "--to", "latex"],
+    ["report"],
+    ["archive"],
+    ["confirm"],
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "planned"), [*((command, False) for command in ASKING), *((command, True) for command in ASKING[:3])]
+)
+def test_where_tables_alone_are_left_every_command_says_so_and_what_to_run(
+    command: list[str], planned: bool, clone: Path, refused: Callable[[list[str]], str]
+) -> None:
+    archived = Plan.read(clone, SUITE)
+    for path in (clone / SUITE).rglob("*"):
+        if path.is_file():
+            path.unlink()
+    (clone / SUITE / "ml-100k").mkdir(exist_ok=True)
+    (clone / SUITE / "ml-100k" / "metrics.csv").write_text("schema,suite\n")
+    if planned:  # a run that was begun, and has no result yet
+        archived.write(clone)
+    message = refused([*command, "--suite", SUITE])
+    where = f"'{Path('results', SUITE)}' has tables alone (CSV files of means), without runs or an archive"
+    assert where in message
+    assert f"python -m bench run --suite {SUITE}" in message
+
+
+def test_tables_elsewhere_are_made_anew_there(clone: Path, refused: Callable[[list[str]], str]) -> None:
+    (clone / "x" / SUITE / "d").mkdir(parents=True)
+    (clone / "x" / SUITE / "d" / "metrics.csv").touch()
+    message = refused(["leaderboard", "--suite", SUITE, "--results", str(clone / "x")])
+    assert f"python -m bench run --suite {SUITE} --results {clone / 'x'}" in message

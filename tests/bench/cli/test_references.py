@@ -45,6 +45,23 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_ml_100k: None) -
     return tmp_path
 
 
+def test_a_dry_run_tells_what_becomes_of_them(clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    part = [*WHOLE, "--models", "popularity"]
+    assert main([*part, "--dry-run"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "1 run to do" in said
+    assert "without --dry-run this is refused: 'reports/mine' and 'results/mine': committed reference results" in said
+    assert main([*part, "--dry-run", "--force"]) == 0
+    assert "refused" not in capsys.readouterr().out
+    assert main([*part, "--dry-run", "--name", "other"]) == 0
+    assert "refused" not in capsys.readouterr().out
+    assert main([*WHOLE, "--dry-run"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "the committed results are made anew; `git restore" in said
+    assert not changed()
+
+
 @pytest.mark.parametrize(
     "part",
     [

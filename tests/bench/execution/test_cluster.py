@@ -11,15 +11,19 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
 from filelock import FileLock
 
 from bench.errors import BenchError
-from bench.execution.cluster import Cluster, SharedFolder
+from bench.execution.cluster import Cluster, ClusterEngine, SharedFolder, leave_memory_to_processes
+from bench.execution.limits import NO_LIMITS
 from bench.execution.scheduler import Workers, run_all
 from bench.execution.store import ResultStore
+from bench.execution.worker import execute
 from bench.plan import expand
 from bench.spec import DatasetSpec, Entry, RunResult, RunSpec, Suite
 
@@ -177,6 +181,37 @@ def _connected(address: str) -> Cluster:
         else:
             cluster.client.wait_for_workers(1, timeout=120)
             return cluster
+
+
+@pytest.mark.parametrize(("value", "stays"), [("of dask", False), ("123456", True)])
+def test_runs_do_not_inherit_what_dask_does_with_freed_memory(
+    value: str, stays: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dask
+
+    name = "MALLOC_TRIM_THRESHOLD_"
+    of_dask = str(dask.config.get(f"distributed.nanny.pre-spawn-environ.{name}"))  # dask still sets it
+    monkeypatch.setenv(name, of_dask if value == "of dask" else value)
+    leave_memory_to_processes()
+    assert (name in os.environ) == stays
+    leave_memory_to_processes()
+
+
+def test_runs_are_made_in_the_given_order(tiny_ml_100k: None) -> None:
+    given: list[dict[str, Any]] = []
+
+    def submit(*arguments: object, **options: object) -> SimpleNamespace:
+        given.append(options)
+        return SimpleNamespace(add_done_callback=lambda callback: None)
+
+    client = SimpleNamespace(scheduler=SimpleNamespace(address="tcp://somewhere"), submit=submit)
+    engine = ClusterEngine(client, "cpu", NO_LIMITS)
+    engine._folder = SharedFolder(Path("nowhere"), "mark")
+    for spec in specs("popularity", "item-knn", "tifuknn"):
+        engine.submit(execute, spec, Path("nowhere"))
+    priorities = [options["priority"] for options in given]
+    assert len(set(priorities)) == 3
+    assert priorities == sorted(priorities, reverse=True)  # dask begins with the highest
 
 
 def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,6 +123,37 @@ def test_an_interrupt_during_start_up_is_one_line(bench: Callable[..., Bench]) -
     assert started.is_gone()
 
 
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+from bench.execution import interruption
+
+interruption.listen()
+interruption.begin()
+try:
+    exec("os.kill(os.getpid(), signal.SIGINT)")  # as `dataclasses` does with the text of each class
+except KeyboardInterrupt:
+    code = interruption.EXIT_CODE
+finally:
+    interruption.end()
+os.kill(os.getpid(), signal.SIGINT)
+sys.exit(code)
+"""
+
+
+def test_an_interrupt_during_an_import_leaves_the_exit_code_alone(tmp_path: Path) -> None:
+    """Python ends by SIGINT, not with its code, where KeyboardInterrupt has passed through code given as text."""
+    (tmp_path / "interrupted_import.py").write_text(INTERRUPTED_IMPORT)
+    ended = subprocess.run(
+        [sys.executable, "-m", "interrupted_import"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_three_signals_in_a_row_are_one_line(number: int, bench: Callable[..., Bench]) -> None:

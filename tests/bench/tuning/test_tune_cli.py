@@ -149,6 +149,57 @@ def test_all_rows_of_a_suite_are_searched_in_turn_and_their_best_is_printed_as_y
         assert "shape" not in study.space
 
 
+TAKEN = """
+datasets: [ml-100k]
+models:
+  - {model: searched, label: first, config: {epochs: 3}}
+  - {model: moody, searched_as: {row: first, keys: [quality, epochs]}, config: {epochs: 3, mood: merry}}
+"""
+
+
+@pytest.mark.usefixtures("searched")
+def test_a_row_that_is_searched_as_another_has_no_search_and_takes_what_that_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suite, folders = tmp_path / "mine.yaml", ["--results", str(tmp_path / "results")]
+    suite.write_text(TAKEN)
+    command = [*ARGUMENTS, "--suite", str(suite), "--jobs", "1", "--trials", "7", *folders]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "not searched: row 'moody' has its configuration from row 'first'" in said
+    assert "moody on ml-100k, trial" not in said
+    study = Study.read(tmp_path / "results", expand(load_suite(str(suite)))[0])
+    assert study is not None
+    found = {"quality": study.best_config["quality"], "epochs": study.best_config["epochs"]}
+    assert found["quality"] != 0.5, "the search has found something"
+
+    copied = tmp_path / "copied.yaml"
+    copied.write_text("datasets: [ml-100k]\n" + (tmp_path / "results/tuning/ml-100k/rows.yaml").read_text())
+    rows = {run.label: run.config for run in expand(load_suite(str(copied)))}
+    assert {key: rows["moody"][key] for key in found} == found
+    assert rows["moody"]["mood"] == "merry"
+
+    asked: list[Plan] = []
+    monkeypatch.setattr("bench.cli.running.run_plan", lambda plan, *_: asked.append(plan) or [])
+    run = ["run", "--suite", str(suite), "--tuned", *folders, "--reports", str(tmp_path / "reports")]
+    assert main(run) == 0
+    assert {run.label: run.config for run in asked[0].runs}["moody"] == rows["moody"]
+    assert "tuned: moody on ml-100k, as row first, trial" in capsys.readouterr().out
+    assert main([*run, "--set", "moody.quality=0.7"]) == 0
+    assert {run.label: run.config for run in asked[1].runs}["moody"]["quality"] == 0.7, "the user's own goes before"
+    assert "not tuned: moody on ml-100k" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("searched")
+def test_a_row_that_is_searched_as_another_is_not_searched_by_its_name_either(
+    tmp_path: Path, refused: Callable[[list[str]], str]
+) -> None:
+    suite = tmp_path / "mine.yaml"
+    suite.write_text(TAKEN)
+    message = refused([*ARGUMENTS, "--suite", str(suite), "--models", "moody"])
+    assert "row 'moody' has its configuration from row 'first': search that with --models first" in message
+
+
 @pytest.mark.usefixtures("searched")
 def test_tuned_runs_without_any_search_are_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folders = ["--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]

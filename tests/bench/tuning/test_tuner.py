@@ -119,6 +119,7 @@ def test_out_of_time_a_trial_ends_with_its_best_validation_so_far(
     assert [(len(trial.validations), trial.state) for trial in study.trials] == [(1, "complete")] * 2
     assert study.trials[0].validation == pytest.approx(0.05)
     assert study.trials[0].reason == "ended after the limit of 0 s"
+    assert study.trials[0].cut_short
 
     def preparing(model: searched_models.Searched, *given: object) -> None:
         time.sleep(0.6)  # longer than the limit, and no trial's fault
@@ -128,6 +129,7 @@ def test_out_of_time_a_trial_ends_with_its_best_validation_so_far(
     monkeypatch.setattr(searched_models.Searched, "fit", preparing)
     (study,), _ = tune(tmp_path / "slow", base_of("searched"), trials=1, seconds=0.5)
     assert (len(study.trials[0].validations), study.trials[0].reason) == (4, "")
+    assert not study.trials[0].cut_short
 
 
 def test_a_model_without_epochs_is_validated_once_at_its_end(tmp_path: Path) -> None:

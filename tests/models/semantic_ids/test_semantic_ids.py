@@ -84,6 +84,11 @@ def test_the_health_table_by_hand() -> None:
     assert (third["kind"], third["level"], third["used"], third["collision_rate"]) == ("disambiguation", 3, 3, 0.0)
 
 
+def test_a_level_with_one_code_has_no_entropy_and_no_sign_before_it() -> None:
+    (level,) = level_health(SemanticIds(np.zeros((3, 1), dtype=np.int64), (4,), 1))
+    assert f"{level['entropy']:.2f}" == "0.00"
+
+
 @settings(deadline=None)
 @given(codes=code_lists)
 def test_health_agrees_with_plain_counting(codes: list[tuple[int, int]]) -> None:

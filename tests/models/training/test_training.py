@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from bench.data.cache import ArtifactCache
 from bench.recommender import FitContext, Recommendations, Recommender
+from models.training import loop
 from models.training.loop import TrainingConfig, fit_network, parameter_count
 from models.training.step import in_bfloat16
 
@@ -250,3 +252,30 @@ def test_in_bfloat16_a_loss_is_nearly_that_of_float32_and_parameters_stay_float3
     half.backward()
     assert layer.weight.grad is not None
     assert layer.weight.grad.dtype == torch.float32
+
+
+def test_a_training_that_is_given_up_on_a_gpu_waits_for_its_steps(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    waited: list[str] = []
+
+    class Stream:
+        def wait_stream(self, other: object) -> None: ...
+
+        def synchronize(self) -> None:
+            waited.append("for its own stream")
+
+    class GivenUp:
+        def __init__(self, *arguments: Any) -> None: ...
+
+        def run(self) -> None:
+            raise TimeoutError("time limit")
+
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", Stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+    monkeypatch.setattr(loop, "Trainer", GivenUp)
+    context = FitContext(0, "cuda", ArtifactCache(tmp_path), lambda _: 0.0)
+    with pytest.raises(TimeoutError):
+        fit_network(Unused(), nn.Linear(1, 1), lambda _: [], lambda _: torch.zeros(()), TrainingConfig(), context, [])
+    assert waited == ["for its own stream"]

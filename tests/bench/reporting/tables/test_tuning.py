@@ -10,7 +10,9 @@ from bench.analysis.dataset_tables import frames_of
 from bench.analysis.runs import SuiteRuns
 from bench.analysis.trials import trials_table
 from bench.reporting.figures.tuning import best_so_far
+from bench.reporting.table import Table
 from bench.reporting.tables.tuning import budget_table
+from bench.searched_as import SearchedAs
 from bench.spec import DatasetSpec, Entry, RunSpec, Suite
 from bench.tuning.study import Confirmation, Study, Trial
 
@@ -40,10 +42,17 @@ def study_of(base: RunSpec, *validations: float | None, limit: float | None = No
     return Study(base=base, space={"rate": "0.1 to 1"}, seconds_per_trial=limit, trials=tuple(trials))
 
 
-def budget(results: Path, *runs: RunSpec) -> list[list[str]]:
+def table(results: Path, *runs: RunSpec, entries: tuple[Entry, ...] = ()) -> Table:
+    models = (*entries, Entry(model="popularity"))
+    suite = Suite(name="s", description="", datasets=(DATASET,), models=models, seeds=(0,))
+    made = budget_table([frames_of(SuiteRuns.of(suite, runs, []), results)])
+    assert made is not None
+    return made
+
+
+def budget(results: Path, *runs: RunSpec, entries: tuple[Entry, ...] = ()) -> list[list[str]]:
     """The cells of the table."""
-    suite = Suite(name="s", description="", datasets=(DATASET,), models=(Entry(model="popularity"),), seeds=(0,))
-    return cells_of(budget_table([frames_of(SuiteRuns.of(suite, runs, []), results)]))
+    return cells_of(table(results, *runs, entries=entries))
 
 
 def test_a_row_is_told_how_its_configuration_was_found(tmp_path: Path) -> None:
@@ -72,6 +81,38 @@ def test_a_row_is_told_how_its_configuration_was_found(tmp_path: Path) -> None:
         ["ml-100k", "old", "as it was, not searched", *["-"] * 7],
         ["ml-100k", "kept2", "as it was, not searched", *["-"] * 7],
     ]
+
+
+def test_a_row_that_is_searched_as_another_has_that_ones_search(tmp_path: Path) -> None:
+    study_of(run_of("base"), 0.2, None, 0.3).write(tmp_path)
+    base, mixed = run_of("base", rate=0.3), run_of("mixed").model_copy(update={"config": {"of": {"rate": 0.3}, "a": 1}})
+    how = Entry(model="mixed", searched_as=SearchedAs(row="base", within="of"))
+    own, taken = budget(tmp_path, base, mixed, entries=(how,))
+    assert own[2] == "best of the search (trial 2)"
+    assert taken[:3] == ["ml-100k", "mixed", "as row base: best of the search (trial 2)"]
+    assert taken[3:] == own[3:]
+    # Where a setting has changed one of both, nothing is known of a search.
+    other = mixed.model_copy(update={"config": {"of": {"rate": 0.9}, "a": 1}})
+    assert budget(tmp_path, base, other, entries=(how,))[1][2:] == ["as it was, not searched", *["-"] * 7]
+    study_of(run_of("kept"), 0.2).write(tmp_path)
+    alone = budget(tmp_path, run_of("kept"), mixed, entries=(how,))[1]
+    assert alone[2:] == ["as row base, which is not here", *["-"] * 7]
+
+
+def test_trials_that_their_limit_ended_are_counted_and_the_best_one_is_marked(tmp_path: Path) -> None:
+    study = study_of(run_of("m"), 0.2, 0.3, None, 0.25, limit=60)
+    for number in (1, 3):
+        study = study.with_trial(study.trials[number].model_copy(update={"reason": "ended after the limit of 60 s"}))
+    failed = study.trials[2].model_copy(update={"state": "failed", "reason": "RuntimeError: not now"})
+    study.with_trial(failed).write(tmp_path)
+    study_of(run_of("n"), 0.2, limit=60).write(tmp_path)
+    ended, whole = budget(tmp_path, run_of("m", rate=0.2), run_of("n"))
+    assert ended[3] == "4 (3 complete, 2 of these by the limit, 1 failed)"
+    assert ended[-1] == "0.3000 limit"
+    assert whole[3] == "1 (1 complete)"
+    assert whole[-1] == "0.2000"
+    assert "train on as their configuration says" in table(tmp_path, run_of("m")).caption
+    assert table(tmp_path, run_of("n")).caption == ""
 
 
 def test_a_choice_by_more_seeds_is_told_with_their_mean(tmp_path: Path) -> None:

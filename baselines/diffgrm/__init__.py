@@ -1,0 +1,1 @@
+"""DiffGRM: a masked diffusion model over the digits of parallel semantic IDs."""
