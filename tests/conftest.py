@@ -9,6 +9,9 @@ from pathlib import Path
 
 # Test processes share the cores (`pytest -n 2`): with several threads each, small networks take several times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# For the same reason a suite that a test runs finds one core: it trains with one thread, and its report is drawn by the
+# process that runs the test and has imported what draws, not by new ones.
+os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
 # What is measured in tests says nothing of this machine, and what was measured on it decides nothing in tests.
 os.environ["GLASS_BENCH_CACHE"] = tempfile.mkdtemp(prefix="glass-bench-measured-")
 

@@ -276,8 +276,8 @@ def leave_memory_to_processes() -> None:
     """Takes back, for the processes that this one starts, what dask's nanny tells its workers to do with free memory.
 
     At dask's value (64 KiB) an array that is freed goes back to the system, and the next one gets new pages, each of
-    which the system first has to clear: a training on a CPU takes twice as long. Dask does it so that a worker, which
-    keeps results, doesn't seem larger than they are; our processes keep none. A value that is not dask's stays.
+    which the system first has to clear: a training on a CPU takes longer. Dask does it so that a worker, which keeps
+    results, does not seem larger than they are; our processes keep none. A value that is not dask's stays.
     """
     import dask
 

@@ -11,11 +11,13 @@ machine the ratio of these tells more than that of the clock.
 from __future__ import annotations
 
 import argparse
+import resource
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -79,10 +81,13 @@ def measure(name: str, what: Sequence[str], rounds: int) -> tuple[many_runs.Usag
 
 
 def made(what: Sequence[str], how: Sequence[str]) -> many_runs.Usage:
-    """Makes a grid in a folder of its own."""
+    """Makes a grid in a folder of its own. Processor seconds are those of all processes that the command has ended."""
     with tempfile.TemporaryDirectory() as folder:
         places = ["--results", f"{folder}/results", "--reports", f"{folder}/reports"]
-        return many_runs.used(many_runs.ROOT, ["run", *what, *how, *places, "--device", "cpu"])
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        usage = many_runs.used(many_runs.ROOT, ["run", *what, *how, *places, "--device", "cpu"])
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return replace(usage, processor=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
 @contextmanager

@@ -109,8 +109,8 @@ def save(figure: Figure, stem: Path) -> None:
     """
     around = _laid_out(figure).padded(_MARGIN)
     pixels, text = BytesIO(), StringIO()
-    # The pixels are read again at once: packing them well would take as long as drawing them.
-    figure.savefig(pixels, format="png", bbox_inches=around, pil_kwargs={"compress_level": 1})
+    # Read again at once, so not packed: packing would take as long as drawing. In TIFF pixels stand as they are.
+    figure.savefig(pixels, format="tiff", bbox_inches=around)
     figure.savefig(text, format="svg", metadata={"Date": None}, bbox_inches=around)
     with replaced(stem.with_name(f"{stem.name}.png")) as path:
         drawn = Image.open(pixels).convert("RGB")
