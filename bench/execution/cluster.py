@@ -9,6 +9,7 @@ way of the bench.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import multiprocessing
 import os
@@ -168,6 +169,7 @@ class ClusterEngine:
         self._processing: set[str] = set()
         self._asked = 0.0
         self._submitted = 0
+        self._closed = False
 
     def submit(self, job: Job, spec: RunSpec, results_dir: Path) -> Future[RunResult]:
         self._folder = self._folder or SharedFolder.of(results_dir)
@@ -199,13 +201,32 @@ class ClusterEngine:
         return [spec for spec in submitted if f"{spec.label}-{spec.key}" in self._processing]
 
     def close(self) -> None:
+        self._closed = True
         self._client.close(timeout=_SECONDS_TO_CONNECT)  # the scheduler drops what nobody waits for any more
+
+    def _waited_for(self, done: Any) -> tuple[RunResult, str | None]:
+        """What a run that has ended gives, which still has to come from its worker.
+
+        Raises:
+            CancelledError: The connection was closed meanwhile: nothing comes any more, and dask would wait for ever,
+                and with it this process at its end.
+            Exception: Whatever the job raised.
+        """
+        while True:
+            try:
+                given: tuple[RunResult, str | None] = done.result(timeout=_SECONDS_BETWEEN_QUESTIONS)
+                return given
+            except (TimeoutError, asyncio.TimeoutError):  # on Python 3.10 the two differ
+                if done.status == "error":
+                    raise
+                if self._closed:
+                    raise CancelledError from None
 
     def _hand_over(self, done: Any, made: Future[RunResult], spec: RunSpec, results_dir: Path) -> None:
         from distributed import KilledWorker
 
         try:
-            result, log = done.result()
+            result, log = self._waited_for(done)
             if log is not None:
                 ResultStore(results_dir).save(result, log)
             made.set_result(result)

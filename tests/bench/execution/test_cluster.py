@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -220,3 +221,27 @@ def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.Monkey
         BenchError, match=r"--scheduler tcp://127.0.0.1:9: no dask scheduler answers \(\w+: .*\): start"
     ):
         Cluster.at("tcp://127.0.0.1:9")
+
+
+class NeverComing:
+    """A future of dask whose connection was closed before its result came."""
+
+    def __init__(self, fails: bool) -> None:
+        self.status = "error" if fails else "finished"
+
+    def result(self, timeout: float | None = None) -> None:
+        assert timeout is not None, "dask would wait for ever"
+        raise TimeoutError
+
+
+@pytest.mark.parametrize(("fails", "expected"), [(False, CancelledError), (True, TimeoutError)])
+def test_a_result_that_can_not_come_any_more_is_not_waited_for(fails: bool, expected: type[Exception]) -> None:
+    class Client:
+        scheduler = SimpleNamespace(address="tcp://127.0.0.1:1")
+
+        def close(self, timeout: float) -> None: ...
+
+    engine = ClusterEngine(Client(), "cpu", NO_LIMITS)
+    engine.close()
+    with pytest.raises(expected):
+        engine._waited_for(NeverComing(fails))
