@@ -30,7 +30,7 @@ from models.semantic_ids.item_features import FeatureConfig, item_features
 from models.semantic_ids.item_vectors import ItemVectorsConfig, item_vectors
 from models.semantic_ids.rq_vae import mlp
 from models.training.loop import TrainingConfig, fit_network, parameter_count
-from models.training.sampled_targets import SampledTargets, TargetBatch, TargetPool
+from models.training.sampled_targets import SampledTargets, TargetBatch
 from models.training.windows import recent_window
 
 QUERY_STD = 0.02
@@ -236,8 +236,7 @@ class SETRec(Recommender):
         self.network = network = network.to(context.device)
         self.semantic_weight = 0.5
         events = RaggedItems.from_arrays(train.interactions.items, train.interactions.offsets, context.device)
-        pool = TargetPool(train.interactions.lengths, train.history_ends())
-        samples = SampledTargets(events, pool, config.short_term, config.targets_per_epoch, config.batch_targets)
+        samples = SampledTargets.of(train, events, config)
 
         def loss(batch: TargetBatch) -> Tensor:
             return network.loss(batch.items, batch.targets)

@@ -85,6 +85,15 @@ def _is_of_another_variant(under: BaseModel | Mapping[str, Any], over: Mapping[s
     return any(over[name] != getattr(under, name) for name in tags if name in over)
 
 
+def is_at_or_below(key: str, above: str) -> bool:
+    """Whether a dotted key is another one, or lies in what that holds.
+
+    >>> is_at_or_below("network.dim", "network"), is_at_or_below("networks", "network")
+    (True, False)
+    """
+    return key == above or key.startswith(f"{above}.")
+
+
 def value_at(config: Mapping[str, Any], key: str) -> Any:
     """Looks up the value of a dotted key.
 

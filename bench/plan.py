@@ -213,9 +213,8 @@ def expand(suite: Suite, overrides: Sequence[str] = (), where: str = "") -> list
 
 def _check_searched_as(suite: Suite, runs: Sequence[RunSpec], where: str) -> None:
     """Raises BenchError where a row lacks the configuration of the row as which it is said to be searched."""
-    by_place = {
-        (run.label, run.dataset.label): run for run in runs if run.revision
-    }  # else the model can't be made here
+    # A run without a revision has a model that can't be made here.
+    by_place = {(run.label, run.dataset.label): run for run in runs if run.revision}
     for (row, dataset), run in by_place.items():
         how = suite.searched_as.get(row)
         searched = by_place.get((how.row, dataset)) if how else None

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from bench.config import flattened, value_at, with_values
+from bench.config import flattened, is_at_or_below, value_at, with_values
 from bench.errors import BenchError, unknown_name
 from bench.names import RowLabel
 
@@ -44,9 +44,9 @@ class SearchedAs(BaseModel):
         """
         held = list(flattened(theirs))
         for key in self.keys:
-            if not any(_is_at_or_below(other, key) for other in held):
+            if not any(is_at_or_below(other, key) for other in held):
                 raise BenchError(f"'searched_as', row '{self.row}': {unknown_name('key', key, held)}")
-        meant = [key for key in held if not self.keys or any(_is_at_or_below(key, above) for above in self.keys)]
+        meant = [key for key in held if not self.keys or any(is_at_or_below(key, above) for above in self.keys)]
         return {key: f"{self.within}.{key}" if self.within else key for key in meant}
 
     def differences(self, mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
@@ -73,10 +73,6 @@ class SearchedAs(BaseModel):
             found: The other row's complete configuration, after its search.
         """
         return with_values(mine, {key: value_at(found, their_key) for their_key, key in self.shared(found).items()})
-
-
-def _is_at_or_below(key: str, above: str) -> bool:
-    return key == above or key.startswith(f"{above}.")
 
 
 def _text(config: Mapping[str, Any], key: str) -> str:

@@ -26,7 +26,7 @@ from models.fidelity import features_line, optimiser_line
 from models.history.long_term import RaggedItems
 from models.semantic_ids.tokenizer import TokenizerConfig, record_health, tokenize
 from models.training.loop import TrainingConfig, fit_network, parameter_count
-from models.training.sampled_targets import SampledTargets, TargetBatch, TargetPool
+from models.training.sampled_targets import SampledTargets, TargetBatch
 from models.training.windows import recent_window
 
 ANSWERED_NUMBERS = 1 << 23
@@ -211,8 +211,7 @@ class DiffGRM(Recommender):
         torch.manual_seed(context.seed)
         network = self.network = DiffGRMNetwork(ids, config).to(context.device)
         events = RaggedItems.from_arrays(train.interactions.items, train.interactions.offsets, context.device)
-        pool = TargetPool(train.interactions.lengths, train.history_ends())
-        samples = SampledTargets(events, pool, config.short_term, config.targets_per_epoch, config.batch_targets)
+        samples = SampledTargets.of(train, events, config)
 
         def loss(batch: TargetBatch) -> Tensor:
             return network.loss(batch.items, batch.targets)

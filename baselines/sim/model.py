@@ -136,7 +136,7 @@ class SIM(Recommender):
         if train.item_table.category is not None:
             category = train.item_table.category.astype(np.int64) + 1  # 0 holds the items of unknown category
         network = self.network = SIMNetwork(train.n_items, category, config, searched).to(device)
-        pool = TargetPool(train.interactions.lengths, train.history_ends())
+        pool = TargetPool.of(train)
         events = self._events(train.interactions)
         generator = torch.Generator(device=device).manual_seed(context.seed)
 

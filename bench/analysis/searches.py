@@ -71,7 +71,7 @@ def _budget(study: Study) -> tuple[object, ...]:
     confirmed = study.confirmed.get(best.number) if best else None
     seeds = 1 + len({made.seed for made in study.confirmations}) if confirmed is not None else None
     return (
-        *(len(study.trials), counts["complete"], sum(trial.cut_short for trial in study.trials)),
+        *(len(study.trials), counts["complete"], study.n_cut_short),
         *(counts["pruned"], counts["failed"], study.seconds_per_trial, seconds),
         *(_best_so_far(study), confirmed, seeds),
         *(default.validation if default else None, best.validation if best else None),

@@ -65,22 +65,22 @@ def run_suite(
     on_plan(plan)
     folders, report = (options.results, options.reports), options.reports / plan.suite.name / "report.md"
     again, told = made_again(options), not_saved_before(plan, options)
+    finished = not any(map(again, plan.runs)) and finished_grid(plan, *folders).holds(plan.runs)
     for line in (*lines, *changes_of_own(plan, options.results), *_not_divided(plan, options.devices), *told):
         say(console, line)
     if options.dry_run:
         show_runs(plan, options.results, backend, again, console)
-        for line in _said_of_references(plan, given, options):
+        for line in () if finished else _said_of_references(plan, given, options):
             say(console, line)
         return 0
     flaws: list[str] = []
     checkpointing = Checkpointing(options.checkpoint_every, options.keep_checkpoints)
-    if not any(map(again, plan.runs)) and finished_grid(plan, *folders).holds(plan.runs):
+    if finished:
         say(console, f"{runs_to_do(0, len(plan.runs))}, and the report is made of them")
         _summarise([RunResult(spec=spec, status="complete") for spec in plan.runs], report, console)
         return 0
-    if not options.force:
-        for line in keep_references(plan, *folders, is_as_committed(plan, plan.suite == given.suite)):
-            say(console, line)
+    for line in _kept_references(plan, given, options):
+        say(console, line)
     watcher = _watcher(options, plan, console, flaws.append)
     live = options.track is not None
     job = partial(execute, checkpointing=checkpointing, n_devices=options.devices, live=live, saves=options.save_models)
@@ -95,14 +95,21 @@ def run_suite(
     return _exit_code(outcome)
 
 
-def _said_of_references(plan: Plan, given: GivenSuite, options: RunOptions) -> list[str]:
-    """What a real run would say of committed results that it would write over, or why it would be refused."""
-    folders = options.results, options.reports
-    finished = not any(map(made_again(options), plan.runs)) and finished_grid(plan, *folders).holds(plan.runs)
-    if options.force or finished:
+def _kept_references(plan: Plan, given: GivenSuite, options: RunOptions) -> list[str]:
+    """What is to be said of committed results that a run writes over.
+
+    Raises:
+        BenchError: They are not to be written over by this run.
+    """
+    if options.force:
         return []
+    return keep_references(plan, options.results, options.reports, is_as_committed(plan, plan.suite == given.suite))
+
+
+def _said_of_references(plan: Plan, given: GivenSuite, options: RunOptions) -> list[str]:
+    """What a real run would say of them, or why it would be refused."""
     try:
-        return keep_references(plan, *folders, is_as_committed(plan, plan.suite == given.suite))
+        return _kept_references(plan, given, options)
     except BenchError as refusal:
         return [f"without --dry-run this is refused: {refusal}"]
 

@@ -99,7 +99,7 @@ def _summarise(studies: Sequence[Study], console: Console) -> None:
     table = Table("row", "complete", "pruned", "failed", best_of, "with other seeds", "as it was")
     for study in studies:
         counts, best, default = study.counts, study.best, study.default
-        means, cut_short = study.confirmed, sum(trial.cut_short for trial in study.trials)
+        means, cut_short = study.confirmed, study.n_cut_short
         table.add_row(
             study.base.label,
             f"{counts['complete']} ({cut_short} by the limit)" if cut_short else str(counts["complete"]),

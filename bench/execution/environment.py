@@ -124,16 +124,16 @@ def free_memory() -> list[str]:
         In words, why no other run should use the GPU from this process: what failed may fail all that comes after it.
     """
     torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_initialized():
-        gc.collect()
-        _pass_over_modules()
-        return []
+    if torch is not None and not torch.cuda.is_initialized():
+        torch = None  # it has nothing of a GPU
     try:
-        torch.cuda.synchronize()
+        if torch is not None:
+            torch.cuda.synchronize()
         gc.collect()
         _pass_over_modules()
-        torch.cuda.empty_cache()
-        torch.rand(1, device="cuda").item()  # fails where the recording of a step was broken off, too
+        if torch is not None:
+            torch.cuda.empty_cache()
+            torch.rand(1, device="cuda").item()  # fails where the recording of a step was broken off, too
     except RuntimeError as error:
         return [f"a GPU that can't be used any more: {reason_of(error)}"]
     return []

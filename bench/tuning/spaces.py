@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, get_origin
 
-from bench.config import flattened, value_at
+from bench.config import flattened, is_at_or_below, value_at
 from bench.config_errors import key_paths
 from bench.errors import BenchError, unknown_name
 from bench.recommender import Recommender
@@ -47,9 +47,11 @@ def space_of(model: type[Recommender], base: RunSpec, fixed: Collection[str] = (
     space = {key: dimension for key, dimension in USUAL.items() if key in known}
     space |= {key: dimension for key, dimension in model.search_space.items() if key in known or key in held}
     for key in fixed:
-        if key not in known and not any(_is_below(other, key) for other in held):
+        if key not in known and not any(is_at_or_below(other, key) for other in held):
             raise BenchError(f"row '{base.label}', 'fixed': {unknown_name('key', key, known)}")
-    space = {key: dimension for key, dimension in space.items() if not any(_is_below(key, above) for above in fixed)}
+    space = {
+        key: dimension for key, dimension in space.items() if not any(is_at_or_below(key, above) for above in fixed)
+    }
     if not space:
         raise NothingToSearchError(
             f"model '{base.model}' has nothing to tune: leave it out, or declare a search_space in its class"
@@ -58,10 +60,6 @@ def space_of(model: type[Recommender], base: RunSpec, fixed: Collection[str] = (
         return {key: dimension.including(value_at(base.config, key)) for key, dimension in space.items()}
     except (KeyError, TypeError, ValueError) as error:
         raise BenchError(f"search space of model '{base.model}' does not fit row '{base.label}': {error}") from None
-
-
-def _is_below(key: str, above: str) -> bool:
-    return key == above or key.startswith(f"{above}.")
 
 
 def with_stopping_rule(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -215,6 +215,11 @@ class Study(BaseModel):
         """Trials by state."""
         return Counter(trial.state for trial in self.trials)
 
+    @property
+    def n_cut_short(self) -> int:
+        """How many of the complete trials the limit of time ended."""
+        return sum(trial.cut_short for trial in self.trials)
+
     def as_settings(self) -> list[str]:
         """Writes the changes as values of `--set`, e.g. `tiger.training.learning_rate=0.002`."""
         return [f"{self.base.label}.{key}={_yaml(value)}" for key, value in self.changes.items()]

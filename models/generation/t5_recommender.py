@@ -18,7 +18,7 @@ from models.generation.t5_network import T5GenerativeConfig, T5Network
 from models.history.long_term import LongTerm, RaggedItems
 from models.semantic_ids.trie import PrefixTrie
 from models.training.loop import Batches
-from models.training.sampled_targets import SampledTargets, TargetEpoch, TargetPool
+from models.training.sampled_targets import SampledTargets, TargetEpoch
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,7 @@ class T5Recommender(GenerativeRecommender[T5Network]):
     def training_task(
         self, network: T5Network, train: TrainingData, events: RaggedItems
     ) -> tuple[Callable[[np.random.Generator], Batches[T5Batch]], Callable[[T5Batch], Tensor]]:
-        config = self.config
-        pool = TargetPool(train.interactions.lengths, train.history_ends())
-        samples = SampledTargets(events, pool, config.short_term, config.targets_per_epoch, config.batch_targets)
+        samples = SampledTargets.of(train, events, self.config)
 
         def epoch(rng: np.random.Generator) -> T5Epoch:
             return T5Epoch(samples.epoch(rng), network)

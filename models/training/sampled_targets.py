@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.data.dataset import TrainingData
 from bench.data.interactions import PAD
 from models.history.long_term import LongTerm, RaggedItems
 from models.training.divided import rows_of_part
@@ -83,6 +85,11 @@ class TargetPool:
             self._events = np.flatnonzero(history_ends > 0)
             self.size = len(self._events)
 
+    @classmethod
+    def of(cls, train: TrainingData) -> TargetPool:
+        """The targets of training data."""
+        return cls(train.interactions.lengths, train.history_ends())
+
     def draw(self, share: float, rng: np.random.Generator, device: str) -> Targets:
         """A share of all targets, rounded up, each at most once, in random order."""
         number = rng.choice(self.size, math.ceil(share * self.size), replace=False) if self.size else np.zeros(0, int)
@@ -96,6 +103,19 @@ class TargetPool:
             users = np.searchsorted(self._last, events, side="right")
             positions, ends = events - self._begin[users], self._ends[events].astype(np.int64)
         return Targets(*(torch.from_numpy(part).to(device) for part in (users, positions, ends)))
+
+
+class Sampling(Protocol):
+    """What the configuration of a model says of its training targets; see the arguments of `SampledTargets`."""
+
+    @property
+    def short_term(self) -> int: ...
+
+    @property
+    def targets_per_epoch(self) -> float: ...
+
+    @property
+    def batch_targets(self) -> int: ...
 
 
 class SampledTargets:
@@ -117,6 +137,18 @@ class SampledTargets:
         self.short_term = short_term
         self.share = share
         self.batch_targets = batch_targets
+
+    @classmethod
+    def of(cls, train: TrainingData, events: RaggedItems, config: Sampling) -> SampledTargets:
+        """Those of training data, as a model's configuration asks for them.
+
+        Args:
+            train: Training data.
+            events: Its events on the device of the model.
+            config: Of the model.
+        """
+        pool = TargetPool.of(train)
+        return cls(events, pool, config.short_term, config.targets_per_epoch, config.batch_targets)
 
     def epoch(self, rng: np.random.Generator) -> TargetEpoch:
         """Some of the targets, in random order."""
