@@ -76,11 +76,19 @@ def headline(figure: Figure, title: str, subtitle: str) -> None:
 
 
 def model_axis(axes: Axes, models: Sequence[str], styles: Styles | None = None) -> None:
-    """Models down the y axis, the first at the top; with their looks, those of the strong family in their colour."""
+    """Models down the y axis, the first at the top; with their looks, those of the strong family in their colour.
+
+    A panel that shares the axis of the one to its left has none of its own: nothing of it would be seen.
+    """
+    place = axes.get_subplotspec()
+    if place is not None and not place.is_first_col() and len(axes.get_shared_y_axes().get_siblings(axes)) > 1:
+        axes.set_ylim(len(models) - 0.5, -0.5)
+        axes.yaxis.set_visible(False)
+        return
     axes.set_yticks(range(len(models)), models)
     axes.set_ylim(len(models) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)
-    for label, model in zip(axes.get_yticklabels(), models, strict=False):  # inner panels have none
+    for label, model in zip(axes.get_yticklabels(), models, strict=False):
         if styles and model in styles and styles[model].strong:
             label.set(color=styles[model].color, fontweight="bold")
 
