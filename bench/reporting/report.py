@@ -35,10 +35,10 @@ def write_page(suite: SuiteFrames, path: Path, processes: int = 1, cache: Figure
 def report_page(suite: SuiteFrames, processes: int, cache: FigureCache) -> Page:
     """The page of a suite, with its figures drawn; `processes` and `cache` as for `write_page`."""
     styles = row_styles(suite.models)
-    drawn = cache.sections(suite.all, dataset_section, (styles, suite.figures), processes, n_sections)
+    drawn = cache.begun(suite.all, dataset_section, (styles, suite.figures), processes, n_sections)
     before = [block for section in whole.BEFORE for block in section(suite)]
     after = [block for section in whole.AFTER for block in section(suite)]
-    return Page((*before, *(block for sections in drawn for block in sections), *after))
+    return Page((*before, *(block for sections in drawn() for block in sections), *after))
 
 
 def n_sections(frames: DatasetFrames) -> int:
