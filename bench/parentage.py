@@ -8,7 +8,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from loky import ProcessPoolExecutor
@@ -57,9 +60,46 @@ def in_worker_processes(work: Callable[..., T], arguments: Sequence[Sequence[Any
     Raises:
         Exception: Whatever a call raised.
     """
+    return begun_in_worker_processes(work, arguments, processes)()
+
+
+def begun_in_worker_processes(
+    work: Callable[..., T], arguments: Sequence[Sequence[Any]], processes: int
+) -> Callable[[], list[T]]:
+    """`in_worker_processes`, while the caller does something else.
+
+    Returns:
+        What waits for the calls and returns their results, or raises whatever a call raised. The calls go on meanwhile
+        within `common_workers` only.
+    """
     if processes <= 1:
-        return [work(*given) for given in arguments]
-    return _called(work, arguments, processes, {})
+        return lambda: [work(*given) for given in arguments]
+    common = _COMMON.get()
+    if common is None:
+        return lambda: _called(work, arguments, processes, {})
+    calls = _submitted(common, work, arguments)
+    return lambda: [call.result() for call in calls]
+
+
+@contextmanager
+def common_workers(processes: int) -> Iterator[None]:
+    """Has all calls within share so many worker processes, which start when the first call needs some.
+
+    A process that draws figures takes seconds to start; whoever makes several calls after each other pays once.
+    """
+    if processes <= 1:
+        yield
+        return
+    pool = _pool(processes, {})
+    token = _COMMON.set(pool)
+    try:
+        yield
+    finally:
+        _COMMON.reset(token)
+        pool.shutdown(wait=True, kill_workers=True)
+
+
+_COMMON: ContextVar[ProcessPoolExecutor | None] = ContextVar("common workers", default=None)
 
 
 def in_own_process(work: Callable[..., T], *arguments: object, threads: int) -> T:
@@ -79,19 +119,28 @@ def in_own_process(work: Callable[..., T], *arguments: object, threads: int) -> 
 def _called(
     work: Callable[..., T], arguments: Sequence[Sequence[Any]], processes: int, environment: Mapping[str, str]
 ) -> list[T]:
-    pool = ProcessPoolExecutor(
-        max_workers=processes, env=dict(environment), initializer=begin_as_worker, initargs=(os.getpid(),)
-    )
+    pool = _pool(processes, environment)
     try:
-        # A process inherits what is blocked, and so is left alone while it starts.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_PARENT)
-        try:
-            calls = [pool.submit(work, *given) for given in arguments]
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        return [call.result() for call in calls]
+        return [call.result() for call in _submitted(pool, work, arguments)]
     finally:
         pool.shutdown(wait=True, kill_workers=True)
+
+
+def _pool(processes: int, environment: Mapping[str, str]) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(
+        max_workers=processes, env=dict(environment), initializer=begin_as_worker, initargs=(os.getpid(),)
+    )
+
+
+def _submitted(
+    pool: ProcessPoolExecutor, work: Callable[..., T], arguments: Sequence[Sequence[Any]]
+) -> list[Future[T]]:
+    # A process inherits what is blocked, and so is left alone while it starts.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_PARENT)
+    try:
+        return [pool.submit(work, *given) for given in arguments]
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _ask_for_a_signal() -> None:

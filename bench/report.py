@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench.analysis.dataset_tables import write_frames
 from bench.analysis.runs import SuiteRuns
+from bench.parentage import common_workers
 from bench.reporting.figure_cache import FigureCache
 from bench.reporting.report import write_page
 from bench.reporting.sections.whole import SuiteFrames
@@ -38,8 +39,9 @@ def write_report(
     Returns:
         The path of `report.md`.
     """
-    datasets = write_frames(SuiteRuns.of(suite, planned, results), results_dir, processes)
     path = reports_dir / suite.name / "report.md"
-    frames = SuiteFrames(suite.name, suite.description, command, datasets, path.parent / "figures")
-    write_page(frames, path, processes, cache)
+    with common_workers(processes):
+        datasets = write_frames(SuiteRuns.of(suite, planned, results), results_dir, processes)
+        frames = SuiteFrames(suite.name, suite.description, command, datasets, path.parent / "figures")
+        write_page(frames, path, processes, cache)
     return path

@@ -45,8 +45,12 @@ def write_frames(runs: SuiteRuns, results_dir: Path, processes: int = 1) -> dict
         The frames of each data set, by label.
     """
     workers = max(1, min(processes, len(runs.datasets)))
-    made = in_worker_processes(frames_of, [(runs.on(dataset), results_dir) for dataset in runs.datasets], workers)
-    frames = dict(zip(runs.datasets, made, strict=True))
-    for dataset, of_dataset in frames.items():
-        of_dataset.write(results_dir / runs.suite.name / dataset)
+    tasks = [(runs.on(dataset), results_dir) for dataset in runs.datasets]
+    return dict(zip(runs.datasets, in_worker_processes(_written, tasks, workers), strict=True))
+
+
+def _written(runs: SuiteRuns, results_dir: Path) -> DatasetFrames:
+    """The frames of one data set, and its files."""
+    frames = frames_of(runs, results_dir)
+    frames.write(results_dir / runs.suite.name / runs.dataset)
     return frames

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from bench.analysis.frames import DatasetFrames
-from bench.parentage import in_worker_processes
+from bench.parentage import begun_in_worker_processes
 from bench.reporting.blocks import Block
 
 
@@ -42,14 +44,70 @@ class FigureCache:
         Returns:
             The sections of each of `datasets`.
         """
+        return self.begun(datasets, draw, arguments, processes, pieces)()
+
+    def begun(
+        self,
+        datasets: Sequence[DatasetFrames],
+        draw: Callable[..., list[Block]],
+        arguments: tuple[Any, ...],
+        processes: int,
+        pieces: Callable[[DatasetFrames], int] = lambda frames: 1,
+    ) -> Callable[[], list[list[Block]]]:
+        """`sections`, while the caller does something else; what it returns waits for them, and returns them."""
         changed = [frames for frames in datasets if self._changed(frames)]
-        tasks = [(frames, number) for frames in changed for number in range(pieces(frames))]
-        workers = max(1, min(processes, len(tasks)))
-        drawn = iter(in_worker_processes(draw, [(*task, *arguments) for task in tasks], workers))
-        for frames in changed:
-            blocks = [block for _ in range(pieces(frames)) for block in next(drawn)]
-            self.known[frames.dataset] = frames, blocks
-        return [self.known[frames.dataset][1] for frames in datasets]
+        tasks = sum(map(pieces, changed))
+        workers = max(1, min(processes, tasks))
+        given = (_Here(frames) if workers == 1 else _Packed.of(frames) for frames in changed)
+        calls = [
+            (draw, frames, number, *arguments)
+            for frames, known in zip(given, changed, strict=True)
+            for number in range(pieces(known))
+        ]
+        wait = begun_in_worker_processes(_drawn, calls, workers)
+
+        def wait_for_all() -> list[list[Block]]:
+            drawn = iter(wait())
+            for frames in changed:
+                blocks = [block for _ in range(pieces(frames)) for block in next(drawn)]
+                self.known[frames.dataset] = frames, blocks
+            return [self.known[frames.dataset][1] for frames in datasets]
+
+        return wait_for_all
 
     def _changed(self, frames: DatasetFrames) -> bool:
         return frames.dataset not in self.known or not self.known[frames.dataset][0].equals(frames)
+
+
+@dataclass(frozen=True)
+class _Here:
+    """Frames for a section that is drawn in this process."""
+
+    frames: DatasetFrames
+
+    def get(self) -> DatasetFrames:
+        return self.frames
+
+
+@dataclass(frozen=True)
+class _Packed:
+    """Frames on their way to other processes: packed once for all sections, and unpacked once in a row of them."""
+
+    pickled: bytes
+
+    @classmethod
+    def of(cls, frames: DatasetFrames) -> _Packed:
+        return cls(pickle.dumps(frames, protocol=pickle.HIGHEST_PROTOCOL))
+
+    def get(self) -> DatasetFrames:
+        return _unpacked(self.pickled)
+
+
+@lru_cache(maxsize=1)
+def _unpacked(pickled: bytes) -> DatasetFrames:
+    frames: DatasetFrames = pickle.loads(pickled)  # of this very program
+    return frames
+
+
+def _drawn(draw: Callable[..., list[Block]], frames: _Here | _Packed, number: int, *arguments: Any) -> list[Block]:
+    return draw(frames.get(), number, *arguments)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bench.analysis.frames import DatasetFrames
@@ -15,6 +17,8 @@ from bench.reporting.figures.looks import Styles, row_styles
 from bench.reporting.section import Section
 from bench.reporting.sections import registry, whole
 from bench.reporting.sections.whole import SuiteFrames
+
+_NEW_OBJECTS = 50_000
 
 
 def write_page(suite: SuiteFrames, path: Path, processes: int = 1, cache: FigureCache | None = None) -> None:
@@ -35,10 +39,10 @@ def write_page(suite: SuiteFrames, path: Path, processes: int = 1, cache: Figure
 def report_page(suite: SuiteFrames, processes: int, cache: FigureCache) -> Page:
     """The page of a suite, with its figures drawn; `processes` and `cache` as for `write_page`."""
     styles = row_styles(suite.models)
-    drawn = cache.sections(suite.all, dataset_section, (styles, suite.figures), processes, n_sections)
+    drawn = cache.begun(suite.all, dataset_section, (styles, suite.figures), processes, n_sections)
     before = [block for section in whole.BEFORE for block in section(suite)]
     after = [block for section in whole.AFTER for block in section(suite)]
-    return Page((*before, *(block for sections in drawn for block in sections), *after))
+    return Page((*before, *(block for sections in drawn() for block in sections), *after))
 
 
 def n_sections(frames: DatasetFrames) -> int:
@@ -49,7 +53,19 @@ def n_sections(frames: DatasetFrames) -> int:
 def dataset_section(frames: DatasetFrames, number: int, styles: Styles, folder: Path) -> list[Block]:
     """One section of a data set, possibly in a process of its own; its figures go into the folder."""
     style.use_style()
-    return list(_sections(frames))[number].blocks(frames, styles, folder)
+    with _rare_collections():
+        return list(_sections(frames))[number].blocks(frames, styles, folder)
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Looks for garbage after so many new objects: a figure has tens of thousands, which all live until it is drawn."""
+    usual = gc.get_threshold()
+    gc.set_threshold(_NEW_OBJECTS, *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
 
 
 def _sections(frames: DatasetFrames) -> Iterator[Section]:

@@ -114,3 +114,21 @@ def test_a_report_with_and_without_memory_is_the_same(
     for suffix in (".md", ".html"):
         first, second = (page.with_suffix(suffix).read_bytes() for page in pages.values())
         assert first == second
+
+
+def test_a_report_is_the_same_however_many_processes_make_it(
+    two_datasets: tuple[Suite, list[RunSpec], list[RunResult]], tmp_path: Path
+) -> None:
+    suite, everything, complete = two_datasets
+    rows = ("popularity", "tiger")
+    planned = [spec for spec in everything if spec.label in rows]
+    results = [result for result in complete if result.spec.label in rows]
+    for processes in (1, 2):
+        own = tmp_path / str(processes)
+        write_report(suite, planned, results, own / "results", own / "reports", "command", processes)
+    alone, together = (
+        {path.relative_to(own): path.read_bytes() for path in own.rglob("*") if path.is_file()}
+        for own in (tmp_path / "1", tmp_path / "2")
+    )
+    assert {path.suffix for path in alone} >= {".csv", ".md", ".html", ".png", ".svg"}
+    assert alone == together

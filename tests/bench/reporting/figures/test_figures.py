@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,6 +110,39 @@ L 0.5 12.999999
     </svg>"""
     path = '<path d="M 108.14 -306.23 L 0.5 13 " transform="translate(63.62 0) scale(0.015625)"/>'
     assert style.compact_svg(drawing) == f"<svg>{path}</svg>"
+
+
+def test_outlines_are_as_large_as_pixels(tmp_path: Path) -> None:
+    """Both are drawn in one go, in pixels of 144 to the inch: widths of lines and letters of the SVG follow."""
+    figure = Figure(figsize=(4, 3), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], linewidth=1.5, linestyle=(0, (2, 1)), color="#123456")
+    axes.vlines([0.3], 0, 1, linewidth=2.5, linestyles=[(0, (4, 2))], color="#654321")
+    axes.bar([0.5], [1], hatch="//")
+    axes.set_title("words", fontsize=10)
+    mesh = axes.pcolormesh([[0.0, 1.0]])
+    figure.colorbar(mesh)
+    style.save(figure, tmp_path / "figure")
+    svg = (tmp_path / "figure.svg").read_text()
+    width, height = Image.open(tmp_path / "figure.png").size
+    size = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt" viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
+    assert size is not None
+    on_paper, inside = [float(size[1]), float(size[2])], [float(size[3]), float(size[4])]
+    assert inside == pytest.approx([2 * length for length in on_paper], abs=0.01)
+    assert inside == pytest.approx([width, height], abs=1)
+    styles = re.findall(r'style="([^"]*)"', svg)
+    (line,) = (found for found in styles if "#123456" in found)
+    assert line.endswith("stroke-width: 3")
+    assert "stroke-dasharray: 6,3;" in line  # lengths of dashes are in widths of the line
+    (upright,) = (found for found in styles if "#654321" in found)
+    assert upright.endswith("stroke-width: 5")
+    assert "stroke-dasharray: 20,10;" in upright
+    assert "scale(0.2 -0.2)" in svg  # ten points are twenty pixels, of a font in hundredths
+    assert '<pattern patternTransform="scale(2)"' in svg
+    bar = svg[svg.index('id="QuadMesh_2"') :]
+    assert (
+        len(re.findall(r"fill: (#\w+); stroke: \1; stroke-width: 2", bar)) > 200
+    )  # each cell has an edge of its colour: no stripes between them
 
 
 def test_files_are_small_and_their_colours_true(tmp_path: Path) -> None:
