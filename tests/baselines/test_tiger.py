@@ -23,10 +23,10 @@ def fitted(tmp_path: Path, model: type[GenerativeRecommender], method: str) -> t
         "beam": 5,
         "network": {"dim": 16, "heads": 2, "feed_forward": 32, "encoder_layers": 1, "decoder_layers": 1, "dropout": 0},
         "tokenizer": {"method": method, "codebooks": (3, 2), "rq_vae": {"hidden": (8,), "latent": 4, "epochs": 20}},
-        "training": {"epochs": 25, "batch_events": 24, "warmup_steps": 0, "learning_rate": 0.02, "average": 0.0},
+        "training": {"epochs": 40, "batch_events": 24, "warmup_steps": 0, "learning_rate": 0.02, "average": 0.0},
     }
     context = FitContext(0, "cpu", ArtifactCache(tmp_path), validate=lambda _: 0.0)
-    recommender = model(config | {"training": config["training"] | {"validate_every": 25}})
+    recommender = model(config | {"training": config["training"] | {"validate_every": 40}})
     recommender.fit(cycles(), context)
     return recommender, context
 
