@@ -77,14 +77,28 @@ class CopyingNetwork(NextItemNetwork):
         wanted = batch.targets != PAD
         ends = batch.starts.unsqueeze(1) + batch.kept
         states = hidden.take_along_dim(batch.kept.unsqueeze(-1) - 1, dim=1)
-        events = past.windows(batch.users, int(ends[wanted].max()))
-        weights, gate = self.attention(states, ends, events)
-        copied = (weights * (events[0].unsqueeze(1) == batch.targets.unsqueeze(-1))).sum(-1)[wanted]
+        groups = of_like_size(ends.where(wanted, 0).amax(1))
+        parts = [self._copies(batch, windows, states, ends, past) for windows in groups]
+        order = torch.cat(groups).argsort()
+        copied, gate = (torch.cat(part)[order] for part in zip(*parts, strict=True))
+        copied = copied[wanted]
         generated = F.cross_entropy(self.scores(states[wanted]), batch.targets[wanted], reduction="none")
         # The logarithm of a share of zero has no gradient; a clamped one has none that counts.
         by_copy = F.logsigmoid(gate[wanted]) + copied.clamp(min=LEAST).log()
         mixed = torch.logaddexp(by_copy, F.logsigmoid(-gate[wanted]) - generated)
         return (generated - mixed).mean()
+
+    def _copies(
+        self, batch: WindowBatch, windows: Tensor, states: Tensor, ends: Tensor, past: PastEvents
+    ) -> tuple[Tensor, Tensor]:
+        """Attention to events of the target's item, and the gate's logits, `[n, positions]` of n windows of a batch.
+
+        No target of theirs may look at more events than the longest of these windows needs.
+        """
+        ends, targets = ends[windows], batch.targets[windows]
+        events = past.windows(batch.users[windows], max(1, int((ends * (targets != PAD)).max())))
+        weights, gate = self.attention(states[windows], ends, events)
+        return (weights * (events[0].unsqueeze(1) == targets.unsqueeze(-1))).sum(-1), gate
 
     def probabilities(self, histories: Histories, states: Tensor) -> NDArray[np.float64]:
         """The mixture for queries, float64 `[n_queries, n_items]`, given states `[n_queries, d]`.
@@ -115,6 +129,19 @@ class CopyingNetwork(NextItemNetwork):
         total = np.bincount(row, weights, minlength=len(histories))
         shape = (len(histories), histories.n_items)
         return sp.coo_array((weights / total[row], (row, histories.items)), shape=shape).tocsr()
+
+
+def of_like_size(sizes: Tensor) -> list[Tensor]:
+    """Splits windows into groups whose sizes lie within a factor of two, so that little of a group is padding.
+
+    Args:
+        sizes: int64 `[batch]`, the events that the targets of each window look at.
+
+    Returns:
+        Places of the windows, int64 each, smallest sizes first; together every place once.
+    """
+    classes = torch.frexp(sizes.clamp(min=1).double() - 0.5).exponent.cpu()
+    return [(classes == one).nonzero().squeeze(1).to(sizes.device) for one in classes.unique().tolist()]
 
 
 class CopyingModel(NextItemModel):

@@ -118,7 +118,8 @@ class DualGRDecoderLayer(DecoderLayer):
         present = present[:, None, None, None].expand(*earlier.shape[:3], 1)
         if retrieved is not None:
             later = normed[:, :, first:]
-            long = torch.cat([long, self.cross_attention(later, retrieved.key_value, retrieved.bias)], dim=2)
+            read = retrieved.read_by(self.cross_attention, retrieved.of_some(later))
+            long = torch.cat([long, retrieved.put_back(read, torch.zeros_like(later))], dim=2)
             present = torch.cat([present, retrieved.present.expand(*later.shape[:3], 1)], dim=2)
         share = self.router(normed, short, long, present)
         if self.observe is not None:

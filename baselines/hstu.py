@@ -130,12 +130,13 @@ def _look_up_on_cpu(scalars: Tensor, index: Tensor) -> Tensor:
 
 def pairwise_gaps(timestamps: Tensor) -> Tensor:
     """Sorts into buckets, int64 `[batch, length, length]`, the gaps between all timestamps int64 `[batch, length]`."""
-    return time_bucket(timestamps[:, :, None] - timestamps[:, None, :])
+    times = timestamps.double()  # exact for whole seconds, and faster than 64-bit integers on a processor
+    return time_bucket(times[:, :, None] - times[:, None, :])
 
 
 def time_bucket(gap: Tensor) -> Tensor:
     """Sorts time gaps in seconds, sign ignored, into logarithmic buckets, int64."""
-    return (gap.abs().clamp(min=1).float().log() / 0.301).long().clamp(max=TIME_BUCKETS)
+    return (gap.abs().clamp_(min=1).float().log_() / 0.301).clamp_(max=TIME_BUCKETS).long()
 
 
 class HSTULayer(nn.Module):

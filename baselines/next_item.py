@@ -18,6 +18,7 @@ from bench.config import Config
 from bench.data.dataset import TrainingData
 from bench.data.interactions import PAD, Histories
 from bench.recommender import FitContext, Recommendations, Recommender
+from models.training.catalogue_loss import catalogue_cross_entropy
 from models.training.loop import TrainingConfig, fit_network, parameter_count
 from models.training.windows import TrainingWindows, WindowBatch, recent_window
 
@@ -152,8 +153,10 @@ class NextItemModel(Recommender):
             targets: int64 `[n]`; `PAD` where there is none, in a recorded step.
             negatives: What negatives are drawn with.
         """
-        if self.config.loss == "ce":
+        if self.config.loss == "ce" and (self._recorded or type(network).scores is not NextItemNetwork.scores):
             return F.cross_entropy(network.scores(states), targets, ignore_index=PAD)
+        if self.config.loss == "ce":
+            return catalogue_cross_entropy(*network.compared(states), targets)
         n_drawn = 1 if self.config.loss == "bce" else self.config.negatives
         scores, repeated = self.with_negatives(network, states, targets, n_drawn, negatives)
         loss_of = _bce if self.config.loss == "bce" else _sampled_softmax

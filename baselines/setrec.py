@@ -253,6 +253,7 @@ class SETRec(Recommender):
         self.semantic_weight = max(tried, key=lambda weight: tried[weight])
         context.diagnostics["semantic_weight"] = {
             "chosen": self.semantic_weight,
+            "validation_before": context.revise(tried[self.semantic_weight]),
             "tried": [{"weight": weight, "validation": value} for weight, value in tried.items()],
         }
 

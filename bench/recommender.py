@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
@@ -217,6 +217,20 @@ class FitContext:
     diagnostics: dict[str, Any] = field(default_factory=dict)
     new_checkpoint: Callable[[FitContext], Checkpoint] = NoCheckpoint
     pieces: int = 1
+
+    def revise(self, validation: float) -> float:
+        """Makes the curve tell what the kept weights reach with something that was chosen after the training.
+
+        Args:
+            validation: Of the kept weights with what was chosen.
+
+        Returns:
+            What the point of the kept weights, that of the best validation, told before.
+        """
+        kept = max(range(len(self.curve)), key=lambda place: self.curve[place].validation)
+        before = self.curve[kept].validation
+        self.curve[kept] = replace(self.curve[kept], validation=validation)
+        return before
 
 
 class Recommender(ABC):

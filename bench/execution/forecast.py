@@ -19,6 +19,11 @@ Beats = Sequence[tuple[RunSpec, "Heartbeat | None"]]
 """Runs under way, and what they last told of themselves."""
 
 
+_OF_ESTIMATES = 0.7
+"""How many runs' word the estimates are worth: (0.43 / 0.5)^2, by how far rows lie from the average of their data set,
+and that average from its estimate, in logarithms of seconds (measured, see `bench.execution.outlook`)."""
+
+
 def row_of(spec: RunSpec) -> Row:
     return spec.dataset.label, spec.label
 
@@ -38,12 +43,28 @@ class _Durations:
         return _Durations(self.runs + other.runs, self.seconds + other.seconds)
 
 
+@dataclass(frozen=True)
+class _Told:
+    """How long a run took, or will have taken by its speed so far.
+
+    Attributes:
+        row: Its row.
+        seconds: From its start to its end.
+        weight: How much of it has been seen, 0 .. 1.
+    """
+
+    row: Row
+    seconds: float
+    weight: float
+
+
 class Forecast:
     """Expects how long the runs of a grid still take, and says nothing while that would be a guess.
 
     A run is expected to take as long as others of its row; else as long as it was estimated to, times the ratio at
     which the runs so far stood to their estimates. Of runs that train, that ratio is known only once one of them has
-    told how far it is: runs that count take seconds and tell nothing of it.
+    told how far it is: runs that count take seconds and tell nothing of it. A run that has ended counts whole there,
+    one under way as far as it is, since its beginning holds what is made once; the estimates keep some weight, too.
 
     Args:
         todo: The runs that will be made.
@@ -101,42 +122,39 @@ class Forecast:
         """Seconds until one run under way ends, None while nothing is known."""
         return self._left(row_of(spec), beat, [])
 
-    def _left(self, row: Row, beat: Heartbeat | None, seen: Sequence[tuple[Row, float]]) -> float | None:
+    def _left(self, row: Row, beat: Heartbeat | None, seen: Sequence[_Told]) -> float | None:
         """Seconds until one run ends: what it still needs, or what its limit leaves it; None while neither is known."""
         needed = self._needed(row, beat, seen)
         most = max(0.0, self._limit - (beat.elapsed if beat else 0.0))
         left = most if needed is None else min(needed, most)
         return None if math.isinf(left) else left
 
-    def _needed(self, row: Row, beat: Heartbeat | None, seen: Sequence[tuple[Row, float]]) -> float | None:
+    def _needed(self, row: Row, beat: Heartbeat | None, seen: Sequence[_Told]) -> float | None:
         """Seconds that one run still needs: by its own speed, else by that of the row's other runs, else by any."""
         if beat and beat.remaining is not None:
             return beat.remaining
         elapsed = beat.elapsed if beat else 0.0
-        same = self._ended.get(row) or _Durations.of([seconds for other, seconds in seen if other == row])
+        same = self._ended.get(row) or _Durations.of([one.seconds for one in seen if one.row == row])
         if same.runs:
             return max(0.0, same.seconds / same.runs - elapsed)
         if self._costs is not None:
             expected = self._expected(row, seen)
             return None if expected is None else max(0.0, expected - elapsed)
-        pool = self._all_ended + _Durations.of([seconds for _, seconds in seen])
+        pool = self._all_ended + _Durations.of([one.seconds for one in seen])
         return max(0.0, pool.seconds / pool.runs - elapsed) if pool.runs else None
 
-    def _expected(self, row: Row, seen: Sequence[tuple[Row, float]]) -> float | None:
+    def _expected(self, row: Row, seen: Sequence[_Told]) -> float | None:
         """What a run of a row takes by its estimate, and by how right the estimates of its kind were so far."""
         costs = self._costs or {}
         if row not in costs:
             return 0.0
         estimate = costs[row]
-        told = [(other, one.seconds / one.runs) for other, one in self._ended.items()] + list(seen)
-        ratios = [
-            math.log(max(seconds, 1e-3) / max(costs[other].seconds, 1e-3))
-            for other, seconds in told
-            if other in costs and costs[other].trains == estimate.trains
-        ]
-        if estimate.trains and not ratios:
+        told = [_Told(other, one.seconds / one.runs, 1.0) for other, one in self._ended.items()] + list(seen)
+        alike = [one for one in told if one.row in costs and costs[one.row].trains == estimate.trains]
+        if estimate.trains and not alike:
             return None
-        return estimate.seconds * (math.exp(sum(ratios) / len(ratios)) if ratios else 1.0)
+        logs = [one.weight * math.log(max(one.seconds, 1e-3) / max(costs[one.row].seconds, 1e-3)) for one in alike]
+        return estimate.seconds * math.exp(sum(logs) / (_OF_ESTIMATES + sum(one.weight for one in alike)))
 
     def _learn(self, result: RunResult) -> None:
         if result.status == "complete":
@@ -145,6 +163,7 @@ class Forecast:
             self._all_ended = self._all_ended + one
 
 
-def _seen(beats: Beats) -> list[tuple[Row, float]]:
+def _seen(beats: Beats) -> list[_Told]:
     """How long the runs under way will have taken, of those that have told how far they are."""
-    return [(row_of(spec), beat.elapsed + beat.remaining) for spec, beat in beats if beat and beat.remaining]
+    told = [(row_of(spec), beat) for spec, beat in beats if beat]
+    return [_Told(row, beat.elapsed + beat.remaining, beat.fraction) for row, beat in told if beat.remaining]

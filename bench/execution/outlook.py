@@ -121,17 +121,19 @@ class Outlook:
 
 
 def early_first(todo: Sequence[RunSpec], costs: Mapping[Row, Estimate]) -> list[RunSpec]:
-    """Brings runs into the order in which a first report is worth reading soonest.
+    """Brings runs into the order in which a first report is worth reading soonest, and all have ended soonest.
 
     The first seed of every row comes before any second one, and among these the cheap rows of every data set come
-    before the dear ones. Later seeds stay in their order.
+    before the dear ones. Of a later seed the dear ones come first, so that at the end no processor waits for the last
+    long run of another.
     """
     seeds = list(dict.fromkeys(spec.seed for spec in todo))
 
     def place(spec: RunSpec) -> tuple[int, float]:
         turn = seeds.index(spec.seed)
         cost = costs.get(row_of(spec))
-        return turn, cost.seconds if cost is not None and turn == 0 else 0.0
+        seconds = cost.seconds if cost is not None else 0.0
+        return turn, seconds if turn == 0 else -seconds
 
     return sorted(todo, key=place)
 

@@ -129,18 +129,40 @@ class Encoder(nn.Module):
 class Retrieved:
     """Items retrieved from the long-term history, prepared for one decoder layer.
 
+    A search often finds nothing. A CPU does not compute what would be thrown away then, and reads for `some` targets
+    only; a GPU reads for all of them, since no shape there may depend on what was found.
+
     Attributes:
-        key_value: Keys and values `[batch, positions, heads, r, head_dim]`, or tables of them.
+        key_value: Keys and values `[batch, positions, heads, r, head_dim]`, or tables of them; with `some`, those of
+            these targets, `[n, heads, r, head_dim]`.
         bias: `[batch, positions, 1 or heads, 1 or n_known, r]`, one row for all tokens or one for each of the last;
             -inf where nothing was retrieved, in all heads and rows alike.
         present: bool `[batch, positions, 1, 1]`, whether anything was retrieved.
         first_token: The first token that may read them: earlier ones don't know the first code yet.
+        some: int64 `[n]`, the targets for which something was retrieved, counted position by position. None: all are
+            read for.
     """
 
     key_value: KeyValue
     bias: Tensor
     present: Tensor
     first_token: int
+    some: Tensor | None = None
+
+    def of_some(self, states: Tensor) -> Tensor:
+        """What belongs to the targets that are read for, `[n, ...]`, of `[batch, positions, ...]`; all of it of all."""
+        return states if self.some is None else states.flatten(0, 1).index_select(0, self.some)
+
+    def put_back(self, states: Tensor, others: Tensor) -> Tensor:
+        """States of the targets that are read for, `[n, ...]`, among the `others`, `[batch, positions, ...]`."""
+        if self.some is None:
+            return states
+        return others.flatten(0, 1).index_copy(0, self.some, states).view(others.shape)
+
+    def read_by(self, attention: MultiHeadAttention, asking: Tensor) -> Tensor:
+        """What the last tokens of the targets that are read for (`of_some`) read through an attention."""
+        bias = self.of_some(self.bias[..., -asking.shape[-2] :, :])
+        return attention(asking, self.key_value, bias)
 
 
 class DecoderLayer(nn.Module):

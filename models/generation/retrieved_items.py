@@ -93,45 +93,58 @@ def prepare_retrieved(
     """
     missing = index == PAD
     items = look_up(events.items, index)
-    embedded_items, row = _to_embed(items, n_items)
+    embedded_items, row = _to_embed(items, missing, n_items)
     embedded = embed(embedded_items)
-    # Padding is spread over all rows: one row with half of all look-ups has a gradient that a GPU adds up one by one.
-    row = torch.where(missing, torch.arange(row.numel(), device=row.device).view_as(row) % len(embedded), row)
     present = ~missing.all(-1)
+    some = None if index.is_cuda else present.flatten().nonzero().squeeze(1)
     # Where nothing was retrieved, attention sees the padding, whatever that gives: what it reads there is not used.
     hidden = (missing & present.unsqueeze(-1))[:, :, None, None, :]
     bias = torch.zeros(hidden.shape, device=index.device).masked_fill(hidden, -torch.inf)
+    read_rows = row if some is None else row.flatten(0, 1)[some]
     layers = [
-        Retrieved(key_value, bias, present[:, :, None, None], first_token)
-        for key_value in _looked_up([attention.prepare(embedded) for attention in attentions], row)
+        Retrieved(key_value, bias, present[:, :, None, None], first_token, some)
+        for key_value in _looked_up([attention.prepare(embedded) for attention in attentions], read_rows)
     ]
     return Retrieval(layers, index, items, embedded, row)
 
 
-def _to_embed(items: Tensor, n_items: int) -> tuple[Tensor, Tensor]:
-    """Which items to embed for retrieved `items` int64 `[...]`, int64 `[n]`, and the row of each among them, `[...]`.
+def _to_embed(items: Tensor, missing: Tensor, n_items: int) -> tuple[Tensor, Tensor]:
+    """Which items to embed for retrieved `items`, and the row of each among them.
 
     An item is often retrieved many times in a batch and should be embedded once. A GPU would have to be asked which are
     distinct, and waited for: there it is the whole catalogue or, where that is larger, each occurrence.
+
+    Args:
+        items: int64 `[...]`.
+        missing: bool `[...]`, where an item is padding and means nothing.
+        n_items: Size of the catalogue.
+
+    Returns:
+        int64 `[n]`, at least one, and int64 `[...]`; at padding the row of any of them.
     """
     if not items.is_cuda:
-        distinct, row = items.unique(return_inverse=True)
-        return distinct, row
+        distinct, row_of_found = items[~missing].unique(return_inverse=True)
+        row = torch.zeros_like(items).masked_scatter(~missing, row_of_found)
+        return distinct if len(distinct) else distinct.new_zeros(1), row
     if n_items <= items.numel():
-        return torch.arange(n_items, device=items.device), items
-    return items.flatten(), torch.arange(items.numel(), device=items.device).view_as(items)
+        to_embed, row = torch.arange(n_items, device=items.device), items
+    else:
+        to_embed, row = items.flatten(), torch.arange(items.numel(), device=items.device).view_as(items)
+    # Padding is spread over all rows: one row with half of all look-ups has a gradient that a GPU adds up one by one.
+    spread = torch.arange(row.numel(), device=row.device).view_as(row) % len(to_embed)
+    return to_embed, torch.where(missing, spread, row)
 
 
 def _looked_up(prepared: Sequence[tuple[Tensor, Tensor]], rows: Tensor) -> Sequence[KeyValue]:
-    """Keys and values of each layer for row numbers int64 `[batch, positions, r]`.
+    """Keys and values of each layer for row numbers.
 
     Args:
         prepared: Of each layer, keys and values `[heads, n, head_dim]`.
-        rows: Which of the `n` to take.
+        rows: Which of the `n` to take, `[..., r]`.
 
     Returns:
-        Of each layer, keys and values `[batch, positions, heads, r, head_dim]`; on a GPU the tables and the rows, for
-        the copies alone would take it longer than all that is computed with them.
+        Of each layer, keys and values `[..., heads, r, head_dim]`; on a GPU the tables and the rows, for the copies
+        alone would take it longer than all that is computed with them.
     """
     if rows.is_cuda:
         return [SharedKeyValue(key, value, rows) for key, value in prepared]
@@ -139,5 +152,5 @@ def _looked_up(prepared: Sequence[tuple[Tensor, Tensor]], rows: Tensor) -> Seque
     # One look-up for all layers, since its gradient has to sort the rows. That of an embedding is several times faster
     # than that of fancy indexing.
     gathered = F.embedding(rows, torch.stack(sides, 1).flatten(1))
-    parts = gathered.unflatten(-1, (len(sides), *sides[0].shape[1:])).movedim(2, -2).unbind(2)
+    parts = gathered.unflatten(-1, (len(sides), *sides[0].shape[1:])).movedim(-4, -2).unbind(-4)
     return list(zip(parts[::2], parts[1::2], strict=True))

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.util import find_spec
-from typing import Generic, TypeAlias, TypeVar, cast
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from bench.config import Config
 
@@ -52,16 +53,42 @@ class Layers(nn.ModuleList, Generic[Layer]):
 
 
 class RMSNorm(nn.RMSNorm):
-    """PyTorch's, but on a GPU the product with the weight is a step of its own.
+    """PyTorch's, in other steps where these take less time.
 
-    There the gradient of the fused weight sums hundreds of thousands of short rows with few threads, which takes twelve
-    times as long as an ordinary sum.
+    On a GPU the product with the weight is a step of its own: the gradient of the fused weight sums hundreds of
+    thousands of short rows with few threads, which takes twelve times as long as an ordinary sum. On a CPU nothing is
+    fused, and PyTorch's single steps, with their gradients, take four times as long as those of `_NormalisedRows`.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if not x.is_cuda:
+        if x.is_cuda:
+            return F.rms_norm(x, self.normalized_shape, None, self.eps) * self.weight
+        if x.dtype != torch.float32:
             return super().forward(x)
-        return F.rms_norm(x, self.normalized_shape, None, self.eps) * self.weight
+        epsilon = torch.finfo(x.dtype).eps if self.eps is None else self.eps
+        normalised: Tensor = _NormalisedRows.apply(x, self.weight, epsilon)
+        return normalised
+
+
+class _NormalisedRows(torch.autograd.Function):
+    """`F.rms_norm` of rows `[..., dim]` with a weight `[dim]`, its gradient in few passes over memory."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+        mean_square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(x.shape[-1])
+        inverse = mean_square.add_(epsilon).rsqrt_()
+        unit = x * inverse
+        ctx.save_for_backward(unit, inverse, weight)
+        return unit * weight
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        unit, inverse, weight = ctx.saved_tensors
+        product = gradient * unit
+        along = (product @ weight).div_(-unit.shape[-1]).unsqueeze(-1)
+        of_x = (gradient * weight).addcmul_(unit, along).mul_(inverse)
+        return of_x, product.flatten(0, -2).sum(0), None
 
 
 @dataclass(frozen=True)
@@ -96,6 +123,7 @@ def attend(
 
     PyTorch has fused kernels for one leading dimension alone. More of them mean many targets with few tokens each, for
     which a GPU has `small_attention`, where Triton is installed (PyTorch brings it along on Linux, and not on Windows).
+    On a CPU they are made one, and a bias is learned through plain matrix products (`_attend_by_products`).
 
     Args:
         query: `[..., heads, q, head_dim]`.
@@ -111,6 +139,8 @@ def attend(
         if query.shape[-2] <= small.MOST_QUERIES and n_keys <= small.MOST_KEYS:
             return _attend_to_few(query, key_value, bias, scale)
     key, value = key_value.gathered() if isinstance(key_value, SharedKeyValue) else key_value
+    if not query.is_cuda and not dropout:
+        return _attend_on_cpu(query, key, value, bias, scale)
     return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout, scale=scale)
 
 
@@ -133,6 +163,36 @@ def _attend_to_few(query: Tensor, key_value: KeyValue, bias: Tensor | None, scal
         key, value = (side.flatten(0, last) for side in key_value)
         rows = None
     return small_attention(query.flatten(0, last), key, value, bias, scale, rows).unflatten(0, leading)
+
+
+def _attend_on_cpu(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float | None) -> Tensor:
+    """`attend` by PyTorch's fused kernel where it takes the bias: one leading dimension, and nothing to be learned."""
+    leading = query.shape[:-3]
+    learned = bias is not None and bias.requires_grad and torch.is_grad_enabled()
+    if learned or key.shape[:-3] != leading or not leading:
+        return _attend_by_products(query, key, value, bias, scale)
+    last = len(leading) - 1
+    if bias is not None and bias.ndim > 2:
+        bias = bias.expand(*leading, *bias.shape[-3:]).flatten(0, last)
+    query, key, value = (side.flatten(0, last) for side in (query, key, value))
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=scale).unflatten(0, leading)
+
+
+def _attend_by_products(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float | None) -> Tensor:
+    """`attend` in three steps.
+
+    So does PyTorch wherever no fused kernel fits, but it scales queries and keys one by one, makes a copy of the
+    scores to add the bias to, and looks through the weights for rows that see nothing.
+    """
+    scale = query.shape[-1] ** -0.5 if scale is None else scale
+    if bias is None:
+        scores = (query * scale) @ key.transpose(-1, -2)
+    else:
+        leading = torch.broadcast_shapes(query.shape[:-2], key.shape[:-2])
+        flat = [side.expand(*leading, *side.shape[-2:]).flatten(0, -3) for side in (query, key)]
+        bias = bias.expand(*leading, *bias.shape[-2:]).flatten(0, -3)
+        scores = torch.baddbmm(bias, flat[0], flat[1].transpose(1, 2), alpha=scale).unflatten(0, leading)
+    return scores.softmax(-1) @ value
 
 
 class MultiHeadAttention(nn.Module, ABC):

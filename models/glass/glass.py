@@ -180,10 +180,14 @@ class GlassDecoderLayer(DecoderLayer):
         if retrieved is None:
             return short
         first = retrieved.first_token
-        later = normed[:, :, first:]
-        bias = retrieved.bias[..., -later.shape[2] :, :]
-        read = self.retrieved_attention(later, retrieved.key_value, bias)
-        fused = self.fusion(later, short[:, :, first:], read, retrieved.present)
+        later, recent = normed[:, :, first:], short[:, :, first:]
+        read = retrieved.read_by(self.retrieved_attention, retrieved.of_some(later))
+        if self.fusion.observe is not None:  # the gates of all targets are asked for
+            read = retrieved.put_back(read, torch.zeros_like(recent))
+            fused = self.fusion(later, recent, read, retrieved.present)
+        else:
+            asking, known, present = map(retrieved.of_some, (later, recent, retrieved.present))
+            fused = retrieved.put_back(self.fusion(asking, known, read, present), recent)
         return torch.cat([short[:, :, :first], fused], dim=2)
 
 

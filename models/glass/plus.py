@@ -8,7 +8,7 @@ being generated is computed in full, whether or not the beams kept its codes.
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from itertools import pairwise
 from typing import ClassVar, Literal
 
@@ -115,14 +115,11 @@ class GlassPlus(Glass):
         self._remembered = {}
         tried = chosen_in_turn(options, self.mixture, judge)
         self.mixture, self._remembered = best_of(tried), None
-        kept = max(range(len(context.curve)), key=lambda place: context.curve[place].validation)
         context.diagnostics["mixture"] = {
             **asdict(self.mixture),
-            "validation_before": context.curve[kept].validation,
+            "validation_before": context.revise(tried[self.mixture]),
             "tried": [{**asdict(mixture), "validation": value} for mixture, value in tried.items()],
         }
-        # The point whose weights were kept now tells what they reach with the mixture that was chosen.
-        context.curve[kept] = replace(context.curve[kept], validation=tried[self.mixture])
 
     def recommend(self, histories: Histories, k: int) -> Recommendations:
         items, generated = self._scored(histories, k)

@@ -250,7 +250,7 @@ class Trainer(Generic[Batch]):
 
 
 def adamw(module: nn.Module, config: TrainingConfig, device: str) -> torch.optim.AdamW:
-    """AdamW over a module's parameters, with weight decay on matrices only.
+    """AdamW over a module's parameters, with weight decay on matrices only, updated in one pass over each of them.
 
     On a GPU the learning rate lies in the GPU's memory, where a recorded step can read it.
     """
@@ -267,7 +267,7 @@ def adamw(module: nn.Module, config: TrainingConfig, device: str) -> torch.optim
             {"params": plain, "weight_decay": 0.0, "lr": rate()},
         ],
         betas=(0.9, config.beta2),
-        fused=on_gpu,
+        fused=True,
         capturable=on_gpu,
     )
 

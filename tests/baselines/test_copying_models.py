@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 import torch
 
-from baselines import next_item
-from baselines.copying import CopyingModel, CopyingNetwork, HSTUCopying, SASRecCopying
+from baselines import copying, next_item
+from baselines.copying import CopyingModel, CopyingNetwork, HSTUCopying, SASRecCopying, of_like_size
 from baselines.pointer import PastEvents, Pointer, recurrences
 from baselines.sasrec import SASRec
 from bench.data.cache import ArtifactCache
@@ -154,6 +154,29 @@ def test_the_loss_is_the_naive_walks_of_every_target(
             expected.append(-math.log(naive_mixture(network, state, ROWS[user][:end])[target]) - alone)
         assert loss(batch).item() == pytest.approx(np.mean(expected), rel=1e-4)
     assert recommender.network is network
+
+
+def test_windows_are_grouped_by_the_events_that_they_look_at() -> None:
+    groups = of_like_size(torch.tensor([9, 0, 2, 1024, 1, 8, 1025, 16, 3]))
+    assert [group.tolist() for group in groups] == [[1, 4], [2], [8], [5], [0, 7], [3], [6]]
+
+
+def test_a_batch_of_the_naive_walk_has_several_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups: list[int] = []
+
+    def counted(sizes: torch.Tensor) -> list[torch.Tensor]:
+        found = of_like_size(sizes)
+        groups.append(len(found))
+        return found
+
+    monkeypatch.setattr(copying, "of_like_size", counted)
+    handed: list[Any] = []
+    monkeypatch.setattr(next_item, "fit_network", lambda *args: handed.extend(args))
+    fitted(SASRecCopying, tmp_path)
+    epoch, loss = handed[2:4]
+    for batch in epoch(np.random.default_rng(0)):
+        loss(batch)
+    assert groups[0] > 1
 
 
 def test_recurrences_by_hand() -> None:

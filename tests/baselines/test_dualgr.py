@@ -27,7 +27,7 @@ from dualgr_world import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_dualgr import FREQUENCIES, bucket, log_likelihood, long_codes
-from naive_network import long_term_of, ragged, trie_of
+from naive_network import long_term_of, ragged, read_of, trie_of
 from pydantic import ValidationError
 from torch import Tensor
 
@@ -231,7 +231,7 @@ def test_the_bucket_is_limited_to_its_most_recent_events() -> None:
             if expected:
                 vectors = torch.from_numpy(np.stack(expected)).float()
                 key, _ = layer.cross_attention.prepare(vectors)
-                torch.testing.assert_close(prepared.key_value[0][0, code][:, : len(expected)], key)
+                torch.testing.assert_close(read_of(prepared, 0, code)[0][:, : len(expected)], key)
 
 
 def test_the_router_takes_the_branch_that_is_nearer() -> None:

@@ -9,6 +9,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from baselines.hstu import (
@@ -235,3 +237,9 @@ def _silu(x: np.ndarray) -> np.ndarray:
 
 def _array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().double().numpy()
+
+
+@given(st.lists(st.integers(-(2**45), 2**45), min_size=1, max_size=6))
+def test_gaps_of_times_are_the_buckets_of_exact_differences(times: list[int]) -> None:
+    exact = torch.tensor([[before - after for after in times] for before in times])
+    assert torch.equal(pairwise_gaps(torch.tensor([times]))[0], time_bucket(exact))

@@ -153,6 +153,8 @@ def test_the_weight_is_the_one_of_the_best_validation(tmp_path: Path) -> None:
     recommender = fitted(tmp_path, 1, context, semantic_weights=[0.2, 0.6, 0.9])
     assert recommender.semantic_weight == 0.6
     assert context.diagnostics["semantic_weight"]["chosen"] == 0.6
+    assert max(point.validation for point in context.curve) == 0.9  # with the chosen weight, not the first one's 0.8
+    assert context.diagnostics["semantic_weight"]["validation_before"] == 0.8
     assert [tried["weight"] for tried in context.diagnostics["semantic_weight"]["tried"]] == [0.2, 0.6, 0.9]
     made = recommender.network
     assert made is not None

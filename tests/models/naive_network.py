@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from baselines.gems import StreamSum
 from models.generation.causal_network import CausalNetwork
-from models.generation.causal_transformer import Attention
+from models.generation.causal_transformer import Attention, Retrieved
 from models.glass.glass import GlassNetwork, SIDTierNetwork
 from models.history.age_bias import AgeBias
 from models.history.copying import CopyHead
@@ -35,6 +35,17 @@ AGE_EDGES = (
     *(1024, 1449, 2048, 2897, 4096, 5793),
 )
 """Ages at which a bucket of the age bias begins: half powers of two, rounded up. Of no paper (card of `glass`)."""
+
+
+def read_of(prepared: Retrieved, row: int, position: int) -> tuple[Tensor, Tensor]:
+    """The keys and values `[heads, r, head_dim]` that attention reads for one target; fails if it reads none there."""
+    assert isinstance(prepared.key_value, tuple)
+    place = row * prepared.present.shape[1] + position
+    if prepared.some is not None:
+        place = (prepared.some == place).nonzero().item()
+        return prepared.key_value[0][place], prepared.key_value[1][place]
+    key, value = (side.flatten(0, 1) for side in prepared.key_value)
+    return key[place], value[place]
 
 
 def randomise(network: nn.Module, seed: int = 0) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
@@ -44,6 +45,9 @@ FAMILIES = {
 }
 """What the title says of a family of parts."""
 
+TITLE_WIDTH = 40
+"""Characters above a panel of `forest_figure`, so that the titles of neighbours don't touch."""
+
 
 def forest_figure(
     datasets: Sequence[DatasetFrames], family: str, rows: Sequence[str], styles: Styles
@@ -83,7 +87,8 @@ def forest_figure(
             chosen = effects[(effects["part"] == part) & (effects["against"] == against)]
             _forest(axes, chosen, shown, markers, styles)
             size = "" if len(markers) > 1 else f" (n = {chosen['n_queries'].max():,})" if len(chosen) else ""
-            axes.set_title(f"against {against}" + (f"\n{PART_NAMES[family, part]}{size}" if len(parts) > 1 else ""))
+            of_part = fill(f"{PART_NAMES[family, part]}{size}", TITLE_WIDTH) if len(parts) > 1 else ""
+            axes.set_title(f"against {against}\n{of_part}".rstrip())
     for axes in panels[-1]:
         axes.set_xlabel(f"difference in {PRIMARY_NAME}")
     if len(markers) > 1:

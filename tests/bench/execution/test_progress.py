@@ -105,11 +105,23 @@ def test_runs_that_count_tell_nothing_of_runs_that_train(tmp_path: Path) -> None
 def test_runs_to_come_are_weighed_by_what_they_were_estimated_to_cost(tmp_path: Path) -> None:
     todo = [spec("counts", 0), spec("small", 0), spec("large", 0)]
     shown = forecast(todo, costs=COSTS)
-    beat(tmp_path, todo[1], fraction=0.5, elapsed=25)  # so it takes half of what was thought, and so does the other
-    assert remaining(tmp_path, shown, todo[1:2]) == pytest.approx(1 + 25 + 200, rel=0.02)
+    beat(tmp_path, todo[1], fraction=0.5, elapsed=25)  # it takes half of what was thought; half of it was seen
+    assert remaining(tmp_path, shown, todo[1:2]) == pytest.approx(1 + 25 + 400 * 0.5 ** (0.5 / 1.2), rel=0.02)
     shown.finished(ended("counts", 0, 0.1))
     shown.finished(ended("small", 0, 50))
-    assert shown.remaining([]) == pytest.approx(200)
+    assert shown.remaining([]) == pytest.approx(400 * 0.5 ** (1 / 1.7))
+
+
+def test_a_slow_start_does_not_frighten(tmp_path: Path) -> None:
+    """The first words of two runs, seconds after they had started, made an estimate of hours one of two days."""
+    todo = [spec("small", 0), spec("large", 0)]
+    shown = forecast(todo, costs=COSTS)
+    beat(tmp_path, todo[0], fraction=0.04, elapsed=40)  # ten times what was thought, most of it to prepare
+    left = remaining(tmp_path, shown, todo[:1])
+    assert left is not None
+    assert left - 40 * 24 < 1.2 * 400
+    shown.finished(ended("small", 0, 1000))
+    assert shown.remaining([]) == pytest.approx(400 * 10 ** (1 / 1.7)), "a run that has ended is believed"
 
 
 def test_a_row_that_was_made_before_needs_no_other_word() -> None:

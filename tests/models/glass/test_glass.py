@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from naive_network import long_term_of, naive_search, ragged, randomise, trie_of
+from naive_network import long_term_of, naive_search, ragged, randomise, read_of, trie_of
 from pydantic import ValidationError
 from torch import Tensor
 
@@ -162,9 +162,11 @@ def test_search_settings_reach_the_search() -> None:
         for code, items in enumerate(expected):
             vectors = network.project(network.embedding.item(network.codes[items]))
             for layer, prepared in zip(network.decoder.layers, found, strict=True):
-                key, value = layer.retrieved_attention.prepare(vectors)
-                torch.testing.assert_close(prepared.key_value[0][0, code][:, : len(items)], key)
-                torch.testing.assert_close(prepared.key_value[1][0, code][:, : len(items)], value)
+                assert bool(prepared.present[0, code]) == bool(items)
+                if items:
+                    own = layer.retrieved_attention.prepare(vectors)
+                    for read, side in zip(read_of(prepared, 0, code), own, strict=True):
+                        torch.testing.assert_close(read[:, : len(items)], side)
         lengths.add(tuple(visible))
     assert len(lengths) == 4, "threshold 0 finds what no neighbours find; all else differs"
 
@@ -252,11 +254,9 @@ def test_inference_retrieves_what_training_retrieved_for_the_same_split() -> Non
                 visible = theirs.bias[0, :, 0, 0] == 0
                 found = theirs.present[0, :, 0, 0]
                 for code in codes[found]:
-                    for side in (0, 1):
-                        torch.testing.assert_close(
-                            ours.key_value[side][row, code][:, visible[code]],
-                            theirs.key_value[side][0, code][:, visible[code]],
-                        )
+                    both = read_of(ours, row, int(code)), read_of(theirs, 0, int(code))
+                    for trained, inferred in zip(*both, strict=True):
+                        torch.testing.assert_close(trained[:, visible[code]], inferred[:, visible[code]])
                 compared += int(found.sum())
             token = network.sid_tier(LongTerm(events, batch.users[row : row + 1], batch.starts[row : row + 1]))
             torch.testing.assert_close(network.sid_tier(at_inference), token)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from small_suites import plan, result_of, suite_of
@@ -17,7 +20,7 @@ from bench.analysis.frames import DatasetFrames
 from bench.analysis.runs import SuiteRuns
 from bench.reporting.blocks import Heading, Picture
 from bench.reporting.figures import style
-from bench.reporting.figures.across import forest_figure, ranks_figure
+from bench.reporting.figures.across import FAMILIES, PART_NAMES, forest_figure, ranks_figure
 from bench.reporting.figures.looks import row_styles
 from bench.reporting.sections.across import across, all_ranks
 
@@ -71,6 +74,23 @@ def test_a_forest_has_a_panel_for_each_part_and_reference() -> None:
     assert len({line.get_marker() for line in marks(figure.axes[0])}) == 2, "a marker for each data set"
     sized = [f"{name}, n = 90 test queries" for name in ("x", "y")]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == sized
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "overall"])
+def test_titles_of_neighbours_do_not_touch(family: str) -> None:
+    style.use_style()
+    (of,) = frames(("x",), ("tiger", "popularity", "hstu"))
+    long = {row: f"{row}-with-a-long-label" for row in ROWS}
+    some = of.effects[of.effects["family"] == "overall"].replace({"row": long})
+    of_parts = [some.assign(family=family, part=part) for own, part in PART_NAMES if own == family]
+    styles = row_styles({label: row for row, label in long.items()})
+    figure = forest_figure([replace(of, effects=pd.concat(of_parts))], family, tuple(long.values()), styles)
+    assert isinstance(figure, Figure)
+    FigureCanvasAgg(figure).draw()
+    boxes = [axes._left_title.get_window_extent() for axes in figure.axes]  # what set_title(loc="left") writes
+    assert len(boxes) == 6
+    assert all(box.width > 0 for box in boxes)
+    assert [left.x1 < right.x0 for left, right in itertools.pairwise(boxes)].count(True) == 4, "three in a line"
 
 
 def test_marks_are_filled_where_the_interval_leaves_out_0() -> None:
