@@ -35,6 +35,7 @@ from bench.execution.checkpoints import (
     remove_checkpoints,
 )
 from bench.execution.content import conform, content_of
+from bench.execution.freed_memory import keep_freed_memory
 from bench.execution.heartbeat import HeartbeatWriter
 from bench.execution.isolation import ProcessState, as_at, isolated
 from bench.execution.live_values import CurveListener, Listeners, LiveWriter
@@ -355,6 +356,8 @@ def _prepare_process(seed: int, device: str, threads: int) -> None:
     """Threads, and seeds for libraries that draw from global random state although models here should not."""
     import torch
 
+    if device == "cpu":
+        keep_freed_memory()
     torch.set_num_threads(threads)
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002
