@@ -32,6 +32,13 @@ outside-broken = outside_models_nowhere:Broken
 """
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests first, `@pytest.mark.slow(minutes=6)`: begun last, one would keep a process busy while the
+    others have nothing left to do.
+    """
+    items.sort(key=lambda item: -max([mark.kwargs.get("minutes", 0) for mark in item.iter_markers("slow")], default=0))
+
+
 @pytest.fixture
 def tiny_ml_100k(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Puts 30 users with 12 of 40 films each in the place of ml-100k, for this process and those that it starts."""

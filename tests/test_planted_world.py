@@ -12,7 +12,7 @@ from bench.plan import expand
 from bench.spec import RunResult
 from bench.suite_files import load_suite
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=6)
 
 
 def results_on(dataset: str, rows: tuple[str, ...], epochs: int, folder: Path) -> list[RunResult]:

@@ -20,7 +20,7 @@ from bench.execution.worker import execute
 from bench.plan import expand
 from bench.spec import DatasetSpec, Entry, RunResult, Suite
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=1)
 
 REPEATS = WorldConfig(
     topics=12, subtopics=2, items=10, users=400, events=60, reach=10, stay=0.0, back=1.0, favour=1.0, seed=31

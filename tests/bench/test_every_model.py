@@ -158,7 +158,7 @@ def test_every_model_runs_on_a_generated_world(model: str, tiny_planted_long: No
         assert 0 < result.diagnostics["exact"]["ndcg@10"] < 1
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=3)
 def test_the_smoke_suite_runs_every_model_on_the_real_data(tmp_path: Path) -> None:
     code = main(["run", "--suite", "smoke", "--results", str(tmp_path / "results"), "--reports", str(tmp_path)])
     assert code == 0

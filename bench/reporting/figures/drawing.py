@@ -101,8 +101,8 @@ class _Both(RendererBase):
     def points_to_pixels(self, points: Any) -> Any:
         return points * _PIXELS_PER_POINT
 
-    def get_text_width_height_descent(self, *text: Any) -> tuple[float, float, float]:
-        return self._measure.get_text_width_height_descent(*text)
+    def get_text_width_height_descent(self, *text: Any, **more: Any) -> tuple[float, float, float]:
+        return self._measure.get_text_width_height_descent(*text, **more)
 
     def get_canvas_width_height(self) -> tuple[float, float]:
         return self.width, self.height

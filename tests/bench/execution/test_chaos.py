@@ -22,7 +22,7 @@ from bench.execution.store import ResultStore
 from bench.plan import Plan
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.slow(minutes=1),
     pytest.mark.usefixtures("tiny_ml_100k", "outside_models"),
     pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc"),
 ]
