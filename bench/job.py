@@ -14,6 +14,7 @@ from rich.console import Console
 from bench.console import say
 from bench.errors import reason_of
 from bench.execution.checkpoints import remove_checkpoints
+from bench.execution.costs import Costs, Means
 from bench.execution.finished import FinishedGrid
 from bench.execution.forecast import Forecast
 from bench.execution.outlook import Outlook, early_first
@@ -152,7 +153,9 @@ def _prospects(
     say(console, str(backend))
     outlook = Outlook.on(backend, todo, known)
     if outlook is None:
-        return todo, Forecast(todo, jobs, known)
+        # How fast those machines are is not known, but a dear row is a dear one there, too.
+        here = Costs(Means("cpu", backend.jobs, 1), known)
+        return early_first(todo, Outlook.by(here, todo, jobs).costs), Forecast(todo, jobs, known)
     for line in outlook.lines():
         say(console, line)
     return early_first(todo, outlook.costs), Forecast(todo, jobs, known, outlook.costs)

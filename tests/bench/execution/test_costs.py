@@ -7,17 +7,19 @@ import json
 import math
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from bench import job
 from bench.cli import main as cli
 from bench.execution import calibration, costs, timings
 from bench.execution.costs import Costs, Estimate, Means
 from bench.execution.outlook import Outlook, early_first
-from bench.execution.scheduler import Workers
+from bench.execution.scheduler import Backend, Workers
 from bench.execution.timings import Timing, Work, kept, record, reference
 from bench.job import run_plan
 from bench.plan import Plan, expand
@@ -151,6 +153,23 @@ def test_cheap_rows_come_first_in_the_first_seed_and_last_in_later_ones() -> Non
     assert [(one.dataset.name, one.label) for one in order[6:]] == [
         *(("a", "large"), ("b", "large"), ("a", "small"), ("b", "small"), ("a", "counts"), ("b", "counts"))
     ]
+
+
+def test_other_machines_are_given_runs_in_the_same_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dearest run of a grid was made last and alone: a cluster was given rows in the order of the suite."""
+
+    class Elsewhere:
+        jobs, workers_own_threads = 2, True
+
+        def __str__(self) -> str:
+            return "2 at a time, elsewhere"
+
+    seconds = {"large": 100.0, "small": 10.0, "counts": 1.0}
+    monkeypatch.setattr(Costs, "of", lambda self, one: estimate(seconds[one.label]))
+    todo = [spec(label, seed) for seed in (0, 1) for label in ("large", "counts", "small")]
+    order, left = job._prospects(cast(Backend, Elsewhere()), todo, [], Console(file=io.StringIO()))
+    assert [one.label for one in order] == ["counts", "small", "large", "large", "small", "counts"]
+    assert left.remaining([]) is None, "how fast those machines are is not known"
 
 
 def test_an_outlook_is_a_range_with_memory_for_as_many_as_run_at_a_time() -> None:

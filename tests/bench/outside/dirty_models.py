@@ -158,7 +158,7 @@ DEEDS: dict[str, Deed] = {
     "pandas": lambda *_: pd.set_option("mode.string_storage", "python"),
     "decimal": lambda *_: decimal.setcontext(decimal.Context(prec=2)),
     "tempdir": lambda *_: _overwrite(tempfile, "tempdir", "/nowhere"),
-    "thread": lambda *_: threading.Thread(target=time.sleep, args=(1.0,), daemon=True).start(),
+    "thread": lambda *_: threading.Thread(target=time.sleep, args=(20.0,), daemon=True).start(),
     # functions and classes
     "argsort": lambda *_: _overwrite(np, "argsort", lambda a, *b, **c: np.zeros(np.shape(a), dtype=np.int64)),
     "cross entropy": lambda *_: _overwrite(torch.nn.functional, "cross_entropy", lambda a, *b, **c: (a * 0).sum()),
