@@ -87,7 +87,7 @@ def forest_figure(
             chosen = effects[(effects["part"] == part) & (effects["against"] == against)]
             _forest(axes, chosen, shown, markers, styles)
             size = "" if len(markers) > 1 else f" (n = {chosen['n_queries'].max():,})" if len(chosen) else ""
-            of_part = fill(f"{PART_NAMES[family, part]}{size}", TITLE_WIDTH) if len(parts) > 1 else ""
+            of_part = _in_lines(PART_NAMES[family, part], size) if len(parts) > 1 else ""
             axes.set_title(f"against {against}\n{of_part}".rstrip())
     for axes in panels[-1]:
         axes.set_xlabel(f"difference in {PRIMARY_NAME}")
@@ -104,6 +104,16 @@ def forest_figure(
         "paired over queries and seeds; bars: 95 % intervals, of one difference each; filled: 0 is outside",
     )
     return figure
+
+
+def _in_lines(part: str, size: str) -> str:
+    """The title of a panel in lines that fit above it; its number of queries is not broken.
+
+    >>> print(_in_lines("target last seen before the last 50", " (n = 67)"))
+    target last seen before the last 50
+    (n = 67)
+    """
+    return fill(part + size.replace("n = ", "n@=@"), TITLE_WIDTH).replace("@", " ")
 
 
 def _dataset_markers(effects: pd.DataFrame) -> dict[str, str]:
