@@ -106,7 +106,8 @@ class ObjectPacker(Packer):
 
     def _state_of(self, value: Any) -> Any:
         """What an object says of itself, or its attributes by name."""
-        if type(value).__getstate__ is not getattr(object, "__getstate__", None):
+        # Python 3.10 has none of `object`, so that most classes have none.
+        if getattr(type(value), "__getstate__", None) is not getattr(object, "__getstate__", None):
             return value.__getstate__()
         names = [name for kind in type(value).__mro__ for name in _slots(kind) if hasattr(value, name)]
         slots = {name: getattr(value, name) for name in names}

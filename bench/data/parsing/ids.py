@@ -9,6 +9,7 @@ occur.
 from __future__ import annotations
 
 import re
+import unicodedata
 from decimal import Decimal
 
 import numpy as np
@@ -35,10 +36,17 @@ def canonical(values: pa.Array) -> pa.Array:
     """Turns each text into the id that it is. Two cells are one id where this gives the same."""
     values = pc.utf8_trim_whitespace(values)
     if not pc.all(pc.string_is_ascii(values), min_count=0).as_py():
-        values = pc.utf8_normalize(values, form="NFC")
+        values = _composed(values)
     if pc.any(pc.match_substring(values, "."), min_count=0).as_py():
         values = pc.replace_substring_regex(values, _WHOLE_AS_FRACTION, r"\1")
     return pc.if_else(pc.equal(values, "-0"), "0", values)
+
+
+def _composed(values: pa.Array) -> pa.Array:
+    """Brings texts into Unicode's form NFC; what pyarrow 25 calls so is another form."""
+    encoded = values.dictionary_encode()
+    names = [None if name is None else unicodedata.normalize("NFC", name) for name in encoded.dictionary.to_pylist()]
+    return pa.array(names, values.type).take(encoded.indices)
 
 
 def merged(values: pa.Array) -> tuple[NDArray[np.int64], pa.Array]:

@@ -54,4 +54,5 @@ def test_the_committed_runs_give_the_numbers_of_the_old_files(declared: FrameCol
         for place in (OLD, folder)
     )
     told = old.columns[old.notna().any()]  # columns that are younger than the files are blank there
-    pd.testing.assert_frame_equal(new.loc[old.index, told], old[told], check_dtype=False, check_exact=True)
+    # Another version of SciPy, as Python 3.10 has it, differs in the last digits of what it sums up.
+    pd.testing.assert_frame_equal(new.loc[old.index, told], old[told], check_dtype=False, rtol=1e-9, atol=1e-12)

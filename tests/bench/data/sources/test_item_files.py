@@ -76,7 +76,19 @@ def test_rows_of_an_array_belong_to_the_rows_of_the_item_table(items: Path, tmp_
         np.testing.assert_array_equal(facts.embeddings, vectors)
 
 
-@pytest.mark.parametrize("fixed", [True, False])
+@pytest.mark.parametrize(
+    "fixed",
+    [
+        pytest.param(
+            True,
+            marks=pytest.mark.skipif(
+                int(pa.__version__.split(".")[0]) < 26,
+                reason="pyarrow 25 reads no list of fixed length that is null",
+            ),
+        ),
+        False,
+    ],
+)
 def test_embeddings_with_ids_are_matched_by_them(items: Path, tmp_path: Path, fixed: bool) -> None:
     kind = pa.list_(pa.float32(), 2) if fixed else pa.list_(pa.float32())
     vectors = pa.array([[1.0, 2.0], [3.0, 4.0], None], kind)
