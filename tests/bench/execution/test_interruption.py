@@ -127,6 +127,7 @@ INTERRUPTED_IMPORT = """
 import os, signal, sys
 from bench.execution import interruption
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell runs in the background ignores it
 interruption.listen()
 interruption.begin()
 try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from enriched import enriched
 from matplotlib.figure import Figure
@@ -97,7 +98,7 @@ def test_a_histogram_of_one_bar_is_a_sentence(frames: DatasetFrames) -> None:
     counts = [{**line, "part": f"retrieved:{number}", "value": 943.0 * (number == 2)} for number in range(4)]
     gates = [{**line, "metric": "gate", "part": "retrieved:2-4", "value": 0.25}]
     decoded = frames.decoding.reindex(columns=list(counts[0])).iloc[:0]
-    one = replace(frames, decoding=decoded._append(counts + gates, ignore_index=True))
+    one = replace(frames, decoding=pd.DataFrame(counts + gates).reindex(columns=decoded.columns))
     assert decoding.retrieved(one) == (
         "No figure of what semantic hard search finds for the target's first code: glass always finds 2."
     )
