@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import cast
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from bench import job
 from bench.cli import main as cli
@@ -114,6 +116,20 @@ def test_a_home_that_can_t_be_written_to_stops_nobody(monkeypatch: pytest.Monkey
     record(DONE)
     assert kept() == []
     assert calibration.slowness() > 0
+
+
+def test_the_calibration_uses_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads that wait for one another by spinning made a busy machine ten times as slow as it is."""
+    used: list[int] = []
+
+    def time_and_threads() -> float:
+        used.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return 0.0
+
+    monkeypatch.setattr(time, "process_time", time_and_threads)
+    with threadpool_limits(limits=2, user_api="blas"):
+        calibration.measured()
+    assert set(used) == {1}
 
 
 def test_the_calibration_is_measured_once(measured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
