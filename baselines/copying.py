@@ -77,8 +77,12 @@ class CopyingNetwork(NextItemNetwork):
         wanted = batch.targets != PAD
         ends = batch.starts.unsqueeze(1) + batch.kept
         states = hidden.take_along_dim(batch.kept.unsqueeze(-1) - 1, dim=1)
-        groups = of_like_size(ends.where(wanted, 0).amax(1))
-        parts = [self._copies(batch, windows, states, ends, past) for windows in groups]
+        read = ends.where(wanted, 1).amax(1)  # events that the targets of each window look at
+        groups = of_like_size(read)
+        parts = []
+        for some in groups:
+            events = past.windows(batch.users[some], int(read[some].max()))
+            parts.append(self._copies(states[some], ends[some], batch.targets[some], events))
         order = torch.cat(groups).argsort()
         copied, gate = (torch.cat(part)[order] for part in zip(*parts, strict=True))
         copied = copied[wanted]
@@ -89,15 +93,13 @@ class CopyingNetwork(NextItemNetwork):
         return (generated - mixed).mean()
 
     def _copies(
-        self, batch: WindowBatch, windows: Tensor, states: Tensor, ends: Tensor, past: PastEvents
+        self, states: Tensor, ends: Tensor, targets: Tensor, events: tuple[Tensor, Tensor, Tensor]
     ) -> tuple[Tensor, Tensor]:
-        """Attention to events of the target's item, and the gate's logits, `[n, positions]` of n windows of a batch.
+        """Attention to events of the target's item, and the gate's logits, `[n, positions]` each.
 
-        No target of theirs may look at more events than the longest of these windows needs.
+        States and ends are those of `attention`; targets are int64 `[n, positions]`.
         """
-        ends, targets = ends[windows], batch.targets[windows]
-        events = past.windows(batch.users[windows], max(1, int((ends * (targets != PAD)).max())))
-        weights, gate = self.attention(states[windows], ends, events)
+        weights, gate = self.attention(states, ends, events)
         return (weights * (events[0].unsqueeze(1) == targets.unsqueeze(-1))).sum(-1), gate
 
     def probabilities(self, histories: Histories, states: Tensor) -> NDArray[np.float64]:

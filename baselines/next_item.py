@@ -153,9 +153,9 @@ class NextItemModel(Recommender):
             targets: int64 `[n]`; `PAD` where there is none, in a recorded step.
             negatives: What negatives are drawn with.
         """
-        if self.config.loss == "ce" and (self._recorded or type(network).scores is not NextItemNetwork.scores):
-            return F.cross_entropy(network.scores(states), targets, ignore_index=PAD)
         if self.config.loss == "ce":
+            if self._recorded or type(network).scores is not NextItemNetwork.scores:
+                return F.cross_entropy(network.scores(states), targets, ignore_index=PAD)
             return catalogue_cross_entropy(*network.compared(states), targets)
         n_drawn = 1 if self.config.loss == "bce" else self.config.negatives
         scores, repeated = self.with_negatives(network, states, targets, n_drawn, negatives)
