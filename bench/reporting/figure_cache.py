@@ -23,15 +23,15 @@ class FigureCache:
 
     known: dict[str, tuple[DatasetFrames, list[Block]]] = field(default_factory=dict)
 
-    def sections(
+    def begun(
         self,
         datasets: Sequence[DatasetFrames],
         draw: Callable[..., list[Block]],
         arguments: tuple[Any, ...],
         processes: int,
         pieces: Callable[[DatasetFrames], int] = lambda frames: 1,
-    ) -> list[list[Block]]:
-        """Draws the data sets that have changed, several sections at a time, and takes the others from memory.
+    ) -> Callable[[], list[list[Block]]]:
+        """Has the data sets that have changed drawn, several sections at a time; the others are taken from memory.
 
         Args:
             datasets: The frames of each.
@@ -42,19 +42,8 @@ class FigureCache:
             pieces: How many sections a data set has.
 
         Returns:
-            The sections of each of `datasets`.
+            What waits for them and returns the sections of each of `datasets`; the caller may do something else before.
         """
-        return self.begun(datasets, draw, arguments, processes, pieces)()
-
-    def begun(
-        self,
-        datasets: Sequence[DatasetFrames],
-        draw: Callable[..., list[Block]],
-        arguments: tuple[Any, ...],
-        processes: int,
-        pieces: Callable[[DatasetFrames], int] = lambda frames: 1,
-    ) -> Callable[[], list[list[Block]]]:
-        """`sections`, while the caller does something else; what it returns waits for them, and returns them."""
         changed = [frames for frames in datasets if self._changed(frames)]
         tasks = sum(map(pieces, changed))
         workers = max(1, min(processes, tasks))

@@ -30,7 +30,7 @@ def drawn_again(cache: FigureCache, runs: SuiteRuns) -> list[str]:
     """The data sets that a report of these runs draws."""
     times: list[str] = []
     datasets = [frames_of(runs.on(dataset)) for dataset in runs.datasets]
-    assert cache.sections(datasets, noted, (times,), processes=1) == [size_of(frames) for frames in datasets]
+    assert cache.begun(datasets, noted, (times,), processes=1)() == [size_of(frames) for frames in datasets]
     return times
 
 
@@ -73,7 +73,7 @@ def test_sections_stand_in_their_order_whoever_draws_them(
 ) -> None:
     suite, planned, results = two_datasets
     datasets = [frames_of(SuiteRuns.of(suite, planned, results).on(dataset)) for dataset in ("ml-100k", "beauty")]
-    drawn = FigureCache().sections(datasets, numbered, (), 2, pieces=lambda frames: 3 if frames is datasets[0] else 2)
+    drawn = FigureCache().begun(datasets, numbered, (), 2, pieces=lambda frames: 3 if frames is datasets[0] else 2)()
     assert drawn == [[Paragraph(f"ml-100k {n}") for n in (1, 2, 2)], [Paragraph("beauty 1")]]
 
 
@@ -81,7 +81,7 @@ def test_another_process_draws_the_same(two_datasets: tuple[Suite, list[RunSpec]
     suite, planned, results = two_datasets
     runs = SuiteRuns.of(suite, planned, results)
     datasets = [frames_of(runs.on(dataset)) for dataset in runs.datasets]
-    alone, together = (FigureCache().sections(datasets, size_of, (), n) for n in (1, 2))
+    alone, together = (FigureCache().begun(datasets, size_of, (), n)() for n in (1, 2))
     assert alone == together == [[Paragraph("ml-100k: 11")], [Paragraph("beauty: 1")]]
 
 
