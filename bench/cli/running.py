@@ -29,7 +29,7 @@ from bench.execution.worker import execute
 from bench.job import Watcher, finished_grid, run_plan, runs_to_do
 from bench.names import OWN
 from bench.plain_text import one_line
-from bench.plan import Plan, expand, select
+from bench.plan import Plan, complete_config, expand, select
 from bench.quick import QUICK, quickened
 from bench.registry import class_of
 from bench.spec import RunResult, RunSpec, Suite
@@ -139,11 +139,20 @@ def _planned(given: GivenSuite, options: RunOptions, reading: Mapping[str, Any])
     lines: list[str] = []
     tuned = options.tuned or given.tuned
     if tuned:
-        runs, lines = tuned_runs(runs, options.results, suite.searched_as)
+        found, lines = tuned_runs(runs, options.results, suite.searched_as)
+        runs = [_as_if_written(run) for run in found]
     command = _command(options, reading)
     if given.command and suite == given.suite and settings == given.settings and tuned == given.tuned:
         command = given.command + " --quick" * options.quick  # which says where the data lie
     return Plan(suite=suite, runs=tuple(runs), command=command, settings=settings, tuned=tuned), lines
+
+
+def _as_if_written(run: RunSpec) -> RunSpec:
+    """The run with its configuration as a suite would give it: a search may have chosen 200 where a file's 200 is 200.0.
+
+    The key of a run tells the two apart, so that a found configuration, copied into a suite, would be trained again.
+    """
+    return run.model_copy(update={"config": complete_config(class_of(run), run.config, run.label)})
 
 
 def _watcher(options: RunOptions, plan: Plan, console: Console, on_broken_report: Callable[[str], None]) -> Watcher:
