@@ -148,7 +148,7 @@ def _planned(given: GivenSuite, options: RunOptions, reading: Mapping[str, Any])
 
 
 def _as_if_written(run: RunSpec) -> RunSpec:
-    """The run with its configuration as a suite would give it: a search may have chosen 200 where a file's 200 is 200.0.
+    """The run with its configuration as a suite would give it: a search may have chosen 200 where that has 200.0.
 
     The key of a run tells the two apart, so that a found configuration, copied into a suite, would be trained again.
     """

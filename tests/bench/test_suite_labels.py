@@ -13,8 +13,9 @@ from bench.registry import model_class, model_names
 from bench.spec import Entry, RunSpec, Suite
 from bench.suite_files import load_suite, suite_names
 
-SIZES = ("network.", "tokenizer.", "training.", "beam", "short_term", "search.limit")
-"""What a suite may set of `glass`: how large it is, how its items are encoded, and how it is trained."""
+SIZES = ("network.", "tokenizer.", "training.", "beam", "short_term", "search.limit", "search.neighbours")
+"""What a suite may set of `glass`: how large it is, how its items are encoded, how it is trained, and how many
+neighbours of a code join a search that finds little, which is the paper's semantic neighbour augmentation."""
 
 PAPERS_LABEL = "glass"
 

@@ -1,4 +1,4 @@
-"""The committed runs of suite `long` still give the numbers that an earlier version wrote of them, digit by digit."""
+"""Runs of suite `long` of long ago, kept beside the test, still give the numbers that were written of them then."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from bench.analysis.runs import SuiteRuns
 from bench.execution.store import stored_results
 from bench.plan import Plan
 
-ROOT = Path(__file__).parents[3]
 OLD = Path(__file__).with_name("old_csv") / "schema-4"
+OLD_RESULTS = OLD.with_name("results")
 COMMIT = "d6b3418"
 """The code of the runs that there were when the old files were written; the suite has more rows by now."""
 
@@ -25,8 +25,8 @@ COMMIT = "d6b3418"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The CSV files that today's code makes of those of the committed runs that there were then."""
-    plan = Plan.read(ROOT / "results", "long")
-    results = stored_results(plan.runs, ROOT / "results", Console(quiet=True), for_report=True)
+    plan = Plan.read(OLD_RESULTS, "long")
+    results = stored_results(plan.runs, OLD_RESULTS, Console(quiet=True), for_report=True)
     then = [
         result
         for result in results
