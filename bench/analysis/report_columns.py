@@ -163,6 +163,10 @@ TUNING = FrameColumns(
     (
         *IDENTITY,
         text("as_row", "the row whose search all that follows is of; blank where it is the row's own"),
+        text(
+            "searched_on",
+            "the other data set of the suite whose search all that follows is of; blank where it is this one's",
+        ),
         text("outcome", "'best trial', 'nothing better', 'a better one' or 'no search'"),
         number("trial", "of the search that the configuration is from"),
         number("trials", "that have ended; blank without a search"),

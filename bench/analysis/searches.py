@@ -11,7 +11,7 @@ import pandas as pd
 from bench.analysis.report_columns import TUNING
 from bench.analysis.runs import SuiteRuns
 from bench.searched_as import SearchedAs
-from bench.spec import RunSpec
+from bench.spec import RunSpec, Suite
 from bench.tuning.study import Study
 
 BEST_TRIAL, NOTHING_BETTER, A_BETTER_ONE, NO_SEARCH = "best trial", "nothing better", "a better one", "no search"
@@ -36,9 +36,29 @@ def tuning_frame(runs: SuiteRuns, results_dir: Path | None) -> pd.DataFrame:
     lines = []
     for label, own in specs.items():
         as_row, spec = _searched(own, specs, runs.suite.searched_as.get(label))
-        outcome = _outcome(spec, Study.all_of(results_dir, spec)) if spec and results_dir else (NO_SEARCH, *_BLANK)
+        outcome = _found(spec, runs.suite, results_dir) if spec and results_dir else ("", NO_SEARCH, *_BLANK)
         lines.append((*known[label], as_row, *outcome))
     return TUNING.frame(lines)
+
+
+def _found(run: RunSpec, suite: Suite, results_dir: Path) -> tuple[object, ...]:
+    """The cells from `searched_on` on: of the search on the run's own data, else of one on other data of the suite.
+
+    A search on other data counts for a row that has just what was best there: whoever searches on one data set and
+    judges on all of them has chosen nothing on the others.
+    """
+    own = _outcome(run, Study.all_of(results_dir, run))
+    if own[0] != NO_SEARCH:
+        return ("", *own)
+    for dataset in suite.datasets:
+        there = run.model_copy(update={"dataset": dataset})
+        studies = Study.all_of(results_dir, there) if dataset.label != run.dataset.label else []
+        alike = [study for study in studies if study.trials and study.base.revision == run.revision]
+        for study in alike:
+            if study.best and study.best_config == run.config:
+                how = BEST_TRIAL if study.changes else NOTHING_BETTER
+                return (dataset.label, how, study.best.number if study.changes else None, *_budget(study))
+    return ("", NO_SEARCH, *_BLANK)
 
 
 def _searched(run: RunSpec, runs: Mapping[str, RunSpec], how: SearchedAs | None) -> tuple[str, RunSpec | None]:

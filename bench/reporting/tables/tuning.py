@@ -51,7 +51,9 @@ def _budget(dataset: str, row: Mapping[Any, Any], has_other: bool) -> tuple[obje
     outcome = _OUTCOMES[row["outcome"]].format(**row)
     if row["as_row"]:
         outcome = f"as row {row['as_row']}: {outcome}" if has_other else f"as row {row['as_row']}, which is not here"
-    if row["outcome"] == searches.NO_SEARCH:
+    if row["searched_on"]:
+        outcome += f" on {row['searched_on']}, whose line tells of it"
+    if row["outcome"] == searches.NO_SEARCH or row["searched_on"]:
         return dataset, row["row"], outcome, NONE, NONE, None, NONE, NONE, None, None
     others = f", {row['cut_short']:.0f} of these by the limit" if row["cut_short"] else ""
     others += "".join(f", {row[state]:.0f} {state}" for state in ("pruned", "failed") if row[state])
