@@ -37,6 +37,12 @@ class SpeedOptions:
     events: Annotated[str | None, typer.Option(help="Padded events of a training step, likewise.")] = None
     beams: Annotated[str | None, typer.Option(help="Widths of the beam, likewise. Default: each row's own.")] = None
     queries: Annotated[str | None, typer.Option(help="Queries that are answered at a time, likewise.")] = None
+    whole: Annotated[
+        bool,
+        typer.Option(
+            "--whole", help="Measure rows that read a window a second time, with the whole history as window."
+        ),
+    ] = False
     repeats: Annotated[int, typer.Option(min=2, help="Epochs, and answers, behind each median.")] = 5
     device: Annotated[Device, typer.Option(help="auto takes a GPU when there is one.")] = Device.auto
     threads: Annotated[int | None, typer.Option(min=1, help="Default: all processors.")] = None
@@ -70,15 +76,15 @@ def speed(options: SpeedOptions) -> None:
     entries = list(select(suite, models=names).models) if names else learned(suite.models)
     device, console = usable(options.device), Console()
     threads = options.threads or cpu_count()
-    tasks, absent = tasks_of(entries, settings, device, threads, options.repeats, options.count)
+    tasks, absent = tasks_of(entries, settings, device, threads, options.repeats, options.count, options.whole)
     for line in absent:
         say(console, f"not measured: {line}")
     if not tasks:
         raise BenchError("--models: none of these rows can be measured here")
-    whole = run_speed(tasks, options.results, console, options.force)
+    complete = run_speed(tasks, options.results, console, options.force)
     for path in write_speed(options.results, options.reports, _command(options), options.quality):
         say(console, f"written: {path}")
-    raise typer.Exit(0 if whole else 1)
+    raise typer.Exit(0 if complete else 1)
 
 
 def _sweep(options: SpeedOptions) -> list[Setting]:
@@ -99,4 +105,8 @@ def _sweep(options: SpeedOptions) -> list[Setting]:
 def _command(options: SpeedOptions) -> str:
     names = ("models", "lengths", "items", "events", "beams", "queries", "quality")
     used = [(name, getattr(options, name)) for name in names if getattr(options, name) is not None]
-    return "python -m bench speed" + "".join(f" --{name} {shlex.quote(str(value))}" for name, value in used)
+    return (
+        "python -m bench speed"
+        + "".join(f" --{name} {shlex.quote(str(value))}" for name, value in used)
+        + " --whole" * options.whole
+    )

@@ -28,6 +28,9 @@ from bench.speed.setting import Setting
 FOLDER = "speed"
 """Within the folders of results and of reports."""
 
+WINDOW = "length"
+"""The key of how many recent events a next-item model reads."""
+
 
 def learned(entries: Sequence[Entry]) -> list[Entry]:
     """The rows that are trained step by step."""
@@ -35,9 +38,22 @@ def learned(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def tasks_of(
-    entries: Sequence[Entry], settings: Sequence[Setting], device: str, threads: int, repeats: int, count: bool
+    entries: Sequence[Entry],
+    settings: Sequence[Setting],
+    device: str,
+    threads: int,
+    repeats: int,
+    count: bool,
+    whole: bool = False,
 ) -> tuple[list[Task], list[str]]:
     """Every row at every setting that concerns it; beams other than a row's own only of rows that have one.
+
+    Args:
+        entries: The rows.
+        settings: What sizes they are measured at.
+        device, threads, repeats, count: As in a task.
+        whole: Measure each row that reads a window of its history (`length`) a second time with a window of the whole
+            history, under its label and "-whole".
 
     Returns:
         The tasks, setting by setting; and a line for each row that can't be measured here.
@@ -54,7 +70,11 @@ def tasks_of(
             continue
         config = complete_config(model, dict(entry.config), f"row '{entry.row}'")
         concerned = [one for one in settings if one.beam is None or "beam" in config]
-        tasks += [Task(entry.row, entry.model, config, one, device, threads, repeats, count) for one in concerned]
+        how = (device, threads, repeats, count)
+        tasks += [Task(entry.row, entry.model, config, one, *how) for one in concerned]
+        if whole and WINDOW in config:
+            row = f"{entry.row}-whole"
+            tasks += [Task(row, entry.model, {**config, WINDOW: one.length}, one, *how) for one in concerned]
     place = {setting: number for number, setting in enumerate(settings)}
     return sorted(tasks, key=lambda task: place[task.setting]), absent
 

@@ -11,11 +11,14 @@ import pytest
 
 from bench.analysis.declared import FrameColumns
 from bench.cli.main import main
+from bench.spec import Entry
 from bench.speed import job
 from bench.speed.columns import SPEED
 from bench.speed.figures import growth, one_answer
+from bench.speed.job import tasks_of
 from bench.speed.machine import Machine, measure_machine
 from bench.speed.measure import Task, measure
+from bench.speed.setting import Sweep
 
 MACHINE = Machine("cpu", "some processor", 2, 1e10, 1e11, 1e9, "float32", {"torch": "2"}, "abcdef", "2026-01-01")
 
@@ -159,6 +162,30 @@ def test_the_rows_of_the_suite_that_learn_are_measured_by_default(tmp_path: Path
     table = speed(tmp_path, "--lengths", "100", "--items", "100", "--events", "64", "--queries", "1")
     assert {"glass", "tiger-extended-copying", "sim", "hstu", "sasrec-ce"} <= set(table["row"])
     assert not {"popularity", "counts-whole", "item-knn"} & set(table["row"])
+
+
+def test_a_row_with_a_window_is_measured_with_the_whole_history_too(tmp_path: Path, measured: list[str]) -> None:
+    few = ("--models", "sasrec-ce,glass", "--items", "100", "--events", "64", "--queries", "1", "--lengths", "30,700")
+    table = speed(tmp_path, *few, "--whole")
+    rows = ("sasrec-ce", "sasrec-ce-whole", "glass")  # glass has no key `length`: its search reads everything already
+    assert measured == ["machine", *(f"{row} {length} 100 64" for length in (30, 700) for row in rows)]
+    assert set(table["row"]) == set(rows)
+    assert "--queries 1 --whole" in (tmp_path / "r" / "speed" / "report.md").read_text()
+
+
+def test_the_window_of_such_a_row_is_the_history_s_length() -> None:
+    entries = [Entry(model="sasrec-ce", config={"length": 50}), Entry(model="glass")]
+    settings = Sweep((30, 700), (100,), (64,), (None,), (1,)).settings()
+    tasks, _ = tasks_of(entries, settings, "cpu", 1, 2, False, whole=True)
+    windows = {(task.row, task.setting.length): task.config.get("length") for task in tasks}
+    assert windows == {
+        ("sasrec-ce", 30): 50,
+        ("sasrec-ce", 700): 50,
+        ("sasrec-ce-whole", 30): 30,
+        ("sasrec-ce-whole", 700): 700,
+        ("glass", 30): None,
+        ("glass", 700): None,
+    }
 
 
 @pytest.mark.slow
