@@ -151,8 +151,13 @@ def _as_if_written(run: RunSpec) -> RunSpec:
     """The run with its configuration as a suite would give it: a search may have chosen 200 where that has 200.0.
 
     The key of a run tells the two apart, so that a found configuration, copied into a suite, would be trained again.
+    A run whose package is absent stays as it is: it is skipped with that reason.
     """
-    return run.model_copy(update={"config": complete_config(class_of(run), run.config, run.label)})
+    try:
+        model = class_of(run)
+    except SkippedRun:
+        return run
+    return run.model_copy(update={"config": complete_config(model, run.config, run.label)})
 
 
 def _watcher(options: RunOptions, plan: Plan, console: Console, on_broken_report: Callable[[str], None]) -> Watcher:
