@@ -45,19 +45,20 @@ def _found(run: RunSpec, suite: Suite, results_dir: Path) -> tuple[object, ...]:
     """The cells from `searched_on` on: of the search on the run's own data, else of one on other data of the suite.
 
     A search on other data counts for a row that has just what was best there: whoever searches on one data set and
-    judges on all of them has chosen nothing on the others.
+    judges on all of them has chosen nothing on the others. Searches with other code, or on this data set with other
+    data, don't count.
     """
-    own = _outcome(run, Study.all_of(results_dir, run))
-    if own[0] != NO_SEARCH:
-        return ("", *own)
-    for dataset in suite.datasets:
-        there = run.model_copy(update={"dataset": dataset})
-        studies = Study.all_of(results_dir, there) if dataset.label != run.dataset.label else []
-        alike = [study for study in studies if study.trials and study.base.revision == run.revision]
-        for study in alike:
-            if study.best and study.best_config == run.config:
-                how = BEST_TRIAL if study.changes else NOTHING_BETTER
-                return (dataset.label, how, study.best.number if study.changes else None, *_budget(study))
+    for dataset in (run.dataset, *suite.datasets):
+        is_own = dataset.label == run.dataset.label
+        studies = [
+            study
+            for study in Study.all_of(results_dir, run.model_copy(update={"dataset": dataset}))
+            if study.trials and study.base.revision == run.revision
+            if not is_own or study.base.data_hash == run.data_hash
+        ]
+        outcome = _outcome(run, studies)
+        if outcome[0] in (BEST_TRIAL, NOTHING_BETTER) or (is_own and outcome[0] == A_BETTER_ONE):
+            return ("" if is_own else dataset.label, *outcome)
     return ("", NO_SEARCH, *_BLANK)
 
 
@@ -73,13 +74,11 @@ def _searched(run: RunSpec, runs: Mapping[str, RunSpec], how: SearchedAs | None)
 
 
 def _outcome(run: RunSpec, studies: Sequence[Study]) -> tuple[object, ...]:
-    """The cells after the identity; searches in other data or with other code don't count."""
-    now = (run.revision, run.data_hash)
-    own = [study for study in studies if study.trials and (study.base.revision, study.base.data_hash) == now]
-    for study in own:
+    """The cells from `outcome` on, by searches that count for the run."""
+    for study in studies:
         if study.changes and study.best and study.best_config == run.config:
             return (BEST_TRIAL, study.best.number, *_budget(study))
-    for study in own:
+    for study in studies:
         if study.base.config == run.config:
             return (A_BETTER_ONE if study.changes else NOTHING_BETTER, None, *_budget(study))
     return (NO_SEARCH, *_BLANK)
