@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import NoReturn
 
 EXIT_CODE = 130
 """What a shell reports of a command that Ctrl-C has ended."""
@@ -25,14 +26,21 @@ _SECONDS_OF_ONE_INTERRUPT = 1.0
 _SECONDS_TO_END = 10.0
 """When a command has not ended by then, the next press ends it at once; its workers end with it."""
 
+_SECONDS_OF_AN_IMPORT = 0.05
+"""After which an import that an interrupt waits for is looked at again."""
+
 
 @dataclass
 class _State:
-    """What has happened so far: `first` is the time of the first interrupt (`time.monotonic`)."""
+    """What has happened so far: `first` is the time of the first interrupt (`time.monotonic`).
+
+    `waiting` says that it has not been raised yet, for the sake of an import.
+    """
 
     starting: bool = False
     closing: bool = False
     first: float | None = None
+    waiting: bool = False
 
 
 _state = _State()
@@ -50,7 +58,11 @@ def listen() -> None:
 
 
 def begin() -> None:
-    """From now on an interrupt raises KeyboardInterrupt in the main thread."""
+    """From now on an interrupt raises KeyboardInterrupt in the main thread, though not within an import.
+
+    What compiled packages do while they are imported calls Python, too, and an exception that strikes there ends the
+    process with a dump of the stack ("terminate called after throwing an instance of 'pybind11::error_already_set'").
+    """
     _state.starting = False
 
 
@@ -59,6 +71,8 @@ def end() -> None:
     _state.closing = True  # a signal that has come, and that Python has not turned to yet, changes nothing any more
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    if _state.waiting:
+        _look_again(after=0)
     _forget_interrupted_text()
 
 
@@ -79,14 +93,14 @@ def closing() -> Iterator[None]:
     Raises:
         KeyboardInterrupt: At its end, when the interrupt came meanwhile.
     """
-    interrupted_before = _state.first is not None
+    interrupted_before = _state.first is not None and not _state.waiting
     _state.closing = True
     try:
         yield
     finally:
         _state.closing = interrupted_before  # then the way out is one long cleaning
         if _state.first is not None and not interrupted_before:
-            raise KeyboardInterrupt
+            _raise()
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
@@ -95,12 +109,54 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
         _state.first = now
         if _state.starting:
             _leave()
-        if not _state.closing:
-            raise KeyboardInterrupt
+        _interrupt(frame)
     elif now - _state.first > _SECONDS_TO_END:
         _leave()
-    elif not _state.closing and now - _state.first > _SECONDS_OF_ONE_INTERRUPT:
-        raise KeyboardInterrupt  # something has swallowed the first one
+    elif now - _state.first > _SECONDS_OF_ONE_INTERRUPT:
+        _interrupt(frame)  # something has swallowed the first one
+
+
+def _on_alarm(number: int, frame: FrameType | None) -> None:
+    if _state.waiting:  # else `closing` has raised it meanwhile
+        _interrupt(frame)
+
+
+def _interrupt(frame: FrameType | None) -> None:
+    """Raises KeyboardInterrupt, now or as soon as it is safe."""
+    if _state.closing:
+        return
+    if _is_importing(frame):
+        _state.waiting = True
+        _look_again(after=_SECONDS_OF_AN_IMPORT)
+    else:
+        _raise()
+
+
+def _raise() -> NoReturn:
+    _state.waiting = False
+    raise KeyboardInterrupt
+
+
+def _look_again(after: float) -> None:
+    """Has `_on_alarm` called after some seconds; never with 0."""
+    signal.signal(signal.SIGALRM, _on_alarm if after else signal.SIG_IGN)
+    signal.siginterrupt(signal.SIGALRM, False)  # what the import reads goes on
+    signal.setitimer(signal.ITIMER_REAL, after)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether the interrupted code imports a module for a function of the bench.
+
+    Where the bench itself was started by a module that is being imported, this import lies further out, and lasts as
+    long as the bench.
+    """
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        if frame.f_globals.get("__name__", "").startswith("bench.") and frame.f_code.co_name != "<module>":
+            return False
+        frame = frame.f_back
+    return False
 
 
 def _leave() -> None:

@@ -123,13 +123,30 @@ def test_an_interrupt_during_start_up_is_one_line(bench: Callable[..., Bench]) -
     assert started.is_gone()
 
 
-INTERRUPTED_IMPORT = """
-import os, signal, sys
+def _run_script(folder: Path, text: str, *arguments: str) -> tuple[int, str, str]:
+    """Runs a module by `python -m`, as the bench itself; returns exit code, output and what it said of errors."""
+    (folder / "interrupted.py").write_text(text)
+    ended = subprocess.run(
+        [sys.executable, "-m", "interrupted", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return ended.returncode, ended.stdout, ended.stderr
+
+
+LISTENING = """
+import os, signal, sys, time
 from bench.execution import interruption
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell runs in the background ignores it
 interruption.listen()
 interruption.begin()
+code = 0
+"""
+INTERRUPTED_TEXT = """
 try:
     exec("os.kill(os.getpid(), signal.SIGINT)")  # as `dataclasses` does with the text of each class
 except KeyboardInterrupt:
@@ -141,18 +158,109 @@ sys.exit(code)
 """
 
 
-def test_an_interrupt_during_an_import_leaves_the_exit_code_alone(tmp_path: Path) -> None:
+def test_an_interrupt_in_code_given_as_text_leaves_the_exit_code_alone(tmp_path: Path) -> None:
     """Python ends by SIGINT, not with its code, where KeyboardInterrupt has passed through code given as text."""
-    (tmp_path / "interrupted_import.py").write_text(INTERRUPTED_IMPORT)
-    ended = subprocess.run(
-        [sys.executable, "-m", "interrupted_import"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+    assert _run_script(tmp_path, LISTENING + INTERRUPTED_TEXT) == (130, "", "")
+
+
+IMPORTED = """
+import os, signal
+os.kill(os.getpid(), signal.SIGINT)
+sum(range(10_000_000))
+print("imported")
+"""
+INTERRUPTED_IMPORT = """
+try:
+    try:
+        import imported
+    finally:
+        print("left")
+    time.sleep(60)
+except KeyboardInterrupt:
+    code = interruption.EXIT_CODE
+finally:
+    interruption.end()
+sys.exit(code)
+"""
+INTERRUPTED_IMPORT_BEFORE_A_CLOSING_BLOCK = """
+try:
+    def load():
+        with interruption.closing():
+            import imported
+            time.sleep(0.2)
+            print("left")
+        print("not reached")
+    load()
+except KeyboardInterrupt:
+    code = interruption.EXIT_CODE
+finally:
+    interruption.end()
+sys.exit(code)
+"""
+STARTED_BY_AN_IMPORT = """
+if __name__ == "__main__":
+    import interrupted  # and the command runs for as long as this lasts
+names = {"__name__": "bench.job", "os": os, "signal": signal, "time": time}
+exec("def run(): os.kill(os.getpid(), signal.SIGINT); time.sleep(60)", names)
+try:
+    names["run"]()
+except KeyboardInterrupt:
+    print("left")
+interruption.end()
+os._exit(interruption.EXIT_CODE)
+"""
+ENDED_SOON_AFTER_AN_IMPORT = """
+import imported
+interruption.end()
+time.sleep(0.2)
+print("left")
+"""
+
+
+@pytest.mark.parametrize("text", [INTERRUPTED_IMPORT, INTERRUPTED_IMPORT_BEFORE_A_CLOSING_BLOCK])
+def test_an_interrupt_waits_for_the_end_of_an_import(text: str, tmp_path: Path) -> None:
+    (tmp_path / "imported.py").write_text(IMPORTED)
+    assert _run_script(tmp_path, LISTENING + text) == (130, "imported\nleft\n", "")
+
+
+def test_an_interrupt_does_not_wait_for_the_import_that_runs_the_bench(tmp_path: Path) -> None:
+    assert _run_script(tmp_path, LISTENING + STARTED_BY_AN_IMPORT) == (130, "left\n", "")
+
+
+def test_an_interrupt_that_waits_changes_nothing_after_the_end(tmp_path: Path) -> None:
+    (tmp_path / "imported.py").write_text(IMPORTED)
+    assert _run_script(tmp_path, LISTENING + ENDED_SOON_AFTER_AN_IMPORT) == (0, "imported\nleft\n", "")
+
+
+INTERRUPTED_TORCH = """
+import subprocess
+PRESS = "import os, sys, time; print(flush=True); input(); time.sleep(float(sys.argv[1])); os.kill(os.getppid(), 2)"
+presser = subprocess.Popen(
+    [sys.executable, "-c", PRESS, sys.argv[1]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=0
+)
+presser.stdout.readline()
+
+def in_compiled_code(frame, event, called):
+    if event == "c_call" and getattr(called, "__name__", "") == "_c10d_init":  # it calls Python, and catches nothing
+        sys.setprofile(None)
+        presser.stdin.write(chr(10))
+
+sys.setprofile(in_compiled_code)
+try:
+    import torch
+    time.sleep(60)
+except KeyboardInterrupt:
+    code = interruption.EXIT_CODE
+finally:
+    interruption.end()
+sys.exit(code)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0, 0.001, 0.002, 0.005, 0.01, 0.02])
+def test_an_interrupt_while_a_compiled_package_is_imported(seconds: float, tmp_path: Path) -> None:
+    assert _run_script(tmp_path, LISTENING + INTERRUPTED_TORCH, str(seconds)) == (130, "", "")
 
 
 @pytest.mark.slow
