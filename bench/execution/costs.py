@@ -22,9 +22,11 @@ from bench.spec import DatasetSpec, RunResult, RunSpec
 
 Basis = Literal["same", "model", "reference", "nothing"]
 """What an estimate is based on: runs of the same row on the same data here, other runs of the model here, the reference
-machine's, scaled by a calibration of this one, or an average over models."""
+machine's (those of its processor scaled by a calibration of this one), or an average over models."""
 
 _FACTOR: Mapping[Basis, float] = {"same": 1.3, "model": 1.7, "reference": 2.0, "nothing": 4.0}
+_ANOTHER_GPU = 2.0
+"""How much more uncertain the reference is for a GPU: nothing calibrates one."""
 _WIDEST = 5.0
 _GPU_GAIN, _GPU_FACTOR = 8.0, 4.0
 """How many times as fast a GPU may be as one thread, where no run of the model was made on it, and how uncertain."""
@@ -123,9 +125,12 @@ class Costs:
         answers = work.users / done.users * (work.items / done.items) ** 0.5
         seconds = self._on_threads(timing.fit_seconds * growth + timing.recommend_seconds * answers, timing, work)
         basis: Basis = "model" if timing.here else "reference"
-        if not timing.here:
+        factor = _FACTOR[basis] * (1 + 0.15 * _distance(timing, work))
+        if not timing.here and timing.device == "cpu":
             seconds *= self._slowness()
-        factor = min(_WIDEST, _FACTOR[basis] * (1 + 0.15 * _distance(timing, work)))
+        elif not timing.here:
+            factor *= _ANOTHER_GPU
+        factor = min(_WIDEST, factor)
         more = (work.events - done.events) * _EVENT_MIB
         return Estimate(seconds, factor, basis, max(_PROCESS_MIB, timing.memory_mib + more), work.epochs is not None)
 

@@ -76,6 +76,17 @@ def test_the_reference_machine_speaks_where_nothing_was_measured_here(monkeypatc
     assert Costs(ONE_THREAD).of_work(WORK).basis == "same"
 
 
+def test_the_reference_s_gpu_is_not_scaled_by_the_speed_of_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a better guess than a processor's, and less sure than one of a GPU that is here."""
+    on_gpu = replace(DONE, device="cuda", fit_seconds=3, here=False)
+    monkeypatch.setattr(timings, "reference", lambda: [replace(DONE, here=False), on_gpu])
+    monkeypatch.setattr(costs, "slowness", lambda: 3.0)
+    of_reference = Costs(Means("cuda", 1, 1)).of_work(WORK)
+    assert (of_reference.seconds, of_reference.basis) == (5, "reference")
+    record(replace(on_gpu, here=True))
+    assert Costs(Means("cuda", 1, 1)).of_work(replace(WORK, data="other")).factor < of_reference.factor
+
+
 def test_of_an_unknown_model_little_is_said() -> None:
     trained = Costs(ONE_THREAD).of_work(replace(WORK, model="new"))
     counted = Costs(ONE_THREAD).of_work(replace(WORK, model="new", epochs=None))
@@ -142,9 +153,10 @@ def test_the_calibration_is_measured_once(measured: Path, monkeypatch: pytest.Mo
 
 def test_the_records_that_come_along_are_of_models_that_there_are() -> None:
     """All but those that need what not every machine has."""
-    models = [timing.work.model for timing in REFERENCE]
-    assert set(models) <= set(BUILT_IN)
-    assert len(models) == len(set(models)) > 25
+    timed_on_cpu = [timing.work.model for timing in REFERENCE if timing.device == "cpu"]
+    assert {timing.work.model for timing in REFERENCE} <= set(BUILT_IN)
+    assert len(timed_on_cpu) == len(set(timed_on_cpu)) > 25
+    assert {timing.device for timing in REFERENCE} == {"cpu", "cuda"}
     assert all(timing.fit_seconds >= 0 and timing.memory_mib > 100 and not timing.here for timing in REFERENCE)
 
 
