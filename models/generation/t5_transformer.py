@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from models.generation.lean_attention import LearnedBias
 from models.generation.transformer import (
     DecoderCache,
     EncoderLayer,
@@ -163,7 +164,9 @@ class T5Encoder(nn.Module):
             missing = -length % ALIGNMENT
             hidden = F.pad(hidden, (0, 0, 0, missing))
             hidden_keys = F.pad(hidden_keys, (0, missing), value=-torch.inf)
-        bias = self.bias(0, hidden.shape[1]) + hidden_keys
+        by_place = self.bias(0, hidden.shape[1])
+        lean = self.training and not hidden.is_cuda
+        bias = LearnedBias(by_place, hidden_keys) if lean else by_place + hidden_keys
         for layer in self.layers:
             hidden = layer(hidden, bias)
         return self.norm(hidden[:, :length])

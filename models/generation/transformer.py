@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from bench.config import Config
+from models.generation.lean_attention import LearnedBias, lean_attention
 
 Layer = TypeVar("Layer", bound=nn.Module, covariant=True)
 
@@ -117,7 +118,11 @@ KeyValue: TypeAlias = tuple[Tensor, Tensor] | SharedKeyValue
 
 
 def attend(
-    query: Tensor, key_value: KeyValue, bias: Tensor | None, dropout: float = 0.0, scale: float | None = None
+    query: Tensor,
+    key_value: KeyValue,
+    bias: Tensor | LearnedBias | None,
+    dropout: float = 0.0,
+    scale: float | None = None,
 ) -> Tensor:
     """Scaled dot-product attention with as many leading dimensions as one likes.
 
@@ -132,6 +137,9 @@ def attend(
         dropout: Of the attention weights.
         scale: Of the scores; None divides them by the square root of `head_dim`.
     """
+    if isinstance(bias, LearnedBias):
+        assert not isinstance(key_value, SharedKeyValue), "tables of keys and values have no places"
+        return lean_attention(query, *key_value, bias, dropout, query.shape[-1] ** -0.5 if scale is None else scale)
     if query.is_cuda and query.ndim > 4 and not dropout and _has_triton():
         from models.generation import small_attention as small
 
@@ -215,7 +223,7 @@ class MultiHeadAttention(nn.Module, ABC):
     def prepare(self, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values `[..., heads, m, head_dim]` of `memory` `[..., m, dim]`."""
 
-    def forward(self, hidden: Tensor, key_value: KeyValue, bias: Tensor | None = None) -> Tensor:
+    def forward(self, hidden: Tensor, key_value: KeyValue, bias: Tensor | LearnedBias | None = None) -> Tensor:
         """Attends from `hidden` `[..., q, dim]` to prepared keys and values.
 
         Args:
@@ -257,7 +265,7 @@ class EncoderLayer(nn.Module):
         self.feed_forward = feed_forward
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, hidden: Tensor, bias: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, bias: Tensor | LearnedBias) -> Tensor:
         normed = self.attention_norm(hidden)
         hidden = hidden + self.dropout(self.attention(normed, self.attention.prepare(normed), bias))
         return hidden + self.dropout(self.feed_forward(self.feed_forward_norm(hidden)))
