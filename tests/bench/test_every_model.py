@@ -162,7 +162,7 @@ def test_every_model_runs_on_a_generated_world(model: str, tiny_planted_long: No
 def test_the_smoke_suite_runs_every_model_on_the_real_data(tmp_path: Path) -> None:
     code = main(["run", "--suite", "smoke", "--results", str(tmp_path / "results"), "--reports", str(tmp_path)])
     assert code == 0
-    leaderboard = pd.read_csv(tmp_path / "results" / "smoke" / "ml-100k" / "leaderboard.csv")
+    leaderboard = pd.read_csv(tmp_path / "results" / "smoke" / "ml-100k+300users" / "leaderboard.csv")
     assert len(leaderboard) == len(load_suite("smoke").models)
     page = (tmp_path / "smoke" / "report.md").read_text(encoding="utf-8")
     assert "100 %" in page

@@ -54,14 +54,14 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_ml_100k: None)
 
 
 def stored(folder: Path, model: str) -> list[Path]:
-    return sorted(folder.glob(f"results/runs/ml-100k/{model}/*/result.json"))
+    return sorted(folder.glob(f"results/runs/*/{model}/*/result.json"))
 
 
 def test_models_of_a_file_run_beside_rows_by_name(written: Path) -> None:
     """In a process of its own, from a relative path, with an option of its own."""
     rows = "popularity,my_model.py:LastFirst,./my_model.py:FirstFirst"
     assert cli.main([*RUN, rows, "--set", "LastFirst.sign=2"]) == 0
-    table = pd.read_csv("results/smoke/ml-100k/leaderboard.csv", index_col="row")
+    table = pd.read_csv("results/smoke/ml-100k+300users/leaderboard.csv", index_col="row")
     assert set(table.index) == {"popularity", "LastFirst", "FirstFirst"}
     assert set(table["status"]) == {"complete"}
     (path,) = stored(written.parent, "LastFirst")

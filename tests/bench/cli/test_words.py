@@ -61,7 +61,7 @@ def test_quiet_says_nothing_and_verbose_more(
     failing = ["run", "--suite", "smoke", "--models", "outside-raising", "--jobs", "1"]
     assert cli.main([*failing, "-q"]) == 1
     assert capsys.readouterr().out == (
-        "  failed: outside-raising on ml-100k, seed 0: RuntimeError: the loss is not a number\n"
+        "  failed: outside-raising on ml-100k+300users, seed 0: RuntimeError: the loss is not a number\n"
     )
     assert cli.main([*failing, "--verbose"]) == 1
     said = capsys.readouterr().out
