@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from bench.analysis.average_ranks import RANKED
 from bench.analysis.frames import DatasetFrames
 from bench.conventions import PRIMARY_NAME, REACH_WINDOW
 from bench.reporting.figures.differences import point
@@ -157,7 +158,7 @@ def ranks_figure(
 
     Args:
         ranks: Part -> its `bench.analysis.average_ranks.ranks_with_intervals`.
-        rows: Labels from top to bottom.
+        rows: Labels from top to bottom, those of all parts.
         datasets: Their number.
         styles: Of the rows.
     """
@@ -175,7 +176,10 @@ def ranks_figure(
             point(axes, own["rank"], place, styles[own["row"]], True, size=5.5)
         model_axis(axes, rows, styles)
         axes.set_xlim(0.5, len(rows) + 0.5)
-        axes.set_title(PART_NAMES[part])
+        ranked_on = len(table.columns) - len(RANKED)
+        axes.set_title(
+            PART_NAMES[part] + (f"\n(on {ranked_on} of {datasets} data sets)" if ranked_on < datasets else "")
+        )
     for axes in panels[-columns:]:
         axes.xaxis.set_tick_params(labelbottom=True)
         axes.set_xlabel("mean rank, 1 is best")

@@ -47,7 +47,8 @@ def across(datasets: Sequence[DatasetFrames], folder: Path) -> list[Block]:
         )
         for family, words in FAMILIES.items()
     }
-    ranked = [row for row in rows if overall is not None and row in set(overall["row"])]
+    # A part that fewer data sets have may rank rows that are not on all of them.
+    ranked = [row for row in rows if any(row in set(table["row"]) for table in ranks.values())]
     drawn["across-ranks"] = (
         "Ranks averaged over the data sets, by part of the queries",
         lambda: ranks_figure(ranks, ranked, len(datasets), styles),

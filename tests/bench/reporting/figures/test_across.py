@@ -119,6 +119,21 @@ def test_ranks_have_a_panel_for_each_part_that_two_data_sets_have() -> None:
     assert ranks_figure({}, ROWS, 1, STYLES) is None
 
 
+def test_a_part_may_rank_rows_that_are_not_on_every_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As while a suite is being run: the data set that lacks a row yet is one that lacks the part, too."""
+    monkeypatch.setattr(style, "save", lambda figure, stem: drawn.append(figure))
+    drawn: list[Figure] = []
+    x, y, third = frames(("x", "y", "z"), ())
+    lacking = third.resampled[(third.resampled["family"] == "overall") & (third.resampled["row"] != "tiger")]
+    across([x, y, replace(third, resampled=lacking)], tmp_path)
+    (figure,) = drawn
+    figure.canvas.draw()
+    shown = {axes.get_title(loc="left"): len(marks(axes)) for axes in figure.axes if axes.get_visible()}
+    assert shown["all test queries"] == 2
+    assert shown["rare targets (tail)\n(on 2 of 3 data sets)"] == 3
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()][-1] == "tiger"
+
+
 @pytest.mark.parametrize(
     ("datasets", "references", "drawn"),
     [
