@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,15 +27,15 @@ _SECONDS_OF_ONE_INTERRUPT = 1.0
 _SECONDS_TO_END = 10.0
 """When a command has not ended by then, the next press ends it at once; its workers end with it."""
 
-_SECONDS_OF_AN_IMPORT = 0.05
-"""After which an import that an interrupt waits for is looked at again."""
+_SECONDS_TO_WAIT = 0.05
+"""After which it is looked whether an interrupt that waits can be raised."""
 
 
 @dataclass
 class _State:
     """What has happened so far: `first` is the time of the first interrupt (`time.monotonic`).
 
-    `waiting` says that it has not been raised yet, for the sake of an import.
+    `waiting` says that it has not been raised yet, or not where it could reach anybody.
     """
 
     starting: bool = False
@@ -62,8 +63,18 @@ def begin() -> None:
 
     What compiled packages do while they are imported calls Python, too, and an exception that strikes there ends the
     process with a dump of the stack ("terminate called after throwing an instance of 'pybind11::error_already_set'").
+    Where it strikes in a place that nothing can be raised from, as in the destructor of an object, it is raised again.
     """
     _state.starting = False
+    others = sys.unraisablehook
+
+    def raise_again(unraisable: sys.UnraisableHookArgs) -> None:
+        if isinstance(unraisable.exc_value, KeyboardInterrupt):
+            _wait()
+        else:
+            others(unraisable)
+
+    sys.unraisablehook = raise_again
 
 
 def end() -> None:
@@ -126,10 +137,14 @@ def _interrupt(frame: FrameType | None) -> None:
     if _state.closing:
         return
     if _is_importing(frame):
-        _state.waiting = True
-        _look_again(after=_SECONDS_OF_AN_IMPORT)
+        _wait()
     else:
         _raise()
+
+
+def _wait() -> None:
+    _state.waiting = True
+    _look_again(after=_SECONDS_TO_WAIT)
 
 
 def _raise() -> NoReturn:

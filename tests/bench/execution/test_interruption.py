@@ -146,21 +146,23 @@ interruption.listen()
 interruption.begin()
 code = 0
 """
-INTERRUPTED_TEXT = """
-try:
-    exec("os.kill(os.getpid(), signal.SIGINT)")  # as `dataclasses` does with the text of each class
+ENDING = """
 except KeyboardInterrupt:
     code = interruption.EXIT_CODE
 finally:
     interruption.end()
-os.kill(os.getpid(), signal.SIGINT)
+os.kill(os.getpid(), signal.SIGINT)  # comes too late to change anything
 sys.exit(code)
+"""
+INTERRUPTED_TEXT = """
+try:
+    exec("os.kill(os.getpid(), signal.SIGINT)")  # as `dataclasses` does with the text of each class
 """
 
 
 def test_an_interrupt_in_code_given_as_text_leaves_the_exit_code_alone(tmp_path: Path) -> None:
     """Python ends by SIGINT, not with its code, where KeyboardInterrupt has passed through code given as text."""
-    assert _run_script(tmp_path, LISTENING + INTERRUPTED_TEXT) == (130, "", "")
+    assert _run_script(tmp_path, LISTENING + INTERRUPTED_TEXT + ENDING) == (130, "", "")
 
 
 IMPORTED = """
@@ -176,11 +178,6 @@ try:
     finally:
         print("left")
     time.sleep(60)
-except KeyboardInterrupt:
-    code = interruption.EXIT_CODE
-finally:
-    interruption.end()
-sys.exit(code)
 """
 INTERRUPTED_IMPORT_BEFORE_A_CLOSING_BLOCK = """
 try:
@@ -191,11 +188,17 @@ try:
             print("left")
         print("not reached")
     load()
-except KeyboardInterrupt:
-    code = interruption.EXIT_CODE
-finally:
-    interruption.end()
-sys.exit(code)
+"""
+INTERRUPTED_DESTRUCTOR = """
+class Kept:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        sum(range(1000))
+try:
+    kept = Kept()
+    del kept
+    print("left")
+    time.sleep(60)
 """
 STARTED_BY_AN_IMPORT = """
 if __name__ == "__main__":
@@ -220,7 +223,11 @@ print("left")
 @pytest.mark.parametrize("text", [INTERRUPTED_IMPORT, INTERRUPTED_IMPORT_BEFORE_A_CLOSING_BLOCK])
 def test_an_interrupt_waits_for_the_end_of_an_import(text: str, tmp_path: Path) -> None:
     (tmp_path / "imported.py").write_text(IMPORTED)
-    assert _run_script(tmp_path, LISTENING + text) == (130, "imported\nleft\n", "")
+    assert _run_script(tmp_path, LISTENING + text + ENDING) == (130, "imported\nleft\n", "")
+
+
+def test_an_interrupt_in_a_destructor_is_raised_behind_it(tmp_path: Path) -> None:
+    assert _run_script(tmp_path, LISTENING + INTERRUPTED_DESTRUCTOR + ENDING) == (130, "left\n", "")
 
 
 def test_an_interrupt_does_not_wait_for_the_import_that_runs_the_bench(tmp_path: Path) -> None:
@@ -249,18 +256,13 @@ sys.setprofile(in_compiled_code)
 try:
     import torch
     time.sleep(60)
-except KeyboardInterrupt:
-    code = interruption.EXIT_CODE
-finally:
-    interruption.end()
-sys.exit(code)
 """
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0, 0.001, 0.002, 0.005, 0.01, 0.02])
 def test_an_interrupt_while_a_compiled_package_is_imported(seconds: float, tmp_path: Path) -> None:
-    assert _run_script(tmp_path, LISTENING + INTERRUPTED_TORCH, str(seconds)) == (130, "", "")
+    assert _run_script(tmp_path, LISTENING + INTERRUPTED_TORCH + ENDING, str(seconds)) == (130, "", "")
 
 
 @pytest.mark.slow
