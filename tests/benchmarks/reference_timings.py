@@ -6,7 +6,7 @@
 
 Writes `bench/execution/reference_timings.json`, in processor seconds of one thread, so that it may be run beside other
 work, and prints what `REFERENCE_SECONDS` of `bench/execution/calibration.py` has to be. Models have their own
-configurations but for the number of epochs. Of a suite's results it takes the median of each row and data set that was
+configurations but for the number of epochs and of the targets that one draws. Of a suite's results it takes the median of each row and data set that was
 made on a GPU, as many runs at a time as there were.
 """
 
@@ -34,6 +34,9 @@ from bench.spec import DatasetSpec, RunSpec
 
 EPOCHS = {"training.epochs": 3, "training.validate_every": 3, "epochs": 1}
 """By key; those of RecBole's models, which have `epochs` of their own, take minutes."""
+
+SHARE_OF_TARGETS = 0.05
+"""That an epoch draws at most, where it draws some: a step of a large network takes a minute."""
 
 
 def main() -> None:
@@ -103,13 +106,15 @@ def timed(name: str, dataset: DatasetSpec, folder: Path) -> Timing | None:
 
 
 def few_epochs(config: type[Config]) -> dict[str, Any]:
-    """The defaults of a model, with few epochs."""
+    """The defaults of a model, with few epochs of few targets."""
     written: dict[str, Any] = {}
     fields = config.model_fields
     if "training" in fields:
         written["training"] = {key.partition(".")[2]: value for key, value in EPOCHS.items() if "." in key}
     elif "epochs" in fields:
         written["epochs"] = EPOCHS["epochs"]
+    if "targets_per_epoch" in fields:
+        written["targets_per_epoch"] = min(SHARE_OF_TARGETS, fields["targets_per_epoch"].default)
     return config.model_validate(written).model_dump(mode="json")
 
 
