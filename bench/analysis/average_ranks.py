@@ -8,9 +8,6 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-RANKED = ("row", "rank", "low", "high")
-"""Columns of `ranks_with_intervals` before those of the data sets."""
-
 
 def ranks_with_intervals(resampled: Mapping[str, pd.DataFrame], family: str, part: str) -> pd.DataFrame | None:
     """The mean rank of each row over the data sets, on one part of the queries.
@@ -37,7 +34,7 @@ def ranks_with_intervals(resampled: Mapping[str, pd.DataFrame], family: str, par
     ranks = {dataset: rankdata(-wide[common].to_numpy().round(12), axis=1) for dataset, wide in means.items()}
     averaged = np.mean(list(ranks.values()), axis=0)
     low, high = np.percentile(averaged[1:], [2.5, 97.5], axis=0)
-    table = pd.DataFrame(dict(zip(RANKED, (common, averaged[0], low, high), strict=True)))
+    table = pd.DataFrame({"row": common, "rank": averaged[0], "low": low, "high": high})
     for dataset, of_dataset in ranks.items():
         table[dataset] = of_dataset[0]
     return table.sort_values("rank", kind="stable", ignore_index=True)

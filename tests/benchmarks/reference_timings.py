@@ -6,8 +6,8 @@
 
 Writes `bench/execution/reference_timings.json`, in processor seconds of one thread, so that it may be run beside other
 work, and prints what `REFERENCE_SECONDS` of `bench/execution/calibration.py` has to be. Models have their own
-configurations but for the number of epochs and of the targets that one draws. Of a suite's results it takes the median of each row and data set that was
-made on a GPU, as many runs at a time as there were.
+configurations but for the number of epochs and of the targets that one draws. Of a suite's results it takes the median
+of each row and data set that was made on a GPU, as many runs at a time as there were.
 """
 
 from __future__ import annotations

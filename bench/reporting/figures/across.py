@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from bench.analysis.average_ranks import RANKED
 from bench.analysis.frames import DatasetFrames
 from bench.conventions import PRIMARY_NAME, REACH_WINDOW
 from bench.reporting.figures.differences import point
@@ -152,14 +151,14 @@ def _forest(axes: Axes, effects: pd.DataFrame, rows: Sequence[str], markers: Map
 
 
 def ranks_figure(
-    ranks: Mapping[Part, pd.DataFrame], rows: Sequence[str], datasets: int, styles: Styles
+    ranks: Mapping[Part, pd.DataFrame], rows: Sequence[str], datasets: Sequence[str], styles: Styles
 ) -> Figure | None:
     """Ranks averaged over data sets with their intervals, a panel for each part of the queries.
 
     Args:
         ranks: Part -> its `bench.analysis.average_ranks.ranks_with_intervals`.
         rows: Labels from top to bottom, those of all parts.
-        datasets: Their number.
+        datasets: Labels of all of them.
         styles: Of the rows.
     """
     if not ranks:
@@ -176,16 +175,15 @@ def ranks_figure(
             point(axes, own["rank"], place, styles[own["row"]], True, size=5.5)
         model_axis(axes, rows, styles)
         axes.set_xlim(0.5, len(rows) + 0.5)
-        ranked_on = len(table.columns) - len(RANKED)
-        axes.set_title(
-            PART_NAMES[part] + (f"\n(on {ranked_on} of {datasets} data sets)" if ranked_on < datasets else "")
-        )
+        ranked_on = sum(dataset in table for dataset in datasets)
+        some = f"\n(on {ranked_on} of {len(datasets)} data sets)" if ranked_on < len(datasets) else ""
+        axes.set_title(PART_NAMES[part] + some)
     for axes in panels[-columns:]:
         axes.xaxis.set_tick_params(labelbottom=True)
         axes.set_xlabel("mean rank, 1 is best")
     headline(
         figure,
-        f"Ranks by {PRIMARY_NAME}, averaged over {datasets} data sets",
+        f"Ranks by {PRIMARY_NAME}, averaged over {len(datasets)} data sets",
         "bars: 95 % of the mean ranks over resampled users and seeds; the data sets are as they are",
     )
     return figure

@@ -51,7 +51,7 @@ def across(datasets: Sequence[DatasetFrames], folder: Path) -> list[Block]:
     ranked = [row for row in rows if any(row in set(table["row"]) for table in ranks.values())]
     drawn["across-ranks"] = (
         "Ranks averaged over the data sets, by part of the queries",
-        lambda: ranks_figure(ranks, ranked, len(datasets), styles),
+        lambda: ranks_figure(ranks, ranked, [frames.dataset for frames in datasets], styles),
     )
     pictures = {name: _picture(folder, name, *how) for name, how in drawn.items()}
     forests = [picture for name, picture in pictures.items() if name != "across-ranks"]

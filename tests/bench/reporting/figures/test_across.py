@@ -110,13 +110,13 @@ def test_marks_are_filled_where_the_interval_leaves_out_0() -> None:
 def test_ranks_have_a_panel_for_each_part_that_two_data_sets_have() -> None:
     style.use_style()
     ranks = all_ranks(frames(("x", "y"), ()))
-    assert panels(ranks_figure(ranks, ROWS, 2, STYLES))[:3] == [
+    assert panels(ranks_figure(ranks, ROWS, ("x", "y"), STYLES))[:3] == [
         "all test queries",
         "popular targets (head)",
         "rare targets (tail)",
     ]
     assert ranks["overall", "overall"]["row"].tolist() == list(ROWS)
-    assert ranks_figure({}, ROWS, 1, STYLES) is None
+    assert ranks_figure({}, ROWS, ("x",), STYLES) is None
 
 
 def test_a_part_may_rank_rows_that_are_not_on_every_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
