@@ -165,6 +165,7 @@ class T5Encoder(nn.Module):
             hidden = F.pad(hidden, (0, 0, 0, missing))
             hidden_keys = F.pad(hidden_keys, (0, missing), value=-torch.inf)
         by_place = self.bias(0, hidden.shape[1])
+        # A GPU has fused kernels that learn a bias; a CPU would keep every layer's scores.
         lean = self.training and not hidden.is_cuda
         bias = LearnedBias(by_place, hidden_keys) if lean else by_place + hidden_keys
         for layer in self.layers:

@@ -133,7 +133,8 @@ def attend(
     Args:
         query: `[..., heads, q, head_dim]`.
         key_value: Keys and values.
-        bias: Added to the scores, broadcast to `[..., heads, q, m]`; -inf hides. A query must see something.
+        bias: Added to the scores, broadcast to `[..., heads, q, m]`; -inf hides. A query must see something. In two
+            parts (`LearnedBias`) it is learned in little memory, by one leading dimension of queries.
         dropout: Of the attention weights.
         scale: Of the scores; None divides them by the square root of `head_dim`.
     """
