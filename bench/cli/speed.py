@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bench.speed.setting import Setting
 
 ROWS_FROM = "long"
-"""The suite whose learned rows are measured unless others are named."""
+"""The suite whose learned rows are measured unless another is named."""
 
 _LENGTHS, _ITEMS = (1_000, 50, 100, 10_000), (10_000, 1_000, 100_000)
 _EVENTS, _QUERIES = (1_024, 16_384), (128, 1, 1_024)
@@ -30,13 +30,18 @@ class SpeedOptions:
 
     models: Annotated[
         str | None,
-        typer.Option(help=f"Rows of suite `{ROWS_FROM}`, or registered models. Default: its learned rows."),
+        typer.Option(help="Rows of the suite, or registered models, comma-separated. Default: its learned rows."),
     ] = None
+    suite: Annotated[str, typer.Option(help="Where the rows stand: a name, or a .yaml file.")] = ROWS_FROM
     lengths: Annotated[str | None, typer.Option(help="Events of history; the first is the common one.")] = None
     items: Annotated[str | None, typer.Option(help="Sizes of the catalogue, likewise.")] = None
     events: Annotated[str | None, typer.Option(help="Padded events of a training step, likewise.")] = None
     beams: Annotated[str | None, typer.Option(help="Widths of the beam, likewise. Default: each row's own.")] = None
     queries: Annotated[str | None, typer.Option(help="Queries that are answered at a time, likewise.")] = None
+    devices: Annotated[
+        str | None,
+        typer.Option(help="GPUs, or processes on a CPU, that train one model together, likewise. Default: 1."),
+    ] = None
     whole: Annotated[
         bool,
         typer.Option(
@@ -72,7 +77,7 @@ def speed(options: SpeedOptions) -> None:
     from bench.suite_files import load_suite
 
     settings = _sweep(options)
-    names, suite = listed(options.models, "--models"), load_suite(ROWS_FROM)
+    names, suite = listed(options.models, "--models"), load_suite(options.suite)
     entries = list(select(suite, models=names).models) if names else learned(suite.models)
     device, console = usable(options.device), Console()
     threads = options.threads or cpu_count()
@@ -99,12 +104,13 @@ def _sweep(options: SpeedOptions) -> list[Setting]:
 
     lengths, items = read("lengths", _LENGTHS), read("items", _ITEMS)
     events, queries = read("events", _EVENTS), read("queries", _QUERIES)
-    return Sweep(lengths, items, events, read("beams") or (None,), queries).settings()
+    return Sweep(lengths, items, events, read("beams") or (None,), queries, read("devices", (1,))).settings()
 
 
 def _command(options: SpeedOptions) -> str:
-    names = ("models", "lengths", "items", "events", "beams", "queries", "quality")
+    names = ("models", "lengths", "items", "events", "beams", "queries", "devices", "quality")
     used = [(name, getattr(options, name)) for name in names if getattr(options, name) is not None]
+    used = [("suite", options.suite)] * (options.suite != ROWS_FROM) + used
     return (
         "python -m bench speed"
         + "".join(f" --{name} {shlex.quote(str(value))}" for name, value in used)

@@ -27,6 +27,7 @@ SPEED = FrameColumns(
         whole("length", "events of every history"),
         whole("items", "of the catalogue"),
         whole("events", "padded events of a training step"),
+        whole("devices", "that train together"),
         number("beam", "width of the beam search; blank: as the row has it, or none"),
         number("queries", "answered at a time; blank but for answers"),
         number("repeats", "times behind the median"),

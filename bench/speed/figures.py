@@ -20,6 +20,7 @@ SIZES = {
     "events": "Events of a step",
     "queries": "Queries at a time",
     "beam": "Width of the beam",
+    "devices": "Devices that train together",
 }
 
 
@@ -69,6 +70,35 @@ def growth_figure(lines: pd.DataFrame, measure: str, size: str, styles: Styles) 
     models_legend(figure, {row: styles[row] for row in shown})
     basis = f"medians, bars: quartiles; {others_in_words(lines, size)}"
     headline(figure, f"{measure.capitalize()} by {SIZES[size].lower()}", basis)
+    return figure
+
+
+def scaling_figure(lines: pd.DataFrame, styles: Styles) -> Figure | None:
+    """How many times as fast each row trains on several devices as on the fewest; None without any lines.
+
+    Args:
+        lines: From `growth` by devices.
+        styles: Of the rows.
+    """
+    if lines.empty:
+        return None
+    figure = figure_of(8.5, 4.6)
+    axes = figure.subplots()
+    ticks = sorted(set(lines["devices"]))
+    axes.plot(ticks, [tick / ticks[0] for tick in ticks], color="0.6", linestyle=":", label="as many times as devices")
+    shown = dict.fromkeys(lines["row"])
+    for row in shown:
+        own, look = lines[lines["row"] == row], styles[row]
+        alone = own["median_ms"].iloc[0] * own["devices"].iloc[0] / ticks[0]
+        rates = [alone / own[column] for column in ("median_ms", "high_ms", "low_ms")]
+        around = [rates[0] - rates[1], rates[2] - rates[0]]
+        axes.errorbar(own["devices"], rates[0], yerr=around, capsize=3, linestyle=look.line, **marker(look))
+    axes.set(xlabel=SIZES["devices"], ylabel="Times as fast", ylim=(0, None))
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.legend(loc="upper left", frameon=False)
+    models_legend(figure, {row: styles[row] for row in shown})
+    basis = f"bars: quartiles; dotted: as many times as devices; {others_in_words(lines, 'devices')}"
+    headline(figure, "Training on several devices", basis)
     return figure
 
 

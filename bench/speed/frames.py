@@ -16,7 +16,7 @@ from bench.speed.measure import spread
 def speed_frame(points: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """All measurements as a frame with the columns `SPEED`, ordered by row, what is measured, and sizes."""
     frame = SPEED.frame(row for point in points for row in _rows(point))
-    order = ["device", "hardware", "measure", "row", "length", "items", "events", "beam", "queries"]
+    order = ["device", "hardware", "measure", "row", "length", "items", "events", "devices", "beam", "queries"]
     return frame.sort_values(order, kind="stable", ignore_index=True)
 
 
@@ -25,6 +25,7 @@ def _rows(point: dict[str, Any]) -> Iterator[list[object]]:
     before = [SCHEMA, task["row"], task["model"]]
     place = [machine.device, machine.hardware, machine.threads]
     sizes = [task["setting"][name] for name in ("length", "items", "events")]
+    sizes.append(task["setting"].get("devices", 1))
     sizes.append(np.nan if task["setting"]["beam"] is None else task["setting"]["beam"])
     after = [point["status"], point["reason"], machine.commit]
     if found is None:

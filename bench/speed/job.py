@@ -46,7 +46,9 @@ def tasks_of(
     count: bool,
     whole: bool = False,
 ) -> tuple[list[Task], list[str]]:
-    """Every row at every setting that concerns it; beams other than a row's own only of rows that have one.
+    """Every row at every setting that concerns it.
+
+    Beams other than a row's own concern rows that have one, several devices rows whose training can be divided.
 
     Args:
         entries: The rows.
@@ -69,7 +71,9 @@ def tasks_of(
             absent.append(f"{entry.row}: {skipped}")
             continue
         config = complete_config(model, dict(entry.config), f"row '{entry.row}'")
-        concerned = [one for one in settings if one.beam is None or "beam" in config]
+        concerned = [
+            one for one in settings if (one.beam is None or "beam" in config) and (one.devices == 1 or model.divisible)
+        ]
         how = (device, threads, repeats, count)
         tasks += [Task(entry.row, entry.model, config, one, *how) for one in concerned]
         if whole and WINDOW in config:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
@@ -17,6 +18,7 @@ from bench.config import value_at, with_values
 from bench.data.cache import ArtifactCache
 from bench.data.dataset import TrainingData
 from bench.execution import environment
+from bench.execution.devices import Place, together
 from bench.recommender import CurvePoint, FitContext, Recommender
 from bench.registry import model_class
 from bench.speed.generated import queries, training_data
@@ -66,31 +68,56 @@ def measure(task: Task) -> dict[str, Any]:
         `answers`, by number of queries: `seconds`, `flops` or None, `mib`. Memory is the peak of the process, or on a
         GPU of its tensors.
     """
-    prepare(task.device, task.threads)
-    setting = task.setting
-    users = max(2, -(-STEPS * setting.events // setting.length))
-    train = training_data(users, setting.length, setting.items)
     with tempfile.TemporaryDirectory() as folder:
-        environment.reset_peak_memory(task.device)
-        started = perf_counter()
-        recommender, curve = _trained(task, train, task.device, Path(folder), NOT_TIMED + task.repeats)
-        whole = perf_counter() - started
-        found: dict[str, Any] = {
-            "parameters": recommender.parameter_count(),
-            "preparation": [whole - (curve[-1].seconds if curve else 0.0)],
-            "step": _steps(curve),
-            "training_mib": _peak(task.device),
-            "step_flops": None,
-            "answers": {str(n): _answered(recommender, n, setting, task) for n in setting.queries},
-        }
+        cache = Path(folder)
+        if task.setting.devices > 1:
+            found = together(partial(_as_member, task=task, cache=cache), task.setting.devices, task.device)
+        else:
+            found = _found(task, cache, partial(settle, task.device))
         if task.count:
+            prepare(task.device, task.threads)
             with suppress(Exception):  # a library that multiplies out of sight: then the share is not told
-                _count(task, train, Path(folder), found)
+                _count(task, _data_of(task.setting), cache, found)
     return found
 
 
+def _as_member(place: Place, task: Task, cache: Path) -> dict[str, Any]:
+    """What one of several processes finds that train together; a step of theirs ends when all have taken it."""
+
+    def settled() -> None:
+        settle(task.device)
+        place.told_by_the_first(lambda: 0.0, task.device)
+
+    with place.joined(task.device):
+        return _found(task, cache, settled)
+
+
+def _found(task: Task, cache: Path, settled: Callable[[], None]) -> dict[str, Any]:
+    """What `measure` returns, measured in this process, nothing counted."""
+    prepare(task.device, task.threads)
+    setting = task.setting
+    train = _data_of(setting)
+    environment.reset_peak_memory(task.device)
+    started = perf_counter()
+    recommender, curve = _trained(task, train, task.device, cache, NOT_TIMED + task.repeats, settled)
+    whole = perf_counter() - started
+    return {
+        "parameters": recommender.parameter_count(),
+        "preparation": [whole - (curve[-1].seconds if curve else 0.0)],
+        "step": _steps(curve),
+        "training_mib": _peak(task.device),
+        "step_flops": None,
+        "answers": {str(n): _answered(recommender, n, setting, task) for n in setting.queries},
+    }
+
+
+def _data_of(setting: Setting) -> TrainingData:
+    users = max(2, -(-STEPS * setting.events // setting.length))
+    return training_data(users, setting.length, setting.items)
+
+
 def _trained(
-    task: Task, train: TrainingData, device: str, cache: Path, epochs: int
+    task: Task, train: TrainingData, device: str, cache: Path, epochs: int, settled: Callable[[], None]
 ) -> tuple[Recommender, list[CurvePoint]]:
     """A training of some epochs with a validation after each, which judges nothing."""
     wanted = {
@@ -100,14 +127,14 @@ def _trained(
     changes = {key: value for key, value in wanted.items() if value is not None and _has(task.config, key)}
     model = model_class(task.model)
     recommender = model(model.Config.model_validate(with_values(task.config, changes)))
-    context = FitContext(1, device, ArtifactCache(cache), validate=lambda _: _validated(device))
+
+    def validate(_: Recommender) -> float:
+        settled()
+        return 0.0
+
+    context = FitContext(1, device, ArtifactCache(cache), validate=validate)
     recommender.fit(train, context)
     return recommender, context.curve
-
-
-def _validated(device: str) -> float:
-    settle(device)
-    return 0.0
 
 
 def _has(config: Mapping[str, Any], key: str) -> bool:
@@ -141,7 +168,7 @@ def _peak(device: str) -> float:
 def _count(task: Task, train: TrainingData, cache: Path, found: dict[str, Any]) -> None:
     """Counts the multiplications and additions of matrix products in a step and in each answer."""
     trained: list[tuple[Recommender, list[CurvePoint]]] = []
-    n_flops = _counted(lambda: trained.append(_trained(task, train, "cpu", cache, 1)))
+    n_flops = _counted(lambda: trained.append(_trained(task, train, "cpu", cache, 1, lambda: None)))
     ((recommender, curve),) = trained
     if curve and curve[-1].step:
         found["step_flops"] = n_flops / curve[-1].step

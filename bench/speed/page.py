@@ -17,7 +17,15 @@ from bench.reporting.figures.looks import Styles, row_styles
 from bench.reporting.kinds import COUNT, RATIO, digits_of, numbers, percent
 from bench.reporting.table import Column, Table
 from bench.speed.columns import ANSWER, PREPARATION, STEP
-from bench.speed.figures import SIZES, growth, growth_figure, one_answer, others_in_words, quality_figure
+from bench.speed.figures import (
+    SIZES,
+    growth,
+    growth_figure,
+    one_answer,
+    others_in_words,
+    quality_figure,
+    scaling_figure,
+)
 from bench.speed.machine import Machine
 
 _INTRODUCTION = (
@@ -34,7 +42,11 @@ _FLOOR = (
     Column("share reached", percent()),
 )
 _MEMORY = Column("peak memory, MiB", COUNT)
-_SIZES_OF = {STEP: ("length", "items", "events"), ANSWER: tuple(SIZES), PREPARATION: ("length", "items", "events")}
+_SIZES_OF = {
+    STEP: ("length", "items", "events", "devices"),
+    ANSWER: tuple(name for name in SIZES if name != "devices"),
+    PREPARATION: ("length", "items", "events"),
+}
 """What is told of each measure."""
 
 _SIZE_COLUMNS = {name: Column(words.lower(), COUNT) for name, words in SIZES.items()}
@@ -132,7 +144,10 @@ def _measured(lines: pd.DataFrame, measure: str, sizes: tuple[str, ...], where: 
     for size in sizes if measure != PREPARATION else ():
         grown = growth(lines, measure, size)
         file = f"{device}-{measure.replace(' ', '-')}-by-{size}"
-        figure = growth_figure(grown, measure, size, drawing.styles)
+        if size == "devices":
+            figure = scaling_figure(grown, drawing.styles)
+        else:
+            figure = growth_figure(grown, measure, size, drawing.styles)
         content += [drawing.picture(figure, file, f"{measure} by {SIZES[size].lower()}"), _ratios(grown, size)]
     return section(Heading(f"{measure.capitalize()} ({where})"), "", content)
 

@@ -17,6 +17,7 @@ class Setting:
         events: Padded events of a training step.
         beam: Width of the beam search; None leaves it as the row has it.
         queries: That are answered at a time, one number a measurement. Empty: only training is timed.
+        devices: That train together.
     """
 
     length: int
@@ -24,15 +25,18 @@ class Setting:
     events: int
     beam: int | None
     queries: tuple[int, ...]
+    devices: int = 1
 
     @property
     def sizes(self) -> dict[str, Any]:
-        """All but the queries, as JSON values."""
-        return {key: value for key, value in asdict(self).items() if key != "queries"}
+        """All but the queries, as JSON values; one device goes without saying, as it did before there could be more."""
+        unsaid = {"queries"} | ({"devices"} if self.devices == 1 else set())
+        return {key: value for key, value in asdict(self).items() if key not in unsaid}
 
     def __str__(self) -> str:
         beam = f", beam {self.beam}" if self.beam else ""
-        return f"{self.length:,} events of history, {self.items:,} items, {self.events:,} events a step{beam}"
+        devices = f", {self.devices} devices" if self.devices > 1 else ""
+        return f"{self.length:,} events of history, {self.items:,} items, {self.events:,} events a step{beam}{devices}"
 
 
 @dataclass(frozen=True)
@@ -44,16 +48,23 @@ class Sweep:
     events: tuple[int, ...]
     beams: tuple[int | None, ...]
     queries: tuple[int, ...]
+    devices: tuple[int, ...] = (1,)
 
     def settings(self) -> list[Setting]:
-        """The common setting with all numbers of queries, then each other size; of other batches training alone."""
-        base = Setting(self.lengths[0], self.items[0], self.events[0], self.beams[0], self.queries)
-        one = self.queries[:1]
+        """The common setting with all numbers of queries, then each other size.
+
+        Of other batches, and of several devices, training alone is timed.
+        """
+        first = self.devices[0]
+        queries = self.queries if first == 1 else ()
+        base = Setting(self.lengths[0], self.items[0], self.events[0], self.beams[0], queries, first)
+        one = queries[:1]
         varied = [
             *(replace(base, length=length, queries=one) for length in self.lengths[1:]),
             *(replace(base, items=items, queries=one) for items in self.items[1:]),
             *(replace(base, events=events, queries=()) for events in self.events[1:]),
             *(replace(base, beam=beam, queries=one) for beam in self.beams[1:]),
+            *(replace(base, devices=devices, queries=()) for devices in self.devices[1:]),
         ]
         return list(dict.fromkeys([base, *varied]))
 

@@ -1,8 +1,9 @@
 """One training whose batches are made in parts, by several processes at once or one after the other.
 
-The first lets several devices train together, the second takes half of the memory. PyTorch's `DistributedDataParallel`
-averages the gradients of processes while they are being made; they have joined a group (`torch.distributed`) before the
-training begins.
+The first lets several devices train together, the second takes half of the memory. Processes add up their gradients in
+one exchange a step; they have joined a group (`torch.distributed`) before the training begins. PyTorch's
+`DistributedDataParallel` would exchange gradients while others are being made, but makes its steps in Python, launch by
+launch; an exchange of its own can be recorded as a part of the step (`RecordedDividedStep`), which saves more.
 
 The batches, their order and the mean over their targets are those of undivided ones. What is drawn at random while a
 loss is made, dropout and negatives, differs: it is drawn for each part.
@@ -10,18 +11,17 @@ loss is made, dropout and negatives, differs: it is drawn for each part.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+import itertools
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from bench.data.interactions import PAD
-from models.training.step import OptimiserStep
+from models.training.step import OptimiserStep, RecordedStep, tensors_of, with_tensors
 
 Batch = TypeVar("Batch")
 Batch_co = TypeVar("Batch_co", covariant=True)
@@ -99,58 +99,73 @@ def part_ways(seed: int, generators: Sequence[torch.Generator]) -> None:
             generator.manual_seed(own + place)
 
 
-class _Loss(nn.Module):
-    """A loss as a module, as `DistributedDataParallel` wants it."""
-
-    def __init__(self, module: nn.Module, loss: Callable[[Any], Tensor]) -> None:
-        super().__init__()
-        self.module, self._loss = module, loss
-
-    def forward(self, batch: Any) -> Tensor:
-        return self._loss(batch)
+def alike_everywhere(module: nn.Module) -> None:
+    """Gives every process the parameters and buffers of the first one."""
+    if processes() > 1:
+        for values in itertools.chain(module.parameters(), module.buffers()):
+            dist.broadcast(values.detach(), src=0)
 
 
 class DividedStep(OptimiserStep[list[Portion[Batch]]]):
-    """An `OptimiserStep` of all parts together: the gradients are those of the mean loss over the whole batch."""
+    """An `OptimiserStep` of all parts together: the gradients are those of the mean loss over the whole batch.
 
-    def __init__(
-        self,
-        module: nn.Module,
-        loss: Callable[[Batch], Tensor],
-        optimiser: torch.optim.Optimizer,
-        gradient_norm: float,
-    ) -> None:
-        made: Callable[[Any], Tensor] = loss
-        self._unsynchronised: Callable[[], AbstractContextManager[None]] = nullcontext
-        if processes() > 1:
-            # Which parameters a batch has a part in may depend on it, as where nothing was retrieved.
-            made = DistributedDataParallel(_Loss(module, loss), broadcast_buffers=False, find_unused_parameters=True)
-            self._unsynchronised = made.no_sync
-        super().__init__(module, made, optimiser, gradient_norm)
+    A parameter that no part of the batch depends on has a gradient of zero where several processes train, since each of
+    them has to bring along the same numbers; elsewhere it has none.
+    """
 
     def _step(self, batch: list[Portion[Batch]]) -> Tensor:
-        counts = torch.stack([_targets(portion) for portion in batch])
-        total = _sum(counts.sum())
-        shares = counts / total
-        mean = torch.zeros_like(total)
         self._optimiser.zero_grad(set_to_none=True)
-        for number, (portion, share) in enumerate(zip(batch, shares, strict=True), start=1):
-            with nullcontext() if number == len(batch) else self._unsynchronised():
-                value = self._loss(portion.batch)  # type: ignore[arg-type]
-                (value * share * processes()).backward()  # of processes, gradients are averaged and not added up
-            mean += value.detach() * share
+        sums = []
+        for portion in batch:
+            count = _targets(portion)
+            value = self._loss(portion.batch) * count  # type: ignore[arg-type]
+            value.backward()
+            sums.append(torch.stack([value.detach(), count]))
+        loss, total = self._exchanged(torch.stack(sums).sum(0))
+        gradients = [one.grad for one in self._parameters if one.grad is not None]
+        torch._foreach_div_(gradients, total)
         self._update()
-        return _sum(mean)
+        return loss / total
+
+    def _exchanged(self, sums: Tensor) -> Tensor:
+        """Adds up gradients and some sums over all processes; returns the latter."""
+        if processes() == 1:
+            return sums
+        trained = [one for one in self._parameters if one.requires_grad]
+        gradients = [torch.zeros_like(one) if one.grad is None else one.grad for one in trained]
+        flat = torch.cat([*(one.reshape(-1) for one in gradients), sums])
+        dist.all_reduce(flat)
+        *parts, sums = flat.split([*(one.numel() for one in trained), len(sums)])
+        for parameter, part in zip(trained, parts, strict=True):
+            parameter.grad = part.view_as(parameter)
+        return sums
+
+
+class RecordedDividedStep(DividedStep[Batch], RecordedStep[list[Portion[Batch]]]):
+    """A `DividedStep` of several GPUs that each of them replays as a CUDA graph, its exchange included.
+
+    A process may replay its part of a step while another makes it in Python: both exchange the same numbers in the same
+    order.
+    """
+
+    # What PyTorch's thread asks of exchanges under way must not end a recording.
+    capture_errors = "thread_local"
+
+    def _inputs_of(self, batch: list[Portion[Batch]]) -> list[Tensor]:
+        return [part for portion in batch for part in tensors_of(portion.batch)]
+
+    def _with_inputs(self, batch: list[Portion[Batch]], inputs: list[Tensor]) -> list[Portion[Batch]]:
+        rest = iter(inputs)
+        return [
+            Portion(with_tensors(one.batch, list(itertools.islice(rest, len(tensors_of(one.batch))))), one.idle)
+            for one in batch
+        ]
+
+    def _kind(self, batch: list[Portion[Batch]]) -> tuple[Hashable, ...]:
+        return tuple(portion.idle for portion in batch)
 
 
 def _targets(portion: Portion[Any]) -> Tensor:
     """How many targets count in a part, a float32 scalar."""
     targets: Tensor = portion.batch.targets
     return (targets != PAD).sum().float() * (not portion.idle)
-
-
-def _sum(value: Tensor) -> Tensor:
-    """The sum over all processes."""
-    if processes() > 1:
-        dist.all_reduce(value)
-    return value

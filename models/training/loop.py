@@ -133,12 +133,14 @@ class Trainer(Generic[Batch]):
             loss = in_bfloat16(loss, context.device)
         self._take_step: OptimiserStep[Any]
         self._is_divided = divided.processes() * context.pieces > 1
-        if self._is_divided:
-            self._take_step = divided.DividedStep(module, loss, optimiser, config.gradient_norm)
-        elif context.device == "cuda" and generators is not None:
-            self._take_step = RecordedStep(module, loss, optimiser, config.gradient_norm, generators)
+        divided.alike_everywhere(module)
+        how: tuple[Any, ...] = (module, loss, optimiser, config.gradient_norm)
+        recordable = context.device == "cuda" and generators is not None
+        if recordable and context.pieces == 1:
+            recorded = divided.RecordedDividedStep if self._is_divided else RecordedStep
+            self._take_step = recorded(*(*how, generators))
         else:
-            self._take_step = OptimiserStep(module, loss, optimiser, config.gradient_norm)
+            self._take_step = (divided.DividedStep if self._is_divided else OptimiserStep)(*how)
         self._average = WeightAverage(module, config.average)
         self._parts = ChangingParts(module, optimiser, self._average, draws or generators or (), context.device)
         divided.part_ways(context.seed, self._parts.generators)
@@ -153,6 +155,15 @@ class Trainer(Generic[Batch]):
 
     def run(self) -> None:
         """Trains until the last epoch, or until validations no longer improve; then puts the best weights in place."""
+        try:
+            self._train()
+        finally:  # recorded exchanges have to go before the group of processes does
+            self._take_step.forget()
+        if self._best_state is not None:
+            self.module.load_state_dict(self._best_state)
+        self.module.eval()
+
+    def _train(self) -> None:
         for number in range(self._first_epoch(), self.config.epochs + 1):
             self._run_epoch(number)
             if number % self.config.validate_every and number != self.config.epochs:
@@ -160,9 +171,6 @@ class Trainer(Generic[Batch]):
             self._validate(number)
             if self._waited >= self.config.patience:
                 break
-        if self._best_state is not None:
-            self.module.load_state_dict(self._best_state)
-        self.module.eval()
 
     def _run_epoch(self, number: int) -> None:
         self.module.train()

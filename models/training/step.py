@@ -7,7 +7,7 @@ Python; recorded once per shape of batch, they follow one another as fast as the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Generic, TypeVar, cast
 
@@ -59,6 +59,9 @@ class OptimiserStep(Generic[Batch]):
         self._update()
         return value.detach()
 
+    def forget(self) -> None:
+        """Gives back what was kept for the steps to come; called when the training ends."""
+
     def _update(self) -> None:
         """Moves the parameters along their gradients, which are clipped first."""
         nn.utils.clip_grad_norm_(self._parameters, self._gradient_norm)
@@ -100,11 +103,14 @@ class RecordedStep(OptimiserStep[Batch]):
         self._sightings: Counter[tuple[Any, ...]] = Counter()
         self._recorded: dict[tuple[Any, ...], _Recorded] = {}
 
+    capture_errors = "global"
+    """What may not be asked of a GPU during a recording: by whom, see `torch.cuda.graph`."""
+
     def __call__(self, batch: Batch, rate: float) -> Tensor:
         for group_rate in self._rates:
             group_rate.fill_(rate)
-        inputs = tensors_of(batch)
-        shape = tuple((part.shape, part.dtype) for part in inputs)
+        inputs = self._inputs_of(batch)
+        shape = (*self._kind(batch), *((part.shape, part.dtype) for part in inputs))
         recorded = self._recorded.get(shape)
         if recorded is None:
             self._sightings[shape] += 1
@@ -117,16 +123,32 @@ class RecordedStep(OptimiserStep[Batch]):
 
     def _record(self, batch: Batch) -> _Recorded:
         """Records the step of a batch's shape, without taking it."""
-        inputs = [part.clone() for part in tensors_of(batch)]
-        own = with_tensors(batch, inputs)
+        inputs = [part.clone() for part in self._inputs_of(batch)]
+        own = self._with_inputs(batch, inputs)
         graph = torch.cuda.CUDAGraph()
         for generator in self._generators:
             graph.register_generator_state(generator)
         self._optimiser.zero_grad(set_to_none=True)
         # Graphs replay one after the other, so that they can share their memory.
-        with torch.cuda.graph(graph, pool=self._pool, stream=torch.cuda.current_stream()):
+        stream = torch.cuda.current_stream()
+        with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode=self.capture_errors):
             loss = self._step(own)
         return _Recorded(graph, inputs, loss)
+
+    def _inputs_of(self, batch: Batch) -> list[Tensor]:
+        """The tensors that a recorded step reads its batch from."""
+        return tensors_of(batch)
+
+    def _with_inputs(self, batch: Batch, inputs: list[Tensor]) -> Batch:
+        """The batch with other tensors in the places of those."""
+        return with_tensors(batch, inputs)
+
+    def _kind(self, batch: Batch) -> tuple[Hashable, ...]:
+        """What of a batch besides its tensors' shapes a recording holds for."""
+        return ()
+
+    def forget(self) -> None:
+        self._recorded.clear()
 
 
 def in_bfloat16(loss: Callable[[Batch], Tensor], device: str) -> Callable[[Batch], Tensor]:

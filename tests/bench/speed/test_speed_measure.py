@@ -138,6 +138,24 @@ def test_one_size_is_varied_at_a_time() -> None:
     ]
 
 
+def test_several_devices_train_alone() -> None:
+    settings = Sweep((100,), (10,), (64, 128), (None,), (8, 1), (1, 2)).settings()
+    assert settings[1:] == [Setting(100, 10, 128, None, ()), Setting(100, 10, 64, None, (), 2)]
+    assert "devices" not in settings[0].sizes, "points of one device keep their names"
+    assert settings[2].sizes["devices"] == 2
+    assert Sweep((100,), (10,), (64,), (None,), (8, 1), (2,)).settings() == [Setting(100, 10, 64, None, (), 2)]
+
+
+def test_two_processes_take_the_steps_of_one() -> None:
+    config = complete_config(model_class("sasrec-ce"), {"dim": 16, "blocks": 1, "length": 20}, "")
+    alone, two = (
+        measure(Task("row", "sasrec-ce", config, Setting(20, 200, 200, None, (), n), "cpu", 1, 2, True)) for n in (1, 2)
+    )
+    assert len(two["step"]) == len(alone["step"]) == 2
+    assert two["parameters"] == alone["parameters"]
+    assert two["step_flops"] == alone["step_flops"], "floating-point operations are those of the whole batch"
+
+
 def test_sizes_are_positive_whole_numbers() -> None:
     assert sizes("1024, 16_384,1024", ()) == (1024, 16384)
     assert sizes(None, (3,)) == (3,)
