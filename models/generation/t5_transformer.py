@@ -165,9 +165,8 @@ class T5Encoder(nn.Module):
             hidden = F.pad(hidden, (0, 0, 0, missing))
             hidden_keys = F.pad(hidden_keys, (0, missing), value=-torch.inf)
         by_place = self.bias(0, hidden.shape[1])
-        # A GPU has fused kernels that learn a bias; a CPU would keep every layer's scores.
-        lean = self.training and not hidden.is_cuda
-        bias = LearnedBias(by_place, hidden_keys) if lean else by_place + hidden_keys
+        # What learns takes the parts of the bias one by one: their sum is as large as the scores of all sequences.
+        bias = LearnedBias(by_place, hidden_keys) if self.training else by_place + hidden_keys
         for layer in self.layers:
             hidden = layer(hidden, bias)
         return self.norm(hidden[:, :length])

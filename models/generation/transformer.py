@@ -134,13 +134,14 @@ def attend(
         query: `[..., heads, q, head_dim]`.
         key_value: Keys and values.
         bias: Added to the scores, broadcast to `[..., heads, q, m]`; -inf hides. A query must see something. In two
-            parts (`LearnedBias`) it is learned in little memory, by one leading dimension of queries.
+            parts (`LearnedBias`) it is learned in little memory, by one leading dimension of queries: on a CPU with
+            `lean_attention`, on a GPU with `biased_attention`, where Triton is installed.
         dropout: Of the attention weights.
         scale: Of the scores; None divides them by the square root of `head_dim`.
     """
     if isinstance(bias, LearnedBias):
         assert not isinstance(key_value, SharedKeyValue), "tables of keys and values have no places"
-        return lean_attention(query, *key_value, bias, dropout, query.shape[-1] ** -0.5 if scale is None else scale)
+        return _attend_and_learn(query, *key_value, bias, dropout, query.shape[-1] ** -0.5 if scale is None else scale)
     if query.is_cuda and query.ndim > 4 and not dropout and _has_triton():
         from models.generation import small_attention as small
 
@@ -151,6 +152,24 @@ def attend(
     if not query.is_cuda and not dropout:
         return _attend_on_cpu(query, key, value, bias, scale)
     return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout, scale=scale)
+
+
+def _attend_and_learn(
+    query: Tensor, key: Tensor, value: Tensor, bias: LearnedBias, dropout: float, scale: float
+) -> Tensor:
+    """`attend` with a bias in two parts: a CPU goes by parts of the batch, a GPU by tiles, where Triton is installed.
+
+    Where it is not, PyTorch's fused kernels learn the sum of both.
+    """
+    if not query.is_cuda:
+        return lean_attention(query, key, value, bias, dropout, scale)
+    if _has_triton():
+        from models.generation import biased_attention as biased
+
+        if query.shape[-1] <= biased.MOST_WIDTH and query.dtype != torch.float64:
+            return biased.biased_attention(query, key, value, bias, dropout, scale)
+    both = bias.by_place + bias.by_key
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=both, dropout_p=dropout, scale=scale)
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,211 @@
+"""Biased attention against a naive twin in float64, by Triton's interpreter where there is no GPU."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+
+from models.generation.lean_attention import LearnedBias
+
+pytest.importorskip("triton", reason="Triton comes with PyTorch for GPUs, and with the extra [dev] on Linux")
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+TWO_BYTES = torch.bfloat16 if DEVICE == "cuda" else torch.float16
+"""The interpreter multiplies the bits of bfloat16 as if they were integers."""
+
+
+class Case(NamedTuple):
+    batch: int
+    heads: int
+    queries: int
+    keys: int
+    width: int
+    dropout: float = 0.0
+    scale: float = 1.0
+    dtype: torch.dtype = torch.float32
+    learns: bool = True
+    precision: str = "highest"
+
+
+CASES = {
+    "tiles-that-fit": Case(1, 2, 64, 64, 32, 0.1),
+    "tiles-that-do-not": Case(3, 1, 70, 152, 32, 0.1),
+    "wide-heads": Case(2, 1, 33, 80, 64, 0.5, 0.3),
+    "odd-heads": Case(2, 3, 20, 67, 20, 0.2, 0.5),
+    "widest-heads": Case(1, 1, 17, 20, 128),
+    "short": Case(5, 1, 1, 1, 4),
+    "no-dropout": Case(2, 1, 20, 100, 32),
+    "bias-is-given": Case(2, 2, 7, 70, 16, 0.1, learns=False),
+    "two-bytes": Case(2, 1, 70, 50, 32, 0.1, 0.5, TWO_BYTES),
+    "two-bytes-no-dropout": Case(2, 1, 65, 40, 64, 0.0, 0.2, TWO_BYTES),
+    "tf32": Case(2, 1, 20, 70, 32, 0.1, 0.5, precision="high"),
+    "nothing": Case(0, 2, 3, 5, 8, 0.1),
+}
+
+
+def test_biased_attention_and_its_gradients_are_those_of_a_naive_twin() -> None:
+    """In a process of its own: Triton decides when it is imported whether it interprets."""
+    environment = {**os.environ, "TRITON_INTERPRET": "0" if DEVICE == "cuda" else "1"}
+    done = subprocess.run([sys.executable, __file__], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [*CASES, "parts", "lean", "encoder"]
+
+
+@pytest.mark.skipif(DEVICE == "cpu", reason="needs a GPU")
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_it_is_recorded_as_a_graph_that_drops_anew_at_each_replay(dropout: float) -> None:
+    from models.generation.biased_attention import biased_attention
+
+    sides, bias = _made(Case(4, 2, 70, 152, 32))
+    learned = [*sides, bias.by_place]
+    towards = torch.randn(sides[0].shape, device=DEVICE)
+
+    def step() -> list[Tensor]:
+        attended = biased_attention(*sides, bias, dropout, 1.0)
+        return [attended.detach(), *torch.autograd.grad(attended, learned, towards)]
+
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        directly = step()
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        found = step()
+    outcomes = []
+    for _ in range(2):
+        graph.replay()
+        outcomes.append([tensor.clone() for tensor in found])
+    for direct, first, second in zip(directly, *outcomes, strict=True):
+        assert bool(first.isfinite().all())
+        assert torch.equal(first, second) == torch.equal(first, direct) == (not dropout)
+
+
+def _made(case: Case) -> tuple[list[Tensor], LearnedBias]:
+    """Queries, keys and values as an encoder has them, heads side by side, and a bias whose places are its own."""
+    draw = torch.Generator().manual_seed(0)
+    sides = []
+    for length in (case.queries, case.keys, case.keys):
+        side = torch.randn(case.batch, length, case.heads, case.width, generator=draw).to(DEVICE, case.dtype)
+        sides.append(side.transpose(1, 2).requires_grad_())
+    by_place = torch.randn(case.queries, case.keys, case.heads, generator=draw).to(DEVICE).movedim(-1, 0)
+    by_key = torch.zeros(case.batch, 1, 1, case.keys)
+    if case.keys > 1:
+        by_key[1:, ..., case.keys // 3 :] = -torch.inf  # the last tile as a whole
+        by_key[2:] = by_key[2:].flip(-1)  # the first tile as a whole
+    return sides, LearnedBias(by_place.requires_grad_(case.learns), by_key.to(DEVICE))
+
+
+def _twin(case: Case, sides: list[Tensor], bias: LearnedBias, kept: Tensor) -> Tensor:
+    query, key, value = (side.double() for side in sides)
+    scores = case.scale * query @ key.transpose(-1, -2) + bias.by_place.double() + bias.by_key.double()
+    return (scores.softmax(-1) * kept / (1 - case.dropout)) @ value
+
+
+def _outcome(attend: Callable[[], Tensor], learned: list[Tensor]) -> list[Tensor]:
+    """What attention gives, and the gradients of what it is made of; a gradient comes in, too, as heads lie inside."""
+    torch.manual_seed(3)
+    attended = attend()
+    draw = torch.Generator().manual_seed(1)
+    towards = torch.randn(attended.transpose(1, 2).shape, generator=draw).to(DEVICE, attended.dtype).transpose(1, 2)
+    return [attended.detach(), *torch.autograd.grad(attended, learned, towards)]
+
+
+def _compare(case: Case) -> None:
+    from models.generation.biased_attention import ROW_MULTIPLE, _kept, biased_attention
+
+    sides, bias = _made(case)
+    learned = [*sides, bias.by_place] if case.learns else sides
+    kept = torch.ones(case.batch, case.heads, case.queries, case.keys, device=DEVICE)
+    if case.dropout:
+        torch.manual_seed(3)
+        row = case.keys + -case.keys % ROW_MULTIPLE
+        kept = _kept((*kept.shape[:-1], row), case.dropout, torch.device(DEVICE))[..., : case.keys]
+        assert not case.batch or 0 < kept.float().mean() < 1
+    torch.set_float32_matmul_precision(case.precision)
+    found = _outcome(lambda: biased_attention(*sides, bias, case.dropout, case.scale), learned)
+    wanted = _outcome(lambda: _twin(case, sides, bias, kept), learned)
+    exact = case.dtype == torch.float32 and case.precision == "highest"
+    for ours, naive in zip(found, wanted, strict=True):
+        assert ours.shape == naive.shape
+        if exact:
+            torch.testing.assert_close(ours.double(), naive.double(), rtol=1e-4, atol=1e-4)
+        else:
+            assert (ours.double() - naive).norm() < 0.02 * naive.norm()
+    assert [tensor.dtype for tensor in found] == [case.dtype] * 4 + [torch.float32] * case.learns
+
+
+def _compare_parts() -> None:
+    """The gradient of places, added up over parts of the batch of which the last is smaller."""
+    from models.generation import biased_attention as biased
+
+    usual = biased._PROGRAMS_OF_PLACE
+    try:
+        for programs in (1, 4):
+            biased._PROGRAMS_OF_PLACE = programs
+            _compare(Case(5, 1, 7, 9, 16, 0.1))
+    finally:
+        biased._PROGRAMS_OF_PLACE = usual
+
+
+def _compare_with_lean_attention() -> None:
+    """Where rows need not be filled up, both drop the same weights under the same seed."""
+    from models.generation.biased_attention import biased_attention
+    from models.generation.lean_attention import lean_attention
+
+    sides, bias = _made(Case(3, 2, 10, 32, 16))
+    learned = [*sides, bias.by_place]
+    found = _outcome(lambda: biased_attention(*sides, bias, 0.3, 0.5), learned)
+    wanted = _outcome(lambda: lean_attention(*sides, bias, 0.3, 0.5), learned)
+    for ours, lean in zip(found, wanted, strict=True):
+        torch.testing.assert_close(ours, lean, rtol=1e-4, atol=1e-4)
+
+
+def _compare_encoders() -> None:
+    """A T5 encoder that is trained with it beside one with PyTorch's attention, as a GPU without Triton has it."""
+    import torch.nn.functional as F
+
+    from models.generation import transformer
+    from models.generation.biased_attention import biased_attention
+    from models.generation.t5_transformer import T5Config, T5Encoder, hide
+
+    def pytorch_s(query: Tensor, key: Tensor, value: Tensor, bias: LearnedBias, dropout: float, scale: float) -> Tensor:
+        return F.scaled_dot_product_attention(query, key, value, bias.by_place + bias.by_key, dropout, scale=scale)
+
+    torch.manual_seed(0)
+    config = T5Config(dim=24, heads=2, head_dim=8, encoder_layers=1, feed_forward=32, dropout=0.0)
+    encoder = T5Encoder(config, length=13).to(DEVICE).train()
+    embedded = torch.randn(4, 13, 24, device=DEVICE)
+    visible = (torch.arange(13) < torch.tensor([13, 5, 1, 0])[:, None]).to(DEVICE)
+    outcomes = []
+    usual = transformer._attend_and_learn
+    try:
+        for attention in (biased_attention, pytorch_s):
+            transformer._attend_and_learn = attention
+            encoded = encoder(embedded, hide(visible))
+            loss = encoded.square().mul(torch.linspace(-1, 1, 24, device=DEVICE)).mean()
+            outcomes.append([encoded, *torch.autograd.grad(loss, list(encoder.parameters()))])
+    finally:
+        transformer._attend_and_learn = usual
+    for ours, theirs in zip(*outcomes, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+if __name__ == "__main__":
+    for name, made in CASES.items():
+        _compare(made)
+        print(name)
+    _compare_parts()
+    print("parts")
+    _compare_with_lean_attention()
+    print("lean")
+    _compare_encoders()
+    print("encoder")
