@@ -166,7 +166,7 @@ class ClusterEngine:
         self._resources = {_GPU: devices} if device == "cuda" else {}
         self._folder: SharedFolder | None = None
         self._remote: dict[str, Any] = {}
-        self._processing: set[str] = set()
+        self._processing: set[Any] = set()
         self._asked = 0.0
         self._submitted = 0
         self._closed = False
@@ -180,7 +180,7 @@ class ClusterEngine:
             self._folder,
             self._device,
             self._limits,
-            key=f"{spec.label}-{spec.key}",
+            key=_key_of(spec),
             pure=False,
             resources=self._resources,
             priority=-self._submitted,  # what is given within a moment would else be made in any order
@@ -195,10 +195,10 @@ class ClusterEngine:
         if time.monotonic() - self._asked >= _SECONDS_BETWEEN_QUESTIONS:
             self._asked = time.monotonic()
             try:
-                self._processing = {str(key) for keys in self._client.processing().values() for key in keys}
+                self._processing = {key for keys in self._client.processing().values() for key in keys}
             except (OSError, TypeError, AttributeError):  # the scheduler is away
                 self._processing = set()
-        return [spec for spec in submitted if f"{spec.label}-{spec.key}" in self._processing]
+        return [spec for spec in submitted if _key_of(spec) in self._processing]
 
     def close(self) -> None:
         self._closed = True
@@ -240,6 +240,15 @@ class ClusterEngine:
             self._remote.pop(spec.key, None)
 
 
+def _key_of(spec: RunSpec) -> tuple[str, str]:
+    """Dask's name of a run.
+
+    What stands first is the kind of task. Of a kind dask learns how long a task takes, and takes tasks back from busy
+    workers for idle ones only where it knows that; so all runs are of one kind.
+    """
+    return "run", f"{spec.label}-{spec.key}"
+
+
 def make_remotely(
     job: Job, spec: RunSpec, shared: SharedFolder, device: str, limits: Limits
 ) -> tuple[RunResult, str | None]:
@@ -279,7 +288,7 @@ _own = threading.local()
 """The worker process of each thread of a dask worker."""
 
 
-def _is_executing(worker: Any, key: str) -> bool:
+def _is_executing(worker: Any, key: Any) -> bool:
     """Whether a task is still wanted: the bench may have been interrupted, or bench or scheduler may be gone."""
     task = worker.state.tasks.get(key)
     return task is not None and task.state == "executing" and worker.status.name in ("running", "paused")

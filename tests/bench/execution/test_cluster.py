@@ -36,7 +36,10 @@ MODELS = ("outside", "item-knn", "outside-raising", "popularity")
 @pytest.fixture
 def address(tiny_ml_100k: None, outside_models: Path) -> Iterator[str]:
     """The scheduler of two workers of one thread each; they find data and models as this process does."""
-    outside_models.write_text(outside_models.read_text() + "outside-pausing = unruly_models:Pausing\n")
+    outside_models.write_text(
+        outside_models.read_text()
+        + "outside-pausing = unruly_models:Pausing\noutside-patient = unruly_models:Patient\n"
+    )
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         yield cluster.scheduler_address
 
@@ -105,6 +108,29 @@ def test_a_worker_that_is_killed_loses_nothing(address: str, tmp_path: Path) -> 
     assert [result.status for result in ended] == ["complete"] * 4
     run_all(planned, tmp_path / "here", Workers("cpu", 2, 1), lambda result: None, lambda running: None)
     assert files(tmp_path, planned) == files(tmp_path / "here", planned)
+
+
+@pytest.mark.slow
+def test_no_run_waits_for_a_busy_worker_while_another_is_idle(address: str, tmp_path: Path) -> None:
+    """One worker makes a long run while the other makes short ones, and then one that waits for all that are left."""
+    marks = tmp_path / "marks"
+    marks.mkdir()
+
+    def patient(label: str, place: int, waits_for: int = 0) -> Entry:
+        config = {"marks": str(marks), "waits_for": waits_for, "schedule": {"epochs": place}}
+        return Entry(model="outside-patient", label=label, config=config)
+
+    before, after = ("ash", "beech"), ("cedar", "elm", "fir", "larch", "oak")
+    models = (
+        Entry(model="outside-pausing"),
+        *(patient(label, place) for place, label in enumerate(before, start=1)),
+        patient("waits", 3, waits_for=len(before) + len(after)),
+        *(patient(label, place) for place, label in enumerate(after, start=4)),
+    )
+    suite = Suite(name="s", description="", datasets=(DatasetSpec(name="ml-100k"),), models=models, seeds=(0,))
+    ended = run(expand(suite), tmp_path / "results", address)
+    assert [result.reason for result in ended] == [""] * len(models)
+    assert ended[-1].spec.label == "waits"
 
 
 @pytest.mark.slow

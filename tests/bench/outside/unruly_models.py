@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
-from outside_models import Outside
+from outside_models import Outside, OutsideConfig
 
 from bench.data.dataset import TrainingData
 from bench.recommender import FitContext
@@ -74,3 +75,26 @@ class Pausing(Outside):
     def fit(self, train: TrainingData, context: FitContext) -> None:
         super().fit(train, context)
         time.sleep(5)
+
+
+class PatientConfig(OutsideConfig):
+    """Where fits leave a mark, and for how many marks of others this one waits."""
+
+    marks: str = "."
+    waits_for: int = 0
+
+
+class Patient(Outside):
+    """Goes on when so many others have been fitted, and gives up after two minutes."""
+
+    Config = PatientConfig
+    config: PatientConfig
+
+    def fit(self, train: TrainingData, context: FitContext) -> None:
+        super().fit(train, context)
+        marks, given_up = Path(self.config.marks), time.monotonic() + 120
+        while len(list(marks.iterdir())) < self.config.waits_for:
+            if time.monotonic() > given_up:
+                raise TimeoutError("the others have not been fitted")
+            time.sleep(0.1)
+        (marks / f"{context.seed}-{self.config.schedule.epochs}").touch()
