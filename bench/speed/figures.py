@@ -48,6 +48,8 @@ def growth(frame: pd.DataFrame, measure: str, size: str) -> pd.DataFrame:
 def others_in_words(lines: pd.DataFrame, size: str) -> str:
     """What is the same in all lines, e.g. "items of the catalogue: 10,000; queries at a time: 128"."""
     same = {name: lines[name].iloc[0] for name in SIZES if name != size and lines[name].notna().all()}
+    if same.get("devices") == 1:  # goes without saying
+        del same["devices"]
     return "; ".join(f"{SIZES[name].lower()}: {value:,.0f}" for name, value in same.items())
 
 

@@ -139,6 +139,8 @@ def _measured(lines: pd.DataFrame, measure: str, sizes: tuple[str, ...], where: 
     own = lines[lines["measure"] == measure]
     if own.empty:
         return []
+    if (own["devices"] == 1).all():
+        sizes = tuple(size for size in sizes if size != "devices")
     device = own["device"].iloc[0]
     content: list[Block | None] = [_table(own, measure, sizes)]
     for size in sizes if measure != PREPARATION else ():
