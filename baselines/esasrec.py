@@ -147,7 +147,8 @@ class ESASRec(NextItemModel):
             "learned positions",
             "approximated",
             "RecTools, net_blocks.py, `LearnableInversePositionalEncoding`",
-            "counted from the first event of the window; there from the last one of the padded sequence",
+            "counted from the first event of the window; there from the last one of the padded sequence, as with "
+            "`positions: last`",
             test=_TESTS + "test_hidden_states_are_those_of_the_official_layer",
         ),
         Mechanism(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from typing import ClassVar, Literal
 
+import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
 from baselines.next_item import NextItemConfig, NextItemModel, NextItemNetwork
+from bench.config import added_field
 from bench.data.dataset import TrainingData
 from bench.data.interactions import PAD
 from bench.recommender import Mechanism
@@ -24,7 +26,12 @@ class SASRecConfig(NextItemConfig):
         dim: Width.
         blocks: Transformer blocks.
         heads: Attention heads.
-        dropout: Of embeddings, attention and feed-forward layers.
+        dropout: Of embeddings, and of what attention and feed-forward layers give.
+        attention_dropout: Of attention weights.
+        item_dropout: Of item vectors, of those that are read and of those that states are compared with.
+        positions: Whether positions are counted from the first event of a window or from its last one. Counted from the
+            last one they say how long ago an event was when a query is answered, where it stands last; in training they
+            tell a state how many events of its window are still to come.
     """
 
     length: int = Field(default=100, ge=1)
@@ -32,6 +39,9 @@ class SASRecConfig(NextItemConfig):
     blocks: int = Field(default=2, ge=1)
     heads: int = Field(default=2, ge=1)
     dropout: float = Field(default=0.4, ge=0, lt=1)
+    attention_dropout: float = added_field(0.0, ge=0, lt=1)
+    item_dropout: float = added_field(0.0, ge=0, lt=1)
+    positions: Literal["first", "last"] = added_field("first")
     training: TrainingConfig = TrainingConfig(epochs=40, batch_events=1024, learning_rate=2e-3, average=0.999)
 
 
@@ -52,22 +62,32 @@ class SASRecNetwork(NextItemNetwork):
         self.positions = nn.Embedding(config.length, config.dim)
         for table in (self.items, self.positions):
             nn.init.normal_(table.weight, std=1 / math.sqrt(config.dim))
+        self.from_last = config.positions == "last"
+        self.item_dropout = nn.Dropout(config.item_dropout)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(SASRecBlock(config) for _ in range(config.blocks))
         self.norm: nn.Module = nn.LayerNorm(config.dim)
 
     def forward(self, items: Tensor, timestamps: Tensor) -> Tensor:
-        return self.encode(self.items(items.clamp(min=0)), items != PAD)
+        return self.encode(self.item_dropout(self.items(items.clamp(min=0))), items != PAD)
 
     def encode(self, tokens: Tensor, present: Tensor) -> Tensor:
         """Hidden states of tokens float32 `[batch, length, d]` that are `present` (bool `[batch, length]`)."""
-        hidden = self.dropout(tokens + self.positions.weight[: tokens.shape[1]]) * present.unsqueeze(-1)
+        hidden = self.dropout(tokens + self._places(present)) * present.unsqueeze(-1)
         for block in self.blocks:
             hidden = block(hidden)
         return self.norm(hidden)
 
+    def _places(self, present: Tensor) -> Tensor:
+        """Vectors of the positions of tokens, which broadcast to `[batch, length, d]`."""
+        length = present.shape[1]
+        if not self.from_last:
+            return self.positions.weight[:length]
+        place = torch.arange(length, device=present.device)
+        return self.positions((present.sum(1, keepdim=True) - 1 - place).clamp(min=0))
+
     def compared(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        return hidden, self.items.weight
+        return hidden, self.item_dropout(self.items.weight)
 
 
 class SASRecBlock(nn.Module):
@@ -79,7 +99,7 @@ class SASRecBlock(nn.Module):
     def __init__(self, config: SASRecConfig) -> None:
         super().__init__()
         self.heads = config.heads
-        self.dropout = config.dropout
+        self.dropout, self.attention_dropout = config.dropout, config.attention_dropout
         self.attention_norm = nn.LayerNorm(config.dim)
         self.qkv = nn.Linear(config.dim, 3 * config.dim)
         self.out = nn.Linear(config.dim, config.dim)
@@ -97,7 +117,8 @@ class SASRecBlock(nn.Module):
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for part in self.qkv(self.attention_norm(hidden)).chunk(3, -1)
         )
-        attended = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        dropped = self.attention_dropout if self.training else 0.0
+        attended = F.scaled_dot_product_attention(query, key, value, dropout_p=dropped, is_causal=True)
         hidden = hidden + F.dropout(self.out(attended.transpose(1, 2).flatten(-2)), self.dropout, self.training)
         return hidden + self.feed_forward(hidden)
 

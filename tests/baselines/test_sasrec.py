@@ -1,5 +1,7 @@
 """SASRec against its equations, one position at a time."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -14,9 +16,10 @@ EPSILON = 1e-5
 ROWS = [[3, 1, 4, 1, 5, 9], [2, 6], [7]]
 
 
-def network() -> SASRecNetwork:
+def network(**options: Any) -> SASRecNetwork:
     torch.manual_seed(0)
-    network = SASRecNetwork(N_ITEMS, SASRecConfig(length=LENGTH, dim=8, heads=2, blocks=2, dropout=0.3)).eval()
+    sizes = {"length": LENGTH, "dim": 8, "heads": 2, "blocks": 2, "dropout": 0.3}
+    network = SASRecNetwork(N_ITEMS, SASRecConfig(**sizes | options)).eval()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.3 * torch.randn(parameter.shape))
@@ -27,14 +30,15 @@ def padded(rows: list[list[int]], width: int = LENGTH) -> Tensor:
     return torch.tensor([row + [PAD] * (width - len(row)) for row in rows])
 
 
-def naive_hidden(network: SASRecNetwork, row: list[int]) -> list[np.ndarray]:
+def naive_hidden(network: SASRecNetwork, row: list[int], from_last: bool = False) -> list[np.ndarray]:
     """Every position's hidden state: attention looks over a Python list of the events so far.
 
     Scores are divided by the root of a head's width (eq. 2; modules.py, "Scale"); normalisation comes before every
     sub-layer (section 3.2) and, as the card says, before keys and values, too.
     """
     items, positions = _array(network.items.weight), _array(network.positions.weight)
-    hidden = [items[item] + positions[place] for place, item in enumerate(row)]
+    places = range(len(row) - 1, -1, -1) if from_last else range(len(row))
+    hidden = [items[item] + positions[place] for place, item in zip(places, row, strict=True)]
     for block in network.blocks:
         normed = [_norm(block.attention_norm, state) for state in hidden]
         dim = len(hidden[0])
@@ -62,6 +66,42 @@ def test_hidden_states_are_those_of_the_equations() -> None:
     hidden = ours(padded(ROWS), torch.zeros(3, LENGTH, dtype=torch.long))
     for row, states in zip(ROWS, hidden, strict=True):
         np.testing.assert_allclose(states[: len(row)].numpy(), naive_hidden(ours, row), atol=1e-5)
+
+
+@torch.no_grad()
+def test_positions_may_be_counted_from_the_last_event() -> None:
+    """RecTools, net_blocks.py, `LearnableInversePositionalEncoding`: the last event of a window has position 0."""
+    ours = network(positions="last")
+    hidden = ours(padded(ROWS), torch.zeros(3, LENGTH, dtype=torch.long))
+    for row, states in zip(ROWS, hidden, strict=True):
+        expected = naive_hidden(ours, row, from_last=True)
+        np.testing.assert_allclose(states[: len(row)].numpy(), expected, atol=1e-4)
+
+
+@torch.no_grad()
+def test_item_vectors_and_attention_weights_are_dropped_in_training_alone() -> None:
+    ours = network(dropout=0.0, item_dropout=0.5)
+    states = torch.ones(1, 8)
+    assert torch.equal(ours.compared(states)[1], ours.items.weight)
+    rows, times = padded(ROWS[:1]), torch.zeros(1, LENGTH, dtype=torch.long)
+    answered = ours(rows, times)
+    ours.train()
+    catalogue = ours.compared(states)[1]
+    dropped = catalogue == 0
+    assert 0.2 < dropped.float().mean() < 0.8
+    torch.testing.assert_close(catalogue[~dropped], 2 * ours.items.weight[~dropped])
+    assert not torch.allclose(ours(rows, times), answered)
+    ours = network(dropout=0.0, attention_dropout=0.5)
+    assert torch.equal(ours(rows, times), network(dropout=0.0)(rows, times))
+    ours.train()
+    first = ours(rows, times)
+    assert not torch.allclose(ours(rows, times), first)
+    ours = network(dropout=0.0).train()
+    torch.testing.assert_close(ours(rows, times), answered)
+
+
+def test_what_was_added_leaves_configurations_as_they_were() -> None:
+    assert {"positions", "item_dropout", "attention_dropout"}.isdisjoint(SASRecConfig().model_dump())
 
 
 @torch.no_grad()
