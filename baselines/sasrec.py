@@ -179,7 +179,10 @@ class SASRec(NextItemModel):
             test="tests/baselines/test_sasrec.py::test_hidden_states_are_those_of_the_equations",
         ),
         Mechanism(
-            "attention dropout", "omitted", "section 3.2", "dropout of embeddings and sub-layer outputs does its work"
+            "attention dropout",
+            "omitted",
+            "section 3.2",
+            "none by default (`attention_dropout`): dropout of embeddings and sub-layer outputs does its work",
         ),
         Mechanism(
             "sizes and initial weights",
