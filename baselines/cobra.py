@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from baselines.next_item import ANSWERED_EVENTS, NextItemModel, NextItemNetwork
-from baselines.sasrec import SASRecBlock, SASRecConfig
+from baselines.sasrec import SASRecBlock, SASRecBlocksConfig
 from bench.data.dataset import TrainingData
 from bench.data.interactions import PAD, Histories
 from bench.recommender import FitContext, Mechanism, Recommendations
@@ -35,7 +35,7 @@ LEAST_DEVIATION = 1e-6
 """By which features that hardly differ between items are divided."""
 
 
-class CobraConfig(SASRecConfig):
+class CobraConfig(SASRecBlocksConfig):
     """Configuration of COBRA; width, blocks, heads, dropout and length as of SASRec, whose blocks read the history.
 
     Attributes:

@@ -15,7 +15,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor
 
 from baselines.hstu import HSTU, INITIAL_STD, HSTUConfig, HSTUNetwork
@@ -59,6 +59,13 @@ class CompressedSASRecConfig(SASRecConfig):
     """
 
     compression: CompressionConfig = CompressionConfig()
+
+    @field_validator("item_dropout")
+    @classmethod
+    def _reads_whole_vectors(cls, share: float) -> float:
+        if share:
+            raise ValueError("group tokens are made of whole item vectors; leave item_dropout at 0")
+        return share
 
 
 class CompressedHSTUConfig(HSTUConfig):

@@ -9,13 +9,12 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from baselines.next_item import NextItemModel, NextItemNetwork
 from baselines.sasrec import SASRecConfig, SASRecNetwork
 from bench.data.dataset import TrainingData
-from bench.data.interactions import PAD
 from bench.recommender import Mechanism
 from models.fidelity import optimiser_line
 from models.training.loop import TrainingConfig
@@ -25,6 +24,7 @@ class ESASRecConfig(SASRecConfig):
     """Configuration of eSASRec.
 
     Attributes:
+        dropout: Of item vectors, attention weights and what sub-layers give.
         expansion: Inner width of the feed-forward layers as a multiple of `dim`.
     """
 
@@ -34,6 +34,13 @@ class ESASRecConfig(SASRecConfig):
     dropout: float = Field(default=0.2, ge=0, lt=1)
     expansion: int = Field(default=4, ge=1)
     training: TrainingConfig = TrainingConfig(epochs=40, batch_events=2048, average=0.999, beta2=0.98)
+
+    @field_validator("attention_dropout", "item_dropout")
+    @classmethod
+    def _drops_all_alike(cls, share: float) -> float:
+        if share:
+            raise ValueError("eSASRec drops item vectors and attention weights by `dropout`")
+        return share
 
 
 class SwiGLU(nn.Module):
@@ -92,15 +99,10 @@ class ESASRecNetwork(SASRecNetwork):
         super().__init__(n_items, config)
         self.blocks = nn.ModuleList(LiGRBlock(config) for _ in range(config.blocks))
         self.norm = nn.Identity()
+        self.item_dropout = self.dropout
         for weight in self.parameters():
             if weight.ndim > 1:
                 nn.init.xavier_normal_(weight)
-
-    def forward(self, items: Tensor, timestamps: Tensor) -> Tensor:
-        return self.encode(self.dropout(self.items(items.clamp(min=0))), items != PAD)
-
-    def compared(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        return hidden, self.dropout(self.items.weight)
 
 
 _TESTS = "tests/baselines/test_esasrec.py::"

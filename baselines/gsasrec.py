@@ -78,7 +78,7 @@ class GSASRecNetwork(SASRecNetwork):
             nn.init.normal_(self.outputs.weight, std=1 / math.sqrt(config.dim))
 
     def compared(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        return hidden, self.outputs.weight
+        return hidden, self.item_dropout(self.outputs.weight)
 
 
 _TESTS = "tests/baselines/test_gsasrec.py::"

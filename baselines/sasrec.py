@@ -19,8 +19,8 @@ from models.fidelity import optimiser_line
 from models.training.loop import TrainingConfig
 
 
-class SASRecConfig(NextItemConfig):
-    """Configures SASRec: how wide and deep its transformer is, and how it is trained.
+class SASRecBlocksConfig(NextItemConfig):
+    """Configures SASRec's blocks, which other models read with, too, and how they are trained.
 
     Attributes:
         dim: Width.
@@ -28,10 +28,6 @@ class SASRecConfig(NextItemConfig):
         heads: Attention heads.
         dropout: Of embeddings, and of what attention and feed-forward layers give.
         attention_dropout: Of attention weights.
-        item_dropout: Of item vectors, of those that are read and of those that states are compared with.
-        positions: Whether positions are counted from the first event of a window or from its last one. Counted from the
-            last one they say how long ago an event was when a query is answered, where it stands last; in training they
-            tell a state how many events of its window are still to come.
     """
 
     length: int = Field(default=100, ge=1)
@@ -40,9 +36,21 @@ class SASRecConfig(NextItemConfig):
     heads: int = Field(default=2, ge=1)
     dropout: float = Field(default=0.4, ge=0, lt=1)
     attention_dropout: float = added_field(0.0, ge=0, lt=1)
+    training: TrainingConfig = TrainingConfig(epochs=40, batch_events=1024, learning_rate=2e-3, average=0.999)
+
+
+class SASRecConfig(SASRecBlocksConfig):
+    """Configures SASRec: its blocks, and the vectors that they read.
+
+    Attributes:
+        item_dropout: Of item vectors, of those that are read and of those that states are compared with.
+        positions: Whether positions are counted from the first event of a window or from its last one. Counted from the
+            last one they say how long ago an event was when a query is answered, where it stands last; in training they
+            tell a state how many events of its window are still to come.
+    """
+
     item_dropout: float = added_field(0.0, ge=0, lt=1)
     positions: Literal["first", "last"] = added_field("first")
-    training: TrainingConfig = TrainingConfig(epochs=40, batch_events=1024, learning_rate=2e-3, average=0.999)
 
 
 class SASRecBCEConfig(SASRecConfig):
@@ -96,7 +104,7 @@ class SASRecBlock(nn.Module):
     Padding needs no mask of its own: histories are left-aligned, so a causal mask hides what comes after.
     """
 
-    def __init__(self, config: SASRecConfig) -> None:
+    def __init__(self, config: SASRecBlocksConfig) -> None:
         super().__init__()
         self.heads = config.heads
         self.dropout, self.attention_dropout = config.dropout, config.attention_dropout

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from baselines.h2rec.alignment import alignment_loss, common_prefix, lightest_half
 from baselines.next_item import NextItemNetwork
-from baselines.sasrec import SASRecBlock, SASRecConfig
+from baselines.sasrec import SASRecBlock, SASRecBlocksConfig
 from bench.data.interactions import PAD
 from models.generation.causal_transformer import CodeEmbedding
 from models.semantic_ids.semantic_ids import SemanticIds
@@ -27,7 +27,7 @@ COARSE_TO_FINE = (1.0, 0.2)
 """What the logits of the level weights begin with at the first and at the last level (official code)."""
 
 
-class H2RecConfig(SASRecConfig):
+class H2RecConfig(SASRecBlocksConfig):
     """Configures H2Rec; without the SID branch it is `sasrec-ce`.
 
     Attributes:

@@ -5,10 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
+from baselines.gsasrec import GSASRecConfig, GSASRecNetwork
 from baselines.sasrec import SASRecConfig, SASRecNetwork
 from bench.data.interactions import PAD
+from bench.registry import model_class
 
 N_ITEMS, LENGTH = 10, 6
 EPSILON = 1e-5
@@ -102,6 +105,29 @@ def test_item_vectors_and_attention_weights_are_dropped_in_training_alone() -> N
 
 def test_what_was_added_leaves_configurations_as_they_were() -> None:
     assert {"positions", "item_dropout", "attention_dropout"}.isdisjoint(SASRecConfig().model_dump())
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("cobra", {"item_dropout": 0.1}),
+        ("cobra", {"positions": "last"}),
+        ("h2rec", {"item_dropout": 0.1}),
+        ("h2rec", {"positions": "last"}),
+        ("esasrec", {"item_dropout": 0.1}),
+        ("esasrec", {"attention_dropout": 0.1}),
+        ("sasrec-ce-compressed", {"item_dropout": 0.1}),
+    ],
+)
+def test_an_option_that_a_model_would_pass_over_is_refused(name: str, option: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(option))):
+        model_class(name).Config.model_validate(option)
+
+
+@torch.no_grad()
+def test_a_table_of_its_own_for_the_output_is_dropped_too() -> None:
+    ours = GSASRecNetwork(N_ITEMS, GSASRecConfig(dim=8, item_dropout=0.5)).train()
+    assert 0.2 < (ours.compared(torch.ones(1, 8))[1] == 0).float().mean() < 0.8
 
 
 @torch.no_grad()
