@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.options import FOLDER_OF_REPORTS, FOLDER_OF_RESULTS, ReportsOption, ResultsOption, takes_options
+from bench.cli.options import (
+    FOLDER_OF_REPORTS,
+    FOLDER_OF_RESULTS,
+    ReportsOption,
+    ResultsOption,
+    SuiteOption,
+    takes_options,
+)
 from bench.cli.run_options import Device, listed, usable
 from bench.cli.verbosity import with_verbosity
 from bench.console import Console, say
@@ -32,7 +39,7 @@ class SpeedOptions:
         str | None,
         typer.Option(help="Rows of the suite, or registered models, comma-separated. Default: its learned rows."),
     ] = None
-    suite: Annotated[str, typer.Option(help="Where the rows stand: a name, or a .yaml file.")] = ROWS_FROM
+    suite: SuiteOption = ROWS_FROM
     lengths: Annotated[str | None, typer.Option(help="Events of history; the first is the common one.")] = None
     items: Annotated[str | None, typer.Option(help="Sizes of the catalogue, likewise.")] = None
     events: Annotated[str | None, typer.Option(help="Padded events of a training step, likewise.")] = None

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
@@ -68,6 +68,7 @@ def measure(task: Task) -> dict[str, Any]:
         `answers`, by number of queries: `seconds`, `flops` or None, `mib`. Memory is the peak of the process, or on a
         GPU of its tensors.
     """
+    prepare(task.device, task.threads)
     with tempfile.TemporaryDirectory() as folder:
         cache = Path(folder)
         if task.setting.devices > 1:
@@ -75,7 +76,6 @@ def measure(task: Task) -> dict[str, Any]:
         else:
             found = _found(task, cache, partial(settle, task.device))
         if task.count:
-            prepare(task.device, task.threads)
             with suppress(Exception):  # a library that multiplies out of sight: then the share is not told
                 _count(task, _data_of(task.setting), cache, found)
     return found
@@ -88,13 +88,13 @@ def _as_member(place: Place, task: Task, cache: Path) -> dict[str, Any]:
         settle(task.device)
         place.told_by_the_first(lambda: 0.0, task.device)
 
+    prepare(task.device, task.threads)
     with place.joined(task.device):
         return _found(task, cache, settled)
 
 
 def _found(task: Task, cache: Path, settled: Callable[[], None]) -> dict[str, Any]:
     """What `measure` returns, measured in this process, nothing counted."""
-    prepare(task.device, task.threads)
     setting = task.setting
     train = _data_of(setting)
     environment.reset_peak_memory(task.device)
@@ -111,6 +111,7 @@ def _found(task: Task, cache: Path, settled: Callable[[], None]) -> dict[str, An
     }
 
 
+@lru_cache(maxsize=1)  # a process measures one point, and may count it, too
 def _data_of(setting: Setting) -> TrainingData:
     users = max(2, -(-STEPS * setting.events // setting.length))
     return training_data(users, setting.length, setting.items)
