@@ -145,24 +145,23 @@ class RecordedDividedStep(DividedStep[Batch], RecordedStep[list[Portion[Batch]]]
     """A `DividedStep` of several GPUs that each of them replays as a CUDA graph, its exchange included.
 
     A process may replay its part of a step while another makes it in Python: both exchange the same numbers in the same
-    order.
+    order. Each process makes one part of every batch.
     """
 
     # What PyTorch's thread asks of exchanges under way must not end a recording.
     capture_errors = "thread_local"
 
     def _inputs_of(self, batch: list[Portion[Batch]]) -> list[Tensor]:
-        return [part for portion in batch for part in tensors_of(portion.batch)]
+        (portion,) = batch
+        return tensors_of(portion.batch)
 
     def _with_inputs(self, batch: list[Portion[Batch]], inputs: list[Tensor]) -> list[Portion[Batch]]:
-        rest = iter(inputs)
-        return [
-            Portion(with_tensors(one.batch, list(itertools.islice(rest, len(tensors_of(one.batch))))), one.idle)
-            for one in batch
-        ]
+        (portion,) = batch
+        return [Portion(with_tensors(portion.batch, inputs), portion.idle)]
 
     def _kind(self, batch: list[Portion[Batch]]) -> tuple[Hashable, ...]:
-        return tuple(portion.idle for portion in batch)
+        (portion,) = batch
+        return (portion.idle,)
 
 
 def _targets(portion: Portion[Any]) -> Tensor:

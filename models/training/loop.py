@@ -131,16 +131,14 @@ class Trainer(Generic[Batch]):
         optimiser = adamw(module, config, context.device)
         if config.precision == "bf16":
             loss = in_bfloat16(loss, context.device)
-        self._take_step: OptimiserStep[Any]
         self._is_divided = divided.processes() * context.pieces > 1
         divided.alike_everywhere(module)
         how: tuple[Any, ...] = (module, loss, optimiser, config.gradient_norm)
-        recordable = context.device == "cuda" and generators is not None
-        if recordable and context.pieces == 1:
-            recorded = divided.RecordedDividedStep if self._is_divided else RecordedStep
-            self._take_step = recorded(*(*how, generators))
-        else:
-            self._take_step = (divided.DividedStep if self._is_divided else OptimiserStep)(*how)
+        kind: Callable[..., OptimiserStep[Any]] = divided.DividedStep if self._is_divided else OptimiserStep
+        if context.device == "cuda" and generators is not None and context.pieces == 1:
+            kind = divided.RecordedDividedStep if self._is_divided else RecordedStep
+            how = (*how, generators)
+        self._take_step = kind(*how)
         self._average = WeightAverage(module, config.average)
         self._parts = ChangingParts(module, optimiser, self._average, draws or generators or (), context.device)
         divided.part_ways(context.seed, self._parts.generators)

@@ -88,6 +88,9 @@ class RecordedStep(OptimiserStep[Batch]):
         generators: Generators on the GPU that the loss draws from.
     """
 
+    capture_errors = "global"
+    """By whom a GPU may not be asked for what a recording can't hold while there is one: see `torch.cuda.graph`."""
+
     def __init__(
         self,
         module: nn.Module,
@@ -102,9 +105,6 @@ class RecordedStep(OptimiserStep[Batch]):
         self._pool = torch.cuda.graph_pool_handle()
         self._sightings: Counter[tuple[Any, ...]] = Counter()
         self._recorded: dict[tuple[Any, ...], _Recorded] = {}
-
-    capture_errors = "global"
-    """What may not be asked of a GPU during a recording: by whom, see `torch.cuda.graph`."""
 
     def __call__(self, batch: Batch, rate: float) -> Tensor:
         for group_rate in self._rates:
