@@ -16,6 +16,7 @@ import triton
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from models.generation.attention_layout import dense_last, heads_inside
 from models.generation.biased_attention_kernels import (
     forward_kernel,
     of_key_kernel,
@@ -71,8 +72,8 @@ def biased_attention(
     """
     if query.shape[-1] > MOST_WIDTH:
         raise ValueError(f"heads of {query.shape[-1]} are wider than biased attention is made for")
-    query, key, value = (_dense_last(side.to(query.dtype)) for side in (query, key, value))
-    by_key = _dense_last(bias.by_key)
+    query, key, value = (dense_last(side.to(query.dtype)) for side in (query, key, value))
+    by_key = dense_last(bias.by_key)
     attended: Tensor = _BiasedAttention.apply(query, key, value, bias.by_place, by_key, dropout, scale)
     return attended
 
@@ -97,7 +98,7 @@ class _BiasedAttention(torch.autograd.Function):
         # Keys that fill up a row are hidden.
         places = F.pad(by_place.float(), (0, row - n_keys), value=-torch.inf).contiguous()
         kept = _kept((batch, heads, n_queries, row), dropout, query.device) if dropout else None
-        out = _heads_inside(query)
+        out = heads_inside(query)
         log_total = torch.empty(batch, heads, n_queries, device=query.device)
         ctx.numbers, ctx.type_of_place = (scale, 1 / (1 - dropout), heads), by_place.dtype
         ctx.sizes = {
@@ -119,13 +120,13 @@ class _BiasedAttention(torch.autograd.Function):
         query, key, value, places, by_key, kept, out, log_total = ctx.saved_tensors
         batch, heads, n_queries, _ = query.shape
         n_keys, row = key.shape[2], places.shape[-1]
-        of_query, of_key, of_value = (_heads_inside(side) for side in (query, key, value))
+        of_query, of_key, of_value = (heads_inside(side) for side in (query, key, value))
         tiles_of_place = heads * triton.cdiv(n_queries, OF_PLACE.queries) * triton.cdiv(n_keys, OF_PLACE.keys)
         share = triton.cdiv(batch, triton.cdiv(_PROGRAMS_OF_PLACE, max(1, tiles_of_place)))
         parts = triton.cdiv(batch, max(1, share)) if ctx.needs_input_grad[3] else 0
         of_place = torch.empty(parts, heads, n_queries, row, device=query.device)
         if out.numel():
-            grad = _dense_last(gradient.to(query.dtype))
+            grad = dense_last(gradient.to(query.dtype))
             of_total = torch.empty_like(log_total)
             read, found = (query, key, value, places, by_key, kept), (grad, log_total, of_total)
             strides, counts = (*_strides(query, key, value), by_key.stride(0)), (n_queries, n_keys, row)
@@ -149,16 +150,6 @@ class _BiasedAttention(torch.autograd.Function):
 def _kept(shape: tuple[int, ...], dropout: float, device: torch.device) -> Tensor:
     """Which weights remain, uint8, drawn by PyTorch, which knows how to draw anew when a CUDA graph is replayed."""
     return torch.empty(shape, dtype=torch.bool, device=device).bernoulli_(1 - dropout).view(torch.uint8)
-
-
-def _dense_last(states: Tensor) -> Tensor:
-    return states if states.stride(-1) == 1 else states.contiguous()
-
-
-def _heads_inside(like: Tensor) -> Tensor:
-    """A tensor of the shape `[n, heads, length, head_dim]` of another, the heads of a row side by side in memory."""
-    n, heads, length, head_dim = like.shape
-    return torch.empty(n, length, heads, head_dim, dtype=like.dtype, device=like.device).transpose(1, 2)
 
 
 def _strides(*tensors: Tensor) -> list[int]:

@@ -13,6 +13,7 @@ import torch
 import triton
 from torch import Tensor
 
+from models.generation.attention_layout import dense_last, heads_inside
 from models.generation.small_attention_kernels import backward_kernel, forward_kernel
 
 MOST_QUERIES = 8
@@ -31,7 +32,7 @@ class _SmallAttention(torch.autograd.Function):
     ) -> Tensor:
         n, heads, n_queries, head_dim = query.shape
         n_keys = bias.shape[-1]
-        out = _heads_inside(query)
+        out = heads_inside(query)
         log_total = torch.empty(n, heads, n_queries, device=query.device)
         ctx.scale, ctx.sizes = scale, _sizes(n_queries, n_keys, head_dim, rows is not None)
         if out.numel():
@@ -46,9 +47,9 @@ class _SmallAttention(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, rows, bias, out, log_total = ctx.saved_tensors
-        grad = _dense_last(gradients[0])
-        grad_query = _heads_inside(query)
-        grad_key, grad_value = (_heads_inside(key, added_up=rows is not None) for _ in range(2))
+        grad = dense_last(gradients[0])
+        grad_query = heads_inside(query)
+        grad_key, grad_value = (heads_inside(key, added_up=rows is not None) for _ in range(2))
         of_bias = bool(ctx.needs_input_grad[3])
         grad_bias = torch.empty(bias.shape if of_bias else (0,), device=query.device)
         if out.numel():
@@ -92,35 +93,19 @@ def small_attention(
         raise ValueError(f"{n_queries} queries and {n_keys} keys are more than small attention is made for")
     if bias is None:
         bias = torch.zeros(1, device=query.device)
-    bias = _dense_last(bias.expand(n, heads, n_queries, n_keys))
+    bias = dense_last(bias.expand(n, heads, n_queries, n_keys))
     if rows is not None:
         key, value, rows = key.unsqueeze(0), value.unsqueeze(0), rows.contiguous()
-    query, key, value = (_dense_last(states.to(query.dtype)) for states in (query, key, value))
+    query, key, value = (dense_last(states.to(query.dtype)) for states in (query, key, value))
     scale = head_dim**-0.5 if scale is None else scale
     attended: Tensor = _SmallAttention.apply(query, key, value, bias, rows, scale)
     return attended
-
-
-def _dense_last(states: Tensor) -> Tensor:
-    return states if states.stride(-1) == 1 else states.contiguous()
 
 
 def _strides(states: Tensor) -> tuple[int, int, int]:
     """Elements from one sequence, head and row to the next; a table is the same for all sequences."""
     sequence, head, row, _ = states.stride()
     return (0 if len(states) == 1 else sequence), head, row
-
-
-def _heads_inside(like: Tensor, added_up: bool = False) -> Tensor:
-    """A tensor of the shape `[n, heads, length, head_dim]` of another, the heads of a row side by side in memory.
-
-    It is not initialised, or float32 zeros to which gradients are added up.
-    """
-    n, heads, length, head_dim = like.shape
-    shape = (n, length, heads, head_dim)
-    if added_up:
-        return torch.zeros(shape, device=like.device).transpose(1, 2)
-    return torch.empty(shape, dtype=like.dtype, device=like.device).transpose(1, 2)
 
 
 def _sizes(n_queries: int, n_keys: int, head_dim: int, by_row: bool) -> dict[str, int]:

@@ -1,0 +1,23 @@
+"""How what goes into attention kernels, and comes out of them, lies in memory."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def dense_last(states: Tensor) -> Tensor:
+    """The same numbers with the last dimension dense; copied only where it is not."""
+    return states if states.stride(-1) == 1 else states.contiguous()
+
+
+def heads_inside(like: Tensor, added_up: bool = False) -> Tensor:
+    """A tensor of the shape `[n, heads, length, head_dim]` of another, the heads of a row side by side in memory.
+
+    It is not initialised, or float32 zeros to which gradients are added up.
+    """
+    n, heads, length, head_dim = like.shape
+    shape = (n, length, heads, head_dim)
+    if added_up:
+        return torch.zeros(shape, device=like.device).transpose(1, 2)
+    return torch.empty(shape, dtype=like.dtype, device=like.device).transpose(1, 2)
