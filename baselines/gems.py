@@ -126,15 +126,15 @@ class GemsNetwork(GlassNetwork):
         begins = replace(long_term, ends=ends, horizon=self.horizon).begins
         first = known[..., 0].unsqueeze(-1)
         place = ends.unsqueeze(-1) - 1 - torch.arange(self.indexer.middle, device=ends.device)
-        exists = (place >= begins.unsqueeze(-1)).expand(*first.shape[:2], -1)
-        index = long_term.events.offsets[long_term.rows][:, None, None] + place.clamp(min=0)
+        exists = place >= begins.unsqueeze(-1)
+        index = (long_term.events.offsets[long_term.rows][:, None, None] + place).masked_fill(~exists, PAD)
         items = look_up(long_term.events.items, index)
         # Embeddings are what the decoder makes of them: the indexer follows, and moves none (section on the indexer).
         table = self.indexer(self.embedding.tables[0].detach(), self.embedding.item(self.codes).detach())
         scores = table[first, items]
         best = scores.detach().masked_fill(~exists, -torch.inf).sort(dim=-1, descending=True, stable=True).indices
         best = best[..., : self.search.limit]
-        found = index.expand_as(scores).gather(-1, best).masked_fill(~exists.gather(-1, best), PAD)
+        found = index.expand_as(scores).gather(-1, best)
         chosen = scores.gather(-1, best).masked_fill(found == PAD, 0)
         return found, chosen[:, :, None, None]
 

@@ -96,6 +96,16 @@ def test_with_all_three_switches_on_its_side_it_is_glass(tmp_path: Path) -> None
         assert not np.array_equal(other.recommend(histories, N_ITEMS).scores, expected.scores), switch
 
 
+def test_the_last_of_some_users_may_have_no_history(tmp_path: Path) -> None:
+    recommender = fitted(tmp_path, Gems, **GEMS)
+    alone = Histories(np.array([], np.int32), np.array([]), np.array([0, 0]), N_ITEMS, exclude_seen=False)
+    items = np.array([3, 1, 4], np.int32)
+    last = Histories(items, np.arange(3), np.array([0, 3, 3]), N_ITEMS, exclude_seen=False)
+    np.testing.assert_allclose(
+        recommender.recommend(last, N_ITEMS).scores[1], recommender.recommend(alone, N_ITEMS).scores[0], atol=1e-5
+    )
+
+
 @torch.no_grad()
 def test_the_indexer_reads_the_best_of_the_middle_events() -> None:
     network = network_of()
