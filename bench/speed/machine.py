@@ -107,8 +107,12 @@ def prepare(device: str, threads: int) -> None:
 
 
 def seconds_of(work: Callable[[], object], device: str, repeats: int) -> list[float]:
-    """Times some calls, after one that is not counted; each ends when the device has done its work."""
-    work()
+    """Times some calls, after one that is not counted; each ends when the device has done its work.
+
+    On a GPU two are not counted: the second may be recorded (`models.generation.recorded_answers`).
+    """
+    for _ in range(2 if device == "cuda" else 1):
+        work()
     settle(device)
     taken = []
     for _ in range(repeats):

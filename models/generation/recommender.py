@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -22,6 +23,7 @@ from models.generation.config import GenerativeConfig
 from models.generation.decoding_trace import TargetTracker, code_ranks, mean_gate, watched
 from models.generation.level_accuracy import recording
 from models.generation.query_batch import QueryBatch
+from models.generation.recorded_answers import Answer, RecordedAnswers
 from models.generation.sid_generator import SIDGenerator
 from models.history.long_term import RaggedItems
 from models.semantic_ids.tokenizer import record_health, tokenize
@@ -47,6 +49,7 @@ class GenerativeRecommender(Recommender, Generic[Network]):
         "tokenizer.codebooks": FIRST_CODES,
     }
     network: Network | None = None
+    _recorded: RecordedAnswers | None = None
 
     @abstractmethod
     def build(self, train: TrainingData, trie: PrefixTrie, context: FitContext) -> Network:
@@ -84,9 +87,20 @@ class GenerativeRecommender(Recommender, Generic[Network]):
         assert network is not None, "recommend before fit"
         queries = QueryBatch.of(histories, self.config.short_term, self._device)
         with torch.inference_mode():
-            beams = network.generate(queries, max(k, self.config.beam))
-            self._count_valid(beams)
-            return self._items_of(beams, queries.seen, k)
+            if queries.items.is_cuda:
+                # Made beforehand, for what histories of all lengths are summarised from has no shape to be recorded.
+                summary = network.summarise(queries.long_term)
+                queries = replace(queries, long_term=replace(queries.long_term, summary=summary))
+                self._recorded = self._recorded or RecordedAnswers()
+                answer = self._recorded.of(self._answer, queries, k)
+            else:
+                answer = self._answer(queries, k)
+        self._decoding["generated"] += int(answer.generated)
+        self._decoding["valid"] += int(answer.valid)
+        self._decoding["valid_share"] = self._decoding["valid"] / max(1, self._decoding["generated"])
+        return Recommendations(
+            items=answer.items.int().numpy(), scores=answer.scores.float().numpy(), sids=answer.sids.int().numpy()
+        )
 
     def trace(self, histories: Histories, targets: NDArray[np.int32], k: int) -> DecodingTrace:
         network = self.network
@@ -117,42 +131,44 @@ class GenerativeRecommender(Recommender, Generic[Network]):
     def parameter_count(self) -> int:
         return parameter_count(self.network)
 
-    def _count_valid(self, beams: Beams) -> None:
-        """Compares generated codes with the catalogue's, rather than trusting the trie."""
-        assert self.network is not None
-        reached = beams.scores > -torch.inf
-        trie = self.network.trie
-        item = trie.items[trie.first_item[beams.leaves.clamp(min=0)]]
-        valid = (beams.codes == self.network.codes[item]).all(-1) & reached
-        self._decoding["generated"] += int(reached.sum())
-        self._decoding["valid"] += int(valid.sum())
-        self._decoding["valid_share"] = self._decoding["valid"] / max(1, self._decoding["generated"])
+    def _answer(self, queries: QueryBatch, k: int) -> Answer:
+        """Generates semantic IDs for queries, and ranks the items that have them.
 
-    def _items_of(self, beams: Beams, seen: Tensor | None, k: int) -> Recommendations:
-        """Ranked items and semantic IDs of generated leaves; items of one leaf share its score.
-
-        Semantic IDs that no item has are left out (TIGER, section 4.5).
+        Items of one leaf share its score. Semantic IDs that no item has are left out (TIGER, section 4.5).
         """
         assert self.network is not None
+        beams = self.network.generate(queries, max(k, self.config.beam))
         trie = self.network.trie
         leaves, answered = beams.leaves.clamp(min=0), (beams.scores > -torch.inf) & (beams.leaves >= 0)
         first, last = trie.first_item[leaves], trie.first_item[leaves + 1]
         index = first.unsqueeze(-1) + torch.arange(trie.largest_leaf, device=first.device)
         offered = (index < last.unsqueeze(-1)) & answered.unsqueeze(-1)
         items = trie.items[index.clamp(max=len(trie.items) - 1)]
-        if seen is not None:
-            offered = offered & ~seen.gather(1, items.flatten(1)).view_as(offered)
+        if queries.seen is not None:
+            offered = offered & ~queries.seen.gather(1, items.flatten(1)).view_as(offered)
         scores = beams.scores.unsqueeze(-1).expand_as(items)
         offered, items, scores = offered.flatten(1), items.flatten(1), scores.flatten(1)
         items, scores = _first(items.masked_fill(~offered, PAD), offered, k), _first(scores, offered, k)
         sids = self._sid[trie.items[first]].masked_fill(~answered, PAD)
         repeated = (sids.unsqueeze(2) == sids.unsqueeze(1)).tril(-1).any(2)
         new = ~repeated & answered
-        return Recommendations(
-            items=items.int().cpu().numpy(),
-            scores=scores.masked_fill(items == PAD, -torch.inf).float().cpu().numpy(),
-            sids=_first(sids.masked_fill(~new, PAD), new, k).int().cpu().numpy(),
+        generated, valid = self._generated(beams)
+        return Answer(
+            items=items,
+            scores=scores.masked_fill(items == PAD, -torch.inf),
+            sids=_first(sids.masked_fill(~new, PAD), new, k),
+            generated=generated,
+            valid=valid,
         )
+
+    def _generated(self, beams: Beams) -> tuple[Tensor, Tensor]:
+        """How many semantic IDs were generated, and how many the catalogue has, by its codes and not by the trie."""
+        assert self.network is not None
+        reached = beams.scores > -torch.inf
+        trie = self.network.trie
+        item = trie.items[trie.first_item[beams.leaves.clamp(min=0)]]
+        valid = (beams.codes == self.network.codes[item]).all(-1) & reached
+        return reached.sum(), valid.sum()
 
 
 def _first(values: Tensor, chosen: Tensor, k: int) -> Tensor:

@@ -170,14 +170,17 @@ def test_a_list_longer_than_the_beam_widens_the_beam(tmp_path: Path) -> None:
     assert [len(row) for row in lists_of(recommender.recommend(histories(), k=8))] == [8] * len(histories())
 
 
-def test_invalid_codes_would_show_in_the_diagnostics(tmp_path: Path) -> None:
+def test_invalid_codes_would_show_in_the_diagnostics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recommender, context = fitted(tmp_path, Tiger)
     before = dict(context.diagnostics["decoding"])
     codes = recommender.network.codes[:4].clone()
     leaves = recommender.network.trie.leaf_of_item[:4]
     codes[1, 0] = 1 - codes[1, 0]
     scores = torch.tensor([[-1.0, -2.0, -3.0, -torch.inf]])
-    recommender._count_valid(Beams(leaves[None], codes[None], scores))
+    wrong = Beams(leaves[None], codes[None], scores)
+    monkeypatch.setattr(recommender.network, "generate", lambda queries, width: wrong)
+    one = Histories(np.array([4], np.int32), np.array([0]), np.array([0, 1]), N_ITEMS, exclude_seen=False)
+    recommender.recommend(one, k=4)
     decoding = context.diagnostics["decoding"]
     assert decoding["generated"] == before["generated"] + 3, "what was not reached doesn't count"
     assert decoding["valid"] == before["valid"] + 2
