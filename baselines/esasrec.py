@@ -113,6 +113,7 @@ class ESASRec(NextItemModel):
 
     Config = ESASRecConfig
     config: ESASRecConfig
+    recordable = True
     summary = "SASRec with LiGR's gated blocks and SwiGLU, trained with sampled softmax"
     group = "sequence"
     paper = "Tikhonovich et al., RecSys"

@@ -113,7 +113,6 @@ class FuXiAlpha(HSTU):
 
     Config = FuXiAlphaConfig
     config: FuXiAlphaConfig
-    recordable = False  # not tried on a GPU
     revision = 1
     summary = "HSTU's frame with channels for position, time and meaning, and a SwiGLU feed-forward network"
     group = "long sequence"

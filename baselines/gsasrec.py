@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from baselines.next_item import NextItemNetwork
+from baselines.next_item import NextItemNetwork, mean_over_targets
 from baselines.sasrec import SASRec, SASRecConfig, SASRecNetwork
 from bench.data.dataset import TrainingData
 from bench.recommender import Mechanism
@@ -61,11 +61,11 @@ def gbce(scores: Tensor, repeated: Tensor, exponent: float) -> Tensor:
         exponent: beta, from `positive_exponent`.
 
     Returns:
-        The mean over targets.
+        float32 `[n]`, of each target.
     """
     positive = exponent * F.softplus(-scores[:, 0])
     negative = F.softplus(scores[:, 1:]).masked_fill(repeated, 0).sum(1)
-    return ((positive + negative) / scores.shape[1]).mean()
+    return (positive + negative) / scores.shape[1]
 
 
 class GSASRecNetwork(SASRecNetwork):
@@ -89,7 +89,6 @@ class GSASRec(SASRec):
 
     Config = GSASRecConfig
     config: GSASRecConfig
-    recordable = False  # its loss means over all rows that it is given
     search_space: ClassVar[SearchSpace] = {
         **SASRec.search_space,
         "calibration": Choice(0.0, 0.5, 0.75, 1.0),
@@ -149,4 +148,5 @@ class GSASRec(SASRec):
             return super().target_loss(network, states, targets, negatives)
         n_drawn = self.config.negatives
         scores, repeated = self.with_negatives(network, states, targets, n_drawn, negatives)
-        return gbce(scores, repeated, positive_exponent(self._n_items, n_drawn, self.config.calibration))
+        losses = gbce(scores, repeated, positive_exponent(self._n_items, n_drawn, self.config.calibration))
+        return mean_over_targets(losses.unsqueeze(1), targets) if self._recorded else losses.mean()

@@ -144,6 +144,7 @@ class LRURec(NextItemModel):
 
     Config = LRURecConfig
     config: LRURecConfig
+    recordable = True
     summary = "linear recurrence with complex eigenvalues over item ids, linear in the length of the history"
     group = "long sequence"
     paper = "Yue et al., WSDM"

@@ -161,7 +161,7 @@ class NextItemModel(Recommender):
         scores, repeated = self.with_negatives(network, states, targets, n_drawn, negatives)
         loss_of = _bce if self.config.loss == "bce" else _sampled_softmax
         if self._recorded:
-            return _mean(loss_of(scores, repeated, "none"), targets)
+            return mean_over_targets(loss_of(scores, repeated, "none"), targets)
         return loss_of(scores, repeated, "mean")
 
     def with_negatives(
@@ -243,7 +243,7 @@ def every_position(hidden: Tensor, batch: WindowBatch) -> tuple[Tensor, Tensor]:
     return hidden.gather(1, index).flatten(0, 1), batch.targets.flatten()
 
 
-def _mean(losses: Tensor, targets: Tensor) -> Tensor:
+def mean_over_targets(losses: Tensor, targets: Tensor) -> Tensor:
     """The mean of losses `[n, ...]` over the rows that have a target (int64 `[n]`, else `PAD`)."""
     losses = losses.flatten(1).mean(1)
     trained = targets != PAD

@@ -9,7 +9,8 @@ hold `k` items that exist, whatever the semantic IDs.
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from collections.abc import Iterator
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from baselines.full_ranking import rank_semantic_ids
 from baselines.next_item import NextItemConfig, NextItemModel, NextItemNetwork
 from bench.data.dataset import TrainingData
-from bench.data.interactions import Histories
+from bench.data.interactions import PAD, Histories
 from bench.recommender import FitContext, Mechanism, Recommendations
 from bench.search_space import Choice, LogUniform, SearchSpace
 from models.fidelity import features_line, optimiser_line
@@ -104,9 +105,6 @@ class DigitHead(nn.Module):
         self.linear = nn.Linear(dim, dim)
         nn.init.zeros_(self.linear.weight)
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        return hidden + F.silu(self.linear(hidden))
-
 
 class RPGNetwork(NextItemNetwork):
     """A causal transformer with one position an item, the mean of its digits' embeddings, and a head for each digit.
@@ -117,11 +115,15 @@ class RPGNetwork(NextItemNetwork):
     """
 
     codes: Tensor
+    missing: Tensor
 
     def __init__(self, ids: SemanticIds, config: RPGConfig) -> None:
         super().__init__()
         self.temperature = config.temperature
+        self.uneven = len(set(ids.codebook_sizes)) > 1
+        sizes = torch.tensor(ids.codebook_sizes)
         self.register_buffer("codes", torch.from_numpy(ids.codes), persistent=False)
+        self.register_buffer("missing", torch.arange(int(sizes.max())) >= sizes.unsqueeze(1), persistent=False)
         self.tables = nn.ParameterList(torch.randn(size, config.dim) * INITIAL_STD for size in ids.codebook_sizes)
         self.positions = nn.Embedding(config.length, config.dim)
         nn.init.normal_(self.positions.weight, std=INITIAL_STD)
@@ -130,38 +132,73 @@ class RPGNetwork(NextItemNetwork):
         self.norm = nn.LayerNorm(config.dim, eps=NORM_EPS)
         self.heads = nn.ModuleList(DigitHead(config.dim) for _ in ids.codebook_sizes)
 
+    def digit_vectors(self, digits: slice = slice(None)) -> Tensor:
+        """The embeddings `[digits, most codes, dim]` of some digits; zeros where one has fewer codes."""
+        most = self.missing.shape[1]
+        return torch.stack([F.pad(table, (0, 0, 0, most - len(table))) for table in self.tables[digits]])
+
+    def together(self) -> list[slice]:
+        """Which digits are computed together: on a GPU all, on a processor each alone.
+
+        One by one they are some two thousand small products a step; together, what is made of them leaves the cache.
+        """
+        n_digits = len(self.missing)
+        size = n_digits if self.missing.is_cuda else 1
+        return [slice(first, first + size) for first in range(0, n_digits, size)]
+
+    def numbered(self, items: Tensor) -> Tensor:
+        """Items int64 `[...]` as int64 `[..., digits]`: rows of all digits' codes, one digit after the other."""
+        n_digits, most = self.missing.shape
+        return self.codes[items] + torch.arange(n_digits, device=items.device) * most
+
     def forward(self, items: Tensor, timestamps: Tensor) -> Tensor:
-        codes = self.codes[items.clamp(min=0)]
-        digits = [F.embedding(codes[..., digit], table) for digit, table in enumerate(self.tables)]
-        hidden = self.dropout(torch.stack(digits).mean(0) + self.positions.weight[: items.shape[1]])
+        digits = F.embedding(self.numbered(items.clamp(min=0)), self.digit_vectors().flatten(0, 1))
+        hidden = self.dropout(digits.mean(-2) + self.positions.weight[: items.shape[1]])
         for block in self.blocks:
             hidden = block(hidden)
         return self.norm(hidden)
 
-    def digit_logits(self, hidden: Tensor) -> list[Tensor]:
-        """Per digit float32 `[..., codes]`: cosines over the temperature, for hidden states `[..., d]`."""
-        return [
-            F.normalize(head(hidden), dim=-1) @ F.normalize(table, dim=-1).T / self.temperature
-            for head, table in zip(self.heads, self.tables, strict=True)
-        ]
+    def digit_logits(self, hidden: Tensor, digits: slice) -> Tensor:
+        """Cosines over the temperature `[digits, n, most codes]` for hidden states `[n, d]`; -inf where no code is."""
+        linears = [cast(DigitHead, head).linear for head in self.heads[digits]]
+        weights, biases = (torch.stack(parts) for parts in zip(*((of.weight, of.bias) for of in linears), strict=True))
+        mapped = torch.baddbmm(biases.unsqueeze(1), hidden.expand(len(linears), -1, -1), weights.transpose(1, 2))
+        views = F.normalize(hidden + F.silu(mapped), dim=-1)
+        logits = views @ (F.normalize(self.digit_vectors(digits), dim=-1) / self.temperature).transpose(1, 2)
+        return logits.masked_fill(self.missing[digits].unsqueeze(1), -torch.inf) if self.uneven else logits
+
+    def log_probabilities(self, hidden: Tensor) -> Iterator[Tensor]:
+        """Per digit the log-probabilities `[..., most codes]` for hidden states `[..., d]`; -inf where no code is."""
+        for digits in self.together():
+            for logits in self.digit_logits(hidden.flatten(0, -2), digits):
+                yield logits.log_softmax(-1).unflatten(0, hidden.shape[:-1])
 
     def compared(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probabilities of all codes side by side, and a row of ones and zeros for each item; takes much memory."""
-        states = [logits.log_softmax(-1) for logits in self.digit_logits(hidden)]
-        has = [F.one_hot(self.codes[:, digit], len(table)) for digit, table in enumerate(self.tables)]
-        return torch.cat(states, -1), torch.cat(has, -1).float() / len(has)
+        states = torch.stack(list(self.log_probabilities(hidden)), -2).masked_fill(self.missing, 0).flatten(-2)
+        has = states.new_zeros(len(self.codes), self.missing.numel())
+        has.scatter_(1, self.numbered(torch.arange(len(self.codes), device=has.device)), 1 / len(self.missing))
+        return states, has
 
     def scores(self, hidden: Tensor) -> Tensor:
         """The mean log-probability of the digits of every item."""
         total = hidden.new_zeros(*hidden.shape[:-1], len(self.codes))
-        for digit, logits in enumerate(self.digit_logits(hidden)):
-            total = total + logits.log_softmax(-1)[..., self.codes[:, digit]]
-        return total / len(self.heads)
+        for digit, log_probabilities in enumerate(self.log_probabilities(hidden)):
+            total = total + log_probabilities[..., self.codes[:, digit]]
+        return total / len(self.missing)
 
     def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy of the targets' digits given hidden states `[n, d]`, the mean over targets and digits."""
-        codes = self.codes[targets]
-        losses = [F.cross_entropy(logits, codes[:, digit]) for digit, logits in enumerate(self.digit_logits(hidden))]
+        """Cross-entropy of the targets' digits given hidden states `[n, d]`, the mean over targets and digits.
+
+        Args:
+            hidden: float32 `[n, d]`.
+            targets: int64 `[n]`; `PAD` counts for nothing.
+        """
+        codes = self.codes[targets.clamp(min=0)].masked_fill((targets == PAD).unsqueeze(1), PAD).T
+        losses = [
+            F.cross_entropy(self.digit_logits(hidden, digits).flatten(0, 1), codes[digits].flatten(), ignore_index=PAD)
+            for digits in self.together()
+        ]
         return torch.stack(losses).mean()
 
 
@@ -174,6 +211,7 @@ class RPG(NextItemModel):
     Config = RPGConfig
     config: RPGConfig
     network: RPGNetwork | None = None
+    recordable = True
     revision = 2  # with `disambiguate: true`, the semantic IDs of items that differ in that token alone
     search_space: ClassVar[SearchSpace] = {
         "temperature": LogUniform(0.02, 0.2),

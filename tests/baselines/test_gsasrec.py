@@ -27,7 +27,7 @@ def test_the_loss_is_that_of_the_official_code(t: float) -> None:
     torch.manual_seed(0)
     scores = 3 * torch.randn(7, 1 + 5)
     none_repeated = torch.zeros(7, 5, dtype=torch.bool)
-    value = gbce(scores, none_repeated, positive_exponent(40, 5, t))
+    value = gbce(scores, none_repeated, positive_exponent(40, 5, t)).mean()
     assert value.item() == pytest.approx(official_loss(scores.numpy(), 40, 5, t), rel=1e-5)
 
 
@@ -35,7 +35,7 @@ def test_without_calibration_it_is_binary_cross_entropy_repeated_negatives_left_
     torch.manual_seed(0)
     scores, repeated = torch.randn(6, 4), torch.rand(6, 3) < 0.4
     assert positive_exponent(50, 3, 0.0) == pytest.approx(1.0)
-    assert gbce(scores, repeated, 1.0).item() == pytest.approx(_bce(scores, repeated, "mean").item(), rel=1e-5)
+    assert gbce(scores, repeated, 1.0).mean().item() == pytest.approx(_bce(scores, repeated, "mean").item(), rel=1e-5)
 
 
 def test_full_calibration_has_the_sampling_rate_as_its_exponent_and_it_never_exceeds_one() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import torch.nn.functional as F
 from pydantic import ValidationError
 from torch import Tensor
 
@@ -102,6 +103,42 @@ def test_the_loss_is_the_mean_over_targets_and_digits() -> None:
         digits = naive_log_probabilities(ours, _array(state))
         expected += [-digits[d][code] for d, code in enumerate(CODES[target])]
     assert ours.loss(states, targets).item() == pytest.approx(np.mean(expected), rel=1e-4)
+    with_nothing = torch.cat([states, torch.randn(2, DIM)]), F.pad(targets, (0, 2), value=PAD)
+    assert ours.loss(*with_nothing).item() == pytest.approx(np.mean(expected), rel=1e-4)
+
+
+ALL_TOGETHER = [slice(0, len(SIZES))]
+"""As a GPU computes the digits, where a processor takes one after the other."""
+
+
+@torch.no_grad()
+def test_digits_are_computed_together_as_they_are_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, states, targets = network(), torch.randn(3, DIM), torch.tensor([4, PAD, 7])
+    loss, scores, compared = ours.loss(states, targets), ours.scores(states), ours.compared(states)
+    monkeypatch.setattr(ours, "together", lambda: ALL_TOGETHER)
+    torch.testing.assert_close(ours.loss(states, targets), loss)
+    torch.testing.assert_close(ours.scores(states), scores)
+    torch.testing.assert_close(ours.compared(states), compared)
+
+
+def test_gradients_are_those_of_one_digit_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The digits have different numbers of codes; what fills up the smaller ones gets no gradient and gives none."""
+    ours, states, targets = network().double(), torch.randn(3, DIM).double(), torch.tensor([4, 0, 7])
+    monkeypatch.setattr(ours, "together", lambda: ALL_TOGETHER)
+    ours.loss(states, targets).backward()
+    found = {name: weight.grad for name, weight in ours.named_parameters() if weight.grad is not None}
+    assert {name.partition(".")[0] for name in found} == {"tables", "heads"}
+    ours.zero_grad()
+    losses = []
+    for digit, (head, table) in enumerate(zip(ours.heads, ours.tables, strict=True)):
+        own = states + F.silu(states @ head.linear.weight.T + head.linear.bias)
+        cosines = (own / own.norm(dim=1, keepdim=True)) @ (table / table.norm(dim=1, keepdim=True)).T
+        logits = cosines / 0.03  # `temperature` in the README's commands
+        losses.append(torch.logsumexp(logits, 1) - logits[range(3), CODES[targets, digit]])
+    torch.stack(losses).mean().backward()
+    for name, weight in ours.named_parameters():
+        if name in found:
+            torch.testing.assert_close(found[name], weight.grad)
 
 
 def test_weights_begin_as_in_the_official_code() -> None:
