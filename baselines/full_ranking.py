@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from bench.data.interactions import PAD, Histories
 from bench.recommender import Recommendations
 
+NOT_A_NUMBER = "a score is NaN: the model has probably diverged in training"
+
 
 def rank_catalogue(scores: NDArray[np.floating[Any]], histories: Histories, k: int) -> Recommendations:
     """Ranks the `k` best items of each query, seen items left out where the histories ask for that.
@@ -83,7 +85,7 @@ def rank_candidates(scores: NDArray[np.floating[Any]], candidates: NDArray[np.in
 
 def _refuse_nan(scores: NDArray[np.floating[Any]]) -> None:
     if np.isnan(scores).any():
-        raise ValueError("a score is NaN: the model has probably diverged in training")
+        raise ValueError(NOT_A_NUMBER)
 
 
 def _ranked(scores: NDArray[np.floating[Any]], candidates: NDArray[np.integer[Any]] | None, k: int) -> Recommendations:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
+from baselines.device_ranking import rank_on_device
 from baselines.full_ranking import rank_catalogue
 from bench.config import Config
 from bench.data.dataset import TrainingData
@@ -177,7 +178,21 @@ class NextItemModel(Recommender):
         return scores, drawn == targets.unsqueeze(1)
 
     def recommend(self, histories: Histories, k: int) -> Recommendations:
+        plain = (NextItemModel.ranked, NextItemModel.query_scores)
+        if self._device == "cuda" and len(histories) and (type(self).ranked, type(self).query_scores) == plain:
+            return self._ranked_on_device(histories, k)
         return self.ranked(self._scores(histories), histories, k)
+
+    def _ranked_on_device(self, histories: Histories, k: int) -> Recommendations:
+        """What `ranked` makes of the catalogue's scores, ranked where these lie."""
+        assert self.network is not None, "recommend before fit"
+        with torch.inference_mode():
+            lists = [
+                rank_on_device(self.network.scores(hidden), some, k) for some, hidden in self._last_states(histories)
+            ]
+        return Recommendations(
+            np.concatenate([some.items for some in lists]), np.concatenate([some.scores for some in lists])
+        )
 
     def catalogue_scores(self, histories: Histories) -> NDArray[np.float32] | None:
         """The scores `[n_queries, n_items]` by which the catalogue is ranked, those of seen items among them.
@@ -189,14 +204,20 @@ class NextItemModel(Recommender):
     def _scores(self, histories: Histories) -> NDArray[np.float32]:
         assert self.network is not None, "recommend before fit"
         scores = np.empty((len(histories), histories.n_items), dtype=np.float32)
-        step = max(1, ANSWERED_EVENTS // self.config.length)
+        done = 0
         with torch.inference_mode():
-            for start in range(0, len(histories), step):
-                some = histories.batch(start, start + step)
-                hidden, n_events = self.read_histories(some)
-                last = hidden[torch.arange(len(n_events), device=hidden.device), (n_events - 1).clamp(min=0)]
-                scores[start : start + step] = self.query_scores(some, last)
+            for some, hidden in self._last_states(histories):
+                scores[done : done + len(some)] = self.query_scores(some, hidden)
+                done += len(some)
         return scores
+
+    def _last_states(self, histories: Histories) -> Iterator[tuple[Histories, Tensor]]:
+        """Some queries at a time, with the hidden states float32 `[n, d]` after all their events."""
+        step = max(1, ANSWERED_EVENTS // self.config.length)
+        for start in range(0, len(histories), step):
+            some = histories.batch(start, start + step)
+            hidden, n_events = self.read_histories(some)
+            yield some, hidden[torch.arange(len(n_events), device=hidden.device), (n_events - 1).clamp(min=0)]
 
     def ranked(self, scores: NDArray[np.float32], histories: Histories, k: int) -> Recommendations:
         """The lists that scores float32 `[n_queries, n_items]` of the catalogue make."""

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from baselines.device_ranking import rank_on_device, top_k_on_device
 from baselines.full_ranking import rank_candidates, rank_catalogue, rank_semantic_ids, top_k
 from bench.data.interactions import PAD, Histories
 
@@ -28,6 +30,36 @@ def test_top_k_is_the_head_of_a_stable_sort(rows: int, columns: int, k: int, lev
     expected = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     np.testing.assert_array_equal(index, expected)
     np.testing.assert_array_equal(values, np.take_along_axis(scores, expected, axis=1))
+
+
+NUMBERS = st.sampled_from([-np.inf, -3e38, -2.5, -1.0, -1e-40, -0.0, 0.0, 1e-40, 1.0, 2.5, 3e38, np.inf])
+
+
+@given(st.lists(st.lists(NUMBERS, min_size=7, max_size=7), min_size=1, max_size=4), st.integers(1, 9))
+def test_a_gpu_takes_the_same_of_equal_scores(rows: list[list[float]], k: int) -> None:
+    scores = np.array(rows, dtype=np.float32)
+    index, values = top_k_on_device(torch.from_numpy(scores), k)
+    expected, best = top_k(scores, k)
+    np.testing.assert_array_equal(index.numpy(), expected)
+    np.testing.assert_array_equal(values.numpy(), best)
+
+
+@given(st.integers(1, 6), st.integers(1, 15), st.integers(1, 4), st.booleans(), st.integers(0, 2**31))
+def test_a_gpu_makes_the_same_lists(rows: int, k: int, levels: int, exclude_seen: bool, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(0, levels, (rows, 12)).astype(np.float32)
+    scores[rng.random(scores.shape) < 0.2] = -np.inf
+    seen = [rng.integers(0, 12, rng.integers(0, 20)).tolist() for _ in range(rows)]
+    histories = histories_of(seen, 12, exclude_seen)
+    answer, expected = rank_on_device(torch.from_numpy(scores), histories, k), rank_catalogue(scores, histories, k)
+    for part in ("items", "scores"):
+        np.testing.assert_array_equal(getattr(answer, part), getattr(expected, part))
+        assert getattr(answer, part).dtype == getattr(expected, part).dtype
+
+
+def test_a_gpu_tells_of_a_diverged_model() -> None:
+    with pytest.raises(ValueError, match="NaN"):
+        rank_on_device(torch.tensor([[torch.nan, 1.0]]), histories_of([[]], 2, False), k=1)
 
 
 def test_ties_go_to_the_lower_item_index_at_the_cut_too() -> None:

@@ -300,3 +300,17 @@ def test_a_loss_at_all_positions_of_a_padded_batch_is_that_at_the_targets(loss: 
 
     # Negatives are drawn anew for every loss, so that only their means agree.
     assert mean_loss(False, batch) == pytest.approx(mean_loss(True, padded), rel=1e-6 if loss == "ce" else 0.02)
+
+
+@pytest.mark.parametrize("exclude_seen", [True, False])
+def test_a_gpu_ranks_as_a_processor_does(monkeypatch: pytest.MonkeyPatch, exclude_seen: bool) -> None:
+    """Parts of queries of some at a time, ranked where their scores lie and put together."""
+    model = EchoModel({"length": 4})
+    model._n_items, model._device, model.network = N_ITEMS, "cpu", Echo(N_ITEMS)
+    monkeypatch.setattr(next_item, "ANSWERED_EVENTS", 8)
+    rng = np.random.default_rng(0)
+    offsets = np.array([0, 3, 3, 9, 10, 16])
+    histories = Histories(rng.integers(0, N_ITEMS, 16).astype(np.int32), np.arange(16), offsets, N_ITEMS, exclude_seen)
+    answer, expected = model._ranked_on_device(histories, 3), model.recommend(histories, 3)
+    np.testing.assert_array_equal(answer.items, expected.items)
+    np.testing.assert_array_equal(answer.scores, expected.scores)
