@@ -155,7 +155,7 @@ class NextItemModel(Recommender):
             negatives: What negatives are drawn with.
         """
         if self.config.loss == "ce":
-            if self._recorded or type(network).scores is not NextItemNetwork.scores:
+            if type(network).scores is not NextItemNetwork.scores:
                 return F.cross_entropy(network.scores(states), targets, ignore_index=PAD)
             return catalogue_cross_entropy(*network.compared(states), targets)
         n_drawn = 1 if self.config.loss == "bce" else self.config.negatives

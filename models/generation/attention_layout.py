@@ -1,4 +1,4 @@
-"""How what goes into attention kernels, and comes out of them, lies in memory."""
+"""How what goes into attention kernels, and comes out of them, lies in memory, and which weights they drop."""
 
 from __future__ import annotations
 
@@ -21,3 +21,8 @@ def heads_inside(like: Tensor, added_up: bool = False) -> Tensor:
     if added_up:
         return torch.zeros(shape, device=like.device).transpose(1, 2)
     return torch.empty(shape, dtype=like.dtype, device=like.device).transpose(1, 2)
+
+
+def kept_weights(shape: tuple[int, ...], dropout: float, device: torch.device) -> Tensor:
+    """Which weights remain, uint8, drawn by PyTorch, which knows how to draw anew when a CUDA graph is replayed."""
+    return torch.empty(shape, dtype=torch.bool, device=device).bernoulli_(1 - dropout).view(torch.uint8)

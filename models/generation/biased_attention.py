@@ -16,7 +16,7 @@ import triton
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from models.generation.attention_layout import dense_last, heads_inside
+from models.generation.attention_layout import dense_last, heads_inside, kept_weights
 from models.generation.biased_attention_kernels import (
     forward_kernel,
     of_key_kernel,
@@ -97,7 +97,7 @@ class _BiasedAttention(torch.autograd.Function):
         row = n_keys + -n_keys % ROW_MULTIPLE
         # Keys that fill up a row are hidden.
         places = F.pad(by_place.float(), (0, row - n_keys), value=-torch.inf).contiguous()
-        kept = _kept((batch, heads, n_queries, row), dropout, query.device) if dropout else None
+        kept = kept_weights((batch, heads, n_queries, row), dropout, query.device) if dropout else None
         out = heads_inside(query)
         log_total = torch.empty(batch, heads, n_queries, device=query.device)
         ctx.numbers, ctx.type_of_place = (scale, 1 / (1 - dropout), heads), by_place.dtype
@@ -145,11 +145,6 @@ class _BiasedAttention(torch.autograd.Function):
                 )  # fmt: skip
         learned = of_place.sum(0)[..., :n_keys].to(ctx.type_of_place) if ctx.needs_input_grad[3] else None
         return of_query, of_key, of_value, learned, None, None, None
-
-
-def _kept(shape: tuple[int, ...], dropout: float, device: torch.device) -> Tensor:
-    """Which weights remain, uint8, drawn by PyTorch, which knows how to draw anew when a CUDA graph is replayed."""
-    return torch.empty(shape, dtype=torch.bool, device=device).bernoulli_(1 - dropout).view(torch.uint8)
 
 
 def _strides(*tensors: Tensor) -> list[int]:

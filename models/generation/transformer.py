@@ -126,9 +126,9 @@ def attend(
 ) -> Tensor:
     """Scaled dot-product attention with as many leading dimensions as one likes.
 
-    PyTorch has fused kernels for one leading dimension alone. More of them mean many targets with few tokens each, for
-    which a GPU has `small_attention`, where Triton is installed (PyTorch brings it along on Linux, and not on Windows).
-    On a CPU they are made one, and a bias is learned through plain matrix products (`_attend_by_products`).
+    Targets with few tokens each read few keys by `small_attention` on a GPU, where Triton is installed (PyTorch brings
+    it along on Linux, and not on Windows). PyTorch has fused kernels for one leading dimension alone: on a CPU more of
+    them are made one, and a bias is learned through plain matrix products (`_attend_by_products`).
 
     Args:
         query: `[..., heads, q, head_dim]`.
@@ -142,12 +142,8 @@ def attend(
     if isinstance(bias, LearnedBias):
         assert not isinstance(key_value, SharedKeyValue), "tables of keys and values have no places"
         return _attend_and_learn(query, *key_value, bias, dropout, query.shape[-1] ** -0.5 if scale is None else scale)
-    if query.is_cuda and query.ndim > 4 and not dropout and _has_triton():
-        from models.generation import small_attention as small
-
-        n_keys = key_value.rows.shape[-1] if isinstance(key_value, SharedKeyValue) else key_value[0].shape[-2]
-        if query.shape[-2] <= small.MOST_QUERIES and n_keys <= small.MOST_KEYS:
-            return _attend_to_few(query, key_value, bias, scale)
+    if query.is_cuda and _are_few(query, key_value):
+        return _attend_to_few(query, key_value, bias, scale, dropout)
     key, value = key_value.gathered() if isinstance(key_value, SharedKeyValue) else key_value
     if not query.is_cuda and not dropout:
         return _attend_on_cpu(query, key, value, bias, scale)
@@ -177,7 +173,21 @@ def _has_triton() -> bool:
     return find_spec("triton") is not None
 
 
-def _attend_to_few(query: Tensor, key_value: KeyValue, bias: Tensor | None, scale: float | None) -> Tensor:
+def _are_few(query: Tensor, key_value: KeyValue) -> bool:
+    """Whether `small_attention` takes what every target asks, and what keys it has of its own."""
+    if query.ndim < 4 or query.dtype == torch.float64 or not _has_triton():
+        return False
+    from models.generation.small_attention import takes
+
+    if isinstance(key_value, SharedKeyValue):
+        return takes(query.shape[-2], key_value.rows.shape[-1], query.shape[-1])
+    key, _ = key_value
+    return key.shape[:-3] == query.shape[:-3] and takes(query.shape[-2], key.shape[-2], query.shape[-1])
+
+
+def _attend_to_few(
+    query: Tensor, key_value: KeyValue, bias: Tensor | None, scale: float | None, dropout: float = 0.0
+) -> Tensor:
     """`attend` with `small_attention`, where leading dimensions are one."""
     from models.generation.small_attention import small_attention
 
@@ -190,7 +200,7 @@ def _attend_to_few(query: Tensor, key_value: KeyValue, bias: Tensor | None, scal
     else:
         key, value = (side.flatten(0, last) for side in key_value)
         rows = None
-    return small_attention(query.flatten(0, last), key, value, bias, scale, rows).unflatten(0, leading)
+    return small_attention(query.flatten(0, last), key, value, bias, scale, rows, dropout).unflatten(0, leading)
 
 
 def _attend_on_cpu(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float | None) -> Tensor:

@@ -120,7 +120,8 @@ def _outcome(attend: Callable[[], Tensor], learned: list[Tensor]) -> list[Tensor
 
 
 def _compare(case: Case) -> None:
-    from models.generation.biased_attention import ROW_MULTIPLE, _kept, biased_attention
+    from models.generation.attention_layout import kept_weights
+    from models.generation.biased_attention import ROW_MULTIPLE, biased_attention
 
     sides, bias = _made(case)
     learned = [*sides, bias.by_place] if case.learns else sides
@@ -128,7 +129,7 @@ def _compare(case: Case) -> None:
     if case.dropout:
         torch.manual_seed(3)
         row = case.keys + -case.keys % ROW_MULTIPLE
-        kept = _kept((*kept.shape[:-1], row), case.dropout, torch.device(DEVICE))[..., : case.keys]
+        kept = kept_weights((*kept.shape[:-1], row), case.dropout, torch.device(DEVICE))[..., : case.keys]
         assert not case.batch or 0 < kept.float().mean() < 1
     torch.set_float32_matmul_precision(case.precision)
     found = _outcome(lambda: biased_attention(*sides, bias, case.dropout, case.scale), learned)
