@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -181,6 +182,9 @@ class Table:
             self.fail_at(~whole[codes], column, "holds {}, which is no id; ids are text or whole numbers")
             values = pa.array(numbers.astype(np.int64))
         texts = values.cast(pa.string())
+        halved = pc.match_substring(texts, "\0").to_numpy(zero_copy_only=False)
+        if halved.any():
+            self.fail_at(halved[codes], column, "holds {}, an id with a NUL character; mend it")
         lost = ids.rounded(texts)
         if lost.any():
             self.fail_at(lost[codes], column, "holds '{}', a number that lost digits on its way; write ids as text")
@@ -248,8 +252,29 @@ def _read_parquet(path: Path) -> pa.Table:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
         raise BenchError(f"{path} is no readable parquet file ({message_of(error)})") from None
-    decoded = [
-        column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-        for column in table.columns
-    ]
-    return pa.table(decoded, names=table.column_names)
+    return pa.table(
+        [_plain(path, name, cells) for name, cells in zip(table.column_names, table.columns, strict=True)],
+        names=table.column_names,
+    )
+
+
+def _plain(path: Path, name: str, cells: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column without the encodings that mean nothing; whoever wrote the file may have put any bytes into its texts.
+
+    Raises:
+        BenchError: A text is not UTF-8.
+    """
+    if pa.types.is_dictionary(cells.type):
+        cells = cells.cast(cells.type.value_type)
+    is_view = str(cells.type) == "string_view"  # which older versions of pyarrow don't know
+    if is_text(cells.type) or is_view:
+        before = 0
+        for chunk in cells.chunks:
+            try:
+                chunk.validate(full=True)
+            except pa.ArrowInvalid as error:
+                index = re.search(r"index (\d+)", str(error))
+                row = f", row {before + int(index[1]) + 1}" if index else ""
+                raise BenchError(f"{path}{row}, column '{name}': holds text that is not UTF-8; mend it") from None
+            before += len(chunk)
+    return cells.cast(pa.large_string()) if is_view else cells

@@ -51,6 +51,8 @@ def read_json_table(path: Path) -> pa.Table:
             content = json.loads(line.decode(), object_pairs_hook=_once, parse_int=str, parse_float=str)
             if not isinstance(content, dict):
                 raise ValueError("it holds something else")
+            if rb"\ud" in line.lower():
+                _refuse_halves(content)
         except (ValueError, RecursionError) as error:
             raise BenchError(f"{path}, line {number}: no JSON object with an event ({reason_of(error)})") from None
         for key, value in flat(content):
@@ -71,6 +73,13 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         again = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"it has the key {again} twice; which one holds?")
     return content
+
+
+def _refuse_halves(content: dict[str, Any]) -> None:
+    """Raises ValueError where a key or a value holds half a letter of UTF-16, which no table can."""
+    for key, value in flat(content):
+        if any("\ud800" <= letter <= "\udfff" for letter in f"{key}{value or ''}"):
+            raise ValueError(f"{key} holds half a letter of UTF-16")
 
 
 def flat(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str | None]]:

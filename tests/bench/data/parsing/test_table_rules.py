@@ -264,3 +264,26 @@ def test_a_row_of_names_within_the_data_is_an_error(tmp_path: Path) -> None:
         read_events(path, time="none")
     with pytest.raises(BenchError, match=r"the first row looks like data \(column 'alice' holds 'alice' again\)"):
         read_events(write(tmp_path, "alice,book\nalice,pen\nbob,book\n"), user="alice", item="book", time="none")
+
+
+def test_a_nul_character_makes_no_two_ids_one(tmp_path: Path) -> None:
+    path = tmp_path / "toy.parquet"
+    pq.write_table(pa.table({"user": ["u", "u"], "item": ["a", "a\0"], "time": [10**9, 10**9 + 1]}), path)
+    with pytest.raises(BenchError, match=r"toy.parquet, row 2, column 'item': holds a\\x00, an id with a NUL"):
+        read_events(path)
+
+
+def test_parquet_text_that_is_none_is_named_by_its_row(tmp_path: Path) -> None:
+    path = tmp_path / "toy.parquet"
+    ends, texts = pa.array([0, 1, 3], pa.int32()).buffers()[1], pa.py_buffer(b"uu\xff")
+    users = pa.StringArray.from_buffers(2, ends, texts)
+    pq.write_table(pa.table({"user": users, "item": ["a", "b"], "time": [10**9, 10**9 + 1]}), path)
+    with pytest.raises(BenchError, match=r"toy.parquet, row 2, column 'user': holds text that is not UTF-8; mend it"):
+        read_events(path)
+
+
+@pytest.mark.skipif(not hasattr(pa, "string_view"), reason="this pyarrow knows no views")
+def test_views_of_text_are_text(tmp_path: Path) -> None:
+    names = pa.array(["a", "b"], pa.string_view())
+    pq.write_table(pa.table({"user": ["u", "u"], "item": names, "time": [10**9, 10**9 + 1]}), tmp_path / "toy.parquet")
+    assert items(read_events(tmp_path / "toy.parquet")) == ["a", "b"]

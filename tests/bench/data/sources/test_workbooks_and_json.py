@@ -153,3 +153,15 @@ def test_long_numbers_keep_their_digits(tmp_path: Path) -> None:
     ]
     data = load(jsonl(tmp_path / "x.jsonl", rows))
     assert list(data.user_ids) == ["9007199254740993", "9007199254740994"]
+
+
+@pytest.mark.parametrize("keys", [{}, {"order": "at", "time": None}])
+def test_half_a_letter_in_json_is_named_by_its_line(tmp_path: Path, keys: dict[str, Any]) -> None:
+    path = tmp_path / "x.jsonl"
+    lines = [json.dumps({"who": user, "what": item, "at": time}) for user, item, time in ROWS]
+    lines[2] = '{"who": "u1", "what": "\\ud83d", "at": 1600000000}'
+    path.write_text("\n".join(lines))
+    assert "half a letter" in refusal(path, **keys)
+    lines[2] = '{"who": "u1", "what": "\\ud83d\\ude00", "at": 1600000000}'
+    path.write_text("\n".join(lines))
+    assert "\U0001f600" in load(path, **keys).item_ids
