@@ -138,11 +138,12 @@ class Table:
         text = pc.utf8_trim_whitespace(self.cells[column])
         for kind in (pa.int64(), pa.float64()):
             try:
-                index = self.names.index(column)
-                self.cells = self.cells.set_column(index, column, text.cast(kind))
-                return
+                numbers = text.cast(kind)
             except pa.ArrowInvalid:
                 continue
+            if pa.types.is_integer(kind) or not ids.cut(text).any():  # what was cut is told as it stands in the file
+                self.cells = self.cells.set_column(self.names.index(column), column, numbers)
+            return
 
     def row_number(self, row: int) -> int:
         """Returns the number under which the file's reader finds a row: that of its line, if every row is one."""
@@ -178,8 +179,11 @@ class Table:
         values, codes = encoded.dictionary, encoded.indices.to_numpy(zero_copy_only=False)
         if pa.types.is_floating(kind):
             numbers = values.to_numpy(zero_copy_only=False)
-            whole = np.isfinite(numbers) & (numbers == np.floor(numbers)) & (np.abs(numbers) < 2**53)
+            whole = np.isfinite(numbers) & (numbers == np.floor(numbers))
             self.fail_at(~whole[codes], column, "holds {}, which is no id; ids are text or whole numbers")
+            inexact = np.abs(numbers) >= ids.EXACT_BELOW[kind.bit_width]
+            problem = f"holds {{}}, too large for a float of {kind.bit_width} bits to tell neighbours apart"
+            self.fail_at(inexact[codes], column, f"{problem}; write ids as text or integers")
             values = pa.array(numbers.astype(np.int64))
         texts = values.cast(pa.string())
         halved = pc.match_substring(texts, "\0").to_numpy(zero_copy_only=False)
@@ -187,7 +191,7 @@ class Table:
             self.fail_at(halved[codes], column, "holds {}, an id with a NUL character; mend it")
         lost = ids.rounded(texts)
         if lost.any():
-            self.fail_at(lost[codes], column, "holds '{}', a number that lost digits on its way; write ids as text")
+            self.fail_at(lost[codes], column, f"holds '{{}}', {ids.LOST_DIGITS}; write ids as text")
         names = ids.canonical(texts)
         self._tell_changes(column, texts, names, codes)
         merged_codes, names = ids.merged(names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -287,3 +288,59 @@ def test_views_of_text_are_text(tmp_path: Path) -> None:
     names = pa.array(["a", "b"], pa.string_view())
     pq.write_table(pa.table({"user": ["u", "u"], "item": names, "time": [10**9, 10**9 + 1]}), tmp_path / "toy.parquet")
     assert items(read_events(tmp_path / "toy.parquet")) == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["toy.csv", "toy.jsonl", "toy.inter"])
+@pytest.mark.parametrize("item", ["5.90123E+12", "-1.2E+08", "1.2345678901234568e+19"])
+def test_an_id_that_lost_digits_is_no_id_in_any_format(tmp_path: Path, name: str, item: str) -> None:
+    rows = [("u", item, 10**9), ("u", "7", 10**9 + 1)]
+    content = {
+        "toy.csv": HEADER + "".join(f"{user},{cell},{time}\n" for user, cell, time in rows),
+        "toy.jsonl": "".join(f'{{"user": "{user}", "item": "{cell}", "time": {time}}}\n' for user, cell, time in rows),
+        "toy.inter": "user_id:token\titem_id:token\ttimestamp:float\n"
+        + "".join(f"{user}\t{cell}\t{time}\n" for user, cell, time in rows),
+    }
+    path = write(tmp_path, content[name], name)
+    with pytest.raises(BenchError, match=re.escape(item) + ".* a number that lost digits on its way; write ids as"):
+        load_own("x", DataFiles(path=str(path)))
+
+
+@pytest.mark.parametrize("item", ["1.5E+06", "1.2E12", "1.23e+10", "5E+12", "1.1234567E+08", "a1.2E+12"])
+def test_what_no_spreadsheet_has_cut_is_an_id(tmp_path: Path, item: str) -> None:
+    assert items(read_events(write(tmp_path, rows_of([item, "7"])))) == [item, "7"]
+
+
+def test_times_that_lost_digits_are_none(tmp_path: Path) -> None:
+    times = ["1600000000000", "1.60015E+12", "1600000001000", "1600000002000"]
+    path = write(tmp_path, HEADER + "".join(f"u,a,{time}\n" for time in times))
+    with pytest.raises(BenchError, match=r"row 3, column 'time': holds 1.60015E\+12, a number that lost digits"):
+        read_events(path)
+    log = read_events(path, reading=Reading(drop_bad_times=True))
+    assert seconds(log) == [1_600_000_000, 1_600_000_001, 1_600_000_002]
+    atomic = "user_id:token\titem_id:token\ttimestamp:float\n" + "".join(f"u\ta\t{time}\n" for time in times)
+    with pytest.raises(
+        BenchError, match=r"toy.inter, line 3: field 'timestamp' holds 1.60015E\+12, a number that lost"
+    ):
+        load_own("x", DataFiles(path=str(write(tmp_path, atomic, "toy.inter"))))
+
+
+@pytest.mark.parametrize(("bits", "limit"), [(16, 2**11), (32, 2**24), (64, 2**53)])
+def test_floats_name_items_as_far_as_they_tell_them_apart(tmp_path: Path, bits: int, limit: int) -> None:
+    path, kind = tmp_path / "toy.parquet", np.dtype(f"f{bits // 8}")
+    table = {"user": ["u", "u"], "time": [10**9, 10**9 + 1]}
+    pq.write_table(pa.table({**table, "item": np.array([limit - 2, limit - 1], kind)}), path)
+    assert items(read_events(path)) == [str(limit - 2), str(limit - 1)]
+    pq.write_table(pa.table({**table, "item": np.array([limit - 1, limit], kind)}), path)
+    with pytest.raises(BenchError, match=rf"row 2, column 'item': holds .*, too large for a float of {bits} bits"):
+        read_events(path)
+
+
+def test_floats_of_32_bits_are_no_times_since_1970(tmp_path: Path) -> None:
+    path = tmp_path / "toy.parquet"
+    times = np.array([1_600_000_000, 1_600_000_001], np.float32)
+    pq.write_table(pa.table({"user": ["u", "u"], "item": ["a", "b"], "time": times}), path)
+    with pytest.raises(BenchError, match=r"row 1, column 'time': holds 1600000000.0, too large for a float of 32 bits"):
+        read_events(path)
+    times = np.array([2, 1], np.float32)
+    pq.write_table(pa.table({"user": ["u", "u"], "item": ["a", "b"], "at": times}), path)
+    assert items(read_events(path, order="at")) == ["b", "a"]
