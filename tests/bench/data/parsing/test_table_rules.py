@@ -267,6 +267,19 @@ def test_a_row_of_names_within_the_data_is_an_error(tmp_path: Path) -> None:
         read_events(write(tmp_path, "alice,book\nalice,pen\nbob,book\n"), user="alice", item="book", time="none")
 
 
+def test_other_words_for_a_missing_value_are_named_beside_those_that_are_given(tmp_path: Path) -> None:
+    rows = ["NA,a", "NA,b", "u,null", "u,c", "v,a", "v,b"]
+    path = write(tmp_path, HEADER + "".join(f"{row},{place + 10**9}\n" for place, row in enumerate(rows)))
+    notes = read_events(path, reading=Reading(missing=("na",))).notes
+    assert "--missing na: no cell of 'user' or 'item' reads so" in notes
+    assert any("words for a missing value are users like others (events: 'NA' 2)" in note for note in notes)
+    assert any("words for a missing value are items like others (events: 'null' 1)" in note for note in notes)
+    assert not any("missing" in note for note in read_events(path, reading=Reading(missing=("",))).notes)
+    more = write(tmp_path, path.read_text() + f"NA,c,{10**9 + 9}\n", "more.csv")
+    with pytest.raises(BenchError, match="row 2, column 'user': 'NA' usually means a missing value"):
+        read_events(more, reading=Reading(missing=("na",)))
+
+
 def test_a_nul_character_makes_no_two_ids_one(tmp_path: Path) -> None:
     path = tmp_path / "toy.parquet"
     pq.write_table(pa.table({"user": ["u", "u"], "item": ["a", "a\0"], "time": [10**9, 10**9 + 1]}), path)
@@ -344,3 +357,25 @@ def test_floats_of_32_bits_are_no_times_since_1970(tmp_path: Path) -> None:
     times = np.array([2, 1], np.float32)
     pq.write_table(pa.table({"user": ["u", "u"], "item": ["a", "b"], "at": times}), path)
     assert items(read_events(path, order="at")) == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("options", "both"),
+    [
+        ({"user": "item"}, "the user and the item; name them with --user and --item"),
+        ({"time": "item"}, "the item and the time; name them with --item and --time"),
+        ({"order": "user"}, "the user and the order; name them with --user and --order"),
+        ({"then": "time"}, "the time and the order of ties; name them with --time and --then"),
+    ],
+)
+@pytest.mark.parametrize("name", ["toy.csv", "toy.jsonl", "toy.inter"])
+def test_no_column_has_two_roles(tmp_path: Path, name: str, options: dict[str, str], both: str) -> None:
+    content = {
+        "toy.csv": HEADER + "1,2,1000000000\n1,3,1000000001\n",
+        "toy.jsonl": '{"user": 1, "item": 2, "time": 1000000000}\n{"user": 1, "item": 3, "time": 1000000001}\n',
+        "toy.inter": "user:token\titem:token\ttime:float\n1\t2\t1000000000\n1\t3\t1000000001\n",
+    }
+    if name == "toy.inter" and not options.keys() <= {"user", "time"}:
+        pytest.skip("atomic files don't take this option")
+    with pytest.raises(BenchError, match="can't be both " + both):
+        load_own("x", DataFiles(path=str(write(tmp_path, content[name], name)), **options))
