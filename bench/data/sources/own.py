@@ -6,6 +6,8 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from bench.data.data_files import ACCEPTED, DataFiles
 from bench.data.dataset import Dataset
 from bench.data.events import EventLog, ItemFacts, assemble
@@ -62,7 +64,8 @@ def load_own(name: str, files: DataFiles) -> Dataset:
     parts = split_tables_at(path, files.valid, files.test)
     if parts is not None:
         facts, _ = _facts(files)
-        return load_split_tables(name, parts, files, lambda part: _log(part, files), facts, LICENCE)
+        split = load_split_tables(name, parts, files, lambda part: _log(part, files), facts, LICENCE)
+        return _with_unused_facts(split, facts)
     if path.is_file() and path.name.lower().endswith(TABLE_SUFFIXES):
         return _load_table(name, path, files)
     filters, rules = _filters(files), _rules(files)
@@ -112,7 +115,17 @@ def _load_table(name: str, path: Path, files: DataFiles) -> Dataset:
         log = replace(log, notes=(*log.notes, note))
     facts, named = _facts(files)
     source = ", ".join(part.name for part in (path, *named))
-    return assemble(name, log, facts, LICENCE, source, baskets=files.baskets, filters=_filters(files))
+    dataset = assemble(name, log, facts, LICENCE, source, baskets=files.baskets, filters=_filters(files))
+    return _with_unused_facts(dataset, facts)
+
+
+def _with_unused_facts(dataset: Dataset, facts: ItemFacts | None) -> Dataset:
+    """Says how many items are described in vain: the catalogue is what occurs in the events."""
+    unused = 0 if facts is None else int((~np.isin(facts.ids, dataset.item_ids)).sum())
+    if facts is None or not unused:
+        return dataset
+    note = f"{unused:,} of {len(facts.ids):,} items of the item table occur in no event; they are not in the catalogue"
+    return replace(dataset, filters=(*dataset.filters, note))
 
 
 def _facts(files: DataFiles) -> tuple[ItemFacts | None, list[Path]]:
