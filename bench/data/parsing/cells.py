@@ -62,7 +62,7 @@ class Table:
         if path.suffix.lower() == ".parquet":
             self._refuse_dialect()
             self.cells, self.first_row = _read_parquet(path), 1
-        elif path.name.endswith(JSON_SUFFIXES):
+        elif path.name.lower().endswith(JSON_SUFFIXES):
             self._refuse_dialect()
             self.cells, self._lines_are_rows, self.first_row = read_json_table(path), True, 1
         elif path.suffix.lower() == workbooks.SUFFIX:

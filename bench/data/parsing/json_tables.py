@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from bench.data.parsing.packed import refuse_packed
 from bench.errors import BenchError, reason_of
 
 JSON_SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
@@ -25,9 +26,10 @@ def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """
     number = 0
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 if number == 1:
+                    refuse_packed(path, line)
                     line = line.removeprefix(_BOM)
                 if line.strip():
                     yield number, line

@@ -52,14 +52,14 @@ def read_item_facts(
     facts = _read_table(items, item_column, text, category) if items is not None else None
     if embeddings is None:
         return facts
-    if embeddings.suffix == ".npy":
+    if embeddings.suffix.lower() == ".npy":
         if facts is None or items is None:
             raise BenchError(f"{embeddings}: whose are these rows? Give --items, a table with one row an item, as well")
         vectors = _read_npy(embeddings)
         if len(vectors) != len(facts.ids):
             raise BenchError(f"{embeddings} has {len(vectors):,} rows, but {items} has {len(facts.ids):,}")
         return replace(facts, embeddings=vectors)
-    if embeddings.suffix == ".parquet":
+    if embeddings.suffix.lower() == ".parquet":
         vectors_table, ids, vectors = _read_vectors(embeddings, item_column)
         return _joined(facts, ids, vectors, _notes(vectors_table))
     raise BenchError(f"{embeddings}: embeddings come as .npy or .parquet")

@@ -48,7 +48,7 @@ class EventKeys:
 
 
 def is_json_lines(path: Path) -> bool:
-    return path.is_file() and path.name.endswith(JSON_SUFFIXES)
+    return path.is_file() and path.name.lower().endswith(JSON_SUFFIXES)
 
 
 def keys_at_the_beginning(path: Path) -> list[set[str]]:

@@ -81,7 +81,7 @@ def load_own(name: str, files: DataFiles) -> Dataset:
         return _load_movielens(name, path, files)
     _refuse_other_options(path, files, ROW_OPTIONS)
     listed = path / sequences.SEQUENCES_FILE if path.is_dir() else path
-    if listed.is_file() and listed.suffix == ".txt":
+    if listed.is_file() and listed.suffix.lower() == ".txt":
         return sequences.read_sequences(listed, name, filters, LICENCE, listed.name, rules)
     inside = [file.name for file in sorted(path.iterdir()) if _is_readable(file)] if path.is_dir() else []
     hint = f"it holds {', '.join(inside[:5])}: give one of these files" if inside else f"give {ACCEPTED}"
@@ -89,7 +89,7 @@ def load_own(name: str, files: DataFiles) -> Dataset:
 
 
 def _is_readable(path: Path) -> bool:
-    return path.is_file() and path.name.endswith((*TABLE_SUFFIXES, *JSON_SUFFIXES, ".txt"))
+    return path.is_file() and path.name.lower().endswith((*TABLE_SUFFIXES, *JSON_SUFFIXES, ".txt"))
 
 
 def _refuse_other_options(path: Path, files: DataFiles, accepted: tuple[str, ...]) -> None:
