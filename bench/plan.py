@@ -180,6 +180,9 @@ def expand(suite: Suite, overrides: Sequence[str] = (), where: str = "") -> list
         BenchError: A key or value does not fit the model's configuration, or the files of no data set are here.
     """
     settings = [_Setting.parse(text, suite) for text in overrides]
+    for place, setting in enumerate(settings):
+        if any((setting.row, setting.keys) == (other.row, other.keys) for other in settings[:place]):
+            raise BenchError(f"--set {setting.text}: the key is set before, too: give one value")
     where = where or f"suite '{suite.name}'"
     templates, absent = [], []
     known: dict[tuple[str, str | None], type[Recommender]] = {}

@@ -82,6 +82,13 @@ def test_set_reaches_one_model_or_all_that_have_the_key() -> None:
     assert both["outside"]["schedule"]["pace"] == both["b.c"]["schedule"]["pace"] == 0.001
 
 
+def test_a_key_that_is_set_twice_is_an_error() -> None:
+    rows = suite(Entry(model="outside"), seeds=(0,))
+    with pytest.raises(BenchError, match="--set order=reverse: the key is set before, too: give one value"):
+        expand(rows, ["order=random", "schedule.epochs=5", "order=reverse"])
+    assert configs(expand(rows, ["order=random", "outside.order=reverse"]))["outside"]["order"] == "reverse"
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
