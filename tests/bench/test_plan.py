@@ -118,6 +118,12 @@ def test_a_wrong_key_in_a_suite_names_file_and_row() -> None:
         expand(suite(Entry(model="outside", config={"ordr": 1})), where="mine.yaml")
 
 
+def test_a_key_with_dots_in_a_suite_is_answered_with_how_to_write_it() -> None:
+    rows = suite(Entry(model="outside", config={"schedule.epochs": 3}), seeds=(0,))
+    with pytest.raises(BenchError, match=r"key 'schedule.epochs' lies within others: write schedule: {epochs: ...}"):
+        expand(rows)
+
+
 def taken(how: SearchedAs, **config: Any) -> list[RunSpec]:
     """The runs of a row, and of one that is to have its configuration."""
     searched = Entry(model="outside", label="searched", config={"schedule": {"epochs": 9}})
