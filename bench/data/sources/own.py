@@ -14,6 +14,7 @@ from bench.data.events import EventLog, ItemFacts, assemble
 from bench.data.filters import Filter, MinimumEvents
 from bench.data.parsing.cells import TABLE_SUFFIXES
 from bench.data.parsing.event_kinds import Kinds
+from bench.data.parsing.ids import MISSING_WORDS
 from bench.data.parsing.json_tables import JSON_SUFFIXES
 from bench.data.parsing.rows import RowRules, with_duplicates_judged
 from bench.data.parsing.text_tables import Dialect
@@ -201,7 +202,10 @@ def _load_json(name: str, path: Path, files: DataFiles) -> Dataset:
     keys = usual_keys(path, objects, *given, known)
     if needs_table(path, keys):
         return _load_table(name, path, _with_keys(files, keys))
-    log = with_duplicates_judged(read_json_log(path, keys, _rules(files)), path, _rules(files))
+    events = read_json_log(path, keys, _rules(files))
+    if _most_are_of_a_missing_user(events):  # which the rules for tables refuse, with the row
+        return _load_table(name, path, _with_keys(files, keys))
+    log = with_duplicates_judged(events, path, _rules(files))
     return assemble(
         name,
         replace(log, notes=(keys.in_words(objects), *log.notes)),
@@ -210,6 +214,13 @@ def _load_json(name: str, path: Path, files: DataFiles) -> Dataset:
         path.name,
         filters=_filters(files),
     )
+
+
+def _most_are_of_a_missing_user(log: EventLog) -> bool:
+    """Tells whether a word for a missing value would be the user with most events."""
+    counts = np.bincount(log.users, minlength=len(log.user_ids))
+    most = np.flatnonzero(counts == counts.max(initial=0))
+    return len(most) == 1 and counts[most[0]] > 1 and str(log.user_ids[most[0]]).lower() in MISSING_WORDS
 
 
 def _with_keys(files: DataFiles, keys: EventKeys) -> DataFiles:
