@@ -379,3 +379,11 @@ def test_no_column_has_two_roles(tmp_path: Path, name: str, options: dict[str, s
         pytest.skip("atomic files don't take this option")
     with pytest.raises(BenchError, match="can't be both " + both):
         load_own("x", DataFiles(path=str(write(tmp_path, content[name], name)), **options))
+
+
+def test_baskets_of_more_than_one_time_are_told(tmp_path: Path) -> None:
+    times = [1_600_000_000_000, 1_600_000_000_000, 1_600_000_000_400, 1_600_000_001_000]
+    path = write(tmp_path, HEADER + "".join(f"u,{place},{time}\n" for place, time in enumerate(times)))
+    note = "1 events share their second, though not their time, with the user's event before"
+    assert any(note in text for text in load_own("x", DataFiles(path=str(path), baskets=True)).filters)
+    assert not any("share their second" in text for text in load_own("x", DataFiles(path=str(path))).filters)
