@@ -25,13 +25,42 @@ class Config(BaseModel):
     def _over_defaults(cls, written: Any) -> Any:
         if not isinstance(written, Mapping):
             return written
-        return {key: cls._over_default(key, value) for key, value in written.items()}
+        fields = cls.model_fields
+        return {
+            key: no_truth_for_a_number(cls._over_default(key, value), fields[key].annotation if key in fields else None)
+            for key, value in written.items()
+        }
 
     @classmethod
     def _over_default(cls, key: str, value: Any) -> Any:
         field = cls.model_fields.get(key)
         default = field.get_default(call_default_factory=True) if field else None
         return merged(default, value) if isinstance(default, BaseModel) and isinstance(value, Mapping) else value
+
+
+def no_truth_for_a_number(value: Any, annotation: Any) -> Any:
+    """Makes text of `true` and `false` for a field of numbers, so that pydantic doesn't take them for 1 and 0.
+
+    Args:
+        value: As written.
+        annotation: Of the field.
+
+    >>> no_truth_for_a_number(True, int), no_truth_for_a_number([True, 2], tuple[int, ...])
+    ('true', ['true', 2])
+    >>> no_truth_for_a_number(True, bool | int)
+    True
+    """
+    if isinstance(value, list | tuple):
+        values = [no_truth_for_a_number(one, annotation) for one in value]
+        return values if isinstance(value, list) else tuple(values)
+    kinds = _kinds_in(annotation) if isinstance(value, bool) else set()
+    return str(value).lower() if kinds & {int, float} and not kinds & {bool, Any} else value
+
+
+def _kinds_in(annotation: Any) -> set[Any]:
+    """All types that an annotation is made of."""
+    parts = get_args(annotation)
+    return {annotation} if not parts or get_origin(annotation) is Literal else set().union(*map(_kinds_in, parts))
 
 
 def added_field(default: Any, **constraints: Any) -> Any:

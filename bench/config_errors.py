@@ -26,6 +26,10 @@ def explain(error: ValidationError, schema: type[BaseModel], where: str) -> Benc
     if first["type"] == "extra_forbidden":
         known = {path for model in schemas_at(schema, parents) for path in key_paths(model)}
         nested = f"{where}, {dotted(parents)}" if parents else where
+        if key in known and "." in str(key):  # --set takes keys with dots, a file doesn't
+            *outer, last = str(key).split(".")
+            written = "".join(f"{part}: {{" for part in outer) + f"{last}: ..." + "}" * len(outer)
+            return BenchError(f"{nested}: key '{key}' lies within others: write {written}")
         return BenchError(f"{nested}: {unknown_name('key', str(key), known)}")
     if first["type"] == "missing":
         return BenchError(f"{where}: key '{dotted(first['loc'])}' is missing")

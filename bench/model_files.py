@@ -17,7 +17,7 @@ from types import ModuleType
 from bench.errors import BenchError, reason_of, unknown_name
 from bench.files import expanded
 from bench.plain_text import quoted
-from bench.recommender import Recommender
+from bench.recommender import Recommender, fault_of_declarations
 from bench.spec import ModelFile
 
 _SUFFIX = ".py"
@@ -78,6 +78,9 @@ def file_model(source: ModelFile) -> type[Recommender]:
         raise BenchError(
             f"{where} has no {lacking}: a model needs it (bench.recommender.Recommender says what it does)"
         )
+    fault = fault_of_declarations(found)
+    if fault is not None:
+        raise BenchError(f"{where}: {fault}")
     return found
 
 

@@ -15,7 +15,7 @@ from bench.config import merged
 from bench.config_errors import explain, key_paths
 from bench.data import catalog
 from bench.data.protocols import split
-from bench.errors import BenchError, MissingDataError, SkippedRun, unknown_name
+from bench.errors import BenchError, MissingDataError, SkippedRun, reason_of, unknown_name
 from bench.files import exists, replaced
 from bench.json_text import parse_json
 from bench.model_files import is_model_file, model_file, split_model_file
@@ -180,6 +180,9 @@ def expand(suite: Suite, overrides: Sequence[str] = (), where: str = "") -> list
         BenchError: A key or value does not fit the model's configuration, or the files of no data set are here.
     """
     settings = [_Setting.parse(text, suite) for text in overrides]
+    for place, setting in enumerate(settings):
+        if any((setting.row, setting.keys) == (other.row, other.keys) for other in settings[:place]):
+            raise BenchError(f"--set {setting.text}: the key is set before, too: give one value")
     where = where or f"suite '{suite.name}'"
     templates, absent = [], []
     known: dict[tuple[str, str | None], type[Recommender]] = {}
@@ -282,11 +285,17 @@ def _first_run(
 
 
 def complete_config(model: type[Recommender], written: dict[str, Any], where: str) -> dict[str, Any]:
-    """The configuration with all defaults, as JSON values."""
+    """The configuration with all defaults, as JSON values.
+
+    Raises:
+        BenchError: It is not valid, or the model's class of configurations fails in another way.
+    """
     try:
         return model.Config.model_validate(written).model_dump(mode="json")
     except ValidationError as error:
         raise explain(error, model.Config, where) from None
+    except Exception as error:  # a stranger's validators and defaults may raise anything
+        raise BenchError(f"{where}: its configuration can't be made: {reason_of(error)}") from error
 
 
 @dataclass

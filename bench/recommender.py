@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from bench.config import Config
 from bench.data.cache import ArtifactCache
 from bench.data.dataset import TrainingData
 from bench.data.interactions import Histories
+from bench.plain_text import quoted
 from bench.search_space import SearchSpace
 
 Role = Literal["contestant", "baseline", "reference", "oracle"]
@@ -340,3 +342,36 @@ class Recommender(ABC):
     def parameter_count(self) -> int:
         """Learned parameters after `fit`; counts for models without a gradient are 0."""
         return 0
+
+
+def fault_of_declarations(model: type[Recommender]) -> str | None:
+    """What the harness could not go by among what a class says of itself; None where all is well.
+
+    A stranger's class may hold anything under these names, and a plan reads them before any run can fail.
+
+    >>> fault_of_declarations(Recommender)
+    >>> class Mine(Recommender):
+    ...     role = "contender"
+    >>> fault_of_declarations(Mine)
+    "role is 'contender': it should be one of contestant, baseline, reference, oracle"
+    """
+    if not (inspect.isclass(model.Config) and issubclass(model.Config, BaseModel)):
+        return "Config is no subclass of bench.config.Config: write class Config(bench.config.Config), or leave it out"
+    if model.role not in get_args(Role):
+        return f"role is {quoted(model.role)}: it should be one of {', '.join(get_args(Role))}"
+    for name, kinds, words in (
+        ("revision", int, "a whole number"),
+        ("summary", str, "text"),
+        ("group", str, "text"),
+        ("paper", str, "text"),
+        ("unsavable", str, "text"),
+        ("year", int | None, "a whole number or None"),
+        ("divisible", bool, "True or False"),
+        ("search_space", Mapping, "a mapping of keys to choices"),
+    ):
+        value = getattr(model, name)
+        if not isinstance(value, kinds) or (kinds is not bool and isinstance(value, bool)):
+            return f"{name} is {quoted(value)}: it should be {words}"
+    if not isinstance(model.fidelity, tuple) or not all(isinstance(line, Mechanism) for line in model.fidelity):
+        return f"fidelity is {quoted(model.fidelity)}: it should be a tuple of bench.recommender.Mechanism"
+    return None

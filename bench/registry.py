@@ -15,7 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 from bench.errors import BenchError, SkippedRun, reason_of, unknown_name
 from bench.model_files import file_model, model_file
 from bench.names import path_name, row_label
-from bench.recommender import Recommender
+from bench.recommender import Recommender, fault_of_declarations
 from bench.spec import Entry, RunSpec
 
 ENTRY_POINT_GROUP = "glass_bench.models"
@@ -117,6 +117,9 @@ def model_class(name: str) -> type[Recommender]:
         raise unknown_name("model", name, model_names())
     if not (inspect.isclass(found) and issubclass(found, Recommender)):
         raise BenchError(f"{where} is not a subclass of bench.recommender.Recommender")
+    fault = fault_of_declarations(found)
+    if fault is not None:
+        raise BenchError(f"{where}: {fault}")
     return found
 
 

@@ -101,6 +101,8 @@ def resampled_frame(runs: SuiteRuns, draws: int = DRAWS) -> pd.DataFrame:
             mean = np.take_along_axis(means, chosen, axis=1).mean(axis=1)
             head = {**known[label]._asdict(), "family": family, "part": part}
             frames.append(pd.DataFrame({**head, "draw": np.arange(draws), "mean": mean}))
+    if not frames:  # of a single query there is no part
+        return RESAMPLED.frame(())
     return RESAMPLED.checked(pd.concat(frames, ignore_index=True))
 
 

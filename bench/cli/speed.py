@@ -80,10 +80,12 @@ def speed(options: SpeedOptions) -> None:
     from loky import cpu_count
 
     from bench.plan import select
-    from bench.speed.job import learned, run_speed, tasks_of, write_speed
+    from bench.speed.job import learned, quality_of, run_speed, tasks_of, write_speed
     from bench.suite_files import load_suite
 
     settings = _sweep(options)
+    if options.quality is not None:
+        quality_of(options.results, options.quality)  # rather now than after all measurements
     names, suite = listed(options.models, "--models"), load_suite(options.suite)
     entries = list(select(suite, models=names).models) if names else learned(suite.models)
     device, console = usable(options.device), Console()

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from bench.config import no_truth_for_a_number
 from bench.errors import BenchError
 from bench.files import expanded
 from bench.names import legal_path_name
@@ -115,6 +116,11 @@ class DataFiles(BaseModel):
     def _kinds(cls, value: object) -> object:
         """`type=buy,cart`, one or several, or a mapping of columns to values, besides pairs."""
         return kinds_as_pairs(value)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        return no_truth_for_a_number(value, cls.model_fields[str(info.field_name)].annotation)
 
     @field_validator("text", "missing", mode="before")
     @classmethod

@@ -111,7 +111,10 @@ def assemble(
     log, sentences = _filtered(log, filters)
     item_ids, used_users = _catalogue(log, facts), _used(log.users, len(log.user_ids))
     order, interactions = _sorted(log, used_users, item_ids)
-    notes = [*log.notes, *_disorder(order, interactions.lengths), *sentences, *(facts.notes if facts else ())]
+    notes = [*log.notes, *_disorder(order, interactions.lengths), *sentences]
+    if baskets and log.times is not None:
+        notes += _within_a_second(log, order)
+    notes += facts.notes if facts else ()
     table, unknown = _item_table(item_ids, facts)
     if facts is not None and unknown:
         notes.append(f"{unknown:,} of {len(item_ids):,} items are unknown to the item table; they have no text")
@@ -151,6 +154,19 @@ def _sorted(
     if log.baskets is None:
         interactions = replace(interactions, timestamps=interactions.positions().astype(np.int64))
     return order, interactions
+
+
+def _within_a_second(log: EventLog, order: NDArray[np.int64]) -> list[str]:
+    """A sentence where a basket holds events of more than one time, since times are kept to the second."""
+    assert log.times is not None
+    users, times = log.users[order], log.times[order]
+    joined = (np.diff(users) == 0) & (np.diff(times) != 0) & (np.diff(times // log.ticks) == 0)
+    if not joined.any():
+        return []
+    return [
+        f"{int(joined.sum()):,} events share their second, though not their time, with the user's event before, and so "
+        "their basket: times are kept to the second"
+    ]
 
 
 def _rule_on_seen_items(interactions: Interactions) -> tuple[SeenItems, list[str]]:

@@ -124,6 +124,8 @@ def split(
                 selected = _without(selected, is_cold, f"{part} target without training events", excluded)
         if confirm is not None:
             aside = set_aside(dataset.user_ids, confirm)[selected.users]
+            if len(selected) and aside.all() == aside.any():
+                raise _not_divided(dataset.name, confirm, part, aside)
             queries[f"set-aside {part}"] = _where(selected, aside)
             selected = _without(selected, aside, f"{part} query set aside for confirmation", excluded)
         if (n_cold := int((selected.target_counts == 0).sum())) > 0:
@@ -150,6 +152,14 @@ def _training_data(dataset: Dataset, protocol: str, held_out: _HeldOut, exclude_
 def _nothing_left(text: str, excluded: Mapping[str, int]) -> BenchError:
     reasons = "; ".join(f"{reason}: {users} users" for reason, users in excluded.items()) or "no events there"
     return BenchError(f"{text} ({reasons})")
+
+
+def _not_divided(name: str, confirm: float, part: str, aside: NDArray[np.bool_]) -> BenchError:
+    number, way = ("all", "lower") if aside.all() else ("none", "raise")
+    return BenchError(
+        f"data set '{name}': confirm {confirm:g} sets aside {number} of its {len(aside):,} {part} queries; "
+        f"{way} it, or leave it out"
+    )
 
 
 @dataclass(frozen=True)

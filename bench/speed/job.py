@@ -122,14 +122,25 @@ def _machine(task: Task, points: Points, console: Console, force: bool) -> Machi
     return known
 
 
-def write_speed(results: Path, reports: Path, command: str, quality_of: str | None = None) -> list[Path]:
+def quality_of(results: Path, suite: str | None) -> pd.DataFrame:
+    """The quality of a suite's rows, to be drawn against latency: columns `dataset`, `row`, `mean` and `std`.
+
+    Raises:
+        BenchError: The suite has no figures in this folder.
+    """
+    if suite is None:
+        return pd.DataFrame(columns=["dataset", "row", "mean", "std"])
+    return figures_of(results, suite, PRIMARY_METRIC).reset_index()
+
+
+def write_speed(results: Path, reports: Path, command: str, suite: str | None = None) -> list[Path]:
     """Writes `speed.csv` and the page from all measurements in a results folder, those of earlier calls included.
 
     Args:
         results: Folder of the results.
         reports: Folder of the reports.
         command: How to repeat it.
-        quality_of: A suite with results there, whose rows' quality is drawn against latency.
+        suite: One with results there, whose rows' quality is drawn against latency.
 
     Returns:
         What was written.
@@ -144,8 +155,5 @@ def write_speed(results: Path, reports: Path, command: str, quality_of: str | No
     table, page = results / FOLDER / SPEED.file, reports / FOLDER / "report.md"
     write_csv(frame, table, float_format="%.6g")
     machines = {tuple(sorted(map(str, point["machine"].items()))): Machine(**point["machine"]) for point in points}
-    quality = pd.DataFrame(columns=["dataset", "row", "mean", "std"])
-    if quality_of is not None:
-        quality = figures_of(results, quality_of, PRIMARY_METRIC).reset_index()
-    write_speed_page(frame, list(machines.values()), quality, command, page)
+    write_speed_page(frame, list(machines.values()), quality_of(results, suite), command, page)
     return [table, page, page.with_suffix(".html")]

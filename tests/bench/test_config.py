@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+import pytest
+from pydantic import Field, ValidationError
 
 from bench.config import Config, changes, flattened, merged
+from bench.spec import DatasetSpec
 
 
 class Few(Config):
@@ -52,3 +54,31 @@ def test_configurations_are_flattened_and_compared_key_by_key() -> None:
     assert flattened(config) == {"a.b": "1", "a.c": "{}", "d": '[1, {"e": 2}]', "f": "text", "g": "null"}
     assert changes(config, {**config, "a": {"b": 2, "c": {}}, "h": True}) == ["a.b: 1 -> 2", "h: (none) -> true"]
     assert changes(config, config) == []
+
+
+class Numbers(Config):
+    width: int = 8
+    share: float | None = None
+    books: tuple[int, ...] = (4, 4)
+    switch: bool = False
+    either: bool | int = 0
+    anything: dict[str, Any] = Field(default_factory=dict)
+
+
+@pytest.mark.parametrize("written", [{"width": True}, {"share": False}, {"books": [True, 4]}])
+def test_true_is_no_number(written: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=r"unable to parse string as an? (integer|number)"):
+        Numbers.model_validate(written)
+
+
+def test_true_is_one_of_what_may_be_true() -> None:
+    written = {"switch": True, "either": True, "anything": {"a": True}, "width": 2, "share": 0.5, "books": [2, 3]}
+    read = Numbers.model_validate(written).model_dump()
+    assert read == {**written, "books": (2, 3)}
+    assert read["either"] is True
+
+
+@pytest.mark.parametrize("key", ["sample_users", "min_user_events", "confirm", "min_rating"])
+def test_true_is_no_number_of_a_data_set_either(key: str) -> None:
+    with pytest.raises(ValidationError, match=r"unable to parse string as an? (integer|number)"):
+        DatasetSpec.model_validate({"path": "x.csv", key: True})

@@ -157,3 +157,42 @@ def test_paths_may_hold_what_paths_hold(written: Path) -> None:
     folder.mkdir()
     (folder / "m.py").write_text(MODEL)
     assert split_model_file(str(folder / "m.py:LastFirst")) == (str(folder / "m.py"), "LastFirst")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("class Config:\n        bonus = 1", "Config is no subclass of bench.config.Config: write class Config"),
+        ("Config = {'bonus': 1}", "Config is no subclass of bench.config.Config"),
+        ("role = 'contender'", "role is 'contender': it should be one of contestant, baseline, reference, oracle"),
+        ("revision = '2'", "revision is '2': it should be a whole number"),
+        ("revision = True", "revision is True: it should be a whole number"),
+        ("summary = None", "summary is None: it should be text"),
+        ("year = '2024'", "year is '2024': it should be a whole number or None"),
+        ("divisible = 'no'", "divisible is 'no': it should be True or False"),
+        ("search_space = ['bonus']", "search_space is .*: it should be a mapping of keys to choices"),
+        ("fidelity = 'all'", "fidelity is 'all': it should be a tuple of bench.recommender.Mechanism"),
+    ],
+)
+def test_what_a_class_says_of_itself_is_checked_before_any_run(tmp_path: Path, body: str, message: str) -> None:
+    path = tmp_path / "wrong.py"
+    path.write_text(f"{MODEL}\n\nclass Wrong(LastFirst):\n    {body}\n")
+    with pytest.raises(BenchError, match=f"wrong.py:Wrong: {message}"):
+        file_model(model_file(str(path), "Wrong"))
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("sign: list = [np.zeros(2)]", "PydanticSerializationError: Unable to serialize unknown type"),
+        ("def model_post_init(self, context):\n            raise RuntimeError('no sign')", "RuntimeError: no sign"),
+    ],
+)
+def test_a_configuration_that_cannot_be_made_is_one_line(
+    written: Path, capsys: pytest.CaptureFixture[str], body: str, message: str
+) -> None:
+    written.write_text(f"{MODEL}\n\nclass Wrong(LastFirst):\n    class Config(Config):\n        {body}\n")
+    assert cli.main([*RUN, "my_model.py:Wrong"]) == 2
+    line = capsys.readouterr().err.strip()
+    assert "\n" not in line
+    assert f"row 'Wrong': its configuration can't be made: {message}" in line

@@ -82,6 +82,13 @@ def test_set_reaches_one_model_or_all_that_have_the_key() -> None:
     assert both["outside"]["schedule"]["pace"] == both["b.c"]["schedule"]["pace"] == 0.001
 
 
+def test_a_key_that_is_set_twice_is_an_error() -> None:
+    rows = suite(Entry(model="outside"), seeds=(0,))
+    with pytest.raises(BenchError, match="--set order=reverse: the key is set before, too: give one value"):
+        expand(rows, ["order=random", "schedule.epochs=5", "order=reverse"])
+    assert configs(expand(rows, ["order=random", "outside.order=reverse"]))["outside"]["order"] == "reverse"
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
@@ -109,6 +116,12 @@ def test_a_wrong_set_is_told_in_one_line(setting: str, message: str) -> None:
 def test_a_wrong_key_in_a_suite_names_file_and_row() -> None:
     with pytest.raises(BenchError, match=r"mine.yaml, row 'outside': unknown key 'ordr': did you mean order"):
         expand(suite(Entry(model="outside", config={"ordr": 1})), where="mine.yaml")
+
+
+def test_a_key_with_dots_in_a_suite_is_answered_with_how_to_write_it() -> None:
+    rows = suite(Entry(model="outside", config={"schedule.epochs": 3}), seeds=(0,))
+    with pytest.raises(BenchError, match=r"key 'schedule.epochs' lies within others: write schedule: {epochs: ...}"):
+        expand(rows)
 
 
 def taken(how: SearchedAs, **config: Any) -> list[RunSpec]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +62,7 @@ class Table:
         if path.suffix.lower() == ".parquet":
             self._refuse_dialect()
             self.cells, self.first_row = _read_parquet(path), 1
-        elif path.name.endswith(JSON_SUFFIXES):
+        elif path.name.lower().endswith(JSON_SUFFIXES):
             self._refuse_dialect()
             self.cells, self._lines_are_rows, self.first_row = read_json_table(path), True, 1
         elif path.suffix.lower() == workbooks.SUFFIX:
@@ -137,11 +138,12 @@ class Table:
         text = pc.utf8_trim_whitespace(self.cells[column])
         for kind in (pa.int64(), pa.float64()):
             try:
-                index = self.names.index(column)
-                self.cells = self.cells.set_column(index, column, text.cast(kind))
-                return
+                numbers = text.cast(kind)
             except pa.ArrowInvalid:
                 continue
+            if pa.types.is_integer(kind) or not ids.cut(text).any():  # what was cut is told as it stands in the file
+                self.cells = self.cells.set_column(self.names.index(column), column, numbers)
+            return
 
     def row_number(self, row: int) -> int:
         """Returns the number under which the file's reader finds a row: that of its line, if every row is one."""
@@ -177,13 +179,19 @@ class Table:
         values, codes = encoded.dictionary, encoded.indices.to_numpy(zero_copy_only=False)
         if pa.types.is_floating(kind):
             numbers = values.to_numpy(zero_copy_only=False)
-            whole = np.isfinite(numbers) & (numbers == np.floor(numbers)) & (np.abs(numbers) < 2**53)
+            whole = np.isfinite(numbers) & (numbers == np.floor(numbers))
             self.fail_at(~whole[codes], column, "holds {}, which is no id; ids are text or whole numbers")
+            inexact = np.abs(numbers) >= ids.EXACT_BELOW[kind.bit_width]
+            problem = f"holds {{}}, too large for a float of {kind.bit_width} bits to tell neighbours apart"
+            self.fail_at(inexact[codes], column, f"{problem}; write ids as text or integers")
             values = pa.array(numbers.astype(np.int64))
         texts = values.cast(pa.string())
+        halved = pc.match_substring(texts, "\0").to_numpy(zero_copy_only=False)
+        if halved.any():
+            self.fail_at(halved[codes], column, "holds {}, an id with a NUL character; mend it")
         lost = ids.rounded(texts)
         if lost.any():
-            self.fail_at(lost[codes], column, "holds '{}', a number that lost digits on its way; write ids as text")
+            self.fail_at(lost[codes], column, f"holds '{{}}', {ids.LOST_DIGITS}; write ids as text")
         names = ids.canonical(texts)
         self._tell_changes(column, texts, names, codes)
         merged_codes, names = ids.merged(names)
@@ -248,8 +256,29 @@ def _read_parquet(path: Path) -> pa.Table:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
         raise BenchError(f"{path} is no readable parquet file ({message_of(error)})") from None
-    decoded = [
-        column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-        for column in table.columns
-    ]
-    return pa.table(decoded, names=table.column_names)
+    return pa.table(
+        [_plain(path, name, cells) for name, cells in zip(table.column_names, table.columns, strict=True)],
+        names=table.column_names,
+    )
+
+
+def _plain(path: Path, name: str, cells: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column without the encodings that mean nothing; whoever wrote the file may have put any bytes into its texts.
+
+    Raises:
+        BenchError: A text is not UTF-8.
+    """
+    if pa.types.is_dictionary(cells.type):
+        cells = cells.cast(cells.type.value_type)
+    is_view = str(cells.type) == "string_view"  # which older versions of pyarrow don't know
+    if is_text(cells.type) or is_view:
+        before = 0
+        for chunk in cells.chunks:
+            try:
+                chunk.validate(full=True)
+            except pa.ArrowInvalid as error:
+                index = re.search(r"index (\d+)", str(error))
+                row = f", row {before + int(index[1]) + 1}" if index else ""
+                raise BenchError(f"{path}{row}, column '{name}': holds text that is not UTF-8; mend it") from None
+            before += len(chunk)
+    return cells.cast(pa.large_string()) if is_view else cells

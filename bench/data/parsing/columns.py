@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from bench.errors import BenchError
+
 USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
     "user": ("user", "userid", "uid", "useridx", "customer", "customerid", "visitorid", "session", "sessionid"),
     "item": ("item", "itemid", "iid", "itemidx", "product", "productid", "movieid", "videoid", "trackid", "asin"),
@@ -36,6 +38,8 @@ _KIND_WORDS = frozenset(
     )
 )
 
+_IN_WORDS = {"then": "order of ties"}
+
 
 def plain(name: str) -> str:
     """Returns a column's name in small letters, without blanks and punctuation."""
@@ -56,6 +60,24 @@ def is_plainly(role: str, name: str) -> bool:
 def look_alikes(role: str, names: Sequence[str]) -> list[str]:
     """Lists the columns whose names might as well be those of a role."""
     return [name for name in names if plain(name) in USUAL_NAMES[role] or re.fullmatch(_LOOKS[role], plain(name))]
+
+
+def refuse_two_roles(where: object, what: str, roles: Mapping[str, str | None]) -> None:
+    """Refuses one column for two roles.
+
+    Args:
+        where: The file.
+        what: What a column is called in its format.
+        roles: Column by the option that names it, without its dashes. None: there is none.
+
+    Raises:
+        BenchError: It has two.
+    """
+    first: dict[str, str] = {}
+    for role, name in roles.items():
+        if name is not None and (other := first.setdefault(name, role)) != role:
+            both = " and ".join(f"the {_IN_WORDS.get(one, one)}" for one in (other, role))
+            raise BenchError(f"{where}: {what} '{name}' can't be both {both}; name them with --{other} and --{role}")
 
 
 def tells_kinds(name: str) -> bool:

@@ -29,7 +29,13 @@ _WHOLE_AS_FRACTION = r"^(-?(?:0|[1-9][0-9]*))\.0*$"
 _PLAIN_NUMBER = r"^(?:0|[1-9][0-9]{0,17})$"
 _ANY_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,2})?")
 _ROUNDED = r"^-?[0-9]\.[0-9]{14,}[eE][+]?[0-9]+$"
+_CUT = r"^-?[0-9]\.[0-9]{1,6}E\+0*([7-9]|[1-9][0-9]+)$"
 _EXAMPLES = 3
+
+EXACT_BELOW = {16: 2**11, 32: 2**24, 64: 2**53}
+"""Up to where a float of so many bits tells a whole number from its neighbours."""
+
+LOST_DIGITS = "a number that lost digits on its way"
 
 
 def canonical(values: pa.Array) -> pa.Array:
@@ -67,8 +73,16 @@ def merged(values: pa.Array) -> tuple[NDArray[np.int64], pa.Array]:
 
 
 def rounded(values: pa.Array) -> NDArray[np.bool_]:
-    """Marks long numbers that lost digits on their way into the file (`1.2345678901234568e+19`): they name nobody."""
-    return pc.match_substring_regex(values, _ROUNDED).to_numpy(zero_copy_only=False)
+    """Marks long numbers that lost digits on their way into the file (`1.2345678901234568e+19`): they name nobody.
+
+    So did those that were cut (see `cut`).
+    """
+    return pc.match_substring_regex(values, _ROUNDED).to_numpy(zero_copy_only=False) | cut(values)
+
+
+def cut(values: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
+    """Marks numbers as a spreadsheet shows, and so saves, long ones: `5.90123E+12`, of whose 13 digits 6 are left."""
+    return pc.fill_null(pc.match_substring_regex(values, _CUT), False).to_numpy(zero_copy_only=False)
 
 
 def missing_words(names: pa.Array) -> list[int]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from bench.data.parsing.packed import refuse_packed
 from bench.errors import BenchError, reason_of
 
 JSON_SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
@@ -25,9 +26,10 @@ def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """
     number = 0
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 if number == 1:
+                    refuse_packed(path, line)
                     line = line.removeprefix(_BOM)
                 if line.strip():
                     yield number, line
@@ -51,6 +53,8 @@ def read_json_table(path: Path) -> pa.Table:
             content = json.loads(line.decode(), object_pairs_hook=_once, parse_int=str, parse_float=str)
             if not isinstance(content, dict):
                 raise ValueError("it holds something else")
+            if rb"\ud" in line.lower():
+                _refuse_halves(content)
         except (ValueError, RecursionError) as error:
             raise BenchError(f"{path}, line {number}: no JSON object with an event ({reason_of(error)})") from None
         for key, value in flat(content):
@@ -71,6 +75,13 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         again = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"it has the key {again} twice; which one holds?")
     return content
+
+
+def _refuse_halves(content: dict[str, Any]) -> None:
+    """Raises ValueError where a key or a value holds half a letter of UTF-16, which no table can."""
+    for key, value in flat(content):
+        if any("\ud800" <= letter <= "\udfff" for letter in f"{key}{value or ''}"):
+            raise ValueError(f"{key} holds half a letter of UTF-16")
 
 
 def flat(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str | None]]:

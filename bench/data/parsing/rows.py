@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.data.events import EventLog
-from bench.data.parsing.ids import MISSING_WORDS, canonical
+from bench.data.parsing.ids import LOST_DIGITS, MISSING_WORDS, canonical, rounded
 from bench.errors import BenchError
 
 _FLAGS = 1 << 28
@@ -152,11 +152,18 @@ def one_spelling(ids: pd.Index, what: str) -> tuple[pd.Index, tuple[str, ...]]:
 
     Returns:
         The ids at the same indices, of which some may now be alike, and a note on each kind of change.
+
+    Raises:
+        BenchError: An id can't be written, or is a number that lost digits.
     """
     written = ids.to_numpy(dtype=object)
     for name in written.tolist():
         _refuse_halves(name)
-    plain = canonical(pa.array(written, type=pa.string())).to_numpy(zero_copy_only=False)
+    texts = pa.array(written, type=pa.string())
+    lost = rounded(texts)
+    if lost.any():
+        raise BenchError(f"'{written[lost.argmax()]}' among the {what} is {LOST_DIGITS}; write ids as text")
+    plain = canonical(texts).to_numpy(zero_copy_only=False)
     changed = np.flatnonzero(plain != written)
     notes = []
     if len(changed):

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from bench.data.data_files import QuoteRule
+from bench.data.parsing.packed import refuse_packed
 from bench.data.parsing.quotes import Quotes, look_at_quotes
 from bench.errors import BenchError, message_of
 
@@ -176,6 +177,7 @@ def _content(path: Path) -> Content:
     except (OSError, EOFError) as error:
         raise BenchError(f"{path} can't be read ({message_of(error)})") from None
     head = content[:_SAMPLE_BYTES]
+    refuse_packed(path, head)
     if not head.strip():
         raise BenchError(f"{path} is empty; its first row must name the columns")
     encoding = next((name for mark, name in _ENCODINGS.items() if head.startswith(mark)), None)
@@ -271,7 +273,7 @@ def _unreadable(path: Path, error: Exception, separator: str) -> BenchError:
     reason = message_of(error)
     row = re.search(r"Row #(\d+)", reason)
     if "Empty CSV" in reason:
-        return BenchError(f"{path} is empty; its first row must name the columns")
+        return BenchError(f"{path} holds one line and no rows below it")
     if isinstance(error, UnicodeDecodeError) or "UTF8" in reason:
         where = f", row {line_of(path, int(row[1]))}" if row else ""
         return BenchError(f"{path}{where} is not UTF-8; {_conversion(path, 'ENCODING')}")

@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.data.events import Times
+from bench.data.parsing.ids import EXACT_BELOW, LOST_DIGITS, cut
 from bench.data.parsing.time_units import (
     LATEST_SECOND,
     NANOSECONDS,
@@ -26,7 +27,7 @@ from bench.data.parsing.time_units import (
 _SHORTEST_DATE = 8
 """Digits of a number that may be a date: a field with numbers of four digits is rather one of something else."""
 
-_EXACT = 2**53
+_EXACT = EXACT_BELOW[64]
 """Above it float64 no longer tells neighbouring integers apart, and ties would be made up."""
 
 
@@ -71,12 +72,13 @@ def parse_times(cells: pd.Series) -> ParsedTimes:
     if 2 * int(finite.sum()) < int((~empty).sum()):
         return _dates(text, blank)
     no_number = (~finite & ~empty, "holds '{}', not a finite number")
+    few_digits = (cut(pa.array(text, pa.string())), f"holds {{}}, {LOST_DIGITS}")
     dates = calendar_dates(numbers, finite, _SHORTEST_DATE)
     if dates is not None:
         seconds, valid, layout = dates
         no_date = (finite & ~valid, f"holds {{}}, which is no date as in {layout}")
         early = (valid & (seconds < 0), "holds {}, a date before 1970")
-        return ParsedTimes(seconds, 1, f"dates as in {layout}", (blank, no_number, no_date, early))
+        return ParsedTimes(seconds, 1, f"dates as in {layout}", (blank, no_number, few_digits, no_date, early))
     values = _exact(text, numbers, finite)
     ticks, far = _unit(values, finite)
     negative = (finite & (numbers < 0), "holds {}, a negative time; a time since 1970 is expected")
@@ -86,6 +88,7 @@ def parse_times(cells: pd.Series) -> ParsedTimes:
     bad = (
         blank,
         no_number,
+        few_digits,
         negative,
         (inexact, "holds {}, which is too large for a time"),
         (far & ~negative[0] & ~inexact, "holds {}, far away from all other times of the file"),

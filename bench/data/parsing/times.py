@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bench.data.events import Times
-from bench.data.parsing.ids import canonical
+from bench.data.parsing.ids import EXACT_BELOW, LOST_DIGITS, canonical, cut
 from bench.data.parsing.time_units import (
     BULK,
     LATEST_SECOND,
@@ -120,7 +120,11 @@ def _parsed(cells: pa.ChunkedArray) -> tuple[Column, bool]:
         cells = cells.cast(pa.float64()) if pc.max(cells).as_py() >= 2**63 else cells
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         dtype = np.int64 if pa.types.is_integer(cells.type) else np.float64
-        return Column(cells.to_numpy().astype(dtype)), True
+        column = Column(cells.to_numpy().astype(dtype))
+        if pa.types.is_floating(kind) and kind.bit_width < 64:
+            inexact = np.abs(column.times) >= EXACT_BELOW[kind.bit_width]
+            column.reject(inexact, f"holds {{}}, too large for a float of {kind.bit_width} bits to be told exactly")
+        return column, True
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return _from_text(cells)
     raise BenchError(f"holds {kind}; times are numbers, text or timestamps")
@@ -131,15 +135,19 @@ def _from_text(cells: pa.ChunkedArray) -> tuple[Column, bool]:
     trimmed = pc.utf8_trim_whitespace(cells)
     for kind in (pa.int64(), pa.float64()):
         try:
-            return Column(trimmed.cast(kind).to_numpy()), True
+            column = Column(trimmed.cast(kind).to_numpy())
         except pa.ArrowInvalid:
             continue
+        if pa.types.is_floating(kind):
+            column.reject(cut(trimmed), f"holds {{}}, {LOST_DIGITS}")
+        return column, True
     text = trimmed.to_pandas()
     numbers = pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64)
     is_number = ~np.isnan(numbers)
     if 2 * is_number.sum() >= len(text):
         column = Column(np.where(is_number, numbers, 0))
         column.reject(~is_number, "holds '{}', not a number")
+        column.reject(cut(trimmed), f"holds {{}}, {LOST_DIGITS}")
         return column, True
     return _dates(trimmed, text), False
 

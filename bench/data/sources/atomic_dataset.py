@@ -25,7 +25,7 @@ def events_at(path: Path) -> Path | SplitFiles | None:
         BenchError: There are several data sets, or the file is one part of a split.
     """
     if path.is_file():
-        return _whole(path) if path.suffix == ".inter" else None
+        return _whole(path) if path.suffix.lower() == ".inter" else None
     whole = [file for file in sorted(path.glob("*.inter")) if part_of(file) is None]
     names = {file.stem for file in whole}
     splits = [split for stem, split in split_files(path).items() if stem not in names]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench.data.events import EventLog, ItemFacts
 from bench.data.parsing.cells import NO_TIME
-from bench.data.parsing.columns import USUAL_NAMES
+from bench.data.parsing.columns import USUAL_NAMES, refuse_two_roles
 from bench.data.parsing.rows import RowCheck, RowRules, coded, one_spelling
 from bench.data.parsing.time_fields import ParsedTimes, parse_times
 from bench.data.sources.atomic_files import AtomicCells, read_atomic_cells
@@ -71,11 +71,8 @@ def read_atomic_log(path: Path, choice: FieldChoice, rules: RowRules) -> AtomicE
     table = read_atomic_cells(path, check)
     user = _id_field(path, table, "user", choice.user, "user_id")
     item = _id_field(path, table, "item", choice.item, "item_id")
-    if user == item:
-        raise BenchError(
-            f"{path}: field '{user}' can't be both the user and the item; name them with --user and --item"
-        )
     time = _time_field(path, table, (user, item), choice.time)
+    refuse_two_roles(path, "field", {"user": user, "item": item, "time": time})
     parsed = None if time is None else parse_times(table.cells[time])
     if choice.time is None and time is not None and parsed is not None:
         _reject_times_of_day(path, table, time, parsed)

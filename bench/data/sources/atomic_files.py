@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.data.interactions import Interactions, chronological
+from bench.data.parsing.packed import refuse_packed
 from bench.data.parsing.rows import RowCheck
 from bench.errors import BenchError
 
@@ -180,7 +181,9 @@ def _content(path: Path) -> bytes:
     """The bytes of a file, with a line feed alone after every line, and no blank lines at the end."""
     if not path.is_file():
         raise BenchError(f"{path} does not exist; an atomic data set NAME needs at least NAME/NAME.inter")
-    content = path.read_bytes().removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n")
+    raw = path.read_bytes()
+    refuse_packed(path, raw)
+    content = raw.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n")
     if not content.strip():
         raise BenchError(f"{path} is empty; its first line must be a header such as user_id:token")
     _check_encoding(path, content)

@@ -52,14 +52,14 @@ def read_item_facts(
     facts = _read_table(items, item_column, text, category) if items is not None else None
     if embeddings is None:
         return facts
-    if embeddings.suffix == ".npy":
+    if embeddings.suffix.lower() == ".npy":
         if facts is None or items is None:
             raise BenchError(f"{embeddings}: whose are these rows? Give --items, a table with one row an item, as well")
         vectors = _read_npy(embeddings)
         if len(vectors) != len(facts.ids):
             raise BenchError(f"{embeddings} has {len(vectors):,} rows, but {items} has {len(facts.ids):,}")
         return replace(facts, embeddings=vectors)
-    if embeddings.suffix == ".parquet":
+    if embeddings.suffix.lower() == ".parquet":
         vectors_table, ids, vectors = _read_vectors(embeddings, item_column)
         return _joined(facts, ids, vectors, _notes(vectors_table))
     raise BenchError(f"{embeddings}: embeddings come as .npy or .parquet")
@@ -128,7 +128,8 @@ def _read_npy(path: Path) -> NDArray[np.float32] | NDArray[np.int8]:
     try:
         vectors = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise BenchError(f"{path} is no readable array ({message_of(error)})") from None
+        reason = "it holds Python objects, or is no .npy file" if "pickle" in str(error) else message_of(error)
+        raise BenchError(f"{path} is no readable array of numbers ({reason})") from None
     if vectors.ndim != 2 or vectors.shape[1] == 0:
         raise BenchError(f"{path} holds an array of shape {vectors.shape}; embeddings are [n_items, dims]")
     return _checked(path, vectors)
@@ -171,7 +172,12 @@ def _checked(path: Path, vectors: NDArray[np.number]) -> NDArray[np.float32] | N
     bad = ~np.isfinite(vectors).all(axis=1)
     if bad.any():
         raise BenchError(f"{path}, row {int(bad.argmax()) + 1}: an embedding holds NaN or an infinite number")
-    return vectors.astype(np.float32, copy=False)
+    with np.errstate(over="ignore"):
+        narrow = vectors.astype(np.float32, copy=False)
+    bad = ~np.isfinite(narrow).all(axis=1)
+    if bad.any():
+        raise BenchError(f"{path}, row {int(bad.argmax()) + 1}: an embedding holds a number too large for 32 bits")
+    return narrow
 
 
 def _joined(

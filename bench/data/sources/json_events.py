@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bench.data.events import EventLog, Times
 from bench.data.parsing.cells import NO_TIME
-from bench.data.parsing.columns import USUAL_NAMES
+from bench.data.parsing.columns import USUAL_NAMES, refuse_two_roles
 from bench.data.parsing.json_tables import JSON_SUFFIXES, flat, json_lines
 from bench.data.parsing.rows import RowCheck, RowRules, respelled
 from bench.data.parsing.time_fields import unit_of
@@ -48,7 +48,7 @@ class EventKeys:
 
 
 def is_json_lines(path: Path) -> bool:
-    return path.is_file() and path.name.endswith(JSON_SUFFIXES)
+    return path.is_file() and path.name.lower().endswith(JSON_SUFFIXES)
 
 
 def keys_at_the_beginning(path: Path) -> list[set[str]]:
@@ -117,6 +117,7 @@ def usual_keys(
         else:
             chosen[role] = _usual_key(path, role, present)
     clock = None if chosen["time"] == NO_TIME else chosen["time"]
+    refuse_two_roles(path, "key", {**chosen, "time": clock})
     return EventKeys(chosen["user"], chosen["item"], clock)
 
 

@@ -183,7 +183,7 @@ class _Files:
         self.chosen = path.name if is_ratings_file(path) else None
         self.path = path if self.chosen is None else path.parent
         self._members: dict[str, str] = {}
-        if path.suffix == ".zip":
+        if path.suffix.lower() == ".zip":
             with zipfile.ZipFile(path) as archive:
                 self._members = {PurePosixPath(member).name: member for member in archive.namelist()}
 

@@ -6,12 +6,15 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from bench.data.data_files import ACCEPTED, DataFiles
 from bench.data.dataset import Dataset
 from bench.data.events import EventLog, ItemFacts, assemble
 from bench.data.filters import Filter, MinimumEvents
 from bench.data.parsing.cells import TABLE_SUFFIXES
 from bench.data.parsing.event_kinds import Kinds
+from bench.data.parsing.ids import MISSING_WORDS
 from bench.data.parsing.json_tables import JSON_SUFFIXES
 from bench.data.parsing.rows import RowRules, with_duplicates_judged
 from bench.data.parsing.text_tables import Dialect
@@ -62,7 +65,8 @@ def load_own(name: str, files: DataFiles) -> Dataset:
     parts = split_tables_at(path, files.valid, files.test)
     if parts is not None:
         facts, _ = _facts(files)
-        return load_split_tables(name, parts, files, lambda part: _log(part, files), facts, LICENCE)
+        split = load_split_tables(name, parts, files, lambda part: _log(part, files), facts, LICENCE)
+        return _with_unused_facts(split, facts)
     if path.is_file() and path.name.lower().endswith(TABLE_SUFFIXES):
         return _load_table(name, path, files)
     filters, rules = _filters(files), _rules(files)
@@ -78,7 +82,7 @@ def load_own(name: str, files: DataFiles) -> Dataset:
         return _load_movielens(name, path, files)
     _refuse_other_options(path, files, ROW_OPTIONS)
     listed = path / sequences.SEQUENCES_FILE if path.is_dir() else path
-    if listed.is_file() and listed.suffix == ".txt":
+    if listed.is_file() and listed.suffix.lower() == ".txt":
         return sequences.read_sequences(listed, name, filters, LICENCE, listed.name, rules)
     inside = [file.name for file in sorted(path.iterdir()) if _is_readable(file)] if path.is_dir() else []
     hint = f"it holds {', '.join(inside[:5])}: give one of these files" if inside else f"give {ACCEPTED}"
@@ -86,7 +90,7 @@ def load_own(name: str, files: DataFiles) -> Dataset:
 
 
 def _is_readable(path: Path) -> bool:
-    return path.is_file() and path.name.endswith((*TABLE_SUFFIXES, *JSON_SUFFIXES, ".txt"))
+    return path.is_file() and path.name.lower().endswith((*TABLE_SUFFIXES, *JSON_SUFFIXES, ".txt"))
 
 
 def _refuse_other_options(path: Path, files: DataFiles, accepted: tuple[str, ...]) -> None:
@@ -112,7 +116,17 @@ def _load_table(name: str, path: Path, files: DataFiles) -> Dataset:
         log = replace(log, notes=(*log.notes, note))
     facts, named = _facts(files)
     source = ", ".join(part.name for part in (path, *named))
-    return assemble(name, log, facts, LICENCE, source, baskets=files.baskets, filters=_filters(files))
+    dataset = assemble(name, log, facts, LICENCE, source, baskets=files.baskets, filters=_filters(files))
+    return _with_unused_facts(dataset, facts)
+
+
+def _with_unused_facts(dataset: Dataset, facts: ItemFacts | None) -> Dataset:
+    """Says how many items are described in vain: the catalogue is what occurs in the events."""
+    unused = 0 if facts is None else int((~np.isin(facts.ids, dataset.item_ids)).sum())
+    if facts is None or not unused:
+        return dataset
+    note = f"{unused:,} of {len(facts.ids):,} items of the item table occur in no event; they are not in the catalogue"
+    return replace(dataset, filters=(*dataset.filters, note))
 
 
 def _facts(files: DataFiles) -> tuple[ItemFacts | None, list[Path]]:
@@ -188,7 +202,10 @@ def _load_json(name: str, path: Path, files: DataFiles) -> Dataset:
     keys = usual_keys(path, objects, *given, known)
     if needs_table(path, keys):
         return _load_table(name, path, _with_keys(files, keys))
-    log = with_duplicates_judged(read_json_log(path, keys, _rules(files)), path, _rules(files))
+    events = read_json_log(path, keys, _rules(files))
+    if _most_are_of_a_missing_user(events):  # which the rules for tables refuse, with the row
+        return _load_table(name, path, _with_keys(files, keys))
+    log = with_duplicates_judged(events, path, _rules(files))
     return assemble(
         name,
         replace(log, notes=(keys.in_words(objects), *log.notes)),
@@ -197,6 +214,13 @@ def _load_json(name: str, path: Path, files: DataFiles) -> Dataset:
         path.name,
         filters=_filters(files),
     )
+
+
+def _most_are_of_a_missing_user(log: EventLog) -> bool:
+    """Tells whether a word for a missing value would be the user with most events."""
+    counts = np.bincount(log.users, minlength=len(log.user_ids))
+    most = np.flatnonzero(counts == counts.max(initial=0))
+    return len(most) == 1 and counts[most[0]] > 1 and str(log.user_ids[most[0]]).lower() in MISSING_WORDS
 
 
 def _with_keys(files: DataFiles, keys: EventKeys) -> DataFiles:

@@ -16,6 +16,7 @@ from bench.data.catalog_entry import CatalogEntry
 from bench.data.dataset import Dataset, SeenItems
 from bench.data.events import EventLog, ItemFacts, assemble
 from bench.data.filters import Filter
+from bench.data.parsing.packed import refuse_packed
 from bench.data.parsing.rows import BUILT_IN, RowCheck, RowRules, coded, with_duplicates_judged
 from bench.data.sources import amazon
 from bench.data.sources.recbole_wheel import DATA_FOLDER_VARIABLE, data_folder
@@ -138,6 +139,8 @@ class _Words:
 
 
 def _read_lines(path: Path, rules: RowRules) -> EventLog:
+    with path.open("rb") as file:
+        refuse_packed(path, file.read(1 << 10))
     try:
         lines = _Words.of(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from bench.data.events import EventLog
 from bench.data.parsing import ids
-from bench.data.parsing.cells import NO_TIME, Ids, Table
+from bench.data.parsing.cells import NO_TIME, Ids, Table, is_text
+from bench.data.parsing.columns import refuse_two_roles
 from bench.data.parsing.event_kinds import Kinds, keep_kinds, tell_kinds
 from bench.data.parsing.text_tables import Dialect
 from bench.data.parsing.times import Column, Rows, read_order, read_times
@@ -138,7 +139,7 @@ def _roles(
     table: Table, user: str | None, item: str | None, clock: tuple[str | None, str | None], how: Reading
 ) -> _Roles:
     time, order = clock
-    return _Roles(
+    roles = _Roles(
         user=table.find("user", user, "--user"),
         item=table.find("item", item, "--item"),
         clock=(
@@ -151,6 +152,13 @@ def _roles(
         then=None if how.then is None else table.find("time", how.then, "--then"),
         is_order=order is not None,
     )
+    ordering = "order" if roles.is_order else "time"
+    refuse_two_roles(
+        table.path,
+        "column",
+        {"user": roles.user, "item": roles.item, ordering: roles.clock, "then": roles.then},
+    )
+    return roles
 
 
 def _roles_in_words(table: Table, roles: _Roles, kinds: Kinds) -> str:
@@ -180,6 +188,11 @@ def _or_else(table: Table, role: str, column: str) -> str:
 def _complete(table: Table, roles: _Roles, how: Reading, drop: bool) -> list[str]:
     """Leaves out rows without user, item or time, or raises at the first."""
     words = frozenset(how.missing or ())
+    notes = [
+        f"--missing {word}: no cell of '{roles.user}' or '{roles.item}' reads so"
+        for word in sorted(words - {""})
+        if not any(_occurs(table, column, word) for column in (roles.user, roles.item))
+    ]
     missing = {}
     for column in roles.needed:
         is_id = column in (roles.user, roles.item)
@@ -189,14 +202,19 @@ def _complete(table: Table, roles: _Roles, how: Reading, drop: bool) -> list[str
     if not drop:
         for column, rows in missing.items():
             table.fail_at(rows, column, "is empty; fill it, or leave such rows out with --incomplete drop")
-        return []
+        return notes
     incomplete = np.logical_or.reduce(list(missing.values()))
     if incomplete.all():
         raise BenchError(f"{table.path}: every row lacks a user, an item or a time")
     if not incomplete.any():
-        return []
+        return notes
     table.keep(~incomplete)
-    return [f"{int(incomplete.sum()):,} of {len(incomplete):,} rows without user, item or time are left out"]
+    return [*notes, f"{int(incomplete.sum()):,} of {len(incomplete):,} rows without user, item or time are left out"]
+
+
+def _occurs(table: Table, column: str, word: str) -> bool:
+    cells = table.cells[column]
+    return is_text(cells.type) and bool(pc.any(pc.equal(pc.utf8_trim_whitespace(cells), word)).as_py())
 
 
 def _clock(table: Table, roles: _Roles, how: Reading) -> tuple[Column | None, Column | None, list[str]]:
@@ -265,7 +283,7 @@ def _suspects(table: Table, roles: _Roles, users: Ids, items: Ids, how: Reading)
             table.fail_at(both, roles.user, "repeats the names of the columns; remove the row")
             raise table.headless(f"column '{roles.user}' holds '{roles.user}' again")
     for role, column, encoded in (("user", roles.user, users), ("item", roles.item, items)):
-        words = ids.missing_words(encoded.names) if how.missing is None else []
+        words = ids.missing_words(encoded.names) if "" not in (how.missing or ()) else []
         if not words:
             continue
         counts = np.bincount(encoded.codes, minlength=len(encoded.names))

@@ -57,8 +57,12 @@ def test_training_stays_and_the_queries_are_divided() -> None:
 
 @pytest.mark.usefixtures("tiny_ml_100k")
 def test_a_share_that_sets_nobody_aside_is_refused() -> None:
-    with pytest.raises(BenchError, match="leaves no validation query of data set 'ml-100k'"):
+    with pytest.raises(
+        BenchError, match=r"'ml-100k': confirm 1e-09 sets aside none of its \d+ validation queries; raise"
+    ):
         split(load_dataset("ml-100k"), "leave-one-out", confirm=1e-9)
+    with pytest.raises(BenchError, match=r"confirm 1 sets aside all of its \d+ validation queries; lower it, or leave"):
+        split(load_dataset("ml-100k"), "leave-one-out", confirm=1 - 1e-12)
 
 
 def run_spec(**dataset: object) -> RunSpec:

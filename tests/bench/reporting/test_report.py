@@ -209,3 +209,17 @@ def test_reporting_never_imports_torch() -> None:
     code = "import bench.report, sys; print([name for name in sys.modules if name.split('.')[0] == 'torch'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_suite_of_few_queries_has_a_report(
+    suite: Suite, planned: list[RunSpec], results: list[RunResult], tmp_path: Path, count: int
+) -> None:
+    few = [
+        result
+        if result.queries is None
+        else dataclasses.replace(result, queries=result.queries.head(count), decoding=None)
+        for result in results
+    ]
+    page = write_report(suite, planned, few, tmp_path / "results", tmp_path / "reports", COMMAND)
+    assert "glass" in page.read_text()

@@ -156,6 +156,7 @@ def test_bad_input_is_one_line(
     assert main([*given, *options, "--reports", str(tmp_path / "b")]) == 2
     (written,) = capsys.readouterr().err.splitlines()
     assert written.startswith(line)
+    assert not measured  # bad input is told before anything is measured
 
 
 def test_the_rows_of_the_suite_that_learn_are_measured_by_default(tmp_path: Path, measured: list[str]) -> None:

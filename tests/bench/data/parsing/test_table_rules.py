@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -264,3 +265,125 @@ def test_a_row_of_names_within_the_data_is_an_error(tmp_path: Path) -> None:
         read_events(path, time="none")
     with pytest.raises(BenchError, match=r"the first row looks like data \(column 'alice' holds 'alice' again\)"):
         read_events(write(tmp_path, "alice,book\nalice,pen\nbob,book\n"), user="alice", item="book", time="none")
+
+
+def test_other_words_for_a_missing_value_are_named_beside_those_that_are_given(tmp_path: Path) -> None:
+    rows = ["NA,a", "NA,b", "u,null", "u,c", "v,a", "v,b"]
+    path = write(tmp_path, HEADER + "".join(f"{row},{place + 10**9}\n" for place, row in enumerate(rows)))
+    notes = read_events(path, reading=Reading(missing=("na",))).notes
+    assert "--missing na: no cell of 'user' or 'item' reads so" in notes
+    assert any("words for a missing value are users like others (events: 'NA' 2)" in note for note in notes)
+    assert any("words for a missing value are items like others (events: 'null' 1)" in note for note in notes)
+    assert not any("missing" in note for note in read_events(path, reading=Reading(missing=("",))).notes)
+    more = write(tmp_path, path.read_text() + f"NA,c,{10**9 + 9}\n", "more.csv")
+    with pytest.raises(BenchError, match="row 2, column 'user': 'NA' usually means a missing value"):
+        read_events(more, reading=Reading(missing=("na",)))
+
+
+def test_a_nul_character_makes_no_two_ids_one(tmp_path: Path) -> None:
+    path = tmp_path / "toy.parquet"
+    pq.write_table(pa.table({"user": ["u", "u"], "item": ["a", "a\0"], "time": [10**9, 10**9 + 1]}), path)
+    with pytest.raises(BenchError, match=r"toy.parquet, row 2, column 'item': holds a\\x00, an id with a NUL"):
+        read_events(path)
+
+
+def test_parquet_text_that_is_none_is_named_by_its_row(tmp_path: Path) -> None:
+    path = tmp_path / "toy.parquet"
+    ends, texts = pa.array([0, 1, 3], pa.int32()).buffers()[1], pa.py_buffer(b"uu\xff")
+    users = pa.StringArray.from_buffers(2, ends, texts)
+    pq.write_table(pa.table({"user": users, "item": ["a", "b"], "time": [10**9, 10**9 + 1]}), path)
+    with pytest.raises(BenchError, match=r"toy.parquet, row 2, column 'user': holds text that is not UTF-8; mend it"):
+        read_events(path)
+
+
+@pytest.mark.skipif(not hasattr(pa, "string_view"), reason="this pyarrow knows no views")
+def test_views_of_text_are_text(tmp_path: Path) -> None:
+    names = pa.array(["a", "b"], pa.string_view())
+    pq.write_table(pa.table({"user": ["u", "u"], "item": names, "time": [10**9, 10**9 + 1]}), tmp_path / "toy.parquet")
+    assert items(read_events(tmp_path / "toy.parquet")) == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["toy.csv", "toy.jsonl", "toy.inter"])
+@pytest.mark.parametrize("item", ["5.90123E+12", "-1.2E+08", "1.2345678901234568e+19"])
+def test_an_id_that_lost_digits_is_no_id_in_any_format(tmp_path: Path, name: str, item: str) -> None:
+    rows = [("u", item, 10**9), ("u", "7", 10**9 + 1)]
+    content = {
+        "toy.csv": HEADER + "".join(f"{user},{cell},{time}\n" for user, cell, time in rows),
+        "toy.jsonl": "".join(f'{{"user": "{user}", "item": "{cell}", "time": {time}}}\n' for user, cell, time in rows),
+        "toy.inter": "user_id:token\titem_id:token\ttimestamp:float\n"
+        + "".join(f"{user}\t{cell}\t{time}\n" for user, cell, time in rows),
+    }
+    path = write(tmp_path, content[name], name)
+    with pytest.raises(BenchError, match=re.escape(item) + ".* a number that lost digits on its way; write ids as"):
+        load_own("x", DataFiles(path=str(path)))
+
+
+@pytest.mark.parametrize("item", ["1.5E+06", "1.2E12", "1.23e+10", "5E+12", "1.1234567E+08", "a1.2E+12"])
+def test_what_no_spreadsheet_has_cut_is_an_id(tmp_path: Path, item: str) -> None:
+    assert items(read_events(write(tmp_path, rows_of([item, "7"])))) == [item, "7"]
+
+
+def test_times_that_lost_digits_are_none(tmp_path: Path) -> None:
+    times = ["1600000000000", "1.60015E+12", "1600000001000", "1600000002000"]
+    path = write(tmp_path, HEADER + "".join(f"u,a,{time}\n" for time in times))
+    with pytest.raises(BenchError, match=r"row 3, column 'time': holds 1.60015E\+12, a number that lost digits"):
+        read_events(path)
+    log = read_events(path, reading=Reading(drop_bad_times=True))
+    assert seconds(log) == [1_600_000_000, 1_600_000_001, 1_600_000_002]
+    atomic = "user_id:token\titem_id:token\ttimestamp:float\n" + "".join(f"u\ta\t{time}\n" for time in times)
+    with pytest.raises(
+        BenchError, match=r"toy.inter, line 3: field 'timestamp' holds 1.60015E\+12, a number that lost"
+    ):
+        load_own("x", DataFiles(path=str(write(tmp_path, atomic, "toy.inter"))))
+
+
+@pytest.mark.parametrize(("bits", "limit"), [(16, 2**11), (32, 2**24), (64, 2**53)])
+def test_floats_name_items_as_far_as_they_tell_them_apart(tmp_path: Path, bits: int, limit: int) -> None:
+    path, kind = tmp_path / "toy.parquet", np.dtype(f"f{bits // 8}")
+    table = {"user": ["u", "u"], "time": [10**9, 10**9 + 1]}
+    pq.write_table(pa.table({**table, "item": np.array([limit - 2, limit - 1], kind)}), path)
+    assert items(read_events(path)) == [str(limit - 2), str(limit - 1)]
+    pq.write_table(pa.table({**table, "item": np.array([limit - 1, limit], kind)}), path)
+    with pytest.raises(BenchError, match=rf"row 2, column 'item': holds .*, too large for a float of {bits} bits"):
+        read_events(path)
+
+
+def test_floats_of_32_bits_are_no_times_since_1970(tmp_path: Path) -> None:
+    path = tmp_path / "toy.parquet"
+    times = np.array([1_600_000_000, 1_600_000_001], np.float32)
+    pq.write_table(pa.table({"user": ["u", "u"], "item": ["a", "b"], "time": times}), path)
+    with pytest.raises(BenchError, match=r"row 1, column 'time': holds 1600000000.0, too large for a float of 32 bits"):
+        read_events(path)
+    times = np.array([2, 1], np.float32)
+    pq.write_table(pa.table({"user": ["u", "u"], "item": ["a", "b"], "at": times}), path)
+    assert items(read_events(path, order="at")) == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("options", "both"),
+    [
+        ({"user": "item"}, "the user and the item; name them with --user and --item"),
+        ({"time": "item"}, "the item and the time; name them with --item and --time"),
+        ({"order": "user"}, "the user and the order; name them with --user and --order"),
+        ({"then": "time"}, "the time and the order of ties; name them with --time and --then"),
+    ],
+)
+@pytest.mark.parametrize("name", ["toy.csv", "toy.jsonl", "toy.inter"])
+def test_no_column_has_two_roles(tmp_path: Path, name: str, options: dict[str, str], both: str) -> None:
+    content = {
+        "toy.csv": HEADER + "1,2,1000000000\n1,3,1000000001\n",
+        "toy.jsonl": '{"user": 1, "item": 2, "time": 1000000000}\n{"user": 1, "item": 3, "time": 1000000001}\n',
+        "toy.inter": "user:token\titem:token\ttime:float\n1\t2\t1000000000\n1\t3\t1000000001\n",
+    }
+    if name == "toy.inter" and not options.keys() <= {"user", "time"}:
+        pytest.skip("atomic files don't take this option")
+    with pytest.raises(BenchError, match="can't be both " + both):
+        load_own("x", DataFiles(path=str(write(tmp_path, content[name], name)), **options))
+
+
+def test_baskets_of_more_than_one_time_are_told(tmp_path: Path) -> None:
+    times = [1_600_000_000_000, 1_600_000_000_000, 1_600_000_000_400, 1_600_000_001_000]
+    path = write(tmp_path, HEADER + "".join(f"u,{place},{time}\n" for place, time in enumerate(times)))
+    note = "1 events share their second, though not their time, with the user's event before"
+    assert any(note in text for text in load_own("x", DataFiles(path=str(path), baskets=True)).filters)
+    assert not any("share their second" in text for text in load_own("x", DataFiles(path=str(path))).filters)

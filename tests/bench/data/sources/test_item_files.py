@@ -153,3 +153,15 @@ def test_mistakes_in_what_is_given_are_told(items: Path, tmp_path: Path) -> None
     pd.DataFrame({"item": ["a", "b"]}).to_parquet(tmp_path / "none.parquet")
     with pytest.raises(BenchError, match="has 0 columns of lists"):
         read_item_facts(None, tmp_path / "none.parquet")
+
+
+def test_an_embedding_that_32_bits_cannot_hold_is_named(tmp_path: Path, items: Path) -> None:
+    np.save(tmp_path / "v.npy", np.array([[1.0, 2.0], [1e300, 0.0]]))
+    with pytest.raises(BenchError, match=r"v.npy, row 2: an embedding holds a number too large for 32 bits"):
+        read_item_facts(items, tmp_path / "v.npy")
+
+
+def test_what_is_no_array_is_told_without_advice_to_unpickle_it(tmp_path: Path, items: Path) -> None:
+    (tmp_path / "v.npy").write_text("0.1 0.2")
+    with pytest.raises(BenchError, match=r"v.npy is no readable array of numbers \(it holds Python objects, or is no"):
+        read_item_facts(items, tmp_path / "v.npy")

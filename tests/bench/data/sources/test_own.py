@@ -151,3 +151,15 @@ def test_the_name_of_a_path_is_safe_for_folders(path: str, name: str) -> None:
 
 def test_text_columns_may_be_given_as_one_string() -> None:
     assert DataFiles(text="title, genres").text == ("title", "genres")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_items_that_no_event_has_are_counted(tmp_path: Path, split: bool) -> None:
+    parts = [["u,a,1", "u,b,2", "v,b,1"], ["u,a,3", "v,a,2"], ["u,b,4", "v,b,3"]]
+    names = ("train.csv", "valid.csv", "test.csv") if split else ("all.csv",)
+    for name, rows in zip(names, parts if split else [[row for part in parts for row in part]], strict=True):
+        (tmp_path / name).write_text("user,item,time\n" + "\n".join(rows) + "\n")
+    (tmp_path / "items.csv").write_text("item,title\na,Ape\nb,Bee\nc,Cat\n")
+    files = DataFiles(path=str(tmp_path if split else tmp_path / "all.csv"), items=str(tmp_path / "items.csv"))
+    note = "1 of 3 items of the item table occur in no event; they are not in the catalogue"
+    assert note in load_own("x", files).filters

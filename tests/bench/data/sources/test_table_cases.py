@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
+import lzma
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -168,3 +173,66 @@ def test_without_time_the_mixture_of_users_means_nothing(items: str | None) -> N
     first, second = (load(name, time="none", items=items) for name in ("by-user.csv", "interleaved.csv"))
     assert first.content_hash == second.content_hash
     assert np.array_equal(first.interactions.timestamps, first.interactions.positions())
+
+
+PLAIN = {
+    "x.csv": "user,item,time\n" + "".join(f"u{row % 3},i{row},{10**9 + row}\n" for row in range(12)),
+    "x.jsonl": "".join(f'{{"user": {row % 3}, "item": {row}, "time": {10**9 + row}}}\n' for row in range(12)),
+    "x.inter": "user:token\titem:token\ttime:float\n" + "".join(f"{row % 3}\t{row}\t{10**9}\n" for row in range(12)),
+    "x.txt": "1 2 3 4\n2 3 4 5 6\n",
+}
+
+
+def _zipped(content: bytes) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr("x.csv", content)
+    return target.getvalue()
+
+
+def _as_parquet(content: bytes) -> bytes:
+    target = io.BytesIO()
+    pd.DataFrame({"user": [1, 2], "item": [3, 4], "time": [10**9, 10**9]}).to_parquet(target)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize(
+    ("packed", "message"),
+    [
+        (gzip.compress, "packed with gzip; unpack it, or call it {}.gz"),
+        (bz2.compress, "packed with bzip2; unpack it"),
+        (lzma.compress, "packed with xz; unpack it"),
+        (_zipped, "a zip archive or a workbook (.xlsx); unpack it"),
+        (_as_parquet, "a parquet file; call it x.parquet"),
+    ],
+)
+def test_what_only_is_called_text_is_told_by_its_kind(tmp_path: Path, name: str, packed, message: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(packed(PLAIN[name].encode()))
+    with pytest.raises(BenchError) as caught:
+        load_own("case", DataFiles(path=str(path)))
+    assert f"{name} is no text, but {message.format(name)}" in str(caught.value)
+
+
+@pytest.mark.parametrize("first", ["PAR1", "BZh", "PK"])
+def test_text_may_begin_as_other_files_do(tmp_path: Path, first: str) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(PLAIN["x.csv"].replace("user", first, 1))
+    assert load_own("case", DataFiles(path=str(path), user=first)).interactions.n_events == 12
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_a_suffix_counts_in_any_case(tmp_path: Path, name: str) -> None:
+    for path in (tmp_path / name, tmp_path / name.upper()):
+        path.write_text(PLAIN[name])
+    plain, shouted = (load_own("case", DataFiles(path=str(tmp_path / one))) for one in (name, name.upper()))
+    assert plain.content_hash == shouted.content_hash
+
+
+@pytest.mark.parametrize("content", ["user,item,time", "user,item,time\n", "\ufeffuser,item,time"])
+def test_a_row_of_names_alone_is_not_called_empty(tmp_path: Path, content: str) -> None:
+    (tmp_path / "x.csv").write_text(content)
+    with pytest.raises(BenchError, match="no rows") as caught:
+        load_own("case", DataFiles(path=str(tmp_path / "x.csv")))
+    assert "empty" not in str(caught.value)

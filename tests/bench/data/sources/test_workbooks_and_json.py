@@ -153,3 +153,30 @@ def test_long_numbers_keep_their_digits(tmp_path: Path) -> None:
     ]
     data = load(jsonl(tmp_path / "x.jsonl", rows))
     assert list(data.user_ids) == ["9007199254740993", "9007199254740994"]
+
+
+@pytest.mark.parametrize("keys", [{}, {"order": "at", "time": None}])
+def test_half_a_letter_in_json_is_named_by_its_line(tmp_path: Path, keys: dict[str, Any]) -> None:
+    path = tmp_path / "x.jsonl"
+    lines = [json.dumps({"who": user, "what": item, "at": time}) for user, item, time in ROWS]
+    lines[2] = '{"who": "u1", "what": "\\ud83d", "at": 1600000000}'
+    path.write_text("\n".join(lines))
+    assert "half a letter" in refusal(path, **keys)
+    lines[2] = '{"who": "u1", "what": "\\ud83d\\ude00", "at": 1600000000}'
+    path.write_text("\n".join(lines))
+    assert "\U0001f600" in load(path, **keys).item_ids
+
+
+def test_json_whose_busiest_user_is_a_missing_value_is_refused_as_a_table_is(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+
+    def write(missing: int) -> None:
+        users = ["NA"] * missing + [user for user, _, _ in ROWS[missing:]]
+        events = zip(users, ROWS, strict=True)
+        path.write_text("".join(json.dumps({"who": user, "what": i, "at": t}) + "\n" for user, (_, i, t) in events))
+
+    write(missing=9)
+    assert "x.jsonl, row 1, column 'who': 'NA' usually means a missing value" in refusal(path)
+    assert "NA" in load(path, missing="").user_ids
+    write(missing=1)
+    assert any("'NA' among the users is taken for an id" in note for note in load(path).filters)
