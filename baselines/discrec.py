@@ -18,6 +18,7 @@ from bench.search_space import Choice, SearchSpace
 from models.fidelity import features_line, optimiser_line, quantizer_line
 from models.generation.t5_network import T5GenerativeConfig, T5Network
 from models.generation.t5_recommender import T5Recommender
+from models.heads import heads_divide
 from models.semantic_ids.trie import PrefixTrie
 
 EPSILON = 1e-8
@@ -39,8 +40,7 @@ class DiscRecConfig(T5GenerativeConfig):
 
     @model_validator(mode="after")
     def _heads_of_one_width(self) -> DiscRecConfig:
-        if self.network.dim % self.branch_heads:
-            raise ValueError(f"network.dim {self.network.dim} should be a multiple of branch_heads {self.branch_heads}")
+        heads_divide(self.network.dim, self.branch_heads, "network.dim", "branch_heads")
         return self
 
 

@@ -26,6 +26,7 @@ from bench.data.interactions import PAD, Histories
 from bench.recommender import FitContext, Mechanism, Recommendations
 from bench.search_space import Choice, LogUniform, SearchSpace
 from models.fidelity import features_line, optimiser_line
+from models.heads import heads_divide
 from models.semantic_ids.semantic_ids import SemanticIds
 from models.semantic_ids.tokenizer import TokenizerConfig, record_health, tokenize
 from models.training.loop import TrainingConfig
@@ -65,6 +66,11 @@ class RPGConfig(NextItemConfig):
     def _cross_entropy(self) -> RPGConfig:
         if self.loss != "ce":
             raise ValueError(f"loss {self.loss}: only ce, the mean cross-entropy of the digits, is there")
+        return self
+
+    @model_validator(mode="after")
+    def _heads_of_one_width(self) -> RPGConfig:
+        heads_divide(self.dim, self.heads)
         return self
 
 

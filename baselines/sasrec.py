@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from baselines.next_item import NextItemConfig, NextItemModel, NextItemNetwork
@@ -16,6 +16,7 @@ from bench.data.dataset import TrainingData
 from bench.data.interactions import PAD
 from bench.recommender import Mechanism
 from models.fidelity import optimiser_line
+from models.heads import heads_divide
 from models.training.loop import TrainingConfig
 
 
@@ -37,6 +38,11 @@ class SASRecBlocksConfig(NextItemConfig):
     dropout: float = Field(default=0.4, ge=0, lt=1)
     attention_dropout: float = added_field(0.0, ge=0, lt=1)
     training: TrainingConfig = TrainingConfig(epochs=40, batch_events=1024, learning_rate=2e-3, average=0.999)
+
+    @model_validator(mode="after")
+    def _heads_of_one_width(self) -> SASRecBlocksConfig:
+        heads_divide(self.dim, self.heads)
+        return self
 
 
 class SASRecConfig(SASRecBlocksConfig):

@@ -23,6 +23,7 @@ from bench.data.interactions import Histories
 from bench.recommender import FitContext, Mechanism, Recommendations, Recommender
 from bench.search_space import Choice, SearchSpace, Uniform
 from models.fidelity import features_line, optimiser_line
+from models.heads import heads_divide
 from models.history.long_term import RaggedItems
 from models.semantic_ids.tokenizer import TokenizerConfig, record_health, tokenize
 from models.training.loop import TrainingConfig, fit_network, parameter_count
@@ -72,8 +73,7 @@ class DiffGRMConfig(Config):
 
     @model_validator(mode="after")
     def _heads_of_one_width(self) -> DiffGRMConfig:
-        if self.dim % self.heads:
-            raise ValueError(f"dim {self.dim} should be a multiple of heads {self.heads}")
+        heads_divide(self.dim, self.heads)
         return self
 
     @model_validator(mode="after")

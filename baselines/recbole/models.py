@@ -13,6 +13,7 @@ from baselines.recbole.base import RecBoleConfig, RecBoleModel
 from bench.data.dataset import ItemTable
 from bench.errors import BenchError, SkippedRun, unknown_name
 from bench.recommender import Mechanism
+from models.heads import heads_divide
 
 _TESTS = "tests/baselines/test_recbole_models.py::"
 _EXAMPLES = "tests/baselines/test_recbole_examples.py::"
@@ -86,6 +87,11 @@ class RecBoleTransformerConfig(RecBoleConfig):
     inner_size: int = Field(default=256, ge=1)
     hidden_dropout_prob: Share = 0.5
     attn_dropout_prob: Share = 0.5
+
+    @model_validator(mode="after")
+    def _heads_of_one_width(self) -> RecBoleTransformerConfig:
+        heads_divide(self.hidden_size, self.n_heads, "hidden_size", "n_heads")
+        return self
 
 
 class RecBoleSASRec(RecBoleModel):

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from bench.config import Config, added_field
 from bench.errors import unknown_name
 from bench.registry import model_names
+from models.heads import heads_divide
 from models.semantic_ids.tokenizer import TokenizerConfig
 from models.training.loop import TrainingConfig
 
@@ -84,6 +85,11 @@ class SIMConfig(Config):
     def _only_the_hard_search_has_prefixes(self) -> SIMConfig:
         if self.prefix is not None and self.search == "soft":
             raise ValueError("prefix says what the hard search goes by, and search is soft")
+        return self
+
+    @model_validator(mode="after")
+    def _heads_of_one_width(self) -> SIMConfig:
+        heads_divide(self.dim, self.heads)
         return self
 
 

@@ -17,6 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from bench.config import Config
 from models.generation.lean_attention import LearnedBias, lean_attention
+from models.heads import heads_divide
 
 Layer = TypeVar("Layer", bound=nn.Module, covariant=True)
 
@@ -41,8 +42,7 @@ class Seq2SeqConfig(Config):
 
     @model_validator(mode="after")
     def _heads_divide_dim(self) -> Seq2SeqConfig:
-        if self.dim % self.heads:
-            raise ValueError(f"dim {self.dim} should be a multiple of heads {self.heads}")
+        heads_divide(self.dim, self.heads)
         return self
 
 

@@ -12,13 +12,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from bench.config import Config
 from bench.data.cache import content_key
 from bench.data.dataset import TrainingData
 from bench.errors import BenchError, unknown_name
+from models.heads import heads_divide
 
 VERSION = 1
 """Raise it whenever a change of code changes these vectors."""
@@ -60,6 +61,11 @@ class FamaeConfig(Config):
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=1e-5, ge=0)
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _heads_of_one_width(self) -> FamaeConfig:
+        heads_divide(self.dim, self.heads)
+        return self
 
 
 def item_fields(train: TrainingData, names: tuple[str, ...] | None) -> NDArray[np.int64]:
