@@ -22,6 +22,7 @@ from bench.data.cache import ArtifactCache
 from bench.data.dataset import Dataset
 from bench.data.protocols import Queries, Split, split
 from bench.errors import BenchError, SkippedRun, reason_of
+from bench.evaluation.asked_again import check_asked_again
 from bench.evaluation.contract import ContractError
 from bench.evaluation.decoding import trace_queries
 from bench.evaluation.evaluator import Catalogue, judge, validation_ndcg
@@ -341,11 +342,12 @@ def _run(
     result.recommend_seconds = time.perf_counter() - started
     result.milliseconds_per_user = 1000 * result.recommend_seconds / len(parts.test)
     result.environment.update(environment.peak_memory(how.device))
+    # A model may count in its diagnostics while it answers; of these answers nothing is to be seen there.
+    told = content_of(result)["diagnostics"]
+    check_asked_again(recommender, parts.test)
     if parts.confirm is not None:
-        # A model may count in its diagnostics while it answers; of these answers nothing is to be seen there.
-        told = content_of(result)["diagnostics"]
         result.sealed = judge(recommender, parts.confirm, catalogue=catalogue)
-        result.diagnostics = told
+    result.diagnostics = told
     # Last, so that neither a ranking nor a cost can depend on the diagnosis, which is told the targets.
     result.decoding = trace_queries(recommender, parts.test)
     if how.saves:

@@ -32,7 +32,7 @@ UNEVEN: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("model", UNEVEN)
 def test_heads_have_one_width(model: str) -> None:
-    with pytest.raises(ValidationError, match="9 should be a multiple of .*heads 2"):
+    with pytest.raises(ValidationError, match=r"9 should be a multiple of .*heads 2"):
         model_class(model)(UNEVEN[model])
 
 

@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.data.interactions import Histories
 from bench.evaluation.evaluator import ID_COLUMNS, QUERY_COLUMNS
 from bench.execution import heartbeat
 from bench.execution.store import ResultStore
 from bench.execution.worker import execute
 from bench.plan import expand
-from bench.recommender import FitContext
+from bench.recommender import FitContext, Recommendations
 from bench.registry import model_class
 from bench.spec import DatasetSpec, Entry, RunResult, RunSpec, Suite
 
@@ -115,6 +116,21 @@ def test_a_model_that_raises_becomes_a_failed_result_with_reason_curve_and_trace
     assert result.environment["dataset"]["users"] == 30
     assert "Traceback (most recent call last)" in log
     assert "outside_models.py" in log
+
+
+def test_a_model_that_answers_by_chance_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from outside_models import Outside  # on the path once the fixture has put it there
+
+    settled, chance = Outside.recommend, np.random.default_rng(0)
+
+    def drawn(self: Outside, histories: Histories, k: int) -> Recommendations:
+        self._scores = chance.random(len(self._scores)).astype(np.float32)
+        return settled(self, histories, k)
+
+    monkeypatch.setattr(Outside, "recommend", drawn)
+    result, _ = run(tmp_path)
+    assert (result.status, result.queries) == ("failed", None)
+    assert result.reason.startswith("ContractError: recommend answered 30 of the queries anew with other items: ")
 
 
 def test_a_run_that_this_machine_can_not_make_is_skipped(tmp_path: Path) -> None:
