@@ -173,7 +173,8 @@ def expand(suite: Suite, overrides: Sequence[str] = (), where: str = "") -> list
 
     Args:
         suite: What to run.
-        overrides: `--set` options: `epochs=3` for every model that has the key, `tiger.epochs=3` for one.
+        overrides: `--set` options: `epochs=3` for every model that has the key, `tiger.epochs=3` for one, where that
+            holds in whatever order they come.
         where: The suite's file, for error messages.
 
     Raises:
@@ -183,6 +184,7 @@ def expand(suite: Suite, overrides: Sequence[str] = (), where: str = "") -> list
     for place, setting in enumerate(settings):
         if any((setting.row, setting.keys) == (other.row, other.keys) for other in settings[:place]):
             raise BenchError(f"--set {setting.text}: the key is set before, too: give one value")
+    settings.sort(key=lambda setting: setting.row is not None)  # what is for one row holds there, whatever is for all
     where = where or f"suite '{suite.name}'"
     templates, absent = [], []
     known: dict[tuple[str, str | None], type[Recommender]] = {}

@@ -25,7 +25,7 @@ from pydantic import ValidationError
 from bench.config_errors import explain
 from bench.data import catalog
 from bench.data.sources.split_tables import is_split_folder
-from bench.errors import BenchError, unknown_name
+from bench.errors import BenchError, nearest, unknown_name
 from bench.files import expanded
 from bench.model_files import is_model_file, split_model_file
 from bench.names import MOST_SEED, alike, file_part
@@ -109,7 +109,11 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _list_of(written: dict[str, Any], key: str, path: Path) -> list[Any]:
-    value = written.get(key)
+    if key not in written:
+        meant = nearest(key, map(str, written))
+        hint = f": is it what '{meant[0]}' should be called?" if meant else ""
+        raise BenchError(f"{path}: key '{key}' is missing{hint}")
+    value = written[key]
     if not isinstance(value, list) or not value:
         raise BenchError(f"{path}: key '{key}' should be a list with at least one entry")
     return value

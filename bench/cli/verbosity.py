@@ -11,7 +11,7 @@ import typer
 
 from bench.cli.options import Command, with_parameters
 from bench.console import Verbosity, set_verbosity
-from bench.errors import nearest
+from bench.errors import BenchError, nearest
 
 _HELP = {
     Verbosity.QUIET: "Say nothing but warnings, errors and what has failed.",
@@ -25,6 +25,8 @@ def with_verbosity(command: Command) -> Command:
     @functools.wraps(command)
     def wrapped(**given: Any) -> None:
         chosen = [verbosity for verbosity in _HELP if given.pop(verbosity.value)]
+        if len(chosen) > 1:
+            raise BenchError("--quiet and --verbose are opposites: give one of them")
         set_verbosity(chosen[0] if chosen else Verbosity.NORMAL)
         try:
             command(**given)

@@ -86,7 +86,8 @@ def test_a_key_that_is_set_twice_is_an_error() -> None:
     rows = suite(Entry(model="outside"), seeds=(0,))
     with pytest.raises(BenchError, match="--set order=reverse: the key is set before, too: give one value"):
         expand(rows, ["order=random", "schedule.epochs=5", "order=reverse"])
-    assert configs(expand(rows, ["order=random", "outside.order=reverse"]))["outside"]["order"] == "reverse"
+    for settings in (["order=random", "outside.order=reverse"], ["outside.order=reverse", "order=random"]):
+        assert configs(expand(rows, settings))["outside"]["order"] == "reverse", "what is set for one holds for it"
 
 
 @pytest.mark.parametrize(

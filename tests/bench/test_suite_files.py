@@ -56,6 +56,8 @@ def test_plain_names_and_a_count_of_seeds_are_enough(tmp_path: Path) -> None:
         ("[ml-100k+keep]", "[ml-1m]", "mine.yaml: row 'wide': unknown data set of this suite 'ml-1m'"),
         ("label: wide", "label: popularity", "two rows are named 'popularity'"),
         ("models:\n", "models: 7\nname:\n", "mine.yaml: key 'models' should be a list"),
+        ("models:\n", "model:\n", "mine.yaml: key 'models' is missing: is it what 'model' should be called?"),
+        ("datasets:", "data:", "mine.yaml: key 'datasets' is missing"),
         ("description: Two models.", "name: ../up", "names a folder"),
         ("model: sasrec-ce, ", "", r"key 'models\[1\].model' is missing"),
     ],

@@ -68,6 +68,11 @@ def test_quiet_says_nothing_and_verbose_more(
     assert "  | RuntimeError: the loss is" in said.splitlines(), said
 
 
+def test_nobody_is_quiet_and_verbose(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", "--suite", "smoke", "--dry-run", "-q", "-v"]) == 2
+    assert capsys.readouterr().err == "error: --quiet and --verbose are opposites: give one of them\n"
+
+
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
