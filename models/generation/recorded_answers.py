@@ -164,6 +164,7 @@ class RecordedAnswers:
         # Graphs replay one after the other, so that they can share their memory.
         self._pool = self._pool or torch.cuda.graph_pool_handle()
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+        # Where several GPUs train together, a thread of PyTorch asks after their exchanges, which must not end it.
+        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
             answer = give()
         return graph.replay, answer
