@@ -2,7 +2,7 @@
 
     python tests/benchmarks/reference_timings.py                    # all models on one thread of a processor
     python tests/benchmarks/reference_timings.py --models hstu,sim  # some of them; the others' records stay
-    python tests/benchmarks/reference_timings.py --suite long       # a GPU: from the suite's committed results
+    python tests/benchmarks/reference_timings.py --suite long       # a GPU: from the suite's results; others' stay
 
 Writes `bench/execution/reference_timings.json`, in processor seconds of one thread, so that it may be run beside other
 work, and prints what `REFERENCE_SECONDS` of `bench/execution/calibration.py` has to be. Models have their own
@@ -47,7 +47,14 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("results"))
     arguments = parser.parse_args()
     if arguments.suite:
-        write([one for one in timings.reference() if one.device == "cpu"] + on_gpu(arguments.suite, arguments.results))
+        told = on_gpu(arguments.suite, arguments.results)
+        models = {(one.work.model, one.work.users, one.work.items) for one in told}
+        others = [
+            one
+            for one in timings.reference()
+            if one.device == "cpu" or (one.work.model, one.work.users, one.work.items) not in models
+        ]
+        write([*others, *told])
         return
     dataset = DatasetSpec(name="ml-100k", sample_users=arguments.users)
     speeds = [measured()]
