@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -42,7 +41,7 @@ class QueryBatch:
         items, timestamps, n_events = recent_window(histories, short_term, device)
         events = RaggedItems.from_arrays(histories.items, histories.offsets, device)
         rows = torch.arange(len(histories), device=device)
-        n_before = int((np.diff(histories.offsets) - short_term).clip(min=0).sum())
+        n_before = int((histories.lengths - short_term).clip(min=0).sum())
         long_term = LongTerm(events, rows, events.offsets.diff() - n_events, n_before)
         seen = torch.from_numpy(histories.seen()).to(device) if histories.exclude_seen else None
         return cls(items, n_events, long_term, seen, gap_classes(timestamps))
