@@ -7,10 +7,8 @@ sizes (`in_few_shapes`) they leave few shapes of batches, each recorded once.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,12 +16,7 @@ from torch import Tensor
 
 from models.generation.query_batch import QueryBatch
 from models.history.long_term import LongTerm, RaggedItems
-
-MOST_GRAPHS = 32
-"""Shapes of batches of which graphs are kept; batches of other shapes are answered kernel by kernel."""
-
-SIGHTINGS = 2
-"""A shape is recorded when it is seen so often: the answer before it has made what is made lazily."""
+from models.recordings import Recordings
 
 MOST_EVENTS = 1 << 22
 """Events of histories beyond which nothing is recorded: a search index sorts no more of them at a time, and asks the
@@ -117,10 +110,8 @@ class RecordedAnswers:
     """
 
     def __init__(self) -> None:
-        self._sightings: Counter[Hashable] = Counter()
-        self._recorded: dict[Hashable, _Recorded] = {}
+        self._recordings: Recordings[_Recorded] = Recordings()
         self._stream: torch.cuda.Stream | None = None
-        self._pool: Any = None
 
     def __getstate__(self) -> dict[str, object]:
         """Nothing: a recording belongs to the memory of this process."""
@@ -141,13 +132,10 @@ class RecordedAnswers:
         parts = parts_of(queries)
         longest = queries.long_term.events.longest
         shape = (k, longest, *((name, part.shape, part.dtype) for name, part in parts.items()))
-        recorded = self._recorded.get(shape)
+        few = len(queries.long_term.events.items) <= MOST_EVENTS
+        recorded = self._recordings.of(shape, lambda: self._record(answering, parts, longest, k)) if few else None
         if recorded is None:
-            self._sightings[shape] += 1
-            seldom = self._sightings[shape] < SIGHTINGS or len(self._recorded) >= MOST_GRAPHS
-            if seldom or len(queries.long_term.events.items) > MOST_EVENTS:
-                return answering(queries, k)
-            recorded = self._recorded[shape] = self._record(answering, parts, longest, k)
+            return answering(queries, k)
         for name, part in parts.items():
             recorded.inputs[name].copy_(part)
         recorded.replay()
@@ -161,10 +149,8 @@ class RecordedAnswers:
 
     def _captured(self, give: Callable[[], Answer]) -> tuple[Callable[[], None], Answer]:
         """A replay of what `give` asks of the GPU, and where it leaves its answer."""
-        # Graphs replay one after the other, so that they can share their memory.
-        self._pool = self._pool or torch.cuda.graph_pool_handle()
-        graph = torch.cuda.CUDAGraph()
+        graph, pool = torch.cuda.CUDAGraph(), self._recordings.pool
         # Where several GPUs train together, a thread of PyTorch asks after their exchanges, which must not end it.
-        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, pool=pool, stream=self._stream, capture_error_mode="thread_local"):
             answer = give()
         return graph.replay, answer

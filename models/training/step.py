@@ -6,7 +6,6 @@ Python; recorded once per shape of batch, they follow one another as fast as the
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Generic, TypeVar, cast
@@ -14,14 +13,9 @@ from typing import Any, Generic, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
+from models.recordings import Recordings
+
 Batch = TypeVar("Batch")
-
-MOST_GRAPHS = 32
-"""Shapes of batches of which graphs are kept; batches of other shapes are stepped through kernel by kernel."""
-
-SIGHTINGS = 2
-"""A shape is recorded when it is seen so often: the step before it has made what is made lazily, and a shape that never
-comes back isn't worth recording."""
 
 
 class OptimiserStep(Generic[Batch]):
@@ -102,21 +96,16 @@ class RecordedStep(OptimiserStep[Batch]):
         super().__init__(module, loss, optimiser, gradient_norm)
         self._generators = generators
         self._rates = [cast(Tensor, group["lr"]) for group in optimiser.param_groups]
-        self._pool = torch.cuda.graph_pool_handle()
-        self._sightings: Counter[tuple[Any, ...]] = Counter()
-        self._recorded: dict[tuple[Any, ...], _Recorded] = {}
+        self._recordings: Recordings[_Recorded] = Recordings()
 
     def __call__(self, batch: Batch, rate: float) -> Tensor:
         for group_rate in self._rates:
             group_rate.fill_(rate)
         inputs = self._inputs_of(batch)
         shape = (*self._kind(batch), *((part.shape, part.dtype) for part in inputs))
-        recorded = self._recorded.get(shape)
+        recorded = self._recordings.of(shape, lambda: self._record(batch))
         if recorded is None:
-            self._sightings[shape] += 1
-            if self._sightings[shape] < SIGHTINGS or len(self._recorded) >= MOST_GRAPHS:
-                return self._step(batch)
-            recorded = self._recorded[shape] = self._record(batch)
+            return self._step(batch)
         torch._foreach_copy_(recorded.inputs, inputs)
         recorded.graph.replay()
         return recorded.loss.clone()  # the next replay writes it anew
@@ -129,9 +118,8 @@ class RecordedStep(OptimiserStep[Batch]):
         for generator in self._generators:
             graph.register_generator_state(generator)
         self._optimiser.zero_grad(set_to_none=True)
-        # Graphs replay one after the other, so that they can share their memory.
-        stream = torch.cuda.current_stream()
-        with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode=self.capture_errors):
+        stream, pool = torch.cuda.current_stream(), self._recordings.pool
+        with torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode=self.capture_errors):
             loss = self._step(own)
         return _Recorded(graph, inputs, loss)
 
@@ -148,7 +136,7 @@ class RecordedStep(OptimiserStep[Batch]):
         return ()
 
     def forget(self) -> None:
-        self._recorded.clear()
+        self._recordings.clear()
 
 
 def in_bfloat16(loss: Callable[[Batch], Tensor], device: str) -> Callable[[Batch], Tensor]:

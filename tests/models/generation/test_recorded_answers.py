@@ -27,9 +27,10 @@ from bench.data.interactions import Histories, Interactions
 from bench.recommender import FitContext
 from models.generation.query_batch import QueryBatch
 from models.generation.recommender import GenerativeRecommender
-from models.generation.recorded_answers import MOST_GRAPHS, Answer, RecordedAnswers, in_few_shapes
+from models.generation.recorded_answers import Answer, RecordedAnswers, in_few_shapes
 from models.glass.glass import Glass
 from models.glass.official import GlassOfficial
+from models.recordings import MOST_GRAPHS
 
 N_ITEMS, SHORT_TERM = 12, 5
 SEARCHES: dict[str, Any] = {"search": {"neighbours": 1, "threshold": 2}}
