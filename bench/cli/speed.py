@@ -84,8 +84,7 @@ def speed(options: SpeedOptions) -> None:
     from bench.suite_files import load_suite
 
     settings = _sweep(options)
-    if options.quality is not None:
-        quality_of(options.results, options.quality)  # rather now than after all measurements
+    quality = quality_of(options.results, options.quality)  # which is refused rather now than after all measurements
     names, suite = listed(options.models, "--models"), load_suite(options.suite)
     entries = list(select(suite, models=names).models) if names else learned(suite.models)
     device, console = usable(options.device), Console()
@@ -96,7 +95,7 @@ def speed(options: SpeedOptions) -> None:
     if not tasks:
         raise BenchError("--models: none of these rows can be measured here")
     complete = run_speed(tasks, options.results, console, options.force)
-    for path in write_speed(options.results, options.reports, _command(options), options.quality):
+    for path in write_speed(options.results, options.reports, _command(options), quality):
         say(console, f"written: {path}")
     raise typer.Exit(0 if complete else 1)
 

@@ -133,20 +133,17 @@ def quality_of(results: Path, suite: str | None) -> pd.DataFrame:
     return figures_of(results, suite, PRIMARY_METRIC).reset_index()
 
 
-def write_speed(results: Path, reports: Path, command: str, suite: str | None = None) -> list[Path]:
+def write_speed(results: Path, reports: Path, command: str, quality: pd.DataFrame) -> list[Path]:
     """Writes `speed.csv` and the page from all measurements in a results folder, those of earlier calls included.
 
     Args:
         results: Folder of the results.
         reports: Folder of the reports.
         command: How to repeat it.
-        suite: One with results there, whose rows' quality is drawn against latency.
+        quality: From `quality_of`, to be drawn against latency.
 
     Returns:
         What was written.
-
-    Raises:
-        BenchError: The suite has no figures there.
     """
     from bench.speed.page import write_speed_page  # brings in the plotting libraries
 
@@ -155,5 +152,5 @@ def write_speed(results: Path, reports: Path, command: str, suite: str | None = 
     table, page = results / FOLDER / SPEED.file, reports / FOLDER / "report.md"
     write_csv(frame, table, float_format="%.6g")
     machines = {tuple(sorted(map(str, point["machine"].items()))): Machine(**point["machine"]) for point in points}
-    write_speed_page(frame, list(machines.values()), quality_of(results, suite), command, page)
+    write_speed_page(frame, list(machines.values()), quality, command, page)
     return [table, page, page.with_suffix(".html")]
