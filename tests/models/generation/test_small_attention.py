@@ -59,6 +59,8 @@ def test_small_attention_and_its_gradients_are_those_of_a_naive_twin() -> None:
 @pytest.mark.skipif(DEVICE == "cpu", reason="needs a GPU")
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
 def test_it_is_recorded_as_a_graph_that_drops_anew_at_each_replay(dropout: float) -> None:
+    from graph_replays import replayed  # this file is a script, too, that knows no folder of tests
+
     from models.generation.small_attention import small_attention
 
     torch.manual_seed(0)
@@ -69,19 +71,7 @@ def test_it_is_recorded_as_a_graph_that_drops_anew_at_each_replay(dropout: float
         attended = small_attention(*sides, dropout=dropout)
         return [attended.detach(), *torch.autograd.grad(attended, sides, towards)]
 
-    aside = torch.cuda.Stream()
-    aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):
-        directly = step()
-    torch.cuda.current_stream().wait_stream(aside)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        found = step()
-    outcomes = []
-    for _ in range(2):
-        graph.replay()
-        outcomes.append([tensor.clone() for tensor in found])
-    for direct, first, second in zip(directly, *outcomes, strict=True):
+    for direct, first, second in replayed(step):
         assert bool(first.isfinite().all())
         assert torch.equal(first, second) == torch.equal(first, direct) == (not dropout)
 

@@ -71,16 +71,22 @@ def test_rows_that_are_filled_up_change_nothing_of_pytorch_s_loss(n_items: int) 
         torch.testing.assert_close(ours, naive, atol=1e-12, rtol=1e-10)
 
 
-def test_products_on_a_gpu_have_rows_of_whole_lines_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def shapes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """Gets the shape of each product that is made from now on."""
+    seen: list[tuple[int, ...]] = []
+    mm = torch.mm
+
+    def told(*args: Tensor, out: Tensor) -> Tensor:
+        seen.append(tuple(out.shape))
+        return mm(*args, out=out)
+
+    monkeypatch.setattr(torch, "mm", told)
+    return seen
+
+
+def test_products_on_a_gpu_have_rows_of_whole_lines_of_memory(shapes: list[tuple[int, ...]]) -> None:
     states, catalogue, targets = made_up(9, 65)
-    shapes = []
-    ours = torch.mm
-
-    def seen(*args: Tensor, out: Tensor) -> Tensor:
-        shapes.append(tuple(out.shape))
-        return ours(*args, out=out)
-
-    monkeypatch.setattr(torch, "mm", seen)
     catalogue_loss._on_gpu(states.requires_grad_(), catalogue, targets)
     assert shapes == [(9, 128), (9, 5)]
 
@@ -126,18 +132,12 @@ def test_a_score_that_is_no_number_is_seen_in_the_loss() -> None:
     assert catalogue_cross_entropy(states, catalogue, targets).isnan()
 
 
-def test_a_large_catalogue_has_fewer_scores_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_catalogue_has_fewer_scores_at_a_time(
+    shapes: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(catalogue_loss, "SCORES_AT_A_TIME", 70)
     monkeypatch.setattr(catalogue_loss, "LEAST_ROWS", 2)
     states, catalogue, targets = made_up(25, 7)
-    shapes = []
-    plain = torch.mm
-
-    def seen(*args: Tensor, out: Tensor) -> Tensor:
-        shapes.append(tuple(out.shape))
-        return plain(*args, out=out)
-
-    monkeypatch.setattr(torch, "mm", seen)
     found = catalogue_cross_entropy(states, catalogue, targets)
     assert shapes == [(10, 7), (10, 7), (5, 7)]
     torch.testing.assert_close(found, F.cross_entropy(states @ catalogue.T, targets))
