@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 
 class Config(BaseModel):
@@ -61,6 +61,18 @@ def _kinds_in(annotation: Any) -> set[Any]:
     """All types that an annotation is made of."""
     parts = get_args(annotation)
     return {annotation} if not parts or get_origin(annotation) is Literal else set().union(*map(_kinds_in, parts))
+
+
+class NumbersAlone(BaseModel):
+    """Takes `true` and `false` for no numbers, where pydantic would for 1 and 0.
+
+    `Config` sees to it by itself: what tells variants of a tagged union apart may have no such validator.
+    """
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        return no_truth_for_a_number(value, cls.model_fields[str(info.field_name)].annotation)
 
 
 def added_field(default: Any, **constraints: Any) -> Any:

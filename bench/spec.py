@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     ConfigDict,
     FailFast,
     Field,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from bench.config import added_field, no_truth_for_a_number
+from bench.config import NumbersAlone, added_field
 from bench.data.cache import content_key
 from bench.data.choices import ColdTargets, SeenItems
 from bench.data.data_files import DataFiles, name_of, name_of_split
@@ -35,13 +33,8 @@ Several = Annotated[tuple[T, ...], FailFast()]
 """Only the first wrong one is reported, so that a million wrong ones take no more time than one."""
 
 
-class _Strict(BaseModel):
+class _Strict(NumbersAlone):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
-        return no_truth_for_a_number(value, cls.model_fields[str(info.field_name)].annotation)
 
 
 class DatasetSpec(DataFiles):

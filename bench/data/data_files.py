@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
-from bench.config import no_truth_for_a_number
+from bench.config import NumbersAlone
 from bench.errors import BenchError
 from bench.files import expanded
 from bench.names import legal_path_name
@@ -23,7 +23,7 @@ ACCEPTED = (
 QuoteRule = Literal["auto", "cells", "plain"]
 
 
-class DataFiles(BaseModel):
+class DataFiles(NumbersAlone):
     """Where a data set lies, and how to read it. Only `path` is needed where columns have usual names.
 
     Each key but `path` is an option of the command line, too, and its description is that option's help. What becomes
@@ -116,11 +116,6 @@ class DataFiles(BaseModel):
     def _kinds(cls, value: object) -> object:
         """`type=buy,cart`, one or several, or a mapping of columns to values, besides pairs."""
         return kinds_as_pairs(value)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_truth_for_a_number(cls, value: object, info: ValidationInfo) -> object:
-        return no_truth_for_a_number(value, cls.model_fields[str(info.field_name)].annotation)
 
     @field_validator("text", "missing", mode="before")
     @classmethod
