@@ -20,6 +20,9 @@ _TAG = re.compile(r"<(?![=\d]*(?:[\s),;:.]|$))|&(?=[#\w])")
 """What may begin a tag, a link or an entity: "< 0.001" and "<=50" don't."""
 
 _STARTS_A_BLOCK = re.compile(r"^(?:[-+=#>]|\d+(?=[.)]))")
+_LONGEST_LINE = 120
+"""Characters of a line up to which a table is lined up for readers of the text, too."""
+
 _MARKS = {"": "{}", "strong": "**{}**", "underlined": "<u>{}</u>"}
 
 
@@ -51,11 +54,19 @@ def cell(text: Text) -> str:
 
 
 def table(content: Table) -> str:
-    """A pipe table."""
+    """A pipe table, its columns lined up where a line isn't too long to be read as text.
+
+    In a longer one the blanks that line up its columns would be half of a report.
+    """
     headings = [cell(column.name) for column in content.columns]
     rows = [[cell(value.text) for value in row] for row in content.cells]
     sides = [column.side for column in content.columns] if rows else None
-    return tabulate(rows, headings, tablefmt="pipe", disable_numparse=True, colalign=sides)
+    lined_up = tabulate(rows, headings, tablefmt="pipe", disable_numparse=True, colalign=sides)
+    if lined_up.find("\n") <= _LONGEST_LINE:
+        return lined_up
+    marks = ["---:" if column.side == "right" else ":---" for column in content.columns]
+    first, *others = (f"| {' | '.join(row)} |" for row in (headings, *rows))
+    return "\n".join([first, f"|{'|'.join(marks)}|", *others])
 
 
 def fenced(text: str) -> str:

@@ -107,6 +107,17 @@ def test_the_same_table_in_markdown_and_on_a_terminal() -> None:
         assert line in lines
 
 
+def test_a_table_too_wide_to_be_read_as_text_is_not_filled_up_with_blanks() -> None:
+    rows = [["glass", "because " * 20, 0.25], ["a|b", "short", None]]
+    table = Table.of("t", ["Model", "Why", Column("NDCG", kind.decimals(2))], rows)
+    assert markdown.table(table).splitlines() == [
+        "| Model | Why | NDCG |",
+        "|:---|:---|---:|",
+        f"| glass | {('because ' * 20).strip()} | 0.25 |",
+        "| a\\|b | short | - |",
+    ]
+
+
 def test_no_text_breaks_out_of_its_cell() -> None:
     lines = markdown.table(Table.of("t", ("Model", "Reason"), [["a", "x | y\nz"]])).splitlines()
     assert len(lines) == 3
