@@ -164,9 +164,9 @@ class ESASRec(NextItemModel):
             "sizes",
             "approximated",
             "official code, README, table of hyper-parameters; configs/paper/loo",
-            "d 64, 2 blocks, 1 head, length 100, dropout 0.2 by default; there 1 block and length 50 on Amazon, d 64 by "
-            "the table and 256 by the files of configurations, length 200 and dropout 0.1 on MovieLens-1M, and an inner "
-            "width of 2 d on Sports and d on Toys (`expansion`)",
+            "d 64, 2 blocks, 1 head, length 100, dropout 0.2 by default; there 1 block and length 50 on Amazon, d 64 "
+            "by the table and 256 by the files of configurations, length 200 and dropout 0.1 on MovieLens-1M, and an "
+            "inner width of 2 d on Sports and d on Toys (`expansion`)",
         ),
         optimiser_line(
             "RecTools, lightning.py; official code, trainer.py",
