@@ -145,8 +145,8 @@ def attend(
     if query.is_cuda and _are_few(query, key_value):
         return _attend_to_few(query, key_value, bias, scale, dropout)
     key, value = key_value.gathered() if isinstance(key_value, SharedKeyValue) else key_value
-    if not query.is_cuda and not dropout:
-        return _attend_on_cpu(query, key, value, bias, scale)
+    if not dropout and (not query.is_cuda or not _may_be_fused(query, key)):
+        return _attend_plainly(query, key, value, bias, scale)
     return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout, scale=scale)
 
 
@@ -203,12 +203,17 @@ def _attend_to_few(
     return small_attention(query.flatten(0, last), key, value, bias, scale, rows, dropout).unflatten(0, leading)
 
 
-def _attend_on_cpu(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float | None) -> Tensor:
-    """`attend` by PyTorch's fused kernel where it takes the bias: one leading dimension, and nothing to be learned."""
-    leading = query.shape[:-3]
+def _may_be_fused(query: Tensor, key: Tensor) -> bool:
+    """Whether queries and keys lie as PyTorch's fused kernels want them, every query with keys of its own."""
+    return query.ndim > 3 and key.shape[:-3] == query.shape[:-3]
+
+
+def _attend_plainly(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float | None) -> Tensor:
+    """`attend` without dropout: by a CPU's fused kernel where nothing of the bias is learned, else in three steps."""
     learned = bias is not None and bias.requires_grad and torch.is_grad_enabled()
-    if learned or key.shape[:-3] != leading or not leading:
+    if learned or not _may_be_fused(query, key):
         return _attend_by_products(query, key, value, bias, scale)
+    leading = query.shape[:-3]
     last = len(leading) - 1
     if bias is not None and bias.ndim > 2:
         bias = bias.expand(*leading, *bias.shape[-3:]).flatten(0, last)
