@@ -80,7 +80,7 @@ def read_order(cells: pa.ChunkedArray) -> Column:
     Raises:
         BenchError: Its type is neither.
     """
-    column, _ = _parsed(cells)
+    column, _ = _parsed(cells, has_layout=False)
     column.reject(~np.isfinite(column.times), "holds {}, not a finite number")
     return column
 
@@ -108,8 +108,8 @@ def day(seconds: float) -> str:
     return f"the year {1970 + int(min(seconds / 31_556_952, 1e18)):,}"
 
 
-def _parsed(cells: pa.ChunkedArray) -> tuple[Column, bool]:
-    """A column in its own unit, and whether it holds bare numbers."""
+def _parsed(cells: pa.ChunkedArray, has_layout: bool = True) -> tuple[Column, bool]:
+    """A column in its own unit, and whether it holds bare numbers; `has_layout`: whether --time-format could help."""
     kind = cells.type
     if pa.types.is_date(kind):
         cells = cells.cast(pa.timestamp("s"))
@@ -126,11 +126,11 @@ def _parsed(cells: pa.ChunkedArray) -> tuple[Column, bool]:
             column.reject(inexact, f"holds {{}}, too large for a float of {kind.bit_width} bits to be told exactly")
         return column, True
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return _from_text(cells)
+        return _from_text(cells, has_layout)
     raise BenchError(f"holds {kind}; times are numbers, text or timestamps")
 
 
-def _from_text(cells: pa.ChunkedArray) -> tuple[Column, bool]:
+def _from_text(cells: pa.ChunkedArray, has_layout: bool) -> tuple[Column, bool]:
     """Numbers, or dates where most cells aren't numbers."""
     trimmed = pc.utf8_trim_whitespace(cells)
     for kind in (pa.int64(), pa.float64()):
@@ -149,13 +149,13 @@ def _from_text(cells: pa.ChunkedArray) -> tuple[Column, bool]:
         column.reject(~is_number, "holds '{}', not a number")
         column.reject(cut(trimmed), f"holds {{}}, {LOST_DIGITS}")
         return column, True
-    return _dates(trimmed, text), False
+    return _dates(trimmed, text, has_layout), False
 
 
-def _dates(cells: pa.ChunkedArray, text: pd.Series) -> Column:
+def _dates(cells: pa.ChunkedArray, text: pd.Series, has_layout: bool) -> Column:
     stamps, without_zone = iso_dates(cells, text)
-    problem = "holds '{}', neither a number nor a date as in 2024-05-31 18:00:00 (--time-format names other forms)"
-    column = _from_stamps(stamps, problem)
+    hint = " (--time-format names other forms)" if has_layout else ""
+    column = _from_stamps(stamps, f"holds '{{}}', neither a number nor a date as in 2024-05-31 18:00:00{hint}")
     if without_zone:
         column.notes.append(f"{without_zone:,} of {len(stamps):,} times name no zone and are taken for UTC")
     return column
@@ -249,12 +249,13 @@ def _suspect_early(column: Column, good: NDArray[np.bool_]) -> None:
         early = good & (times < limit)
         first = f"{column.cell}, {day(times[early.argmax()] / column.ticks)}"
         column.odd.append(Rows(early, f"hold a time before 1980 (the first: {first}), unlike the others"))
-    elif column.ticks != NANOSECONDS:
-        unit = UNIT_NAMES[column.ticks]
-        column.notes.append(
-            f"most times lie before 1980 (the median on {day(middle / column.ticks)}): read as {unit} since 1970; if "
-            "they only give an order, name their column with --order"
-        )
+        return
+    is_text = column.cell != "{}"  # of dates as text nobody has to be told how they are counted
+    counted = "" if is_text else f": read as {UNIT_NAMES[column.ticks]} since 1970"
+    column.notes.append(
+        f"most times lie before 1980 (the median on {day(middle / column.ticks)}){counted}; if they only give an "
+        "order, name their column with --order"
+    )
 
 
 def _calendar(column: Column) -> Column | None:

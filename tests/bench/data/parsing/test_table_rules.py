@@ -156,9 +156,37 @@ def test_other_forms_of_time_are_given(tmp_path: Path) -> None:
         read_events(path, reading=Reading(time_format="%H"))
 
 
+def test_an_order_in_words_is_refused_without_a_hint_at_what_an_order_can_not_have(tmp_path: Path) -> None:
+    path = write(tmp_path, "user,item,turn\nu,a,first\nu,b,second\n")
+    with pytest.raises(BenchError, match=r"holds 'first', neither a number nor a date as in [-0-9]+ [:0-9]+; mend it"):
+        read_events(path, order="turn")
+
+
 def test_times_long_before_the_others_are_said(tmp_path: Path) -> None:
     log = read_events(write(tmp_path, HEADER + "".join(f"u,{n},{n and 10**9 + n}\n" for n in range(9))))
     assert "1 rows hold a time before 1980 (the first: 0, 1970-01-01), unlike the others (row 2)" in log.notes
+
+
+@pytest.mark.parametrize(
+    ("first", "counted"),
+    [
+        ("133800000000000000", ": read as nanoseconds since 1970"),  # Windows counts from 1601, in hundreds of them
+        ("200000000", ": read as seconds since 1970"),
+        ("1974-05-01T00:00:00", ""),
+    ],
+)
+def test_times_most_of_which_lie_long_ago_are_said_in_whatever_form(tmp_path: Path, first: str, counted: str) -> None:
+    times = [first if "-" in first else str(int(first) + n) for n in range(9)]
+    log = read_events(write(tmp_path, HEADER + "".join(f"u,{n},{time}\n" for n, time in enumerate(times))))
+    (note,) = (note for note in log.notes if "before 1980" in note)
+    assert f"{counted}; if they only give an order, name their column with --order" in note
+
+
+def test_seconds_that_were_taken_for_nanoseconds_are_said(tmp_path: Path) -> None:
+    path = tmp_path / "events.parquet"
+    times = pd.to_datetime([1_600_000_000 + n for n in range(9)])  # pandas counts bare numbers in nanoseconds
+    pd.DataFrame({"user": ["u"] * 9, "item": range(9), "time": times}).to_parquet(path)
+    assert any("the median on 1970-01-01): read as" in note for note in read_events(path).notes)
 
 
 def test_row_numbers_are_those_of_the_file(tmp_path: Path) -> None:
