@@ -11,8 +11,9 @@ takes minutes an epoch, so give it a sample (`--users 60`). What is not installe
 All networks are d wide, with as many blocks and two heads, and read the last `--length` events. All get the same
 training events, each user's last `--length` + 1, which is all that RecTools looks at: an epoch has the same targets
 everywhere. A step has `--sequences` windows of full length, of RecBole as many targets. The loss (cross-entropy over
-the catalogue) and the number of epochs are the same. Learning rate, dropout, the rest of the optimiser, initial weights
-and the form of the network are each side's own defaults. Nobody is validated or stopped early.
+the catalogue), the number of epochs and dropout are the same; of RecBole the last is its own. Learning rate, the rest
+of the optimiser, initial weights and the form of the network are each side's own, of peers the defaults. Nobody is
+validated or stopped early.
 
 Sides take turns: each is trained once, then each again (`--repeats`). Times are those of whole epochs, batches
 included, from the second epoch on, by the clock and in processor seconds of all threads; a busy machine disturbs the
