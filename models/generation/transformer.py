@@ -128,7 +128,8 @@ def attend(
 
     Targets with few tokens each read few keys by `small_attention` on a GPU, where Triton is installed (PyTorch brings
     it along on Linux, and not on Windows). PyTorch has fused kernels for one leading dimension alone: on a CPU more of
-    them are made one, and a bias is learned through plain matrix products (`_attend_by_products`).
+    them are made one, and a bias is learned through plain matrix products (`_attend_by_products`). These serve any
+    device where queries share keys, for which there is no fused kernel.
 
     Args:
         query: `[..., heads, q, head_dim]`.
@@ -145,8 +146,10 @@ def attend(
     if query.is_cuda and _are_few(query, key_value):
         return _attend_to_few(query, key_value, bias, scale, dropout)
     key, value = key_value.gathered() if isinstance(key_value, SharedKeyValue) else key_value
-    if not dropout and (not query.is_cuda or not _may_be_fused(query, key)):
-        return _attend_plainly(query, key, value, bias, scale)
+    if not dropout and not _may_be_fused(query, key):
+        return _attend_by_products(query, key, value, bias, scale)
+    if not dropout and not query.is_cuda:
+        return _attend_on_cpu(query, key, value, bias, scale)
     return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout, scale=scale)
 
 
@@ -208,10 +211,9 @@ def _may_be_fused(query: Tensor, key: Tensor) -> bool:
     return query.ndim > 3 and key.shape[:-3] == query.shape[:-3]
 
 
-def _attend_plainly(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float | None) -> Tensor:
-    """`attend` without dropout: by a CPU's fused kernel where nothing of the bias is learned, else in three steps."""
-    learned = bias is not None and bias.requires_grad and torch.is_grad_enabled()
-    if learned or not _may_be_fused(query, key):
+def _attend_on_cpu(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float | None) -> Tensor:
+    """`attend` by PyTorch's fused kernel, which takes one leading dimension and learns no bias."""
+    if bias is not None and bias.requires_grad and torch.is_grad_enabled():
         return _attend_by_products(query, key, value, bias, scale)
     leading = query.shape[:-3]
     last = len(leading) - 1
