@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.generation.residual import Residual, RMSNorm
 from models.generation.transformer import (
     DecoderCache,
     EncoderLayer,
@@ -23,7 +24,6 @@ from models.generation.transformer import (
     Layers,
     Memory,
     MultiHeadAttention,
-    RMSNorm,
     Seq2SeqConfig,
     continued,
 )
@@ -176,7 +176,7 @@ class DecoderLayer(nn.Module):
         self.cross_attention = Attention(config)
         self.feed_forward_norm = RMSNorm(config.dim)
         self.feed_forward = FeedForward(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Residual(config.dropout)
 
     def forward(
         self,
@@ -203,10 +203,11 @@ class DecoderLayer(nn.Module):
         tokens, known = hidden.shape[-2], key.shape[-2]
         ahead = torch.ones(tokens, known, dtype=torch.bool, device=hidden.device).triu(known - tokens + 1)
         causal = torch.zeros(tokens, known, device=hidden.device).masked_fill(ahead, -torch.inf)
-        hidden = hidden + self.dropout(self.self_attention(normed, (key, value), causal))
-        read = self.read_history(self.cross_norm(hidden), memory, memory_bias, retrieved)
-        hidden = hidden + self.dropout(read)
-        return hidden + self.dropout(self.feed_forward(self.feed_forward_norm(hidden))), (key, value)
+        attended = self.self_attention(normed, (key, value), causal)
+        hidden, normed = self.dropout.normalised_sum(hidden, attended, self.cross_norm)
+        read = self.read_history(normed, memory, memory_bias, retrieved)
+        hidden, normed = self.dropout.normalised_sum(hidden, read, self.feed_forward_norm)
+        return self.dropout.sum(hidden, self.feed_forward(normed)), (key, value)
 
     def read_history(
         self, normed: Tensor, memory: tuple[Tensor, Tensor], memory_bias: Tensor, retrieved: Retrieved | None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -18,13 +18,13 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from models.generation.lean_attention import LearnedBias
+from models.generation.residual import Residual, RMSNorm, relu_and_dropout
 from models.generation.transformer import (
     DecoderCache,
     EncoderLayer,
     Layers,
     Memory,
     MultiHeadAttention,
-    RMSNorm,
     Seq2SeqConfig,
     continued,
 )
@@ -127,6 +127,11 @@ class T5FeedForward(nn.Sequential):
             nn.Linear(config.feed_forward, config.dim, bias=False),
         )
 
+    def forward(self, hidden: Tensor) -> Tensor:
+        inner, _, dropout, outer = self
+        assert isinstance(dropout, nn.Dropout)
+        return cast(Tensor, outer(relu_and_dropout(inner(hidden), dropout.p if self.training else 0.0)))
+
 
 class T5Encoder(nn.Module):
     """Reads a sequence in both directions.
@@ -211,7 +216,7 @@ class T5DecoderLayer(nn.Module):
         self.cross_attention = T5Attention(config)
         self.feed_forward_norm = RMSNorm(config.dim, eps=_EPSILON)
         self.feed_forward = T5FeedForward(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Residual(config.dropout)
 
     def forward(
         self,
@@ -237,10 +242,11 @@ class T5DecoderLayer(nn.Module):
         """
         normed = self.self_norm(hidden)
         key, value = continued(own, self.self_attention.prepare(normed))
-        hidden = hidden + self.dropout(self.self_attention(normed, (key, value), own_bias))
-        read = self.read_history(self.cross_norm(hidden), memory, memory_bias, retrieved)
-        hidden = hidden + self.dropout(read)
-        return hidden + self.dropout(self.feed_forward(self.feed_forward_norm(hidden))), (key, value)
+        attended = self.self_attention(normed, (key, value), own_bias)
+        hidden, normed = self.dropout.normalised_sum(hidden, attended, self.cross_norm)
+        read = self.read_history(normed, memory, memory_bias, retrieved)
+        hidden, normed = self.dropout.normalised_sum(hidden, read, self.feed_forward_norm)
+        return self.dropout.sum(hidden, self.feed_forward(normed)), (key, value)
 
     def read_history(
         self, normed: Tensor, memory: tuple[Tensor, Tensor], memory_bias: Tensor, retrieved: RetrievedTokens | None

@@ -5,19 +5,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
-from importlib.util import find_spec
-from typing import Any, Generic, TypeAlias, TypeVar, cast
+from typing import Generic, TypeAlias, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from bench.config import Config
 from models.generation.lean_attention import LearnedBias, lean_attention
+from models.generation.residual import Residual, RMSNorm
 from models.heads import heads_divide
+from models.kernels import has_triton
 
 Layer = TypeVar("Layer", bound=nn.Module, covariant=True)
 
@@ -51,45 +50,6 @@ class Layers(nn.ModuleList, Generic[Layer]):
 
     def __iter__(self) -> Iterator[Layer]:
         return cast(Iterator[Layer], super().__iter__())
-
-
-class RMSNorm(nn.RMSNorm):
-    """PyTorch's, in other steps where these take less time.
-
-    On a GPU the product with the weight is a step of its own: the gradient of the fused weight sums hundreds of
-    thousands of short rows with few threads, which takes twelve times as long as an ordinary sum. On a CPU nothing is
-    fused, and PyTorch's single steps, with their gradients, take four times as long as those of `_NormalisedRows`.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        if x.is_cuda:
-            return F.rms_norm(x, self.normalized_shape, None, self.eps) * self.weight
-        if x.dtype != torch.float32:
-            return super().forward(x)
-        epsilon = torch.finfo(x.dtype).eps if self.eps is None else self.eps
-        normalised: Tensor = _NormalisedRows.apply(x, self.weight, epsilon)
-        return normalised
-
-
-class _NormalisedRows(torch.autograd.Function):
-    """`F.rms_norm` of rows `[..., dim]` with a weight `[dim]`, its gradient in few passes over memory."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
-        mean_square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(x.shape[-1])
-        inverse = mean_square.add_(epsilon).rsqrt_()
-        unit = x * inverse
-        ctx.save_for_backward(unit, inverse, weight)
-        return unit * weight
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
-        unit, inverse, weight = ctx.saved_tensors
-        product = gradient * unit
-        along = (product @ weight).div_(-unit.shape[-1]).unsqueeze(-1)
-        of_x = (gradient * weight).addcmul_(unit, along).mul_(inverse)
-        return of_x, product.flatten(0, -2).sum(0), None
 
 
 @dataclass(frozen=True)
@@ -162,7 +122,7 @@ def _attend_and_learn(
     """
     if not query.is_cuda:
         return lean_attention(query, key, value, bias, dropout, scale)
-    if _has_triton():
+    if has_triton():
         from models.generation import biased_attention as biased
 
         if query.shape[-1] <= biased.MOST_WIDTH and query.dtype != torch.float64:
@@ -171,14 +131,9 @@ def _attend_and_learn(
     return F.scaled_dot_product_attention(query, key, value, attn_mask=both, dropout_p=dropout, scale=scale)
 
 
-@lru_cache(maxsize=1)
-def _has_triton() -> bool:
-    return find_spec("triton") is not None
-
-
 def _are_few(query: Tensor, key_value: KeyValue) -> bool:
     """Whether `small_attention` takes what every target asks, and what keys it has of its own."""
-    if query.ndim < 4 or query.dtype == torch.float64 or not _has_triton():
+    if query.ndim < 4 or query.dtype == torch.float64 or not has_triton():
         return False
     from models.generation.small_attention import takes
 
@@ -300,12 +255,13 @@ class EncoderLayer(nn.Module):
         self.attention = attention
         self.feed_forward_norm = RMSNorm(config.dim, eps=epsilon)
         self.feed_forward = feed_forward
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Residual(config.dropout)
 
     def forward(self, hidden: Tensor, bias: Tensor | LearnedBias) -> Tensor:
         normed = self.attention_norm(hidden)
-        hidden = hidden + self.dropout(self.attention(normed, self.attention.prepare(normed), bias))
-        return hidden + self.dropout(self.feed_forward(self.feed_forward_norm(hidden)))
+        attended = self.attention(normed, self.attention.prepare(normed), bias)
+        hidden, normed = self.dropout.normalised_sum(hidden, attended, self.feed_forward_norm)
+        return self.dropout.sum(hidden, self.feed_forward(normed))
 
 
 @dataclass
