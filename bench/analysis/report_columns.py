@@ -167,7 +167,7 @@ TUNING = FrameColumns(
             "searched_on",
             "the other data set of the suite whose search all that follows is of; blank where it is this one's",
         ),
-        text("outcome", "'best trial', 'nothing better', 'a better one' or 'no search'"),
+        text("outcome", "'best trial', 'other epochs', 'nothing better', 'a better one' or 'no search'"),
         number("trial", "of the search that the configuration is from"),
         number("trials", "that have ended; blank without a search"),
         number("complete", "of them"),
@@ -182,6 +182,7 @@ TUNING = FrameColumns(
         number("validation_as_it_was", "of the row before the search"),
         number("best_validation", "of the best trial"),
         number("best_cut_short", "1 where the limit of time ended the best trial, else 0; blank without one"),
+        number("best_epochs", "of the best trial, where the row trains for others; else blank"),
     ),
 )
 

@@ -5,20 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from bench.analysis.report_columns import TUNING
 from bench.analysis.runs import SuiteRuns
+from bench.config import flattened, value_at, with_values
 from bench.searched_as import SearchedAs
 from bench.spec import RunSpec, Suite
 from bench.tuning.study import Study
 
 BEST_TRIAL, NOTHING_BETTER, A_BETTER_ONE, NO_SEARCH = "best trial", "nothing better", "a better one", "no search"
+OTHER_EPOCHS = "other epochs"
 """Outcomes: the row has the configuration of the best trial; it has the one that the search began with, and nothing
-better, or something better that it does not have, was found; nothing is known of a search."""
+better, or something better that it does not have, was found; nothing is known of a search. With other epochs, the row
+has the configuration of the best trial but for how long it trains, as where the limit of time ended that trial."""
 
-_BLANK = (None,) * 14
+_EPOCHS, _LENGTH_OF_TRAINING = "training.epochs", ("training.epochs", "training.validate_every")
+
+_BLANK = (None,) * 15
 
 
 def tuning_frame(runs: SuiteRuns, results_dir: Path | None) -> pd.DataFrame:
@@ -57,7 +63,7 @@ def _found(run: RunSpec, suite: Suite, results_dir: Path) -> tuple[object, ...]:
             if not is_own or study.base.data_hash == run.data_hash
         ]
         outcome = _outcome(run, studies)
-        if outcome[0] in (BEST_TRIAL, NOTHING_BETTER) or (is_own and outcome[0] == A_BETTER_ONE):
+        if outcome[0] in (BEST_TRIAL, NOTHING_BETTER) or (is_own and outcome[0] != NO_SEARCH):
             return ("" if is_own else dataset.label, *outcome)
     return ("", NO_SEARCH, *_BLANK)
 
@@ -81,7 +87,16 @@ def _outcome(run: RunSpec, studies: Sequence[Study]) -> tuple[object, ...]:
     for study in studies:
         if study.base.config == run.config:
             return (A_BETTER_ONE if study.changes else NOTHING_BETTER, None, *_budget(study))
+    for study in studies:
+        best = study.best_config
+        lengths = {key: value_at(run.config, key) for key in _LENGTH_OF_TRAINING if _has(run.config, key)}
+        if study.best and _EPOCHS in lengths and _has(best, _EPOCHS) and with_values(best, lengths) == run.config:
+            return (OTHER_EPOCHS, study.best.number, *_budget(study)[:-1], value_at(best, _EPOCHS))
     return (NO_SEARCH, *_BLANK)
+
+
+def _has(config: Mapping[str, Any], key: str) -> bool:
+    return key in flattened(config)
 
 
 def _budget(study: Study) -> tuple[object, ...]:
@@ -95,6 +110,7 @@ def _budget(study: Study) -> tuple[object, ...]:
         *(_best_so_far(study), confirmed, seeds),
         *(default.validation if default else None, best.validation if best else None),
         int(best.cut_short) if best else None,
+        None,
     )
 
 

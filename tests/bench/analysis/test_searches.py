@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.analysis.searches import BEST_TRIAL, NO_SEARCH, NOTHING_BETTER, _found
+from bench.analysis.searches import BEST_TRIAL, NO_SEARCH, NOTHING_BETTER, OTHER_EPOCHS, _found
 from bench.spec import DatasetSpec, Entry, RunSpec, Suite
 from bench.tuning.study import Study, Trial
 
@@ -51,6 +51,33 @@ def test_what_was_best_elsewhere(
 def test_a_search_with_other_code_counts_nowhere(tmp_path: Path) -> None:
     search(tmp_path, (1.0, 0.1), (2.0, 0.3))
     assert _found(run(HERE, revision=2, rate=2.0), SUITE, tmp_path)[1] == NO_SEARCH
+
+
+@pytest.mark.parametrize(
+    ("best", "epochs", "rate", "expected"),
+    [
+        (1, 12, 2.0, ("", OTHER_EPOCHS, 1)),
+        (1, 6, 2.0, ("", BEST_TRIAL, 1)),
+        (1, 12, 1.0, ("", NO_SEARCH, None)),
+        (0, 12, 1.0, ("", OTHER_EPOCHS, 0)),
+        (0, 6, 1.0, ("", NOTHING_BETTER, None)),
+    ],
+)
+def test_a_row_that_trains_longer_than_its_best_trial_did(
+    tmp_path: Path, best: int, epochs: int, rate: float, expected: tuple[object, ...]
+) -> None:
+    def own(rate: float, epochs: int) -> RunSpec:
+        training = {"epochs": epochs, "validate_every": 1 + epochs // 8}
+        return run(HERE).model_copy(update={"config": {"rate": rate, "training": training}})
+
+    trials = tuple(
+        Trial(number=number, state="complete", values={"rate": rate}, validation=0.3 if number == best else 0.1)
+        for number, rate in enumerate((1.0, 2.0))
+    )
+    Study(base=own(1.0, 6), space={"rate": "any"}, trials=trials).write(tmp_path)
+    found = _found(own(rate, epochs), SUITE, tmp_path)
+    assert found[:3] == expected
+    assert found[-1] == (6 if expected[1] == OTHER_EPOCHS else None)
 
 
 def test_the_search_on_the_runs_own_data_goes_before(tmp_path: Path) -> None:

@@ -83,6 +83,15 @@ def test_a_row_is_told_how_its_configuration_was_found(tmp_path: Path) -> None:
     ]
 
 
+def test_a_row_that_trains_for_other_epochs_than_its_best_trial(tmp_path: Path) -> None:
+    def trained(epochs: int) -> RunSpec:
+        return run_of("longer").model_copy(update={"config": {"rate": 0.1, "training": {"epochs": epochs}}})
+
+    study_of(trained(6), 0.3, 0.2, limit=60).write(tmp_path)
+    ((_, _, told, trials, limit, *_),) = budget(tmp_path, trained(12))
+    assert (told, trials, limit) == ("best of the search (trial 0) but for its 6 epochs", "2 (2 complete)", "60 s")
+
+
 def test_a_row_that_is_searched_as_another_has_that_ones_search(tmp_path: Path) -> None:
     study_of(run_of("base"), 0.2, None, 0.3).write(tmp_path)
     base, mixed = run_of("base", rate=0.3), run_of("mixed").model_copy(update={"config": {"of": {"rate": 0.3}, "a": 1}})
