@@ -167,7 +167,7 @@ TUNING = FrameColumns(
             "searched_on",
             "the other data set of the suite whose search all that follows is of; blank where it is this one's",
         ),
-        text("outcome", "'best trial', 'other epochs', 'nothing better', 'a better one' or 'no search'"),
+        text("outcome", "'best trial', 'other epochs', 'other values', 'nothing better', 'a better one', 'no search'"),
         number("trial", "of the search that the configuration is from"),
         number("trials", "that have ended; blank without a search"),
         number("complete", "of them"),

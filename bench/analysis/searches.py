@@ -17,10 +17,11 @@ from bench.spec import RunSpec, Suite
 from bench.tuning.study import Study
 
 BEST_TRIAL, NOTHING_BETTER, A_BETTER_ONE, NO_SEARCH = "best trial", "nothing better", "a better one", "no search"
-OTHER_EPOCHS = "other epochs"
+OTHER_EPOCHS, OTHER_VALUES = "other epochs", "other values"
 """Outcomes: the row has the configuration of the best trial; it has the one that the search began with, and nothing
 better, or something better that it does not have, was found; nothing is known of a search. With other epochs, the row
-has the configuration of the best trial but for how long it trains, as where the limit of time ended that trial."""
+has the configuration of the best trial but for how long it trains, as where the limit of time ended that trial; with
+other values, the row was searched, and has a configuration that is not from the search."""
 
 _EPOCHS, _LENGTH_OF_TRAINING = "training.epochs", ("training.epochs", "training.validate_every")
 
@@ -92,6 +93,9 @@ def _outcome(run: RunSpec, studies: Sequence[Study]) -> tuple[object, ...]:
         lengths = {key: value_at(run.config, key) for key in _LENGTH_OF_TRAINING if _has(run.config, key)}
         if study.best and _EPOCHS in lengths and _has(best, _EPOCHS) and with_values(best, lengths) == run.config:
             return (OTHER_EPOCHS, study.best.number, *_budget(study)[:-1], value_at(best, _EPOCHS))
+    for study in studies:
+        if study.base.label == run.label:
+            return (OTHER_VALUES, None, *_budget(study))
     return (NO_SEARCH, *_BLANK)
 
 

@@ -24,6 +24,7 @@ CUT_SHORT = (
 _OUTCOMES = {
     searches.BEST_TRIAL: "best of the search (trial {trial:.0f})",
     searches.OTHER_EPOCHS: "best of the search (trial {trial:.0f}) but for its {best_epochs:.0f} epochs",
+    searches.OTHER_VALUES: "not from its search",
     searches.NOTHING_BETTER: "as it was; nothing better was found",
     searches.A_BETTER_ONE: "as it was; a better one was found",
     searches.NO_SEARCH: "as it was, not searched",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.analysis.searches import BEST_TRIAL, NO_SEARCH, NOTHING_BETTER, OTHER_EPOCHS, _found
+from bench.analysis.searches import BEST_TRIAL, NO_SEARCH, NOTHING_BETTER, OTHER_EPOCHS, OTHER_VALUES, _found
 from bench.spec import DatasetSpec, Entry, RunSpec, Suite
 from bench.tuning.study import Study, Trial
 
@@ -58,7 +58,8 @@ def test_a_search_with_other_code_counts_nowhere(tmp_path: Path) -> None:
     [
         (1, 12, 2.0, ("", OTHER_EPOCHS, 1)),
         (1, 6, 2.0, ("", BEST_TRIAL, 1)),
-        (1, 12, 1.0, ("", NO_SEARCH, None)),
+        (1, 12, 1.0, ("", OTHER_VALUES, None)),
+        (1, 6, 3.0, ("", OTHER_VALUES, None)),
         (0, 12, 1.0, ("", OTHER_EPOCHS, 0)),
         (0, 6, 1.0, ("", NOTHING_BETTER, None)),
     ],
@@ -78,6 +79,14 @@ def test_a_row_that_trains_longer_than_its_best_trial_did(
     found = _found(own(rate, epochs), SUITE, tmp_path)
     assert found[:3] == expected
     assert found[-1] == (6 if expected[1] == OTHER_EPOCHS else None)
+
+
+def test_the_search_of_another_row_of_the_model_is_not_its_own(tmp_path: Path) -> None:
+    trial = Trial(number=0, state="complete", values={"rate": 2.0}, validation=0.1)
+    Study(base=run(HERE, rate=2.0), space={"rate": "any"}, trials=(trial,)).write(tmp_path)
+    assert _found(run(HERE, rate=3.0), SUITE, tmp_path)[1] == OTHER_VALUES
+    other = run(HERE, rate=3.0).model_copy(update={"label": "m-beside"})
+    assert _found(other, SUITE, tmp_path)[1] == NO_SEARCH
 
 
 def test_the_search_on_the_runs_own_data_goes_before(tmp_path: Path) -> None:
