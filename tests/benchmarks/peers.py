@@ -3,6 +3,7 @@
     python tests/benchmarks/peers.py                                        # MovieLens 100K, all that are installed
     python tests/benchmarks/peers.py --data generated --repeats 3           # of the order of MovieLens 1M
     python tests/benchmarks/peers.py --rows sasrec-ce,peer:rectools-sasrec --epochs 30
+    python tests/benchmarks/peers.py --official-glass PATH --device cuda    # a copy of github.com/cst20/GLASS instead
 
 RecTools (`pip install "rectools[torch]"`) wants NumPy 1, so it gets a virtual environment that this project is
 installed in, too. RecBole comes with this project on Python before 3.12; it trains on every prefix by itself, which
@@ -27,9 +28,11 @@ import argparse
 import statistics
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import official_glass
 import pandas as pd
 import torch
 from peer_rows import COMPARED, ROWS, Clock, Contest
@@ -59,7 +62,24 @@ def main() -> None:
     parser.add_argument("--sequences", type=int, default=16, help="windows of a training step")
     parser.add_argument("--length", type=int, default=100, help="most events that a network reads")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--official-glass", type=Path, help="compare glass-official with this copy of the official code"
+    )
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="with --official-glass")
+    parser.add_argument("--batch", type=int, default=official_glass.Sizes.batch, help="targets, with --official-glass")
+    parser.add_argument("--precision", choices=("float32", "bf16"), default="float32", help="with --official-glass")
     arguments = parser.parse_args()
+    if arguments.official_glass:
+        sizes = official_glass.Sizes(batch=arguments.batch)
+        try:
+            print(
+                official_glass.held(
+                    arguments.official_glass, arguments.device, arguments.threads, sizes, arguments.precision
+                )
+            )
+        except SkippedRun as skipped:
+            parser.error(str(skipped))
+        return
     rows = [row.strip() for row in arguments.rows.split(",")]
     unknown = [row for row in rows if row not in ROWS]
     if unknown or arguments.epochs < 2:
