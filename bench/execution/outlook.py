@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import psutil
 
@@ -123,17 +124,22 @@ class Outlook:
 def early_first(todo: Sequence[RunSpec], costs: Mapping[Row, Estimate]) -> list[RunSpec]:
     """Brings runs into the order in which a first report is worth reading soonest, and all have ended soonest.
 
-    The first seed of every row comes before any second one, and among these the cheap rows of every data set come
-    before the dear ones. Of a later seed the dear ones come first, so that at the end no processor waits for the last
-    long run of another.
+    The first seed of every row comes before any second one, and among these the rows of every data set that cost no
+    more than the mean come first, from cheap to dear. All others, and all of a later seed, come from dear to cheap, so
+    that at the end no processor waits for the last long run of another.
     """
     seeds = list(dict.fromkeys(spec.seed for spec in todo))
 
-    def place(spec: RunSpec) -> tuple[int, float]:
-        turn = seeds.index(spec.seed)
+    def seconds(spec: RunSpec) -> float:
         cost = costs.get(row_of(spec))
-        seconds = cost.seconds if cost is not None else 0.0
-        return turn, seconds if turn == 0 else -seconds
+        return cost.seconds if cost is not None else 0.0
+
+    mean = fmean(map(seconds, todo)) if todo else 0.0
+
+    def place(spec: RunSpec) -> tuple[int, bool, float]:
+        turn, cost = seeds.index(spec.seed), seconds(spec)
+        is_early = turn == 0 and cost <= mean
+        return turn, not is_early, cost if is_early else -cost
 
     return sorted(todo, key=place)
 

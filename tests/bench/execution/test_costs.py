@@ -183,6 +183,14 @@ def test_cheap_rows_come_first_in_the_first_seed_and_last_in_later_ones() -> Non
     ]
 
 
+def test_the_dearest_run_of_a_single_seed_is_not_begun_last() -> None:
+    seconds = {"counts": 0.0, "a": 40.0, "b": 60.0, "c": 150.0, "d": 250.0, "e": 300.0}
+    todo = [spec(label, 0) for label in seconds]
+    order = early_first(todo, {("ml-100k", label): estimate(cost) for label, cost in seconds.items()})
+    assert [one.label for one in order] == ["counts", "a", "b", "e", "d", "c"]
+    assert early_first([], {}) == []
+
+
 def test_other_machines_are_given_runs_in_the_same_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """The dearest run of a grid was made last and alone: a cluster was given rows in the order of the suite."""
 
