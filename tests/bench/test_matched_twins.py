@@ -21,7 +21,7 @@ from bench.tuning.spaces import space_of
 NETWORKS = (frozenset({"tiger", "glass", "dualgr", "gems"}), frozenset({"tiger-t5", "glass-official"}))
 """Generative models on one network each."""
 
-TOLD = {"long": "each in the size and with the training that its own search found"}
+TOLD = dict.fromkeys(("long", "full"), "each in the size and with the training that its own search found")
 """Suites whose rows were searched one by one, so that twins differ in what a search may choose; words that say it."""
 
 
