@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -88,22 +87,20 @@ def _outcome(run: RunSpec, studies: Sequence[Study]) -> tuple[object, ...]:
     for study in studies:
         if study.base.config == run.config:
             return (A_BETTER_ONE if study.changes else NOTHING_BETTER, None, *_budget(study))
-    for study in studies:
+    own = flattened(run.config)
+    lengths = {key: value_at(run.config, key) for key in _LENGTH_OF_TRAINING if key in own}
+    for study in studies if _EPOCHS in lengths else ():
         best = study.best_config
-        lengths = {key: value_at(run.config, key) for key in _LENGTH_OF_TRAINING if _has(run.config, key)}
-        if study.best and _EPOCHS in lengths and _has(best, _EPOCHS) and with_values(best, lengths) == run.config:
-            return (OTHER_EPOCHS, study.best.number, *_budget(study)[:-1], value_at(best, _EPOCHS))
+        if study.best and _EPOCHS in flattened(best) and with_values(best, lengths) == run.config:
+            return (OTHER_EPOCHS, study.best.number, *_budget(study, value_at(best, _EPOCHS)))
     for study in studies:
         if study.base.label == run.label:
             return (OTHER_VALUES, None, *_budget(study))
     return (NO_SEARCH, *_BLANK)
 
 
-def _has(config: Mapping[str, Any], key: str) -> bool:
-    return key in flattened(config)
-
-
-def _budget(study: Study) -> tuple[object, ...]:
+def _budget(study: Study, best_epochs: int | None = None) -> tuple[object, ...]:
+    """The cells from `trials` on; `best_epochs` where the row trains for others."""
     counts, default, best = study.counts, study.default, study.best
     seconds = sum(trial.seconds for trial in study.trials) + sum(made.seconds for made in study.confirmations)
     confirmed = study.confirmed.get(best.number) if best else None
@@ -114,7 +111,7 @@ def _budget(study: Study) -> tuple[object, ...]:
         *(_best_so_far(study), confirmed, seeds),
         *(default.validation if default else None, best.validation if best else None),
         int(best.cut_short) if best else None,
-        None,
+        best_epochs,
     )
 
 
