@@ -6,6 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+LEAST_ONE_SCALE = 0.025
+"""Temperature from which on exponentials of cosines, divided by the largest of all, are normal numbers of float32."""
+
 
 def common_prefix(codes: Tensor) -> Tensor:
     """Measures how much of their codes, from the first on, every two items have in common.
@@ -49,6 +52,11 @@ def alignment_loss(first: Tensor, second: Tensor, positives: Tensor, temperature
         The mean over rows and directions, a scalar.
     """
     similarity = F.normalize(first, dim=-1) @ F.normalize(second, dim=-1).T / temperature
+    if temperature >= LEAST_ONE_SCALE:
+        # One exponential serves numerators and denominators of both directions.
+        exponentials = (similarity - similarity.detach().amax()).exp()
+        weighted = exponentials * positives
+        return torch.stack([exponentials.sum(axis).log() - weighted.sum(axis).log() for axis in (0, 1)]).mean()
     log_weight = positives.log()
 
     def one_way(logits: Tensor) -> Tensor:

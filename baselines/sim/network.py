@@ -54,14 +54,17 @@ class TargetAttention(nn.Module):
 
     def memorise(self, retrieved: RetrievedEvents, tables: Tables) -> Tensor:
         """Keys and values float32 `[batch, ..., n, 2 dim]` of events, 0 in empty slots."""
+        rows = F.pad(self.events(retrieved, tables), (0, 0, 1, 0))
+        return F.embedding(retrieved.slots, rows, padding_idx=0)
+
+    def events(self, retrieved: RetrievedEvents, tables: Tables) -> Tensor:
+        """Keys and values float32 `[n_retrieved, 2 dim]` of events, each once."""
         # Projecting the table once is cheaper than projecting every event.
         projected = self.key_value(tables.read)
         if tables.compared is not tables.read:
             dim = tables.read.shape[1]
             projected = torch.cat([F.linear(tables.compared, self.key_value.weight[:dim]), projected[:, dim:]], dim=1)
-        rows = F.embedding(retrieved.items, projected)
-        rows = rows + self._gap_embeddings(retrieved)
-        return F.embedding(retrieved.slots, F.pad(rows, (0, 0, 1, 0)), padding_idx=0)
+        return F.embedding(retrieved.items, projected) + self._gap_embeddings(retrieved)
 
     def _gap_embeddings(self, retrieved: RetrievedEvents) -> Tensor:
         """Adds up the embeddings of each event's gaps, float32 `[n_retrieved, 2 dim]`."""
@@ -89,6 +92,29 @@ class TargetAttention(nn.Module):
         scores = query @ key.movedim(-3, -1) + mask
         # Where no event is at all, the weights are of values that are 0.
         return (scores.softmax(-1) @ value.transpose(-2, -3)).transpose(-2, -3).flatten(-2)
+
+    def read(self, candidates: Tensor, events: Tensor, owner: Tensor) -> Tensor:
+        """Attends from each candidate to events of its own, of which it may have any number.
+
+        Args:
+            candidates: float32 `[n, dim]`.
+            events: Their keys and values, `[n_events, 2 dim]`.
+            owner: int64 `[n_events]`, whose event each is.
+
+        Returns:
+            float32 `[n, dim]`, 0 where nothing is to be read.
+        """
+        query = self.query(candidates).unflatten(-1, (self.heads, -1))
+        query = query / math.sqrt(query.shape[-1])
+        key, value = events.unflatten(-1, (2, self.heads, -1)).unbind(-3)
+        scores = (query.index_select(0, owner) * key).sum(-1)
+        with torch.no_grad():
+            largest = scores.new_full((len(candidates), self.heads), -torch.inf)
+            largest = largest.scatter_reduce(0, owner.unsqueeze(1).expand_as(scores), scores, "amax")
+        weights = (scores - largest.index_select(0, owner)).exp()
+        totals = torch.zeros_like(largest).index_add(0, owner, weights)
+        sums = torch.zeros_like(query).index_add(0, owner, weights.unsqueeze(-1) * value)
+        return (sums / totals.masked_fill(totals == 0, 1).unsqueeze(-1)).flatten(-2)
 
 
 @dataclass(frozen=True)
@@ -210,12 +236,7 @@ class SIMNetwork(nn.Module):
         elif len(candidates) == 1 and (categories := self._few_categories(candidates[0])) is not None:
             long = self._long_by_category(memory, candidates[0], categories, asking[0])
         else:
-            config = self.config
-            index = memory.moments.of_categories(self.searched[candidates], config.limit, config.short_term)
-            retrieved = memory.moments.retrieved(index)
-            each = asking.unsqueeze(2).expand(len(index), -1, -1, -1)
-            own, empty = self.long.memorise(retrieved, memory.tables), (retrieved.slots == 0).unsqueeze(2)
-            long = self.long(each, own, empty).squeeze(2)
+            long = self._long_of_each(memory, candidates, asking)
         embedded = embedded.expand_as(short)
         features = torch.cat([embedded, short, long, embedded * short, embedded * long], dim=-1)
         return (self.rank(features) + self.popularity(candidates)).squeeze(-1)
@@ -241,6 +262,28 @@ class SIMNetwork(nn.Module):
             own = embedded if len(embedded) == 1 else embedded[part.users]
             answers.append(self.long(own, part.memory, ~self.soft_search(part, own, memory.tables.compared)))
         return torch.cat(answers)[torch.cat([part.users for part in memory.long]).argsort()]
+
+    def _long_of_each(self, memory: Memory, candidates: Tensor, embedded: Tensor) -> Tensor:
+        """The long-term branch of the hard search, one search a user and candidate.
+
+        Most searches find little or nothing (for candidates drawn at random of Complete Journey, 1.7 events of at most
+        20 on average), so no slot is filled up.
+
+        Args:
+            memory: Of a hard search.
+            candidates: int64 `[batch or 1, candidates]`.
+            embedded: Theirs, float32 `[batch or 1, candidates, dim]`.
+
+        Returns:
+            float32 `[batch, candidates, dim]`.
+        """
+        config, moments = self.config, memory.moments
+        index = moments.of_categories(self.searched[candidates], config.limit, config.short_term)
+        retrieved = moments.retrieved(index)
+        owner = (retrieved.slots > 0).flatten(0, 1).nonzero()[:, 0]
+        asking = embedded.expand(len(index), -1, -1).flatten(0, 1)
+        read = self.long.read(asking, self.long.events(retrieved, memory.tables), owner)
+        return read.unflatten(0, index.shape[:2])
 
     def _few_categories(self, candidates: Tensor) -> Tensor | None:
         """The categories of shared candidates int64 `[n]`, where there are few enough to attend to one after the other.
@@ -306,8 +349,9 @@ class FeatureDropout(nn.Module):
             return F.dropout(features, self.probability)
         words = torch.empty(-(-features.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
         coins = words.view(torch.int16)[: features.numel()].view(features.shape)
-        survives = coins >= round(self.probability * 2**16) - 2**15
-        return features * survives.to(features.dtype).mul_(1 / (1 - self.probability))
+        scale = torch.empty(features.shape, dtype=features.dtype)  # a comparison may write numbers: no copy of truths
+        torch.ge(coins, round(self.probability * 2**16) - 2**15, out=scale)
+        return features * scale.mul_(1 / (1 - self.probability))
 
 
 def newest_of_the_largest(values: Tensor, limit: int) -> Tensor:

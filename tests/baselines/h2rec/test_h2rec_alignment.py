@@ -1,5 +1,6 @@
 """The alignments of H2Rec, written out pair by pair, and what they add to the loss."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ def test_the_lightest_half_is_rounded_down_and_never_everything() -> None:
     assert lightest_half(torch.tensor([[1.0]])).tolist() == [[False]]
 
 
-@given(st.integers(1, 6), st.integers(0, 99), st.floats(0.2, 2.0))
+@given(st.integers(1, 6), st.integers(0, 99), st.floats(0.005, 2.0))
 @settings(deadline=None, max_examples=50)
 def test_with_one_positive_a_row_the_alignment_is_info_nce(n: int, seed: int, temperature: float) -> None:
     first, second = torch.randn(2, n, 4, generator=torch.Generator().manual_seed(seed))
@@ -113,6 +114,21 @@ def test_with_one_positive_a_row_the_alignment_is_info_nce(n: int, seed: int, te
     own = torch.arange(n)
     expected = (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
     torch.testing.assert_close(alignment_loss(first, second, torch.eye(n), temperature), expected)
+
+
+@pytest.mark.parametrize("temperature", [0.001, 0.0249, 0.025, 0.05, 0.5])
+def test_the_alignment_and_its_gradient_are_finite_where_a_view_is_the_opposite_of_its_own(temperature: float) -> None:
+    first = torch.eye(3).requires_grad_()
+    second = torch.cat([-torch.eye(3)[:1], torch.eye(3)[1:]])  # the first has a cosine of -1, the others one of 1
+    loss = alignment_loss(first, second, torch.eye(3), temperature)
+    loss.backward()
+    cosines = [[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    shares = [math.log(sum(math.exp((c - row[i]) / temperature) for c in row)) for i, row in enumerate(cosines[1:], 1)]
+    # Of the first row and column, two cosines of 0 beside the positive's of -1, all relative to 0.
+    shares.append(1 / temperature + math.log(2 + math.exp(-1 / temperature)))
+    assert loss.item() == pytest.approx(sum(shares) / 3, rel=1e-5)
+    assert first.grad is not None
+    assert bool(first.grad.isfinite().all())
 
 
 def test_the_alignment_of_two_rows_by_hand() -> None:
