@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+ROW_MULTIPLE = 16
+"""Rows of biases and of dropped weights are filled up to a multiple of so many keys: a thread loads several at once."""
+
 
 def dense_last(states: Tensor) -> Tensor:
     """The same numbers with the last dimension dense; copied only where it is not."""

@@ -1,8 +1,8 @@
-"""Attention with a learned bias and dropout, trained on a GPU without scores that pass through memory.
+"""Attention with a bias and dropout, on a GPU without scores that pass through memory, in training and in answers.
 
 PyTorch's efficient attention takes a bias of every sequence, query and key, and gives its gradient in that shape: for a
 learned bias that all sequences share, and an encoder with heads of 32, both are several times what is multiplied. Here
-a bias stays in the two parts of a `LearnedBias`, and one byte a weight is kept for the backward pass, whether it was
+a bias stays in the two parts of a `BiasInParts`, and one byte a weight is kept for the backward pass, whether it was
 dropped. `lean_attention` is the same function on a CPU.
 """
 
@@ -16,20 +16,17 @@ import triton
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from models.generation.attention_layout import dense_last, heads_inside, kept_weights
+from models.generation.attention_layout import ROW_MULTIPLE, dense_last, heads_inside, kept_weights
 from models.generation.biased_attention_kernels import (
     forward_kernel,
     of_key_kernel,
     of_place_kernel,
     of_query_kernel,
 )
-from models.generation.lean_attention import LearnedBias
+from models.generation.lean_attention import BiasInParts
 
 MOST_WIDTH = 128
 """Of a head: tiles of wider ones do not fit."""
-
-ROW_MULTIPLE = 16
-"""Rows of biases and of dropped weights are filled up to a multiple of so many keys."""
 
 
 class Tiles(NamedTuple):
@@ -42,8 +39,10 @@ class Tiles(NamedTuple):
 
 
 # 64 rows of scores are what four warps multiply at once on Hopper. The best of twelve divisions each, on an H200 with
-# 152 tokens in heads of 32; others take up to four times as long. Of wider heads fewer queries fit at a time.
+# 152 tokens in heads of 32; others take up to four times as long. Of wider heads fewer queries fit at a time. `FEW` are
+# the queries of a beam.
 FORWARD = Tiles(64, 32, 4, 1)
+FEW = Tiles(32, 32, 2, 1)
 OF_QUERY = Tiles(64, 32, 4, 2)
 OF_KEY = Tiles(64, 64, 4, 1)
 OF_WIDE_KEY = Tiles(32, 64, 4, 2)
@@ -54,7 +53,7 @@ _PROGRAMS_OF_PLACE = 2048
 
 
 def biased_attention(
-    query: Tensor, key: Tensor, value: Tensor, bias: LearnedBias, dropout: float, scale: float
+    query: Tensor, key: Tensor, value: Tensor, bias: BiasInParts, dropout: float, scale: float
 ) -> Tensor:
     """Attention from `query` `[batch, heads, q, head_dim]` to keys and values `[batch, heads, m, head_dim]`.
 
@@ -64,7 +63,8 @@ def biased_attention(
     Args:
         query: Queries, on a GPU, float32 or of two bytes, heads no wider than `MOST_WIDTH`.
         key, value: Taken to the type of the queries.
-        bias: Added to the scaled scores. A query must see something.
+        bias: Added to the scaled scores: by place `[heads or 1, q or 1, m or more]`, by key `[batch or 1, 1, 1, m]`. A
+            query must see something.
         dropout: Of the attention weights, from 0 to below 1; drawn from the global generator of the device.
         scale: Of the scores.
 
@@ -97,8 +97,10 @@ class _BiasedAttention(torch.autograd.Function):
         batch, heads, n_queries, head_dim = query.shape
         n_keys = key.shape[2]
         row = n_keys + -n_keys % ROW_MULTIPLE
-        # Keys that fill up a row are hidden.
-        places = F.pad(by_place.float(), (0, row - n_keys), value=-torch.inf).contiguous()
+        places = by_place.float()
+        if row > places.shape[-1]:
+            places = F.pad(places, (0, row - n_keys))
+        places = places.contiguous()
         kept = kept_weights((batch, heads, n_queries, row), dropout, query.device) if dropout else None
         out = heads_inside(query)
         log_total = torch.empty(batch, heads, n_queries, device=query.device)
@@ -107,11 +109,12 @@ class _BiasedAttention(torch.autograd.Function):
             "WIDTH": max(16, triton.next_power_of_2(head_dim)), "HEAD": head_dim, "DROPS": kept is not None,
             "PRECISION": "ieee" if torch.get_float32_matmul_precision() == "highest" else "tf32",
         }  # fmt: skip
+        tiles = FEW if n_queries <= FEW.queries else FORWARD
         if out.numel():
-            forward_kernel[(batch * heads * triton.cdiv(n_queries, FORWARD.queries),)](
+            forward_kernel[(batch * heads * triton.cdiv(n_queries, tiles.queries),)](
                 query, key, value, places, by_key, kept, out, log_total, *ctx.numbers,
-                *_strides(query, key, value), by_key.stride(0), *_strides(out), n_queries, n_keys, row,
-                **ctx.sizes, **_launched(FORWARD, query),
+                *_strides(query, key, value), *_strides_of_bias(places, by_key), *_strides(out), n_queries, n_keys, row,
+                **ctx.sizes, **_launched(tiles, query),
             )  # fmt: skip
         ctx.save_for_backward(query, key, value, places, by_key, kept, out, log_total)
         return out
@@ -131,7 +134,8 @@ class _BiasedAttention(torch.autograd.Function):
             grad = dense_last(gradient.to(query.dtype))
             of_total = torch.empty_like(log_total)
             read, found = (query, key, value, places, by_key, kept), (grad, log_total, of_total)
-            strides, counts = (*_strides(query, key, value), by_key.stride(0)), (n_queries, n_keys, row)
+            counts = (n_queries, n_keys, row)
+            strides = (*_strides(query, key, value), *_strides_of_bias(places, by_key))
             of_query_kernel[(batch * heads * triton.cdiv(n_queries, OF_QUERY.queries),)](
                 *read, out, *found, of_query, *ctx.numbers, *strides, *_strides(out, grad, of_query), *counts,
                 **ctx.sizes, **_launched(OF_QUERY, query),
@@ -146,13 +150,24 @@ class _BiasedAttention(torch.autograd.Function):
                     *read, *found, of_place, *ctx.numbers, *strides, *_strides(grad), *counts, batch, share,
                     **ctx.sizes, **_launched(OF_PLACE, query),
                 )  # fmt: skip
-        learned = of_place.sum(0)[..., :n_keys].to(ctx.type_of_place) if ctx.needs_input_grad[3] else None
+        learned = None
+        if ctx.needs_input_grad[3]:
+            shared = (*places.shape[:2], n_keys)
+            learned = of_place.sum(0)[..., :n_keys].sum_to_size(shared).to(ctx.type_of_place)
         return of_query, of_key, of_value, learned, None, None, None
 
 
 def _strides(*tensors: Tensor) -> list[int]:
     """Elements from one sequence, head and row of each to the next."""
     return [stride for states in tensors for stride in states.stride()[:3]]
+
+
+def _strides_of_bias(places: Tensor, by_key: Tensor) -> tuple[int, int, int]:
+    """Elements from one head and query to the next, and from one sequence: 0 where there is one for all."""
+    of_head, of_query, _ = (
+        stride if size > 1 else 0 for stride, size in zip(places.stride(), places.shape, strict=True)
+    )
+    return of_head, of_query, by_key.stride(0) if len(by_key) > 1 else 0
 
 
 def _launched(tiles: Tiles, query: Tensor) -> dict[str, int]:

@@ -5,12 +5,13 @@ in its registers; what comes back to memory is as wide as a head. Queries, keys 
 which they come, sums and weights are float32. Strides are in numbers of elements: `q_n, q_h, q_t` from one sequence,
 head and query to the next, and so on; the last dimension is dense. A pair is a sequence and a head, `n * heads + h`.
 
-`by_place` float32 `[heads, q, row]` and `kept` uint8 `[n, heads, q, row]` (0 where a weight is dropped) have rows of
-`row` >= `m` elements, a multiple of 16, which lets a thread load several at once; beyond `m`, `by_place` is -inf and so
-hides keys that there are not. `grown` is what remaining weights are multiplied by. `log_total` float32 `[n, heads, q]`
-is the logarithm of what a query's exponentials add up to, by which the backward pass makes the weights again, and
-`of_total`, of the same shape, the product of what a query read and its gradient: each row of weights sums to 1, so that
-the gradient of its scores is left by what the row as a whole is worth. Other names with `of_` are gradients.
+`by_place` float32 `[heads, q, row]` (strides `p_h`, `p_t`, 0 where heads or queries share it) and `kept` uint8
+`[n, heads, q, row]` (0 where a weight is dropped) have rows of `row` >= `m` elements, a multiple of 16, which lets a
+thread load several at once; beyond `m`, `by_key` hides keys that there are not. `grown` is what remaining weights are
+multiplied by. `log_total` float32 `[n, heads, q]` is the logarithm of what a query's exponentials add up to, by which
+the backward pass makes the weights again, and `of_total`, of the same shape, the product of what a query read and its
+gradient: each row of weights sums to 1, so that the gradient of its scores is left by what the row as a whole is worth.
+Other names with `of_` are gradients.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
@@ -39,7 +40,7 @@ def _store_rows(first, at, stride, n_rows, rows, WIDTH: tl.constexpr, HEAD: tl.c
 @triton.jit
 def forward_kernel(
     query, key, value, by_place, by_key, kept, out, log_total, scale, grown, heads,
-    q_n, q_h, q_t, k_n, k_h, k_m, v_n, v_h, v_m, b_n, o_n, o_h, o_t, n_queries, n_keys, row,
+    q_n, q_h, q_t, k_n, k_h, k_m, v_n, v_h, v_m, p_h, p_t, b_n, o_n, o_h, o_t, n_queries, n_keys, row,
     WIDTH: tl.constexpr, HEAD: tl.constexpr, DROPS: tl.constexpr, PRECISION: tl.constexpr,
     QUERIES: tl.constexpr, KEYS: tl.constexpr,
 ):  # fmt: skip
@@ -57,7 +58,7 @@ def forward_kernel(
         inside = (t < n_queries)[:, None] & (m < row)[None, :]
         keys = _rows(key + n * k_n + h * k_h, m, k_m, n_keys, WIDTH, HEAD)
         values = _rows(value + n * v_n + h * v_h, m, v_m, n_keys, WIDTH, HEAD)
-        place = tl.load(by_place + h * n_queries * row + at, inside, -float("inf"))
+        place = tl.load(by_place + h * p_h + t[:, None] * p_t + m[None, :], inside, -float("inf"))
         hidden = tl.load(by_key + n * b_n + m, m < n_keys, -float("inf")).to(tl.float32)
         scores = tl.dot(asked, tl.trans(keys), input_precision=PRECISION) * scale + place + hidden[None, :]
         new_top = tl.maximum(top, tl.max(scores, 1))
@@ -78,7 +79,7 @@ def forward_kernel(
 @triton.jit
 def of_query_kernel(
     query, key, value, by_place, by_key, kept, out, grad, log_total, of_total, of_query, scale, grown, heads,
-    q_n, q_h, q_t, k_n, k_h, k_m, v_n, v_h, v_m, b_n, o_n, o_h, o_t, g_n, g_h, g_t, oq_n, oq_h, oq_t,
+    q_n, q_h, q_t, k_n, k_h, k_m, v_n, v_h, v_m, p_h, p_t, b_n, o_n, o_h, o_t, g_n, g_h, g_t, oq_n, oq_h, oq_t,
     n_queries, n_keys, row,
     WIDTH: tl.constexpr, HEAD: tl.constexpr, DROPS: tl.constexpr, PRECISION: tl.constexpr,
     QUERIES: tl.constexpr, KEYS: tl.constexpr,
@@ -101,7 +102,7 @@ def of_query_kernel(
         inside = (t < n_queries)[:, None] & (m < row)[None, :]
         keys = _rows(key + n * k_n + h * k_h, m, k_m, n_keys, WIDTH, HEAD)
         values = _rows(value + n * v_n + h * v_h, m, v_m, n_keys, WIDTH, HEAD)
-        place = tl.load(by_place + h * n_queries * row + at, inside, -float("inf"))
+        place = tl.load(by_place + h * p_h + t[:, None] * p_t + m[None, :], inside, -float("inf"))
         hidden = tl.load(by_key + n * b_n + m, m < n_keys, -float("inf")).to(tl.float32)
         scores = tl.dot(asked, tl.trans(keys), input_precision=PRECISION) * scale + place + hidden[None, :]
         weights = tl.exp(scores - total[:, None])
@@ -117,7 +118,7 @@ def of_query_kernel(
 @triton.jit
 def of_key_kernel(
     query, key, value, by_place, by_key, kept, grad, log_total, of_total, of_key, of_value, scale, grown, heads,
-    q_n, q_h, q_t, k_n, k_h, k_m, v_n, v_h, v_m, b_n, g_n, g_h, g_t, ok_n, ok_h, ok_m, n_queries, n_keys, row,
+    q_n, q_h, q_t, k_n, k_h, k_m, v_n, v_h, v_m, p_h, p_t, b_n, g_n, g_h, g_t, ok_n, ok_h, ok_m, n_queries, n_keys, row,
     WIDTH: tl.constexpr, HEAD: tl.constexpr, DROPS: tl.constexpr, PRECISION: tl.constexpr,
     QUERIES: tl.constexpr, KEYS: tl.constexpr,
 ):  # fmt: skip
@@ -139,7 +140,7 @@ def of_key_kernel(
         of_read = _rows(grad + n * g_n + h * g_h, t, g_t, n_queries, WIDTH, HEAD)
         total = tl.load(log_total + pair * n_queries + t, t < n_queries, 0.0)
         worth = tl.load(of_total + pair * n_queries + t, t < n_queries, 0.0)
-        place = tl.load(by_place + h * n_queries * row + at, inside, -float("inf"))
+        place = tl.load(by_place + h * p_h + t[None, :] * p_t + m[:, None], inside, -float("inf"))
         scores = tl.dot(keys, tl.trans(asked), input_precision=PRECISION) * scale + place + hidden[:, None]
         weights = tl.exp(scores - total[None, :])
         of_weights = tl.dot(values, tl.trans(of_read), input_precision=PRECISION) * grown
@@ -158,7 +159,7 @@ def of_key_kernel(
 @triton.jit
 def of_place_kernel(
     query, key, value, by_place, by_key, kept, grad, log_total, of_total, of_place, scale, grown, heads,
-    q_n, q_h, q_t, k_n, k_h, k_m, v_n, v_h, v_m, b_n, g_n, g_h, g_t, n_queries, n_keys, row, batch, share,
+    q_n, q_h, q_t, k_n, k_h, k_m, v_n, v_h, v_m, p_h, p_t, b_n, g_n, g_h, g_t, n_queries, n_keys, row, batch, share,
     WIDTH: tl.constexpr, HEAD: tl.constexpr, DROPS: tl.constexpr, PRECISION: tl.constexpr,
     QUERIES: tl.constexpr, KEYS: tl.constexpr,
 ):  # fmt: skip
@@ -174,7 +175,7 @@ def of_place_kernel(
     m = (tile % tiles_of_keys) * KEYS + tl.arange(0, KEYS)
     at = t[:, None] * row + m[None, :]
     inside = (t < n_queries)[:, None] & (m < row)[None, :]
-    place = tl.load(by_place + h * n_queries * row + at, inside, -float("inf"))
+    place = tl.load(by_place + h * p_h + t[:, None] * p_t + m[None, :], inside, -float("inf"))
     added = tl.zeros([QUERIES, KEYS], tl.float32)
     first = (part * share).to(tl.int64)
     for following in range(0, tl.minimum(share, batch - part * share)):

@@ -19,11 +19,11 @@ _BYTES_AT_A_TIME = 2 << 20
 """Of scores, where a sequence does not need more by itself; from 1 to 8 MiB it makes no difference."""
 
 
-class LearnedBias(NamedTuple):
+class BiasInParts(NamedTuple):
     """A bias `by_place + by_key` that is never added up for all sequences.
 
     Attributes:
-        by_place: float32 `[heads, q, m]`, learned, the same for all sequences.
+        by_place: float32 `[heads, q, m]`, the same for all sequences; it may be learned.
         by_key: float32 `[batch, 1, 1, m]`, 0 or -inf: which keys of each sequence are hidden.
     """
 
@@ -32,7 +32,7 @@ class LearnedBias(NamedTuple):
 
 
 def lean_attention(
-    query: Tensor, key: Tensor, value: Tensor, bias: LearnedBias, dropout: float, scale: float
+    query: Tensor, key: Tensor, value: Tensor, bias: BiasInParts, dropout: float, scale: float
 ) -> Tensor:
     """Attention from `query` `[batch, heads, q, head_dim]` to keys and values `[batch, heads, m, head_dim]`.
 

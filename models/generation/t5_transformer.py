@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from models.generation.lean_attention import LearnedBias
+from models.generation.lean_attention import BiasInParts
 from models.generation.residual import Residual, RMSNorm, relu_and_dropout
 from models.generation.transformer import (
     DecoderCache,
@@ -170,8 +170,10 @@ class T5Encoder(nn.Module):
             hidden = F.pad(hidden, (0, 0, 0, missing))
             hidden_keys = F.pad(hidden_keys, (0, missing), value=-torch.inf)
         by_place = self.bias(0, hidden.shape[1])
-        # What learns takes the parts of the bias one by one: their sum is as large as the scores of all sequences.
-        bias = LearnedBias(by_place, hidden_keys) if self.training else by_place + hidden_keys
+        # The parts of the bias are taken one by one: their sum is as large as the scores of all sequences. A CPU that
+        # learns nothing has a fused kernel for the sum.
+        in_parts = self.training or hidden.is_cuda
+        bias = BiasInParts(by_place, hidden_keys) if in_parts else by_place + hidden_keys
         for layer in self.layers:
             hidden = layer(hidden, bias)
         return self.norm(hidden[:, :length])

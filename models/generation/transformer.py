@@ -13,7 +13,8 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from bench.config import Config
-from models.generation.lean_attention import LearnedBias, lean_attention
+from models.generation.attention_layout import ROW_MULTIPLE
+from models.generation.lean_attention import BiasInParts, lean_attention
 from models.generation.residual import Residual, RMSNorm
 from models.heads import heads_divide
 from models.kernels import has_triton
@@ -80,7 +81,7 @@ KeyValue: TypeAlias = tuple[Tensor, Tensor] | SharedKeyValue
 def attend(
     query: Tensor,
     key_value: KeyValue,
-    bias: Tensor | LearnedBias | None,
+    bias: Tensor | BiasInParts | None,
     dropout: float = 0.0,
     scale: float | None = None,
 ) -> Tensor:
@@ -95,17 +96,20 @@ def attend(
         query: `[..., heads, q, head_dim]`.
         key_value: Keys and values.
         bias: Added to the scores, broadcast to `[..., heads, q, m]`; -inf hides. A query must see something. In two
-            parts (`LearnedBias`) it is learned in little memory, by one leading dimension of queries: on a CPU with
-            `lean_attention`, on a GPU with `biased_attention`, where Triton is installed.
+            parts (`BiasInParts`) it is learned in little memory, by one leading dimension of queries: on a CPU with
+            `lean_attention`, on a GPU with `biased_attention`, where Triton is installed, which also serves biases that
+            are not learned.
         dropout: Of the attention weights.
         scale: Of the scores; None divides them by the square root of `head_dim`.
     """
-    if isinstance(bias, LearnedBias):
+    if isinstance(bias, BiasInParts):
         assert not isinstance(key_value, SharedKeyValue), "tables of keys and values have no places"
-        return _attend_and_learn(query, *key_value, bias, dropout, query.shape[-1] ** -0.5 if scale is None else scale)
+        return _attend_in_parts(query, *key_value, bias, dropout, query.shape[-1] ** -0.5 if scale is None else scale)
     if query.is_cuda and _are_few(query, key_value):
         return _attend_to_few(query, key_value, bias, scale, dropout)
     key, value = key_value.gathered() if isinstance(key_value, SharedKeyValue) else key_value
+    if (parts := _in_parts(query, key, bias)) is not None:
+        return _attend_in_tiles(query, key, value, parts, dropout, scale)
     if not dropout and not _may_be_fused(query, key):
         return _attend_by_products(query, key, value, bias, scale)
     if not dropout and not query.is_cuda:
@@ -113,22 +117,57 @@ def attend(
     return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout, scale=scale)
 
 
-def _attend_and_learn(
-    query: Tensor, key: Tensor, value: Tensor, bias: LearnedBias, dropout: float, scale: float
+def _attend_in_parts(
+    query: Tensor, key: Tensor, value: Tensor, bias: BiasInParts, dropout: float, scale: float
 ) -> Tensor:
     """`attend` with a bias in two parts: a CPU goes by parts of the batch, a GPU by tiles, where Triton is installed.
 
     Where it is not, PyTorch's fused kernels learn the sum of both.
     """
+    if _has_tiles(query):
+        from models.generation.biased_attention import biased_attention
+
+        return biased_attention(query, key, value, bias, dropout, scale)
     if not query.is_cuda:
         return lean_attention(query, key, value, bias, dropout, scale)
-    if has_triton():
-        from models.generation import biased_attention as biased
-
-        if query.shape[-1] <= biased.MOST_WIDTH and query.dtype != torch.float64:
-            return biased.biased_attention(query, key, value, bias, dropout, scale)
     both = bias.by_place + bias.by_key
     return F.scaled_dot_product_attention(query, key, value, attn_mask=both, dropout_p=dropout, scale=scale)
+
+
+def _has_tiles(query: Tensor) -> bool:
+    """Whether `biased_attention` takes such queries here."""
+    if not query.is_cuda or query.dtype == torch.float64 or not has_triton():
+        return False
+    from models.generation.biased_attention import MOST_WIDTH
+
+    return query.shape[-1] <= MOST_WIDTH
+
+
+def _in_parts(query: Tensor, key: Tensor, bias: Tensor | None) -> BiasInParts | None:
+    """A bias in parts, where `biased_attention` is made for queries, keys and bias; else None.
+
+    That is where a bias hides keys of each sequence, as in a beam search that reads a history, and where queries with
+    biases of their own share all keys, as in one that reads retrieved tokens.
+    """
+    if bias is None or bias.requires_grad or not _has_tiles(query):
+        return None
+    length = key.shape[-2]
+    if query.ndim == key.ndim == bias.ndim == 4 and bias.shape[1:] == (1, 1, length):
+        return BiasInParts(bias.new_zeros(1, 1, length + -length % ROW_MULTIPLE), bias)
+    if query.ndim == key.ndim == 3 and bias.shape == (query.shape[1], length):
+        return BiasInParts(bias.unsqueeze(0), bias.new_zeros(1, 1, 1, length))
+    return None
+
+
+def _attend_in_tiles(
+    query: Tensor, key: Tensor, value: Tensor, bias: BiasInParts, dropout: float, scale: float | None
+) -> Tensor:
+    """`attend` with `biased_attention`, of one sequence where there is no leading dimension."""
+    scale = query.shape[-1] ** -0.5 if scale is None else scale
+    if query.ndim > 3:
+        return _attend_in_parts(query, key, value, bias, dropout, scale)
+    query, key, value = (side.unsqueeze(0) for side in (query, key, value))
+    return _attend_in_parts(query, key, value, bias, dropout, scale).squeeze(0)
 
 
 def _are_few(query: Tensor, key_value: KeyValue) -> bool:
@@ -215,7 +254,7 @@ class MultiHeadAttention(nn.Module, ABC):
     def prepare(self, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values `[..., heads, m, head_dim]` of `memory` `[..., m, dim]`."""
 
-    def forward(self, hidden: Tensor, key_value: KeyValue, bias: Tensor | LearnedBias | None = None) -> Tensor:
+    def forward(self, hidden: Tensor, key_value: KeyValue, bias: Tensor | BiasInParts | None = None) -> Tensor:
         """Attends from `hidden` `[..., q, dim]` to prepared keys and values.
 
         Args:
@@ -257,7 +296,7 @@ class EncoderLayer(nn.Module):
         self.feed_forward = feed_forward
         self.dropout = Residual(config.dropout)
 
-    def forward(self, hidden: Tensor, bias: Tensor | LearnedBias) -> Tensor:
+    def forward(self, hidden: Tensor, bias: Tensor | BiasInParts) -> Tensor:
         normed = self.attention_norm(hidden)
         attended = self.attention(normed, self.attention.prepare(normed), bias)
         hidden, normed = self.dropout.normalised_sum(hidden, attended, self.feed_forward_norm)

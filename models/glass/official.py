@@ -18,6 +18,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ from bench.data.interactions import PAD, Histories
 from bench.recommender import Explanation, FitContext, Mechanism
 from bench.search_space import SearchSpace
 from models.fidelity import features_line, optimiser_line, quantizer_line
+from models.generation.attention_layout import ROW_MULTIPLE
 from models.generation.query_batch import QueryBatch
 from models.generation.retrieved_items import SearchIndexes
 from models.generation.t5_network import PAD_TOKEN, T5GenerativeConfig, T5Network
@@ -201,11 +203,14 @@ class GlassOfficialNetwork(SIDTierT5Network):
             self.observe_search(index)
         items = look_up(events.items, index).masked_fill(index == PAD, PAD)
         tokens = self.tokens[items].flatten(2)
-        counts = torch.zeros((*first_codes.shape, self.vocabulary.used), device=tokens.device)
+        # A row of scores is filled up with tokens that nothing was retrieved of, to a length that a GPU likes.
+        used = self.vocabulary.used
+        filled = -used % ROW_MULTIPLE
+        counts = torch.zeros((*first_codes.shape, used + filled), device=tokens.device)
         counts.scatter_add_(2, tokens, torch.ones_like(tokens, dtype=counts.dtype))
         present = (tokens != PAD_TOKEN).any(-1)
         counts[..., PAD_TOKEN] *= ~present  # padding is read where there is nothing else
-        table = self.embedding.weight[: self.vocabulary.used]
+        table = F.pad(self.embedding.weight[:used], (0, 0, 0, filled))
         table = self.project(table.detach() if self.search.stop_gradient else table)
         bias = counts.log()
         attentions = [layer.retrieved_attention for layer in self.decoder.layers]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.history.long_term import LongTerm, count_cells
+from models.kernels import has_triton
 
 CHUNK_ITEMS = 1 << 16
 """Items of which temporary arrays are made at a time."""
@@ -94,7 +95,9 @@ def tier_counts(tiers: Tensor, n_tiers: int, long_term: LongTerm) -> Tensor:
     tensor([[[0.3333, 0.6667],
              [0.0000, 1.0000]]])
     """
-    if tiers.is_cuda:
+    if tiers.is_cuda and has_triton():
+        from models.glass.tier_kernels import counted_in_registers as counted
+    elif tiers.is_cuda:
         counted = _counted_at_once
     else:
         # About what each costs: a look-up for each event and code, or an eighth of one for each item, code and history.

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.generation.lean_attention import LearnedBias
+from models.generation.lean_attention import BiasInParts
 
 pytest.importorskip("triton", reason="Triton comes with PyTorch for GPUs, and with the extra [dev] on Linux")
 
@@ -56,7 +56,7 @@ def test_biased_attention_and_its_gradients_are_those_of_a_naive_twin() -> None:
     environment = {**os.environ, "TRITON_INTERPRET": "0" if DEVICE == "cuda" else "1"}
     done = subprocess.run([sys.executable, __file__], capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [*CASES, "parts", "lean", "encoder"]
+    assert done.stdout.split() == [*CASES, "parts", "lean", "encoder", "shared", "hidden", "retrieved"]
 
 
 @pytest.mark.skipif(DEVICE == "cpu", reason="needs a GPU")
@@ -79,7 +79,7 @@ def test_it_is_recorded_as_a_graph_that_drops_anew_at_each_replay(dropout: float
         assert torch.equal(first, second) == torch.equal(first, direct) == (not dropout)
 
 
-def _made(case: Case) -> tuple[list[Tensor], LearnedBias]:
+def _made(case: Case) -> tuple[list[Tensor], BiasInParts]:
     """Queries, keys and values as an encoder has them, heads side by side, and a bias whose places are its own."""
     draw = torch.Generator().manual_seed(0)
     sides = []
@@ -91,10 +91,10 @@ def _made(case: Case) -> tuple[list[Tensor], LearnedBias]:
     if case.keys > 1:
         by_key[1:, ..., case.keys // 3 :] = -torch.inf  # the last tile as a whole
         by_key[2:] = by_key[2:].flip(-1)  # the first tile as a whole
-    return sides, LearnedBias(by_place.requires_grad_(case.learns), by_key.to(DEVICE))
+    return sides, BiasInParts(by_place.requires_grad_(case.learns), by_key.to(DEVICE))
 
 
-def _twin(case: Case, sides: list[Tensor], bias: LearnedBias, kept: Tensor) -> Tensor:
+def _twin(case: Case, sides: list[Tensor], bias: BiasInParts, kept: Tensor) -> Tensor:
     query, key, value = (side.double() for side in sides)
     scores = case.scale * query @ key.transpose(-1, -2) + bias.by_place.double() + bias.by_key.double()
     return (scores.softmax(-1) * kept / (1 - case.dropout)) @ value
@@ -110,8 +110,8 @@ def _outcome(attend: Callable[[], Tensor], learned: list[Tensor]) -> list[Tensor
 
 
 def _compare(case: Case) -> None:
-    from models.generation.attention_layout import kept_weights
-    from models.generation.biased_attention import ROW_MULTIPLE, biased_attention
+    from models.generation.attention_layout import ROW_MULTIPLE, kept_weights
+    from models.generation.biased_attention import biased_attention
 
     sides, bias = _made(case)
     learned = [*sides, bias.by_place] if case.learns else sides
@@ -168,7 +168,7 @@ def _compare_encoders() -> None:
     from models.generation.biased_attention import biased_attention
     from models.generation.t5_transformer import T5Config, T5Encoder, hide
 
-    def pytorch_s(query: Tensor, key: Tensor, value: Tensor, bias: LearnedBias, dropout: float, scale: float) -> Tensor:
+    def pytorch_s(query: Tensor, key: Tensor, value: Tensor, bias: BiasInParts, dropout: float, scale: float) -> Tensor:
         return F.scaled_dot_product_attention(query, key, value, bias.by_place + bias.by_key, dropout, scale=scale)
 
     torch.manual_seed(0)
@@ -177,17 +177,54 @@ def _compare_encoders() -> None:
     embedded = torch.randn(4, 13, 24, device=DEVICE)
     visible = (torch.arange(13) < torch.tensor([13, 5, 1, 0])[:, None]).to(DEVICE)
     outcomes = []
-    usual = transformer._attend_and_learn
+    usual = transformer._attend_in_parts
     try:
         for attention in (biased_attention, pytorch_s):
-            transformer._attend_and_learn = attention
+            transformer._attend_in_parts = attention
             encoded = encoder(embedded, hide(visible))
             loss = encoded.square().mul(torch.linspace(-1, 1, 24, device=DEVICE)).mean()
             outcomes.append([encoded, *torch.autograd.grad(loss, list(encoder.parameters()))])
     finally:
-        transformer._attend_and_learn = usual
+        transformer._attend_in_parts = usual
     for ours, theirs in zip(*outcomes, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def _compare_shared_places() -> None:
+    """A bias that heads, queries or both share, and its gradient; and hidden keys that sequences share."""
+    from models.generation.biased_attention import biased_attention
+
+    case = Case(2, 2, 40, 20, 16)
+    sides, _ = _made(case)
+    by_key = torch.zeros(1, 1, 1, 20, device=DEVICE)
+    by_key[..., 15:] = -torch.inf
+    for heads, queries in [(1, 40), (2, 1), (1, 1)]:
+        draw = torch.Generator().manual_seed(5)
+        bias = BiasInParts(torch.randn(heads, queries, 20, generator=draw).to(DEVICE).requires_grad_(), by_key)
+        learned = [*sides, bias.by_place]
+        found = _outcome(lambda bias=bias: biased_attention(*sides, bias, 0.0, 0.5), learned)
+        wanted = _outcome(
+            lambda bias=bias: _twin(case._replace(scale=0.5), sides, bias, torch.ones(1, device=DEVICE)), learned
+        )
+        for ours, naive in zip(found, wanted, strict=True):
+            torch.testing.assert_close(ours.double(), naive.double(), rtol=1e-4, atol=1e-4)
+
+
+def _compare_attend(sides: list[Tensor], bias: Tensor) -> None:
+    """`attend` as a GPU has it, with a bias that is not learned, beside products in float64."""
+    from models.generation import transformer
+
+    usual, chosen = transformer._has_tiles, []
+    try:
+        transformer._has_tiles = lambda query: not chosen.append(query.shape)  # type: ignore[func-returns-value]
+        found = _outcome(lambda: transformer.attend(sides[0], (sides[1], sides[2]), bias, scale=0.5), sides)
+    finally:
+        transformer._has_tiles = usual
+    assert chosen
+    query, key, value = (side.double() for side in sides)
+    weights = (0.5 * query @ key.transpose(-1, -2) + bias.double()).softmax(-1)
+    for ours, naive in zip(found, _outcome(lambda: weights @ value, sides), strict=True):
+        torch.testing.assert_close(ours.double(), naive.double(), rtol=1e-4, atol=1e-4)
 
 
 if __name__ == "__main__":
@@ -200,3 +237,12 @@ if __name__ == "__main__":
     print("lean")
     _compare_encoders()
     print("encoder")
+    _compare_shared_places()
+    print("shared")
+    made_sides, made_bias = _made(Case(3, 2, 20, 51, 8))
+    _compare_attend(made_sides, made_bias.by_key)
+    print("hidden")
+    made_sides, made_bias = _made(Case(1, 2, 70, 51, 8))
+    times = (torch.arange(70, device=DEVICE)[:, None] * torch.arange(51, device=DEVICE) + 1) % 4
+    _compare_attend([side.detach()[0].requires_grad_() for side in made_sides], times.log())
+    print("retrieved")

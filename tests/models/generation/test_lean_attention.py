@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.generation import lean_attention as lean
-from models.generation.lean_attention import LearnedBias, lean_attention
+from models.generation.lean_attention import BiasInParts, lean_attention
 from models.generation.t5_transformer import T5Config, T5Encoder, hide
 
 BATCH, HEADS, QUERIES, KEYS, WIDTH = 5, 2, 7, 9, 4
@@ -21,14 +21,14 @@ def at_a_time(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(lean, "_BYTES_AT_A_TIME", request.param)
 
 
-def _made(dtype: torch.dtype = torch.float64) -> tuple[list[Tensor], LearnedBias]:
+def _made(dtype: torch.dtype = torch.float64) -> tuple[list[Tensor], BiasInParts]:
     draw = torch.Generator().manual_seed(0)
     shapes = [(BATCH, HEADS, n, WIDTH) for n in (QUERIES, KEYS, KEYS)]
     sides = [torch.randn(shape, generator=draw, dtype=dtype).requires_grad_() for shape in shapes]
     by_place = torch.randn(HEADS, QUERIES, KEYS, generator=draw, dtype=dtype).requires_grad_()
     by_key = torch.zeros(BATCH, 1, 1, KEYS, dtype=dtype)
     by_key[1, ..., 4:] = by_key[3, ..., 1:] = -torch.inf
-    return sides, LearnedBias(by_place, by_key)
+    return sides, BiasInParts(by_place, by_key)
 
 
 def _outcome(attend: Callable[[], Tensor], learned: list[Tensor]) -> list[Tensor]:
@@ -65,7 +65,7 @@ def test_its_gradients_are_its_slopes(dropout: float) -> None:
 
     def attend(query: Tensor, key: Tensor, value: Tensor, by_place: Tensor) -> Tensor:
         torch.manual_seed(3)
-        return lean_attention(query, key, value, LearnedBias(by_place, bias.by_key), dropout, 0.7)
+        return lean_attention(query, key, value, BiasInParts(by_place, bias.by_key), dropout, 0.7)
 
     assert torch.autograd.gradcheck(attend, (*sides, bias.by_place))
 
@@ -74,7 +74,7 @@ def test_what_it_keeps_for_the_backward_pass_is_a_byte_a_weight() -> None:
     n_keys = 64
     shape = (BATCH, HEADS, n_keys, WIDTH)
     sides = [torch.randn(shape).requires_grad_() for _ in range(3)]
-    bias = LearnedBias(torch.randn(HEADS, n_keys, n_keys).requires_grad_(), torch.zeros(BATCH, 1, 1, n_keys))
+    bias = BiasInParts(torch.randn(HEADS, n_keys, n_keys).requires_grad_(), torch.zeros(BATCH, 1, 1, n_keys))
     kept: list[Tensor] = []
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor):
         lean_attention(*sides, bias, 0.1, 1.0)
