@@ -13,8 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # process that runs the test and has imported what draws, not by new ones.
 os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
 # What is measured in tests says nothing of this machine, and what was measured on it decides nothing in tests.
-_measured = tempfile.TemporaryDirectory(prefix="glass-bench-measured-")
-os.environ["GLASS_BENCH_CACHE"] = _measured.name
+os.environ["GLASS_BENCH_CACHE"] = (measured := tempfile.TemporaryDirectory(prefix="glass-bench-measured-")).name
 
 import numpy as np
 import pytest

@@ -113,7 +113,7 @@ class TargetAttention(nn.Module):
             largest = largest.scatter_reduce(0, owner.unsqueeze(1).expand_as(scores), scores, "amax")
         weights = (scores - largest.index_select(0, owner)).exp()
         totals = torch.zeros_like(largest).index_add(0, owner, weights)
-        sums = torch.zeros_like(query).index_add(0, owner, weights.unsqueeze(-1) * value)
+        sums = weights.new_zeros(query.shape).index_add(0, owner, weights.unsqueeze(-1) * value)
         return (sums / totals.masked_fill(totals == 0, 1).unsqueeze(-1)).flatten(-2)
 
 

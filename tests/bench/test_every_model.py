@@ -158,6 +158,21 @@ def test_every_model_runs_on_a_generated_world(model: str, tiny_planted_long: No
         assert 0 < result.diagnostics["exact"]["ndcg@10"] < 1
 
 
+@pytest.mark.parametrize("model", [name for name, config in SMALL.items() if "training" in config])
+def test_every_trained_model_learns_in_bfloat16_about_what_it_learns_in_float32(
+    model: str, tiny_ml_100k: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = []
+    for precision in ("float32", "bf16"):
+        config = {**SMALL[model], "training": {**SMALL[model]["training"], "precision": precision}}
+        monkeypatch.setitem(SMALL, model, config)
+        result = execute(spec_of(model, "ml-100k"), tmp_path, "cpu", threads=1)
+        check(result)
+        losses.append([point["loss"] for point in result.curve])
+    assert losses[0] != losses[1], "nothing was computed in bfloat16"
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+
+
 @pytest.mark.slow(minutes=3)
 def test_the_smoke_suite_runs_every_model_on_the_real_data(tmp_path: Path) -> None:
     code = main(["run", "--suite", "smoke", "--results", str(tmp_path / "results"), "--reports", str(tmp_path)])
