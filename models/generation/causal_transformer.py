@@ -16,11 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.generation.attention import KeyValue
 from models.generation.residual import Residual, RMSNorm
 from models.generation.transformer import (
     DecoderCache,
     EncoderLayer,
-    KeyValue,
     Layers,
     Memory,
     MultiHeadAttention,

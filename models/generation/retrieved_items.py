@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.data.interactions import PAD
+from models.generation.attention import KeyValue, SharedKeyValue
 from models.generation.causal_transformer import Attention, Retrieved
-from models.generation.transformer import KeyValue, SharedKeyValue
 from models.history.long_term import RaggedItems, look_up
 from models.history.semantic_search import SemanticSearchIndex
 

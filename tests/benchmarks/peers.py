@@ -68,9 +68,13 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="with --official-glass")
     parser.add_argument("--batch", type=int, default=official_glass.Sizes.batch, help="targets, with --official-glass")
     parser.add_argument("--precision", choices=("float32", "bf16"), default="float32", help="with --official-glass")
+    parser.add_argument("--queries", default="128,1", help="users answered at a time, with --official-glass")
     arguments = parser.parse_args()
     if arguments.official_glass:
-        sizes = official_glass.Sizes(batch=arguments.batch)
+        queries = arguments.queries.split(",")
+        if not all(number.isdecimal() and int(number) for number in queries):
+            parser.error(f"--queries: numbers of users from 1 on, comma-separated, and not '{arguments.queries}'")
+        sizes = official_glass.Sizes(batch=arguments.batch, queries=tuple(map(int, queries)))
         try:
             print(
                 official_glass.held(

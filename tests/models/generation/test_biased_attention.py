@@ -164,7 +164,7 @@ def _compare_encoders() -> None:
     """A T5 encoder that is trained with it beside one with PyTorch's attention, as a GPU without Triton has it."""
     import torch.nn.functional as F
 
-    from models.generation import transformer
+    from models.generation import attention
     from models.generation.biased_attention import biased_attention
     from models.generation.t5_transformer import T5Config, T5Encoder, hide
 
@@ -177,15 +177,15 @@ def _compare_encoders() -> None:
     embedded = torch.randn(4, 13, 24, device=DEVICE)
     visible = (torch.arange(13) < torch.tensor([13, 5, 1, 0])[:, None]).to(DEVICE)
     outcomes = []
-    usual = transformer._attend_in_parts
+    usual = attention._attend_in_parts
     try:
-        for attention in (biased_attention, pytorch_s):
-            transformer._attend_in_parts = attention
+        for attending in (biased_attention, pytorch_s):
+            attention._attend_in_parts = attending
             encoded = encoder(embedded, hide(visible))
             loss = encoded.square().mul(torch.linspace(-1, 1, 24, device=DEVICE)).mean()
             outcomes.append([encoded, *torch.autograd.grad(loss, list(encoder.parameters()))])
     finally:
-        transformer._attend_in_parts = usual
+        attention._attend_in_parts = usual
     for ours, theirs in zip(*outcomes, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
@@ -212,14 +212,14 @@ def _compare_shared_places() -> None:
 
 def _compare_attend(sides: list[Tensor], bias: Tensor) -> None:
     """`attend` as a GPU has it, with a bias that is not learned, beside products in float64."""
-    from models.generation import transformer
+    from models.generation import attention
 
-    usual, chosen = transformer._has_tiles, []
+    usual, chosen = attention._has_tiles, []
     try:
-        transformer._has_tiles = lambda query: not chosen.append(query.shape)  # type: ignore[func-returns-value]
-        found = _outcome(lambda: transformer.attend(sides[0], (sides[1], sides[2]), bias, scale=0.5), sides)
+        attention._has_tiles = lambda query: not chosen.append(query.shape)  # type: ignore[func-returns-value]
+        found = _outcome(lambda: attention.attend(sides[0], (sides[1], sides[2]), bias, scale=0.5), sides)
     finally:
-        transformer._has_tiles = usual
+        attention._has_tiles = usual
     assert chosen
     query, key, value = (side.double() for side in sides)
     weights = (0.5 * query @ key.transpose(-1, -2) + bias.double()).softmax(-1)

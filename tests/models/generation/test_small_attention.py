@@ -92,7 +92,7 @@ def test_it_is_recorded_as_a_graph_that_drops_anew_at_each_replay(dropout: float
 def test_a_gpu_asks_it_for_few_queries_and_keys_of_their_own(
     query: tuple[int, ...], key: tuple[int, ...], few: bool
 ) -> None:
-    from models.generation.transformer import _are_few
+    from models.generation.attention import _are_few
 
     assert _are_few(torch.empty(query), (torch.empty(key), torch.empty(key))) is few
     assert not _are_few(torch.empty(query).double(), (torch.empty(key), torch.empty(key)))
@@ -185,7 +185,7 @@ def _compare_what_is_dropped() -> None:
 
 def _compare_leading_dimensions() -> None:
     """Two of them, with tables and without: as the decoder asks, which on a CPU copies and asks PyTorch."""
-    from models.generation.transformer import SharedKeyValue, _attend_to_few, attend
+    from models.generation.attention import SharedKeyValue, _attend_to_few, attend
 
     torch.manual_seed(0)
     query = torch.randn(2, 3, 2, 2, 8, device=DEVICE)  # batch, positions, heads, tokens, head_dim
@@ -201,12 +201,13 @@ def _compare_leading_dimensions() -> None:
 def _compare_decoders() -> None:
     """A T5 decoder as a GPU has it beside plain attention that drops the same weights, in training and step by step."""
     from models.generation import transformer
+    from models.generation.attention import KeyValue, _are_few, _attend_to_few
     from models.generation.t5_transformer import T5Config, T5Decoder, T5DecoderLayer, hide
-    from models.generation.transformer import DecoderCache, KeyValue
+    from models.generation.transformer import DecoderCache
 
     def few(query: Tensor, key_value: KeyValue, bias: Tensor, dropout: float, scale: float) -> Tensor:
-        assert transformer._are_few(query, key_value)
-        return transformer._attend_to_few(query, key_value, bias, scale, dropout)
+        assert _are_few(query, key_value)
+        return _attend_to_few(query, key_value, bias, scale, dropout)
 
     def plain(query: Tensor, key_value: KeyValue, bias: Tensor, dropout: float, scale: float) -> Tensor:
         key, value = key_value

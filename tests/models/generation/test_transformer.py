@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.generation.transformer import RMSNorm, attend
+from models.generation.attention import attend
+from models.generation.residual import RMSNorm
 
 Function = Callable[..., Tensor]
 
