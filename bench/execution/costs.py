@@ -31,8 +31,9 @@ _WIDEST = 5.0
 _GPU_GAIN, _GPU_FACTOR = 8.0, 4.0
 """How many times as fast a GPU may be as one thread, where no run of the model was made on it, and how uncertain."""
 
-_TRAINED_SECONDS, _COUNTED_SECONDS, _ANSWER_SECONDS = 1e-4, 2e-6, 1e-3
-"""Of an event in an epoch, of an event that is counted, and of a query, of a model of which nothing is known."""
+_TRAINED_SECONDS, _COUNTED_SECONDS, _ANSWER_SECONDS = 6e-5, 1e-6, 6e-4
+"""Of an event in an epoch, of an event that is counted, and of a query, of a model of which nothing is known, on the
+reference machine."""
 
 _PROCESS_MIB, _EVENT_MIB = 450.0, 60 / 2**20
 """What a worker process takes before it has any data, and what it takes more for an event."""
