@@ -117,9 +117,11 @@ def _in_parts(query: Tensor, key: Tensor, bias: Tensor | None) -> BiasInParts | 
     if bias is None or bias.requires_grad or not _has_tiles(query):
         return None
     length = key.shape[-2]
-    if query.ndim == key.ndim == bias.ndim == 4 and bias.shape[1:] == (1, 1, length):
+    if query.shape[:-2] != key.shape[:-2]:
+        return None
+    if query.ndim == 4 and bias.shape == (len(query), 1, 1, length):
         return BiasInParts(bias.new_zeros(1, 1, length + -length % ROW_MULTIPLE), bias)
-    if query.ndim == key.ndim == 3 and bias.shape == (query.shape[1], length):
+    if query.ndim == 3 and bias.shape == (query.shape[1], length):
         return BiasInParts(bias.unsqueeze(0), bias.new_zeros(1, 1, 1, length))
     return None
 

@@ -74,6 +74,8 @@ def biased_attention(
     """
     if query.shape[-1] > MOST_WIDTH:
         raise ValueError(f"heads of {query.shape[-1]} are wider than biased attention is made for")
+    if not query.shape[:2] == key.shape[:2] == value.shape[:2] or len(bias.by_key) not in (1, len(query)):
+        raise ValueError("queries, keys, values and hidden keys are not of the same sequences and heads")
     query, key, value = (dense_last(side.to(query.dtype)) for side in (query, key, value))
     by_key = dense_last(bias.by_key)
     attended: Tensor = _BiasedAttention.apply(query, key, value, bias.by_place, by_key, dropout, scale)

@@ -59,6 +59,46 @@ def test_biased_attention_and_its_gradients_are_those_of_a_naive_twin() -> None:
     assert done.stdout.split() == [*CASES, "parts", "lean", "encoder", "shared", "hidden", "retrieved"]
 
 
+@pytest.mark.parametrize(
+    ("query", "key", "bias", "taken"),
+    [
+        ((9, 6, 20, 32), (9, 6, 151, 32), (9, 1, 1, 151), True),  # beams that read a history of their own
+        ((9, 6, 20, 32), (1, 6, 151, 32), (9, 1, 1, 151), False),  # one that all share
+        ((9, 6, 20, 32), (9, 1, 151, 32), (9, 1, 1, 151), False),
+        ((9, 6, 20, 32), (9, 6, 151, 32), (9, 6, 20, 151), False),  # a bias of its own for every score
+        ((9, 6, 20, 32), (9, 6, 151, 32), (1, 1, 1, 151), False),
+        ((6, 180, 32), (6, 400, 32), (180, 400), True),  # beams that read a vocabulary by their own counts
+        ((6, 180, 32), (6, 400, 32), (6, 180, 400), False),
+        ((6, 180, 32), (1, 400, 32), (180, 400), False),
+        ((6, 180, 32), (6, 400, 32), (1, 400), False),
+        ((9, 5, 6, 20, 32), (9, 5, 6, 151, 32), (9, 1, 1, 151), False),
+    ],
+)
+def test_a_gpu_asks_it_where_a_bias_hides_keys_or_counts_shared_ones(
+    query: tuple[int, ...],
+    key: tuple[int, ...],
+    bias: tuple[int, ...],
+    taken: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from models.generation import attention
+
+    given = torch.empty(query), torch.empty(key), torch.zeros(bias)
+    assert attention._in_parts(*given) is None, "a CPU has other ways"
+    monkeypatch.setattr(attention, "_has_tiles", lambda query: True)
+    assert (attention._in_parts(*given) is not None) is taken
+    assert attention._in_parts(*given[:2], given[2].requires_grad_()) is None, "its gradient would be lost"
+
+
+def test_what_is_not_of_the_same_sequences_is_refused() -> None:
+    from models.generation.biased_attention import biased_attention
+
+    bias = BiasInParts(torch.zeros(1, 1, 16), torch.zeros(3, 1, 1, 16))
+    query, key = torch.zeros(3, 2, 5, 8), torch.zeros(1, 2, 16, 8)
+    with pytest.raises(ValueError, match="not of the same sequences and heads"):
+        biased_attention(query, key, key, bias, 0.0, 1.0)
+
+
 @pytest.mark.skipif(DEVICE == "cpu", reason="needs a GPU")
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
 def test_it_is_recorded_as_a_graph_that_drops_anew_at_each_replay(dropout: float) -> None:
