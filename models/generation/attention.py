@@ -69,12 +69,13 @@ def attend(
     """
     if isinstance(bias, BiasInParts):
         assert not isinstance(key_value, SharedKeyValue), "tables of keys and values have no places"
-        return _attend_in_parts(query, *key_value, bias, dropout, query.shape[-1] ** -0.5 if scale is None else scale)
+        return _attend_in_parts(query, *key_value, bias, dropout, scale)
     if query.is_cuda and _are_few(query, key_value):
         return _attend_to_few(query, key_value, bias, scale, dropout)
     key, value = key_value.gathered() if isinstance(key_value, SharedKeyValue) else key_value
     if (parts := _in_parts(query, key, bias)) is not None:
-        return _attend_in_tiles(query, key, value, parts, dropout, scale)
+        asked, keys, values = (side.unsqueeze(0) if side.ndim == 3 else side for side in (query, key, value))
+        return _attend_in_parts(asked, keys, values, parts, dropout, scale).view_as(query)
     if not dropout and not _may_be_fused(query, key):
         return _attend_by_products(query, key, value, bias, scale)
     if not dropout and not query.is_cuda:
@@ -83,12 +84,13 @@ def attend(
 
 
 def _attend_in_parts(
-    query: Tensor, key: Tensor, value: Tensor, bias: BiasInParts, dropout: float, scale: float
+    query: Tensor, key: Tensor, value: Tensor, bias: BiasInParts, dropout: float, scale: float | None
 ) -> Tensor:
     """`attend` with a bias in two parts: a CPU goes by parts of the batch, a GPU by tiles, where Triton is installed.
 
     Where it is not, PyTorch's fused kernels learn the sum of both.
     """
+    scale = query.shape[-1] ** -0.5 if scale is None else scale
     if _has_tiles(query):
         from models.generation.biased_attention import biased_attention
 
@@ -111,6 +113,8 @@ def _has_tiles(query: Tensor) -> bool:
 def _in_parts(query: Tensor, key: Tensor, bias: Tensor | None) -> BiasInParts | None:
     """A bias in parts, where `biased_attention` is made for queries, keys and bias; else None.
 
+    Queries and keys without a leading dimension are those of one sequence.
+
     That is where a bias hides keys of each sequence, as in a beam search that reads a history, and where queries with
     biases of their own share all keys, as in one that reads retrieved tokens.
     """
@@ -124,17 +128,6 @@ def _in_parts(query: Tensor, key: Tensor, bias: Tensor | None) -> BiasInParts | 
     if query.ndim == 3 and bias.shape == (query.shape[1], length):
         return BiasInParts(bias.unsqueeze(0), bias.new_zeros(1, 1, 1, length))
     return None
-
-
-def _attend_in_tiles(
-    query: Tensor, key: Tensor, value: Tensor, bias: BiasInParts, dropout: float, scale: float | None
-) -> Tensor:
-    """`attend` with `biased_attention`, of one sequence where there is no leading dimension."""
-    scale = query.shape[-1] ** -0.5 if scale is None else scale
-    if query.ndim > 3:
-        return _attend_in_parts(query, key, value, bias, dropout, scale)
-    query, key, value = (side.unsqueeze(0) for side in (query, key, value))
-    return _attend_in_parts(query, key, value, bias, dropout, scale).squeeze(0)
 
 
 def _are_few(query: Tensor, key_value: KeyValue) -> bool:
